@@ -1,0 +1,250 @@
+//! The decoder: bytes of a client in, frames out.
+//!
+//! Incremental at every byte boundary: however a stream is cut, the frames are the same. Memory is
+//! bounded by one frame of the agreed size. Payloads are slices of the bytes that were fed; only a
+//! frame that arrives in several pieces is put together by copying.
+
+use core::fmt;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::frame::{ContentHeader, FRAME_END, FRAME_OVERHEAD, Frame, kind};
+use super::method::{Method, MethodError, MethodId};
+use super::properties::Properties;
+use super::reader::{Malformed, Reader};
+
+/// The largest frame before `connection.tune-ok`, in bytes: `start-ok` may carry a long token.
+pub const FRAME_MAX_UNTUNED: u32 = 8192;
+
+const PREFIX_LEN: usize = 7;
+
+/// Bytes that are no frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// A frame larger than was agreed.
+    FrameTooLarge {
+        /// The frame's type octet.
+        kind: u8,
+        /// Its payload, in bytes.
+        payload_len: u32,
+        /// The largest payload allowed, in bytes.
+        payload_len_max: u32,
+    },
+    /// The octet behind the payload is not the end octet.
+    NoFrameEnd {
+        /// The frame's type octet.
+        kind: u8,
+        /// What stands in its place.
+        found: u8,
+    },
+    /// A frame of no known type, or one whose payload cannot be of its type.
+    UnknownFrame {
+        /// The frame's type octet.
+        kind: u8,
+    },
+    /// No method has this number.
+    UnknownMethod(MethodId),
+    /// A method's arguments do not decode.
+    MalformedMethod(MethodId),
+}
+
+impl DecodeError {
+    /// Whether frames can still be told apart after this one.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        !matches!(self, Self::FrameTooLarge { .. } | Self::NoFrameEnd { .. })
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FrameTooLarge { kind, payload_len, payload_len_max } => write!(
+                f,
+                "frame of type {kind} with a payload of {payload_len} bytes, \
+                 more than the agreed {payload_len_max}"
+            ),
+            Self::NoFrameEnd { kind, found } => {
+                write!(f, "frame of type {kind} ends with octet {found}, not {FRAME_END}")
+            }
+            Self::UnknownFrame { kind } => write!(f, "unknown frame of type {kind}"),
+            Self::UnknownMethod(id) => write!(f, "unknown method {}.{}", id.class, id.method),
+            Self::MalformedMethod(id) => {
+                write!(f, "cannot decode arguments of method {}.{}", id.class, id.method)
+            }
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// Cuts a client's bytes into frames.
+///
+/// Call [`feed`](Self::feed) with what was read, then [`poll`](Self::poll) until it gives `None`.
+#[derive(Debug)]
+pub struct Decoder {
+    payload_len_max: u32,
+    expects_header: bool,
+    lost: bool,
+    /// The beginning of a frame whose end has not arrived.
+    partial: BytesMut,
+    input: Bytes,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder at the start of a connection: the protocol header comes first.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            payload_len_max: FRAME_MAX_UNTUNED - FRAME_OVERHEAD as u32,
+            expects_header: true,
+            lost: false,
+            partial: BytesMut::new(),
+            input: Bytes::new(),
+        }
+    }
+
+    /// A decoder of a connection whose protocol header has passed.
+    #[must_use]
+    pub fn past_header() -> Self {
+        Self { expects_header: false, ..Self::new() }
+    }
+
+    /// The largest frame from now on, in bytes, as `connection.tune-ok` says; 0 means no limit.
+    pub fn set_frame_max(&mut self, frame_max: u32) {
+        self.payload_len_max = match frame_max {
+            0 => u32::MAX,
+            frame_max => frame_max.saturating_sub(FRAME_OVERHEAD as u32),
+        };
+    }
+
+    /// Takes what was read. All earlier bytes must have been polled; after an error that cannot be
+    /// recovered from, bytes are passed over.
+    ///
+    /// # Panics
+    /// When `poll` has not given `None` since the last call.
+    pub fn feed(&mut self, bytes: Bytes) {
+        if self.lost {
+            return;
+        }
+        assert!(self.input.is_empty(), "the decoder is fed before it was polled to the end");
+        self.input = bytes;
+    }
+
+    /// The next frame, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`DecodeError`]. If it [can be recovered from](DecodeError::is_recoverable), decoding goes
+    /// on with the next frame, otherwise every later byte is passed over.
+    pub fn poll(&mut self) -> Result<Option<Frame>, DecodeError> {
+        if self.expects_header {
+            return Ok(self.poll_header());
+        }
+        let Some(frame) = self.take_frame()? else { return Ok(None) };
+        parse(&frame).map(Some)
+    }
+
+    fn poll_header(&mut self) -> Option<Frame> {
+        let header = self.gather(8)?;
+        self.expects_header = false;
+        Some(Frame::ProtocolHeader(header[..].try_into().expect("eight bytes")))
+    }
+
+    /// The bytes of one whole frame, end octet included.
+    fn take_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        // Most frames lie whole in the input: no copy, and no look at the partial frame.
+        let prefix = if self.partial.is_empty() && self.input.len() >= PREFIX_LEN {
+            &self.input[..PREFIX_LEN]
+        } else {
+            match self.gather_prefix() {
+                Some(prefix) => prefix,
+                None => return Ok(None),
+            }
+        };
+        let kind = prefix[0];
+        let payload_len = u32::from_be_bytes(prefix[3..7].try_into().expect("four bytes"));
+        if payload_len > self.payload_len_max {
+            self.lose();
+            let payload_len_max = self.payload_len_max;
+            return Err(DecodeError::FrameTooLarge { kind, payload_len, payload_len_max });
+        }
+        let Some(frame) = self.gather(payload_len as usize + FRAME_OVERHEAD) else {
+            return Ok(None);
+        };
+        let found = frame[frame.len() - 1];
+        if found != FRAME_END {
+            self.lose();
+            return Err(DecodeError::NoFrameEnd { kind, found });
+        }
+        Ok(Some(frame))
+    }
+
+    fn gather_prefix(&mut self) -> Option<&[u8]> {
+        let missing = PREFIX_LEN.saturating_sub(self.partial.len());
+        let taken = missing.min(self.input.len());
+        self.partial.extend_from_slice(&self.input[..taken]);
+        self.input.advance(taken);
+        self.partial.get(..PREFIX_LEN)
+    }
+
+    /// `len` bytes in one piece, from the partial frame and the input, or `None` with all of the
+    /// input kept for later.
+    fn gather(&mut self, len: usize) -> Option<Bytes> {
+        if self.partial.is_empty() && self.input.len() >= len {
+            return Some(self.input.split_to(len));
+        }
+        let taken = (len - self.partial.len()).min(self.input.len());
+        self.partial.reserve(taken);
+        self.partial.extend_from_slice(&self.input[..taken]);
+        self.input.advance(taken);
+        if self.input.is_empty() {
+            self.input = Bytes::new(); // lets go of the buffer it was read into
+        }
+        (self.partial.len() == len).then(|| core::mem::take(&mut self.partial).freeze())
+    }
+
+    fn lose(&mut self) {
+        self.lost = true;
+        self.partial = BytesMut::new();
+        self.input = Bytes::new();
+    }
+}
+
+/// Reads one whole frame.
+fn parse(frame: &Bytes) -> Result<Frame, DecodeError> {
+    let kind = frame[0];
+    let channel = u16::from_be_bytes([frame[1], frame[2]]);
+    let payload = frame.slice(PREFIX_LEN..frame.len() - 1);
+    let unknown = Err(DecodeError::UnknownFrame { kind });
+    match kind {
+        kind::METHOD => match Method::read(&payload) {
+            Ok(method) => Ok(Frame::Method(channel, method)),
+            Err(MethodError::NoId) => unknown,
+            Err(MethodError::Unknown(id)) => Err(DecodeError::UnknownMethod(id)),
+            Err(MethodError::Malformed(id)) => Err(DecodeError::MalformedMethod(id)),
+        },
+        kind::HEADER => match parse_header(&payload) {
+            Ok(header) => Ok(Frame::Header(channel, header)),
+            Err(Malformed) => unknown,
+        },
+        kind::BODY => Ok(Frame::Body(channel, payload)),
+        kind::HEARTBEAT if payload.is_empty() => Ok(Frame::Heartbeat(channel)),
+        _ => unknown,
+    }
+}
+
+fn parse_header(payload: &Bytes) -> Result<ContentHeader, Malformed> {
+    let mut reader = Reader::new(payload);
+    Ok(ContentHeader {
+        class_id: reader.u16()?,
+        weight: reader.u16()?,
+        body_size: reader.u64()?,
+        properties: Properties::from_wire(payload.slice(reader.position()..)),
+    })
+}

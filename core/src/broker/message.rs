@@ -1,0 +1,127 @@
+//! A message: what was published, as it travels to every queue and consumer.
+//!
+//! Messages never change. One message is shared by all queues that it was routed to.
+
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::amqp::{Properties, ShortStr};
+
+/// Messages up to this many bytes are copied when they are kept, see [`Message::detach`].
+const DETACH_LEN_MAX: usize = 16 << 10;
+
+/// A published message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The exchange it was published to.
+    pub exchange: ShortStr,
+    /// The routing key it was published with.
+    pub routing_key: ShortStr,
+    /// Its properties.
+    pub properties: Properties,
+    /// Its body.
+    pub body: Body,
+    /// Whether it asks to survive a restart.
+    pub persistent: bool,
+}
+
+impl Message {
+    /// Makes a message fit for being kept: small pieces are copied into memory of their own.
+    ///
+    /// Without this, one message of a few bytes that waits in a queue would hold on to the whole
+    /// buffer that it was read into, many thousand bytes.
+    pub fn detach(&mut self) {
+        let properties = self.properties.wire();
+        let len = self.routing_key.len() + properties.len() + self.body.len();
+        if len > DETACH_LEN_MAX || self.body.rest.len() > 1 {
+            return;
+        }
+        let mut own = BytesMut::with_capacity(len);
+        own.extend_from_slice(self.routing_key.as_bytes());
+        own.extend_from_slice(properties);
+        let properties_len = properties.len();
+        for piece in self.body.pieces() {
+            own.extend_from_slice(piece);
+        }
+        let mut own = own.freeze();
+        let routing_key = own.split_to(self.routing_key.len());
+        self.routing_key = ShortStr::new(routing_key).expect("as long as it was");
+        self.properties = Properties::from_wire(own.split_to(properties_len));
+        self.body = Body::from(own);
+    }
+}
+
+/// A message's body, in the pieces in which it arrived: it is never copied to make it one.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    first: Bytes,
+    rest: Vec<Bytes>,
+    len: usize,
+}
+
+impl Body {
+    /// Appends a piece.
+    pub fn push(&mut self, piece: Bytes) {
+        self.len += piece.len();
+        if self.first.is_empty() {
+            self.first = piece;
+        } else if !piece.is_empty() {
+            self.rest.push(piece);
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The pieces in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        core::iter::once(&self.first).chain(&self.rest)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { len: bytes.len(), first: bytes, rest: Vec::new() }
+    }
+}
+
+/// Equal when the bytes are, however they are cut.
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.pieces().flatten().eq(other.pieces().flatten())
+    }
+}
+
+impl Eq for Body {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detached_message_says_the_same() {
+        let mut body = Body::from(Bytes::from_static(b"hello "));
+        body.push(Bytes::from_static(b"world"));
+        let message = Message {
+            exchange: "x".into(),
+            routing_key: "key".into(),
+            properties: Properties::default(),
+            body,
+            persistent: true,
+        };
+        let mut copy = message.clone();
+        copy.detach();
+        assert_eq!(copy, message);
+        assert_eq!(copy.body.pieces().count(), 1);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the broker is told once, at its start. Every limit can be 1; the simulator tries it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Who this broker is, and its only source of randomness.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Everything random follows from it: names the broker makes, hash keys, salts. In production
+    /// it comes from the operating system's entropy.
+    pub seed: [u64; 2],
+}
+
+/// Limits and identity.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Offered in `connection.tune`: the most channels on a connection.
+    pub channel_max: u16,
+    /// Offered in `connection.tune`: the largest frame, in bytes.
+    pub frame_max: u32,
+    /// Offered in `connection.tune`; what the client answers counts. Zero: none.
+    pub heartbeat: Duration,
+    /// How long a client may take until its connection is open.
+    pub handshake_timeout: Duration,
+    /// How long to wait for `connection.close-ok` before the socket is closed.
+    pub close_timeout: Duration,
+    /// The largest body, in bytes.
+    pub message_size_max: u64,
+    /// How many bytes may wait for one client's socket before nothing more is delivered to it, and
+    /// twice that before nothing more is read from it.
+    pub egress_len_max: usize,
+    /// Who may log in.
+    pub users: Vec<User>,
+    /// What clients and logs are told the node is called.
+    pub node_name: String,
+}
+
+/// Who may log in, and with what.
+#[derive(Clone)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password. The broker keeps a salted hash of it only.
+    pub password: String,
+    /// Whether the user may log in from another machine.
+    pub is_remote_allowed: bool,
+}
+
+impl core::fmt::Debug for User {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Default for Config {
+    /// As RabbitMQ is set up at first: guest/guest, from this machine only.
+    fn default() -> Self {
+        Self {
+            channel_max: 2047,
+            frame_max: 131_072,
+            heartbeat: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(30),
+            message_size_max: 16 << 20,
+            egress_len_max: 1 << 20,
+            users: alloc::vec![User {
+                name: "guest".into(),
+                password: "guest".into(),
+                is_remote_allowed: false,
+            }],
+            node_name: "warren@localhost".into(),
+        }
+    }
+}

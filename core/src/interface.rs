@@ -1,0 +1,156 @@
+//! What goes into the broker and what comes out of it.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame};
+
+/// One connection, for as long as it lives; the number is never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl ConnectionId {
+    /// A small number that no other living connection has: for tables of the adapter.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+/// Who connects.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Both ends, for logs and names: `127.0.0.1:51234 -> 127.0.0.1:5672`.
+    pub name: String,
+    /// Whether the client is on this machine: only then may `guest` log in.
+    pub is_loopback: bool,
+}
+
+/// What happened. Inputs for connections that are gone are ignored.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A client sent a frame.
+    Frame(ConnectionId, Frame),
+    /// A client sent bytes that are no frame. If the error cannot be recovered from, nothing but
+    /// `Closed` comes from this client any more.
+    Malformed(ConnectionId, DecodeError),
+    /// A client sent bytes that do not complete a frame yet: a sign of life.
+    Received(ConnectionId),
+    /// This many bytes wait for the client's socket now. Reported after every write; all outputs
+    /// must have been polled before.
+    EgressLen(ConnectionId, usize),
+    /// The connection is gone: end of stream, reset, or a failed write. Not reported after
+    /// `Output::Close`.
+    Closed(ConnectionId),
+    /// The time that `poll_timeout` named has come. More often is harmless.
+    Tick,
+    /// The broker is to stop: clients are told with 320 and this text, new ones are refused. It is
+    /// done when no connection is left.
+    Shutdown(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send this.
+    Send(ConnectionId, OutFrame),
+    /// From the next frame on, decoder and egress keep to this frame size, in bytes. 0: no limit.
+    FrameMax(ConnectionId, u32),
+    /// Stop reading from this client: what it asks for has no room to be answered.
+    PauseReading(ConnectionId),
+    /// Read from this client again.
+    ResumeReading(ConnectionId),
+    /// Send what was given for sending, then close. The connection is forgotten.
+    Close(ConnectionId),
+    /// Something that a person who runs the broker may want to know.
+    Event(Event),
+}
+
+/// What the broker reports for logs; carries no secret.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client finished its handshake.
+    ConnectionOpened {
+        /// Both ends.
+        peer: String,
+        /// Who logged in.
+        user: String,
+        /// The virtual host.
+        vhost: String,
+        /// What the client calls itself.
+        client: Option<String>,
+    },
+    /// A connection ended; `error` says why when it was not the client's wish.
+    ConnectionClosed {
+        /// Both ends.
+        peer: String,
+        /// Why.
+        error: Option<String>,
+    },
+    /// A client connected and went away without a byte, as health checks do.
+    ConnectionUnused {
+        /// Both ends.
+        peer: String,
+    },
+    /// A login failed.
+    LoginRefused {
+        /// Both ends.
+        peer: String,
+        /// The name that was given.
+        user: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The broker told a client of an error, on a channel or, with channel 0, on the connection.
+    ErrorSent {
+        /// Both ends.
+        peer: String,
+        /// The channel.
+        channel: u16,
+        /// The method that failed.
+        method: MethodId,
+        /// What it was told.
+        error: AmqpError,
+    },
+}
+
+/// What a queue holds and has seen, for people and checkers. Always:
+/// `enqueued = ready + unacked + acked + rejected + purged`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// The virtual host.
+    pub vhost: String,
+    /// The name.
+    pub name: String,
+    /// Whether it is to survive a restart.
+    pub durable: bool,
+    /// Whether it belongs to one connection.
+    pub exclusive: bool,
+    /// Whether it goes with its last consumer.
+    pub auto_delete: bool,
+    /// Messages that wait for a consumer.
+    pub ready: u64,
+    /// Messages with consumers, not settled yet.
+    pub unacked: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Consumers that could take another message now.
+    pub consumers_ready: u64,
+    /// Messages that ever came in.
+    pub enqueued: u64,
+    /// Messages settled by `ack`, or delivered to who need not acknowledge.
+    pub acked: u64,
+    /// Messages settled by `reject` or `nack` without requeue.
+    pub rejected: u64,
+    /// Messages purged.
+    pub purged: u64,
+}

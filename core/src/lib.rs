@@ -1,0 +1,46 @@
+//! # The broker as a state machine
+//!
+//! `warren-core` is a message broker without a socket, a file, a clock or a thread. It is told what
+//! happened and says what is to be done about it:
+//!
+//! ```text
+//!                 connect, handle(now, Input)
+//!   adapter  ─────────────────────────────────►  Broker
+//!            ◄─────────────────────────────────
+//!              poll_output() until None, then poll_timeout()
+//! ```
+//!
+//! An adapter ([`warren-io`] with real sockets, [`warren-sim`] with simulated ones) does this:
+//!
+//! 1. [`Broker::connect`] when a client connects. It makes a [`Decoder`](amqp::Decoder) and an
+//!    [`Egress`](amqp::Egress) for the connection.
+//! 2. What the client sends goes through the decoder; each frame becomes an [`Input::Frame`], each
+//!    error an [`Input::Malformed`].
+//! 3. After a batch of inputs, [`Broker::poll_output`] until it gives `None`, and each [`Output`]
+//!    is carried out in order: frames go into their connection's egress, and from there to its
+//!    socket.
+//! 4. When the time that [`Broker::poll_timeout`] names has come, [`Input::Tick`].
+//!
+//! The same inputs give the same outputs, in any two processes. Time is only `now`; randomness is
+//! only [`Boot::seed`]. No input is refused and none makes the broker panic: a panic is a bug.
+//!
+//! Inside, [`amqp`] is the protocol (frames, connections, channels, delivery tags, prefetch,
+//! confirms, tx) and [`broker`] the engine (exchanges, bindings, queues, messages, consumers),
+//! which knows nothing of frames and channels, so that other protocols can stand on it.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod amqp;
+pub mod broker;
+mod config;
+mod interface;
+mod machine;
+mod time;
+
+pub use config::{Boot, Config, User};
+pub use interface::{ConnectionId, Event, Input, Output, Peer, QueueStatus};
+pub use machine::Broker;
+pub use time::Instant;
