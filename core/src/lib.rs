@@ -36,8 +36,11 @@ extern crate alloc;
 pub mod amqp;
 pub mod broker;
 mod config;
+mod entropy;
+mod hash;
 mod interface;
 mod machine;
+mod slab;
 mod time;
 
 pub use config::{Boot, Config, User};

@@ -1,15 +1,26 @@
 //! AMQP 0-9-1: the wire format, and the machines of connections and channels.
+//!
+//! The wire format ([`Decoder`], [`Egress`], [`Method`] and what they hold) is for adapters and
+//! clients; the machines are driven through [`Broker`](crate::Broker).
 
+mod channel;
+mod connection;
 mod decoder;
 mod encoder;
 mod error;
 mod field;
 mod frame;
+mod handshake;
+mod link;
 mod method;
 mod properties;
 mod reader;
+mod sasl;
 mod shortstr;
+mod unacked;
 
+pub(crate) use channel::Context;
+pub(crate) use connection::Connection;
 pub use decoder::{DecodeError, Decoder, FRAME_MAX_UNTUNED};
 pub use encoder::Egress;
 pub use error::{AmqpError, ReplyCode};
@@ -18,4 +29,5 @@ pub use frame::*;
 pub use method::*;
 pub use properties::{BasicProperties, Properties};
 pub use reader::{Malformed, Reader};
+pub(crate) use sasl::Credentials;
 pub use shortstr::ShortStr;

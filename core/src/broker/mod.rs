@@ -1,6 +1,24 @@
-//! The engine: exchanges, bindings, queues, messages, consumers. It knows nothing of frames and
-//! channels.
+//! The engine: exchanges, bindings, queues, messages, consumers.
+//!
+//! It knows nothing of frames and channels: a front end opens sessions, publishes and consumes
+//! through them, and keeps the leases of what was handed out. Protocol 0-9-1 ([`crate::amqp`]) is
+//! the first front end; others can stand beside it.
 
+mod arguments;
+mod binding;
+mod consumer;
+mod engine;
+mod exchange;
+mod headers;
 mod message;
+mod queue;
+mod refusal;
+mod topic;
 
+pub use consumer::{Consume, SessionHandle};
+pub(crate) use consumer::{ConsumerId, SessionId};
+pub(crate) use engine::{Delivery, Engine, FrontEnd, Lease, Route, Settlement, VhostId};
+pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Message};
+pub use queue::{Owner, QueueDeclaration};
+pub use refusal::{Refusal, RefusalKind};

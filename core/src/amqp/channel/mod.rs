@@ -1,0 +1,302 @@
+//! A channel: one conversation on a connection.
+//!
+//! Owns what 0-9-1 keeps per channel: the content that is being received, delivery tags, unacked
+//! deliveries, prefetch, consumer tags, confirm numbering and transactions. It ends with all its
+//! unacked deliveries requeued.
+
+mod consuming;
+mod publishing;
+mod settling;
+mod topology;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+
+pub(crate) use self::publishing::expected_method;
+use self::publishing::{Incoming, LastRoute};
+use self::settling::Transaction;
+use super::frame::{ChannelNumber, Frame, OutFrame};
+use super::link::{Fault, Link, on_channel};
+use super::method::*;
+use super::unacked::UnackedDeliveries;
+use super::{AmqpError, ReplyCode, ShortStr};
+use crate::broker::{
+    ConsumerId, Engine, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
+};
+use crate::{Config, Instant, Output};
+
+/// What a connection lends its channels while they handle a frame.
+pub(crate) struct Context<'a> {
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) out: &'a mut VecDeque<Output>,
+    pub(crate) config: &'a Config,
+    /// Channels with confirms to send once the batch of inputs is worked off.
+    pub(crate) unconfirmed: &'a mut VecDeque<SessionHandle>,
+    pub(crate) now: Instant,
+}
+
+/// What publishing means on this channel.
+#[derive(Debug)]
+enum Mode {
+    Plain,
+    Confirm(Confirms),
+    Transaction(Transaction),
+}
+
+/// Which publishes are answered; sequence numbers count from 1.
+#[derive(Debug, Default)]
+struct Confirms {
+    published: u64,
+    confirmed: u64,
+}
+
+/// The consumer of direct replies.
+#[derive(Debug)]
+struct ReplyConsumer {
+    tag: ShortStr,
+    address: ShortStr,
+}
+
+/// An open channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    number: ChannelNumber,
+    handle: SessionHandle,
+    session: SessionId,
+    incoming: Option<Incoming>,
+    last_delivery_tag: u64,
+    unacked: UnackedDeliveries,
+    /// For consumers to come; 0: any number.
+    prefetch: u32,
+    consumers: BTreeMap<ShortStr, ConsumerId>,
+    reply_consumer: Option<ReplyConsumer>,
+    /// What an empty queue name stands for.
+    last_queue: ShortStr,
+    mode: Mode,
+    last_route: Option<LastRoute>,
+}
+
+impl Channel {
+    pub(crate) fn open(number: ChannelNumber, link: &Link, engine: &mut Engine) -> Self {
+        let handle = SessionHandle(u64::from(link.id.index) << 16 | u64::from(number));
+        Self {
+            number,
+            handle,
+            session: engine.open_session(handle),
+            incoming: None,
+            last_delivery_tag: 0,
+            unacked: UnackedDeliveries::default(),
+            prefetch: 0,
+            consumers: BTreeMap::new(),
+            reply_consumer: None,
+            last_queue: ShortStr::EMPTY,
+            mode: Mode::Plain,
+            last_route: None,
+        }
+    }
+
+    /// Ends the channel: its consumers go, then what it had not acknowledged is requeued.
+    pub(crate) fn terminate(mut self, engine: &mut Engine) {
+        if let Some(consumer) = &self.reply_consumer {
+            engine.stop_replies(&consumer.address);
+        }
+        engine.close_session(self.session);
+        if let Mode::Transaction(transaction) = &mut self.mode {
+            self.unacked.restore(transaction.take_settled());
+        }
+        // The last first: each then goes straight to the head of its queue.
+        for unacked in self.unacked.take_all().into_iter().rev() {
+            engine.settle(self.session, unacked.lease, Settlement::Requeue);
+        }
+        engine.forget_session(self.session);
+    }
+
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Handles a frame of this channel.
+    ///
+    /// # Errors
+    /// What the client is to be told; the channel, or with a hard error the connection, ends.
+    pub(crate) fn handle_frame(
+        &mut self,
+        frame: Frame,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        match frame {
+            Frame::Method(_, method) => {
+                if let Some(incoming) = &self.incoming {
+                    return Err(incoming.interrupted());
+                }
+                if let Method::BasicPublish(publish) = method {
+                    self.incoming = Some(Incoming::new(publish));
+                    return Ok(());
+                }
+                let id = method.id();
+                self.handle_method(method, link, ctx).map_err(|error| Fault::new(error, id))
+            }
+            Frame::Header(_, header) => self.take_header(header, link, ctx),
+            Frame::Body(_, payload) => self.take_body(payload, link, ctx),
+            Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => {
+                unreachable!("the connection handles these")
+            }
+        }
+    }
+
+    /// Sends the confirms that are due.
+    pub(crate) fn flush_confirms(&mut self, link: &mut Link, ctx: &mut Context<'_>) {
+        let Mode::Confirm(confirms) = &mut self.mode else { return };
+        if confirms.confirmed < confirms.published {
+            let multiple = confirms.published - confirms.confirmed > 1;
+            confirms.confirmed = confirms.published;
+            let ack = BasicAck { delivery_tag: confirms.published, multiple };
+            link.send(ctx.out, ctx.now, on_channel(self.number, ack));
+        }
+    }
+
+    fn handle_method(
+        &mut self,
+        method: Method,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        match method {
+            Method::ChannelFlow(flow) => self.flow(&flow, link, ctx),
+            Method::AccessRequest(_) => {
+                self.reply(AccessRequestOk { ticket: 1 }, link, ctx);
+                Ok(())
+            }
+            Method::ExchangeDeclare(declare) => self.exchange_declare(declare, link, ctx),
+            Method::ExchangeDelete(delete) => self.exchange_delete(&delete, link, ctx),
+            Method::ExchangeBind(bind) => self.exchange_bind(&bind, link, ctx),
+            Method::ExchangeUnbind(unbind) => self.exchange_unbind(&unbind, link, ctx),
+            Method::QueueDeclare(declare) => self.queue_declare(declare, link, ctx),
+            Method::QueueBind(bind) => self.queue_bind(&bind, link, ctx),
+            Method::QueueUnbind(unbind) => self.queue_unbind(&unbind, link, ctx),
+            Method::QueuePurge(purge) => self.queue_purge(&purge, link, ctx),
+            Method::QueueDelete(delete) => self.queue_delete(&delete, link, ctx),
+            Method::BasicQos(qos) => self.qos(&qos, link, ctx),
+            Method::BasicConsume(consume) => self.consume(consume, link, ctx),
+            Method::BasicCancel(cancel) => self.cancel(&cancel, link, ctx),
+            // The answer to the broker's own cancel asks for nothing.
+            Method::BasicCancelOk(_) => Ok(()),
+            Method::BasicGet(get) => self.get(&get, link, ctx),
+            Method::BasicAck(ack) => {
+                self.settle(ack.delivery_tag, ack.multiple, Settlement::Ack, ctx)
+            }
+            Method::BasicNack(nack) => {
+                let settlement = settling::unwanted(nack.requeue);
+                self.settle(nack.delivery_tag, nack.multiple, settlement, ctx)
+            }
+            Method::BasicReject(reject) => {
+                let settlement = settling::unwanted(reject.requeue);
+                self.settle(reject.delivery_tag, false, settlement, ctx)
+            }
+            Method::BasicRecover(recover) => {
+                self.recover(recover.requeue, ctx)?;
+                self.reply(BasicRecoverOk {}, link, ctx);
+                Ok(())
+            }
+            Method::BasicRecoverAsync(recover) => self.recover(recover.requeue, ctx),
+            Method::ConfirmSelect(select) => self.confirm_select(&select, link, ctx),
+            Method::TxSelect(_) => self.tx_select(link, ctx),
+            Method::TxCommit(_) => self.tx_commit(link, ctx),
+            Method::TxRollback(_) => self.tx_rollback(link, ctx),
+            _ => Err(AmqpError::new(ReplyCode::CommandInvalid, "unimplemented method")),
+        }
+    }
+
+    fn flow(
+        &mut self,
+        flow: &ChannelFlow,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        if !flow.active {
+            return Err(AmqpError::new(ReplyCode::NotImplemented, "active=false"));
+        }
+        self.reply(ChannelFlowOk { active: true }, link, ctx);
+        Ok(())
+    }
+
+    fn confirm_select(
+        &mut self,
+        select: &ConfirmSelect,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        match self.mode {
+            Mode::Transaction(_) => {
+                return Err(precondition("cannot switch from tx to confirm mode"));
+            }
+            Mode::Plain => self.mode = Mode::Confirm(Confirms::default()),
+            Mode::Confirm(_) => {}
+        }
+        if !select.nowait {
+            self.reply(ConfirmSelectOk {}, link, ctx);
+        }
+        Ok(())
+    }
+
+    /// Answers a method. Confirms that are due go first, so that what is answered later was asked
+    /// later.
+    fn reply(&mut self, method: impl Into<Method>, link: &mut Link, ctx: &mut Context<'_>) {
+        self.reply_frame(on_channel(self.number, method), link, ctx);
+    }
+
+    fn reply_frame(&mut self, frame: OutFrame, link: &mut Link, ctx: &mut Context<'_>) {
+        self.flush_confirms(link, ctx);
+        link.send(ctx.out, ctx.now, frame);
+    }
+
+    /// The queue that a method means: an empty name is the last one declared on this channel.
+    fn queue_name(&self, name: &ShortStr) -> Result<ShortStr, AmqpError> {
+        if !name.is_empty() {
+            return Ok(name.clone());
+        }
+        if self.last_queue.is_empty() {
+            return Err(AmqpError::new(ReplyCode::NotFound, "no previously declared queue"));
+        }
+        Ok(self.last_queue.clone())
+    }
+}
+
+fn precondition(explanation: &str) -> AmqpError {
+    AmqpError::new(ReplyCode::PreconditionFailed, explanation)
+}
+
+/// The engine's refusals in 0-9-1's codes.
+impl From<Refusal> for AmqpError {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.kind {
+            RefusalKind::NotFound => ReplyCode::NotFound,
+            RefusalKind::AccessRefused => ReplyCode::AccessRefused,
+            RefusalKind::Locked => ReplyCode::ResourceLocked,
+            RefusalKind::PreconditionFailed => ReplyCode::PreconditionFailed,
+            RefusalKind::NotImplemented => ReplyCode::NotImplemented,
+        };
+        Self::new(code, refusal.explanation)
+    }
+}
+
+/// The error of a method that does not belong where it was sent.
+pub(crate) fn second_open() -> AmqpError {
+    AmqpError::new(ReplyCode::ChannelError, "second 'channel.open' seen")
+}
+
+/// The error of anything on a channel that is not open.
+pub(crate) fn expected_open() -> AmqpError {
+    AmqpError::new(ReplyCode::ChannelError, "expected 'channel.open'")
+}
+
+/// The error of one channel too many.
+pub(crate) fn too_many(count: usize, max: u16) -> AmqpError {
+    AmqpError::new(
+        ReplyCode::NotAllowed,
+        format!(
+            "number of channels opened ({count}) has reached the negotiated channel_max ({max})"
+        ),
+    )
+}

@@ -1,0 +1,306 @@
+//! `basic.publish`: from its frames to the engine (§1.8 of the reference; §4.2.6 for contents).
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::super::frame::{CLASS_BASIC, ContentHeader, OutFrame};
+use super::super::link::{Fault, Link};
+use super::super::method::{BasicPublish, BasicReturn};
+use super::super::{
+    AmqpError, BasicProperties, FieldTable, FieldValue, Properties, ReplyCode, ShortStr,
+};
+use super::settling::Published;
+use super::topology::REPLY_QUEUE;
+use super::{Channel, Context, Mode, precondition};
+use crate::broker::{Body, Message, Route};
+
+/// The largest body that a content header may announce, in bytes; larger than any that is taken.
+const BODY_SIZE_MAX: u64 = 512 << 20;
+
+/// A content that is being received.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    publish: BasicPublish,
+    header: Option<ContentHeader>,
+    body: Body,
+    received: u64,
+}
+
+/// The route of the last message published, for the next one: mostly it is the same.
+#[derive(Debug)]
+pub(super) struct LastRoute {
+    version: u64,
+    exchange: ShortStr,
+    key: ShortStr,
+    route: Arc<Route>,
+}
+
+impl Incoming {
+    pub(super) fn new(publish: BasicPublish) -> Self {
+        Self { publish, header: None, body: Body::default(), received: 0 }
+    }
+
+    /// The error when something else comes between.
+    pub(super) fn interrupted(&self) -> Fault {
+        if self.header.is_some() {
+            return unexpected("expected content body, got non content body frame instead");
+        }
+        unexpected("expected content header for class 60, got non content header frame instead")
+    }
+}
+
+fn unexpected(explanation: &str) -> Fault {
+    Fault::new(AmqpError::new(ReplyCode::UnexpectedFrame, explanation), BasicPublish::ID)
+}
+
+fn malformed(explanation: impl Into<alloc::string::String>) -> Fault {
+    Fault::new(AmqpError::new(ReplyCode::FrameError, explanation), BasicPublish::ID)
+}
+
+/// The error of a header or body that belongs to no method; it is no method's fault.
+pub(crate) fn expected_method() -> Fault {
+    Fault {
+        method: super::MethodId::NONE,
+        ..unexpected("expected method frame, got non method frame instead")
+    }
+}
+
+impl Channel {
+    pub(super) fn take_header(
+        &mut self,
+        header: ContentHeader,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let Some(incoming) = &mut self.incoming else { return Err(expected_method()) };
+        if incoming.header.is_some() || header.weight != 0 {
+            return Err(incoming.interrupted());
+        }
+        if header.class_id != CLASS_BASIC {
+            return Err(unexpected(&format!(
+                "expected content header for class 60, got one for class {} instead",
+                header.class_id
+            )));
+        }
+        let size = header.body_size;
+        if size > BODY_SIZE_MAX {
+            return Err(malformed(format!(
+                "content body size {size} exceeds maximum allowed size {BODY_SIZE_MAX}"
+            )));
+        }
+        incoming.header = Some(header);
+        self.complete(link, ctx)
+    }
+
+    pub(super) fn take_body(
+        &mut self,
+        payload: Bytes,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let Some(incoming) = &mut self.incoming else { return Err(expected_method()) };
+        let Some(header) = &incoming.header else { return Err(incoming.interrupted()) };
+        incoming.received += payload.len() as u64;
+        if incoming.received > header.body_size {
+            return Err(malformed("content body frame exceeds remaining content size"));
+        }
+        // A message that is too large is refused once it is complete, and not kept until then.
+        if header.body_size <= ctx.config.message_size_max {
+            incoming.body.push(payload);
+        }
+        self.complete(link, ctx)
+    }
+
+    /// Publishes the content once all of it is there.
+    fn complete(&mut self, link: &mut Link, ctx: &mut Context<'_>) -> Result<(), Fault> {
+        let is_complete = |incoming: &mut Incoming| {
+            incoming.header.as_ref().is_some_and(|header| incoming.received == header.body_size)
+        };
+        let Some(incoming) = self.incoming.take_if(is_complete) else { return Ok(()) };
+        let Incoming { publish, header: Some(header), body, .. } = incoming else {
+            unreachable!("a complete content has a header")
+        };
+        self.publish(publish, header, body, link, ctx)
+            .map_err(|error| Fault::new(error, BasicPublish::ID))
+    }
+
+    fn publish(
+        &mut self,
+        publish: BasicPublish,
+        header: ContentHeader,
+        body: Body,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        if publish.immediate {
+            return Err(AmqpError::new(ReplyCode::NotImplemented, "immediate=true"));
+        }
+        let (size, max) = (header.body_size, ctx.config.message_size_max);
+        if size > max {
+            return Err(precondition(&format!(
+                "message size {size} is larger than configured max size {max}"
+            )));
+        }
+        let properties = header.properties.decode().map_err(|_| {
+            AmqpError::new(ReplyCode::SyntaxError, "cannot decode the content's properties")
+        })?;
+        let exchange = match self.known_route(&publish, ctx) {
+            Some(known) => known.exchange.clone(),
+            None => ctx.engine.check_publish(link.vhost, &publish.exchange)?,
+        };
+        check_user(&properties, link)?;
+        check_expiration(&properties)?;
+        let (route, stripped) = self.route(&publish, &exchange, &properties, link, ctx)?;
+        let persistent = properties.is_persistent();
+        let properties = match self.with_reply_address(&properties)? {
+            None => stripped.unwrap_or(header.properties),
+            Some(mut readdressed) => {
+                readdressed.headers = without_bcc(readdressed.headers);
+                readdressed.encode()
+            }
+        };
+        let routing_key = publish.routing_key;
+        let message = Message { exchange, routing_key, properties, body, persistent };
+        let published = Published { route, message, mandatory: publish.mandatory };
+        match &mut self.mode {
+            Mode::Transaction(transaction) => transaction.publish(published),
+            Mode::Plain => self.distribute(published, link, ctx),
+            Mode::Confirm(confirms) => {
+                if confirms.published == confirms.confirmed {
+                    ctx.unconfirmed.push_back(self.handle);
+                }
+                confirms.published += 1;
+                self.distribute(published, link, ctx);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a message to the engine, or back to its publisher.
+    pub(super) fn distribute(
+        &mut self,
+        published: Published,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) {
+        let Published { route, message, mandatory } = published;
+        if !route.is_empty() {
+            return ctx.engine.enqueue(&route, message);
+        }
+        if mandatory {
+            let code = "NO_ROUTE";
+            let method = BasicReturn {
+                reply_code: 312,
+                reply_text: ShortStr::from_static(code),
+                exchange: message.exchange.clone(),
+                routing_key: message.routing_key.clone(),
+            };
+            let frame = OutFrame::Return(self.number, method, Arc::new(message));
+            link.send(ctx.out, ctx.now, frame);
+        }
+    }
+
+    /// The last message's route, if it is this one's too.
+    fn known_route(&self, publish: &BasicPublish, ctx: &Context<'_>) -> Option<&LastRoute> {
+        self.last_route.as_ref().filter(|last| {
+            last.version == ctx.engine.topology_version()
+                && last.exchange == publish.exchange
+                && last.key == publish.routing_key
+        })
+    }
+
+    /// Where the message goes; and its properties without `BCC`, if they had it.
+    fn route(
+        &mut self,
+        publish: &BasicPublish,
+        exchange: &ShortStr,
+        properties: &BasicProperties,
+        link: &Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(Arc<Route>, Option<Properties>), AmqpError> {
+        let key = publish.routing_key.clone();
+        let Some(headers) = &properties.headers else {
+            if let Some(known) = self.known_route(publish, ctx) {
+                return Ok((known.route.clone(), None));
+            }
+            let none = FieldTable::default();
+            let keys = core::slice::from_ref(&key);
+            let route = Arc::new(ctx.engine.route(link.vhost, exchange, keys, &none));
+            self.last_route = (!route.is_by_headers).then(|| LastRoute {
+                version: ctx.engine.topology_version(),
+                exchange: exchange.clone(),
+                key: key.detached(),
+                route: route.clone(),
+            });
+            return Ok((route, None));
+        };
+        let mut keys = alloc::vec![key];
+        keys.extend(further_keys(headers, "CC")?);
+        let blind = further_keys(headers, "BCC")?;
+        let stripped = headers.find("BCC").map(|_| {
+            let headers = without_bcc(properties.headers.clone());
+            BasicProperties { headers, ..properties.clone() }.encode()
+        });
+        keys.extend(blind);
+        let route = ctx.engine.route(link.vhost, exchange, &keys, headers);
+        Ok((Arc::new(route), stripped))
+    }
+
+    /// The properties with the address for direct replies put in, where they ask for it.
+    fn with_reply_address(
+        &self,
+        properties: &BasicProperties,
+    ) -> Result<Option<BasicProperties>, AmqpError> {
+        if properties.reply_to.as_ref().is_none_or(|reply_to| *reply_to != REPLY_QUEUE) {
+            return Ok(None);
+        }
+        let Some(consumer) = &self.reply_consumer else {
+            return Err(precondition("fast reply consumer does not exist"));
+        };
+        let reply_to = Some(consumer.address.clone());
+        Ok(Some(BasicProperties { reply_to, ..properties.clone() }))
+    }
+}
+
+fn check_user(properties: &BasicProperties, link: &Link) -> Result<(), AmqpError> {
+    match &properties.user_id {
+        Some(claimed) if *claimed != *link.user.as_str() => Err(precondition(&format!(
+            "user_id property set to '{claimed}' but authenticated user was '{}'",
+            link.user
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_expiration(properties: &BasicProperties) -> Result<(), AmqpError> {
+    let Some(text) = &properties.expiration else { return Ok(()) };
+    let is_valid = text.to_text().parse::<u64>().is_ok();
+    if is_valid {
+        return Ok(());
+    }
+    Err(precondition(&format!("invalid expiration '{text}': not a whole number of milliseconds")))
+}
+
+/// The routing keys of a `CC` or `BCC` header.
+fn further_keys(headers: &FieldTable, name: &str) -> Result<Vec<ShortStr>, AmqpError> {
+    let Some(value) = headers.find(name) else { return Ok(Vec::new()) };
+    let key = |value: &FieldValue| match value {
+        FieldValue::LongStr(key) => ShortStr::new(key.clone()),
+        _ => None,
+    };
+    let keys = match value {
+        FieldValue::Array(values) => values.iter().map(key).collect(),
+        _ => None,
+    };
+    keys.ok_or_else(|| {
+        precondition(&format!("invalid '{name}' header: expected an array of routing keys"))
+    })
+}
+
+fn without_bcc(headers: Option<FieldTable>) -> Option<FieldTable> {
+    let headers = headers?;
+    Some(FieldTable::new(headers.iter().filter(|(name, _)| name != "BCC").cloned().collect()))
+}

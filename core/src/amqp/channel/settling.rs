@@ -1,0 +1,132 @@
+//! `basic.ack`, `basic.nack`, `basic.reject`, `basic.recover`, and `tx.*` (§1.8, §1.9 of the
+//! reference).
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::super::link::Link;
+use super::super::method::*;
+use super::super::unacked::Unacked;
+use super::{AmqpError, Channel, Context, Mode, ReplyCode, precondition};
+use crate::broker::{Message, Route, Settlement};
+
+/// What is done at `tx.commit`, and not before.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    published: Vec<Published>,
+    settled: Vec<(Unacked, Settlement)>,
+}
+
+/// A message of a transaction, routed already.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) route: Arc<Route>,
+    pub(super) message: Message,
+    pub(super) mandatory: bool,
+}
+
+impl Transaction {
+    /// Adds a message.
+    pub(super) fn publish(&mut self, mut published: Published) {
+        published.message.detach();
+        self.published.push(published);
+    }
+
+    /// Takes the deliveries that it would have settled.
+    pub(super) fn take_settled(&mut self) -> impl Iterator<Item = Unacked> {
+        core::mem::take(&mut self.settled).into_iter().map(|(unacked, _)| unacked)
+    }
+}
+
+/// What refusing a message means.
+pub(super) fn unwanted(requeue: bool) -> Settlement {
+    if requeue { Settlement::Requeue } else { Settlement::Reject }
+}
+
+impl Channel {
+    pub(super) fn settle(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        settlement: Settlement,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        let Some(taken) = self.unacked.take(tag, multiple) else {
+            return Err(precondition(&format!("unknown delivery tag {tag}")));
+        };
+        if let Mode::Transaction(transaction) = &mut self.mode {
+            transaction.settled.extend(taken.into_iter().map(|unacked| (unacked, settlement)));
+            return Ok(());
+        }
+        // The last first: what is requeued then goes straight to the head of its queue.
+        for unacked in taken.into_iter().rev() {
+            ctx.engine.settle(self.session, unacked.lease, settlement);
+        }
+        Ok(())
+    }
+
+    pub(super) fn recover(
+        &mut self,
+        requeue: bool,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        if !requeue {
+            return Err(AmqpError::new(ReplyCode::NotImplemented, "requeue=false"));
+        }
+        for unacked in self.unacked.take_all().into_iter().rev() {
+            ctx.engine.settle(self.session, unacked.lease, Settlement::Requeue);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tx_select(
+        &mut self,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        match self.mode {
+            Mode::Confirm(_) => {
+                return Err(precondition("cannot switch from confirm to tx mode"));
+            }
+            Mode::Plain => self.mode = Mode::Transaction(Transaction::default()),
+            Mode::Transaction(_) => {}
+        }
+        self.reply(TxSelectOk {}, link, ctx);
+        Ok(())
+    }
+
+    pub(super) fn tx_commit(
+        &mut self,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        let transaction = core::mem::take(self.transaction()?);
+        for published in transaction.published {
+            self.distribute(published, link, ctx);
+        }
+        for (unacked, settlement) in transaction.settled.into_iter().rev() {
+            ctx.engine.settle(self.session, unacked.lease, settlement);
+        }
+        self.reply(TxCommitOk {}, link, ctx);
+        Ok(())
+    }
+
+    pub(super) fn tx_rollback(
+        &mut self,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        let mut transaction = core::mem::take(self.transaction()?);
+        self.unacked.restore(transaction.take_settled());
+        self.reply(TxRollbackOk {}, link, ctx);
+        Ok(())
+    }
+
+    fn transaction(&mut self) -> Result<&mut Transaction, AmqpError> {
+        match &mut self.mode {
+            Mode::Transaction(transaction) => Ok(transaction),
+            _ => Err(precondition("channel is not transactional")),
+        }
+    }
+}

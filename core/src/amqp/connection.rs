@@ -1,0 +1,430 @@
+//! A connection: from the protocol header to the last close, and the channels in between.
+//!
+//! Owns the phases of a connection, its timers, and the errors that end it. Whatever ends it, its
+//! channels are terminated and its exclusive queues deleted, once.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::time::Duration;
+
+use super::channel::{self, Channel, Context};
+use super::decoder::DecodeError;
+use super::frame::{ChannelNumber, Frame, OutFrame};
+use super::link::{Fault, Link, on_channel};
+use super::method::*;
+use super::{AmqpError, ReplyCode, channel::expected_method};
+use crate::broker::Engine;
+use crate::{Config, ConnectionId, Event, Instant, Output, Peer};
+
+/// How long a client is kept waiting before it is cut off, where telling it why is no use.
+pub(super) const SILENCE: Duration = Duration::from_secs(3);
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Waiting for the protocol header.
+    Header,
+    /// Waiting for `connection.start-ok`.
+    Starting,
+    /// Waiting for `connection.tune-ok`.
+    Tuning,
+    /// Waiting for `connection.open`.
+    Opening,
+    /// Channels may be opened.
+    Running,
+    /// The broker sent `connection.close`, and waits for `close-ok`.
+    Closing,
+    /// Nothing is said any more; the socket is closed soon.
+    Silent,
+    /// The adapter was told to close the socket.
+    Gone,
+}
+
+impl Phase {
+    /// As RabbitMQ calls it in its errors.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Header | Self::Starting => "starting",
+            Self::Tuning => "tuning",
+            Self::Opening => "opening",
+            Self::Running => "running",
+            Self::Closing | Self::Silent | Self::Gone => "closing",
+        }
+    }
+}
+
+/// A channel number in use.
+#[derive(Debug)]
+enum Slot {
+    Open(Box<Channel>),
+    /// The broker sent `channel.close`, and waits for `close-ok`.
+    Closing,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(super) link: Link,
+    pub(super) phase: Phase,
+    pub(super) client_name: Option<String>,
+    pub(super) channel_max: u16,
+    /// Zero: none.
+    pub(super) heartbeat: Duration,
+    channels: BTreeMap<ChannelNumber, Slot>,
+    last_received: Instant,
+    /// When the phase ends by itself; not in phase `Running`.
+    deadline: Instant,
+    has_received: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, peer: Peer, config: &Config, now: Instant) -> Self {
+        Self {
+            link: Link::new(id, peer, config.egress_len_max, now),
+            phase: Phase::Header,
+            client_name: None,
+            channel_max: config.channel_max,
+            heartbeat: Duration::ZERO,
+            channels: BTreeMap::new(),
+            last_received: now,
+            deadline: now + config.handshake_timeout,
+            has_received: false,
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.phase == Phase::Gone
+    }
+
+    /// An open channel and the link it sends on.
+    pub(crate) fn channel(&mut self, number: ChannelNumber) -> Option<(&mut Channel, &mut Link)> {
+        match self.channels.get_mut(&number) {
+            Some(Slot::Open(channel)) => Some((channel, &mut self.link)),
+            _ => None,
+        }
+    }
+
+    /// Bytes arrived.
+    pub(crate) fn note_received(&mut self, now: Instant) {
+        self.last_received = now;
+        self.has_received = true;
+    }
+
+    /// Handles a frame.
+    pub(crate) fn handle_frame(
+        &mut self,
+        frame: Frame,
+        credentials: &super::Credentials,
+        ctx: &mut Context<'_>,
+    ) {
+        self.note_received(ctx.now);
+        let handled = match self.phase {
+            Phase::Running => self.handle_running(frame, ctx),
+            Phase::Closing => {
+                self.handle_closing(&frame, ctx);
+                Ok(())
+            }
+            Phase::Silent | Phase::Gone => Ok(()),
+            _ => self.handle_handshake(frame, credentials, ctx),
+        };
+        if let Err(fault) = handled {
+            self.close_with(&fault, ctx);
+        }
+    }
+
+    /// Handles bytes that are no frame.
+    pub(crate) fn handle_malformed(&mut self, error: &DecodeError, ctx: &mut Context<'_>) {
+        self.note_received(ctx.now);
+        if !matches!(self.phase, Phase::Silent | Phase::Closing | Phase::Gone) {
+            let (code, method) = match error {
+                DecodeError::UnknownMethod(id) => (ReplyCode::CommandInvalid, *id),
+                DecodeError::MalformedMethod(id) => (ReplyCode::FrameError, *id),
+                _ => (ReplyCode::FrameError, MethodId::NONE),
+            };
+            self.close_with(&Fault::new(AmqpError::new(code, error.to_string()), method), ctx);
+        }
+        if !error.is_recoverable() && self.phase == Phase::Closing {
+            // Nothing more can be read from this client, a close-ok neither.
+            self.enter(Phase::Silent, SILENCE, ctx);
+        }
+    }
+
+    /// The socket is gone.
+    pub(crate) fn handle_closed(&mut self, ctx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Gone => return,
+            Phase::Header if !self.has_received => {
+                let peer = self.link.peer.name.clone();
+                ctx.out.push_back(Output::Event(Event::ConnectionUnused { peer }));
+            }
+            Phase::Closing | Phase::Silent => {}
+            _ => self.report_end(Some("the client went away without closing".into()), ctx),
+        }
+        self.release(ctx.engine);
+        self.phase = Phase::Gone;
+    }
+
+    /// The broker stops.
+    pub(crate) fn shut_down(&mut self, reason: &str, ctx: &mut Context<'_>) {
+        match self.phase {
+            Phase::Running => {
+                let error = AmqpError::new(ReplyCode::ConnectionForced, reason);
+                self.close_with(&Fault::new(error, MethodId::NONE), ctx);
+            }
+            Phase::Closing | Phase::Gone => {}
+            _ => self.cut(ctx),
+        }
+    }
+
+    /// When the connection wants to be looked after.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Gone => None,
+            Phase::Running if self.heartbeat.is_zero() => None,
+            Phase::Running => {
+                let send = self.link.last_sent + self.heartbeat / 2;
+                Some(send.min(self.last_received + 2 * self.heartbeat))
+            }
+            _ => Some(self.deadline),
+        }
+    }
+
+    /// Does what is due by now.
+    pub(crate) fn handle_time(&mut self, ctx: &mut Context<'_>) {
+        if self.deadline().is_none_or(|deadline| ctx.now < deadline) {
+            return;
+        }
+        if self.phase != Phase::Running {
+            if matches!(self.phase, Phase::Header) && !self.has_received {
+                return self.cut(ctx);
+            }
+            if !matches!(self.phase, Phase::Closing | Phase::Silent) {
+                let error = format!("handshake timeout in phase {}", self.phase.name());
+                self.report_end(Some(error), ctx);
+            }
+            return self.cut(ctx);
+        }
+        if ctx.now >= self.last_received + 2 * self.heartbeat {
+            let seconds = self.heartbeat.as_secs();
+            let error = format!("missed heartbeats from client, timeout: {seconds}s");
+            self.report_end(Some(error), ctx);
+            return self.cut(ctx);
+        }
+        if ctx.now >= self.link.last_sent + self.heartbeat / 2 {
+            self.link.send(ctx.out, ctx.now, OutFrame::Heartbeat);
+        }
+    }
+
+    /// Notes how many bytes wait for the socket.
+    pub(crate) fn set_egress_len(&mut self, len: usize, ctx: &mut Context<'_>) {
+        if len < self.link.egress_len() {
+            // The client takes what it is sent: it is alive, even while nothing is read from it.
+            self.last_received = ctx.now;
+        }
+        if self.link.set_egress_len(ctx.out, len) {
+            for slot in self.channels.values() {
+                if let Slot::Open(channel) = slot {
+                    ctx.engine.resume_session(channel.session());
+                }
+            }
+        }
+    }
+
+    /// Moves on to a phase that ends by itself.
+    pub(super) fn enter(&mut self, phase: Phase, timeout: Duration, ctx: &Context<'_>) {
+        self.phase = phase;
+        self.deadline = ctx.now + timeout;
+    }
+
+    /// Closes the socket, now.
+    pub(super) fn cut(&mut self, ctx: &mut Context<'_>) {
+        self.release(ctx.engine);
+        self.phase = Phase::Gone;
+        ctx.out.push_back(Output::Close(self.link.id));
+    }
+
+    /// Reports that the connection ended.
+    pub(super) fn report_end(&self, error: Option<String>, ctx: &mut Context<'_>) {
+        let peer = self.link.peer.name.clone();
+        ctx.out.push_back(Output::Event(Event::ConnectionClosed { peer, error }));
+    }
+
+    /// Sends `connection.close`.
+    pub(super) fn close_with(&mut self, fault: &Fault, ctx: &mut Context<'_>) {
+        self.link.report(ctx.out, 0, fault.method, &fault.error);
+        self.release(ctx.engine);
+        let close = fault.error.connection_close(fault.method);
+        self.link.send(ctx.out, ctx.now, on_channel(0, close));
+        self.report_end(Some(fault.error.reply_text().to_string()), ctx);
+        let timeout = match self.heartbeat {
+            Duration::ZERO => ctx.config.close_timeout,
+            heartbeat => ctx.config.close_timeout.min(heartbeat),
+        };
+        self.enter(Phase::Closing, timeout, ctx);
+    }
+
+    /// Gives back all that the connection holds.
+    fn release(&mut self, engine: &mut Engine) {
+        for (_, slot) in core::mem::take(&mut self.channels) {
+            if let Slot::Open(channel) = slot {
+                channel.terminate(engine);
+            }
+        }
+        engine.drop_owner(self.link.owner());
+    }
+
+    fn handle_running(&mut self, frame: Frame, ctx: &mut Context<'_>) -> Result<(), Fault> {
+        match frame {
+            Frame::Method(0, method) => self.handle_method(&method, ctx),
+            Frame::Heartbeat(0) => Ok(()),
+            Frame::Heartbeat(_) => Err(unexpected_frame(8)),
+            Frame::ProtocolHeader(_) => unreachable!("the decoder gives one header"),
+            Frame::Header(0, _) | Frame::Body(0, _) => Err(expected_method()),
+            Frame::Method(number, _) | Frame::Header(number, _) | Frame::Body(number, _) => {
+                self.handle_channel_frame(number, frame, ctx)
+            }
+        }
+    }
+
+    fn handle_channel_frame(
+        &mut self,
+        number: ChannelNumber,
+        frame: Frame,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let method = match &frame {
+            Frame::Method(_, method) => Some(method.id()),
+            _ => None,
+        };
+        match self.channels.get_mut(&number) {
+            None => self.open_channel(number, &frame, ctx),
+            Some(Slot::Closing) => {
+                self.handle_closing_channel(number, &frame, ctx);
+                Ok(())
+            }
+            Some(Slot::Open(channel)) => match method {
+                Some(ChannelClose::ID) => {
+                    channel.flush_confirms(&mut self.link, ctx);
+                    self.close_channel(number, ctx);
+                    self.link.send(ctx.out, ctx.now, on_channel(number, ChannelCloseOk {}));
+                    Ok(())
+                }
+                Some(ChannelOpen::ID) => Err(Fault::new(channel::second_open(), ChannelOpen::ID)),
+                _ => match channel.handle_frame(frame, &mut self.link, ctx) {
+                    Err(fault) if fault.error.code.is_soft() => {
+                        self.refuse_channel(number, &fault, ctx);
+                        Ok(())
+                    }
+                    handled => handled,
+                },
+            },
+        }
+    }
+
+    fn open_channel(
+        &mut self,
+        number: ChannelNumber,
+        frame: &Frame,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let method = match frame {
+            Frame::Method(_, method) => method.id(),
+            _ => return Err(expected_method()),
+        };
+        if method != ChannelOpen::ID {
+            return Err(Fault::new(channel::expected_open(), method));
+        }
+        let count = self.channels.len();
+        if self.channel_max != 0 && count >= usize::from(self.channel_max) {
+            return Err(Fault::new(channel::too_many(count, self.channel_max), method));
+        }
+        let channel = Channel::open(number, &self.link, ctx.engine);
+        self.channels.insert(number, Slot::Open(Box::new(channel)));
+        self.link.send(ctx.out, ctx.now, on_channel(number, ChannelOpenOk::default()));
+        Ok(())
+    }
+
+    /// After `channel.close`, only the close handshake counts.
+    fn handle_closing_channel(
+        &mut self,
+        number: ChannelNumber,
+        frame: &Frame,
+        ctx: &mut Context<'_>,
+    ) {
+        match frame {
+            Frame::Method(_, Method::ChannelCloseOk(_)) => {
+                self.channels.remove(&number);
+            }
+            Frame::Method(_, Method::ChannelClose(_)) => {
+                self.link.send(ctx.out, ctx.now, on_channel(number, ChannelCloseOk {}));
+            }
+            _ => {}
+        }
+    }
+
+    fn close_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
+        if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
+            channel.terminate(ctx.engine);
+        }
+    }
+
+    /// Ends a channel with `channel.close`.
+    fn refuse_channel(&mut self, number: ChannelNumber, fault: &Fault, ctx: &mut Context<'_>) {
+        self.link.report(ctx.out, number, fault.method, &fault.error);
+        if let Some((channel, link)) = self.channel(number) {
+            channel.flush_confirms(link, ctx);
+        }
+        self.close_channel(number, ctx);
+        self.channels.insert(number, Slot::Closing);
+        let close = fault.error.channel_close(fault.method);
+        self.link.send(ctx.out, ctx.now, on_channel(number, close));
+    }
+
+    fn handle_method(&mut self, method: &Method, ctx: &mut Context<'_>) -> Result<(), Fault> {
+        match method {
+            Method::ConnectionClose(_) => {
+                self.finish(ctx);
+                Ok(())
+            }
+            Method::ConnectionUpdateSecret(_) => {
+                // Users of the built-in database have no secret that runs out: nothing to renew.
+                let ok = ConnectionUpdateSecretOk {};
+                self.link.send(ctx.out, ctx.now, on_channel(0, ok));
+                Ok(())
+            }
+            _ => Err(self.unexpected_method(method.id())),
+        }
+    }
+
+    fn handle_closing(&mut self, frame: &Frame, ctx: &mut Context<'_>) {
+        match frame {
+            Frame::Method(0, Method::ConnectionCloseOk(_)) => self.cut(ctx),
+            Frame::Method(0, Method::ConnectionClose(_)) => {
+                self.link.send(ctx.out, ctx.now, on_channel(0, ConnectionCloseOk {}));
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers the client's `connection.close`, and leaves it to the client to close the socket.
+    pub(super) fn finish(&mut self, ctx: &mut Context<'_>) {
+        self.release(ctx.engine);
+        self.link.send(ctx.out, ctx.now, on_channel(0, ConnectionCloseOk {}));
+        self.report_end(None, ctx);
+        self.enter(Phase::Silent, SILENCE, ctx);
+    }
+
+    pub(super) fn unexpected_method(&self, method: MethodId) -> Fault {
+        let state = self.phase.name();
+        let text = format!("unexpected method in connection state {state}");
+        Fault::new(AmqpError::new(ReplyCode::ChannelError, text), method)
+    }
+}
+
+/// The error of a frame that is well-formed and out of place.
+pub(super) fn unexpected_frame(kind: u8) -> Fault {
+    let text = format!("type {kind}, all octets = <<>>");
+    Fault::new(AmqpError::new(ReplyCode::UnexpectedFrame, text), MethodId::NONE)
+}

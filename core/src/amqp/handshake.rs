@@ -1,0 +1,236 @@
+//! The handshake: protocol header, login, tuning, opening (§2.2.4).
+
+use alloc::format;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::channel::{Context, expected_method};
+use super::connection::{Connection, Phase, SILENCE, unexpected_frame};
+use super::frame::{Frame, OutFrame, PROTOCOL_HEADER};
+use super::link::{Capabilities, Fault, on_channel};
+use super::method::*;
+use super::sasl::{Claim, Credentials, MECHANISMS, SaslError};
+use super::{AmqpError, FieldTable, FieldValue, ReplyCode, ShortStr};
+use crate::{Config, Event, Output};
+
+/// The smallest frame size that a client may ask for, in bytes (§4.2.3 asks for 4096).
+const FRAME_MAX_MIN: u32 = 4096;
+
+/// The header of AMQP 1.0 with SASL: what newer clients understand as an offer.
+const PROTOCOL_HEADER_1_0: [u8; 8] = *b"AMQP\x03\x01\x00\x00";
+
+impl Connection {
+    pub(super) fn handle_handshake(
+        &mut self,
+        frame: Frame,
+        credentials: &Credentials,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let method = match frame {
+            Frame::ProtocolHeader(header) => {
+                self.take_protocol_header(header, ctx);
+                return Ok(());
+            }
+            Frame::Heartbeat(0) => return Ok(()),
+            Frame::Heartbeat(_) => return Err(unexpected_frame(8)),
+            Frame::Method(0, method) => method,
+            Frame::Method(_, method) => {
+                return Err(Fault::new(super::channel::expected_open(), method.id()));
+            }
+            Frame::Header(..) | Frame::Body(..) => return Err(expected_method()),
+        };
+        match (self.phase, method) {
+            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => {
+                self.log_in(&start_ok, credentials, ctx)
+            }
+            (Phase::Tuning, Method::ConnectionTuneOk(tune_ok)) => self.tune(&tune_ok, ctx),
+            (Phase::Opening, Method::ConnectionOpen(open)) => self.open(&open, ctx),
+            (_, Method::ConnectionClose(_)) => {
+                self.finish(ctx);
+                Ok(())
+            }
+            (_, method) => Err(self.unexpected_method(method.id())),
+        }
+    }
+
+    fn take_protocol_header(&mut self, header: [u8; 8], ctx: &mut Context<'_>) {
+        let offer = match header {
+            // The second is that of 0-9, which is near enough for those who still send it.
+            PROTOCOL_HEADER | [b'A', b'M', b'Q', b'P', 1, 1, 0, 9] => {
+                let start = start(ctx.config);
+                self.link.send(ctx.out, ctx.now, on_channel(0, start));
+                self.phase = Phase::Starting;
+                return;
+            }
+            [b'A', b'M', b'Q', b'P', 0, 0, 9..=255, _] => PROTOCOL_HEADER,
+            _ => PROTOCOL_HEADER_1_0,
+        };
+        let refusal = match &header {
+            [b'A', b'M', b'Q', b'P', version @ ..] => {
+                format!("unsupported AMQP version {version:?}")
+            }
+            [0x16, 3, ..] => "TLS handshake on a port without TLS".to_string(),
+            [b'G', b'E', b'T', b' ', ..] => "HTTP request on an AMQP port".to_string(),
+            other => format!("not AMQP: first bytes {other:?}"),
+        };
+        self.link.send(ctx.out, ctx.now, OutFrame::ProtocolHeader(offer));
+        self.report_end(Some(refusal), ctx);
+        self.cut(ctx);
+    }
+
+    fn log_in(
+        &mut self,
+        start_ok: &ConnectionStartOk,
+        credentials: &Credentials,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        self.link.capabilities = Capabilities::read(&start_ok.client_properties);
+        self.client_name = match start_ok.client_properties.find("connection_name") {
+            Some(FieldValue::LongStr(name)) => {
+                Some(alloc::string::String::from_utf8_lossy(name).into_owned())
+            }
+            _ => None,
+        };
+        let claim = match Claim::read(start_ok.mechanism.as_bytes(), &start_ok.response) {
+            Ok(claim) => claim,
+            Err(SaslError::UnknownMechanism) => {
+                self.report_refusal("", "unknown authentication mechanism", ctx);
+                self.enter(Phase::Silent, SILENCE, ctx);
+                return Ok(());
+            }
+            Err(SaslError::Malformed) => {
+                self.report_refusal("", "response of the mechanism cannot be read", ctx);
+                let text = "cannot read the response of the authentication mechanism";
+                let error = AmqpError::new(ReplyCode::SyntaxError, text);
+                return Err(Fault::new(error, ConnectionStartOk::ID));
+            }
+        };
+        if let Err(reason) = credentials.check(&claim, &self.link.peer) {
+            self.report_refusal(claim.user(), reason, ctx);
+            return self.refuse_login(&start_ok.mechanism, ctx);
+        }
+        self.link.user = claim.user().to_string();
+        let tune = ConnectionTune {
+            channel_max: ctx.config.channel_max,
+            frame_max: ctx.config.frame_max,
+            heartbeat: seconds(ctx.config.heartbeat),
+        };
+        self.link.send(ctx.out, ctx.now, on_channel(0, tune));
+        self.phase = Phase::Tuning;
+        Ok(())
+    }
+
+    /// A client that does not expect to be told is cut off without a word.
+    fn refuse_login(&mut self, mechanism: &ShortStr, ctx: &mut Context<'_>) -> Result<(), Fault> {
+        if !self.link.capabilities.authentication_failure_close {
+            self.cut(ctx);
+            return Ok(());
+        }
+        let text = format!(
+            "Login was refused using authentication mechanism {mechanism}. For details see the \
+             broker logfile."
+        );
+        Err(Fault::new(AmqpError::new(ReplyCode::AccessRefused, text), MethodId::NONE))
+    }
+
+    fn tune(&mut self, tune_ok: &ConnectionTuneOk, ctx: &mut Context<'_>) -> Result<(), Fault> {
+        let config = ctx.config;
+        let (channel_max, frame_max) = (tune_ok.channel_max.into(), tune_ok.frame_max);
+        check_limit("channel_max", channel_max, config.channel_max.into(), 1)?;
+        check_limit("frame_max", frame_max, config.frame_max, FRAME_MAX_MIN)?;
+        self.channel_max = tune_ok.channel_max;
+        self.heartbeat = Duration::from_secs(tune_ok.heartbeat.into());
+        ctx.out.push_back(Output::FrameMax(self.link.id, frame_max));
+        self.phase = Phase::Opening;
+        Ok(())
+    }
+
+    fn open(&mut self, open: &ConnectionOpen, ctx: &mut Context<'_>) -> Result<(), Fault> {
+        let Some(vhost) = ctx.engine.vhost(&open.virtual_host) else {
+            let text = format!("vhost {} not found", open.virtual_host);
+            let error = AmqpError::new(ReplyCode::NotAllowed, text);
+            return Err(Fault::new(error, ConnectionOpen::ID));
+        };
+        self.link.vhost = vhost;
+        self.link.send(ctx.out, ctx.now, on_channel(0, ConnectionOpenOk::default()));
+        self.phase = Phase::Running;
+        ctx.out.push_back(Output::Event(Event::ConnectionOpened {
+            peer: self.link.peer.name.clone(),
+            user: self.link.user.clone(),
+            vhost: open.virtual_host.to_string(),
+            client: self.client_name.clone(),
+        }));
+        Ok(())
+    }
+
+    fn report_refusal(&self, user: &str, reason: &'static str, ctx: &mut Context<'_>) {
+        ctx.out.push_back(Output::Event(Event::LoginRefused {
+            peer: self.link.peer.name.clone(),
+            user: user.to_string(),
+            reason,
+        }));
+    }
+}
+
+/// What the broker says of itself first.
+fn start(config: &Config) -> ConnectionStart {
+    let text = |text: &str| FieldValue::LongStr(Bytes::copy_from_slice(text.as_bytes()));
+    let capabilities = [
+        "publisher_confirms",
+        "exchange_exchange_bindings",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "consumer_priorities",
+        "authentication_failure_close",
+        "per_consumer_qos",
+        "direct_reply_to",
+    ];
+    let mut table = FieldTable::default();
+    for name in capabilities {
+        table.push(ShortStr::from_static(name), FieldValue::Bool(true));
+    }
+    let mut properties = FieldTable::default();
+    properties.push("capabilities".into(), FieldValue::Table(table));
+    for (name, value) in [
+        ("cluster_name", config.node_name.as_str()),
+        ("copyright", "Copyright the Warren contributors"),
+        ("information", "Licensed under MIT or Apache 2.0"),
+        ("platform", "Rust"),
+        ("product", "Warren"),
+        ("version", env!("CARGO_PKG_VERSION")),
+    ] {
+        properties.push(name.into(), text(value));
+    }
+    ConnectionStart {
+        version_major: 0,
+        version_minor: 9,
+        server_properties: properties,
+        mechanisms: Bytes::from_static(MECHANISMS.as_bytes()),
+        locales: Bytes::from_static(b"en_US"),
+    }
+}
+
+/// Checks what a client answered to an offer; zero, for no limit, is beyond any limit offered.
+fn check_limit(name: &str, answered: u32, offered: u32, min: u32) -> Result<(), Fault> {
+    let refuse = |comparison, bound, limit| {
+        let text = format!(
+            "negotiated {name} = {answered} is {comparison} than the {bound} allowed value \
+             ({limit})"
+        );
+        Err(Fault::new(AmqpError::new(ReplyCode::NotAllowed, text), ConnectionTuneOk::ID))
+    };
+    if offered != 0 && (answered == 0 || answered > offered) {
+        return refuse("higher", "maximum", offered);
+    }
+    if answered != 0 && answered < min.min(offered) {
+        return refuse("lower", "minimum", min);
+    }
+    Ok(())
+}
+
+fn seconds(duration: Duration) -> u16 {
+    u16::try_from(duration.as_secs()).unwrap_or(u16::MAX)
+}

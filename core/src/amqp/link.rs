@@ -1,0 +1,144 @@
+//! A connection as its channels see it: who is at the other end, and how to send there.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use super::frame::{ChannelNumber, OutFrame};
+use super::method::{Method, MethodId};
+use super::{AmqpError, FieldTable, FieldValue};
+use crate::broker::{Owner, VhostId};
+use crate::{ConnectionId, Event, Instant, Output, Peer};
+
+/// A frame's bytes beside its content, roughly: names, tags, frame ends.
+const FRAME_LEN_TYPICAL: usize = 96;
+
+/// What a client can do beyond 0-9-1, as its `connection.start-ok` says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Capabilities {
+    pub(crate) consumer_cancel_notify: bool,
+    pub(crate) authentication_failure_close: bool,
+}
+
+impl Capabilities {
+    pub(crate) fn read(client_properties: &FieldTable) -> Self {
+        let has = |name| match client_properties.find("capabilities") {
+            Some(FieldValue::Table(table)) => table.find(name) == Some(&FieldValue::Bool(true)),
+            _ => false,
+        };
+        Self {
+            consumer_cancel_notify: has("consumer_cancel_notify"),
+            authentication_failure_close: has("authentication_failure_close"),
+        }
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: Peer,
+    pub(crate) user: String,
+    pub(crate) vhost: VhostId,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) last_sent: Instant,
+    pub(crate) is_paused: bool,
+    /// Bytes that wait for the socket, as last reported, and roughly those sent since.
+    egress_len: usize,
+    egress_len_max: usize,
+}
+
+impl Link {
+    pub(crate) fn new(id: ConnectionId, peer: Peer, egress_len_max: usize, now: Instant) -> Self {
+        Self {
+            id,
+            peer,
+            user: String::new(),
+            vhost: VhostId::default(),
+            capabilities: Capabilities::default(),
+            last_sent: now,
+            is_paused: false,
+            egress_len: 0,
+            egress_len_max,
+        }
+    }
+
+    /// Whom the connection's exclusive queues belong to.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner(u64::from(self.id.generation) << 32 | u64::from(self.id.index))
+    }
+
+    /// Sends a frame.
+    pub(crate) fn send(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
+        let content = match &frame {
+            OutFrame::Deliver(_, deliver) => Some(&deliver.message),
+            OutFrame::GetOk(_, get_ok) => Some(&get_ok.message),
+            OutFrame::Return(_, _, message) => Some(message),
+            _ => None,
+        };
+        let content_len =
+            content.map_or(0, |message| message.properties.wire().len() + message.body.len());
+        self.egress_len += FRAME_LEN_TYPICAL + content_len;
+        self.last_sent = now;
+        out.push_back(Output::Send(self.id, frame));
+        // An answer to what was asked is always sent; so nothing more may be asked for a while.
+        if self.egress_len > 2 * self.egress_len_max && !self.is_paused {
+            self.is_paused = true;
+            out.push_back(Output::PauseReading(self.id));
+        }
+    }
+
+    /// Whether there is room for deliveries.
+    pub(crate) fn has_room(&self) -> bool {
+        self.egress_len < self.egress_len_max
+    }
+
+    /// Notes how many bytes wait for the socket. Whether there is room for deliveries now.
+    pub(crate) fn set_egress_len(&mut self, out: &mut VecDeque<Output>, len: usize) -> bool {
+        self.egress_len = len;
+        if self.is_paused && self.has_room() {
+            self.is_paused = false;
+            out.push_back(Output::ResumeReading(self.id));
+        }
+        // Half empty, so that it fills and empties in strides.
+        len <= self.egress_len_max / 2
+    }
+
+    /// How many bytes wait for the socket, roughly.
+    pub(crate) fn egress_len(&self) -> usize {
+        self.egress_len
+    }
+
+    /// Reports an error that the client is told.
+    pub(crate) fn report(
+        &self,
+        out: &mut VecDeque<Output>,
+        channel: ChannelNumber,
+        method: MethodId,
+        error: &AmqpError,
+    ) {
+        out.push_back(Output::Event(Event::ErrorSent {
+            peer: self.peer.name.clone(),
+            channel,
+            method,
+            error: error.clone(),
+        }));
+    }
+}
+
+/// An error, and the method that caused it.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) error: AmqpError,
+    pub(crate) method: MethodId,
+}
+
+impl Fault {
+    pub(crate) fn new(error: AmqpError, method: MethodId) -> Self {
+        Self { error, method }
+    }
+}
+
+/// A method to be sent on a channel.
+pub(crate) fn on_channel(channel: ChannelNumber, method: impl Into<Method>) -> OutFrame {
+    OutFrame::Method(channel, method.into())
+}

@@ -1,0 +1,258 @@
+//! Arguments of queues: which are known, what values they take, and when two declarations ask for
+//! the same.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use super::queue::{Queue, QueueDeclaration};
+use super::refusal::{Refusal, RefusalKind, Resource};
+use crate::amqp::{FieldTable, FieldValue, ShortStr};
+
+/// What values an argument takes.
+#[derive(Clone, Copy)]
+enum Check {
+    /// Any value.
+    Any,
+    /// An integer of at least this.
+    Integer(i64),
+    /// An integer from 1 to 255.
+    Priority,
+    /// A boolean.
+    Bool,
+    /// A long string.
+    Text,
+    /// One of these long strings.
+    OneOf(&'static [&'static str]),
+}
+
+/// The arguments that mean something to a queue: checked, kept, and compared when it is declared
+/// again. Others are kept and mean nothing.
+const KNOWN: &[(&str, Check)] = &[
+    ("x-expires", Check::Integer(1)),
+    ("x-message-ttl", Check::Integer(0)),
+    ("x-dead-letter-exchange", Check::Text),
+    ("x-dead-letter-routing-key", Check::Text),
+    ("x-dead-letter-strategy", Check::OneOf(&["at-most-once", "at-least-once"])),
+    ("x-max-length", Check::Integer(0)),
+    ("x-max-length-bytes", Check::Integer(0)),
+    ("x-max-priority", Check::Priority),
+    ("x-overflow", Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"])),
+    ("x-queue-mode", Check::Any),
+    ("x-queue-version", Check::Any),
+    ("x-queue-master-locator", Check::Text),
+    ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"])),
+    ("x-single-active-consumer", Check::Bool),
+    ("x-delivery-limit", Check::Integer(-1)),
+];
+
+/// Checks the arguments of a queue that is about to be made.
+///
+/// # Errors
+/// Which one is wrong, and how.
+pub(crate) fn check(declaration: &QueueDeclaration, vhost: &ShortStr) -> Result<(), Refusal> {
+    let resource = Resource { kind: "queue", name: &declaration.name, vhost };
+    for (name, check) in KNOWN {
+        let Some(value) = declaration.arguments.find(name) else { continue };
+        check_value(value, *check).map_err(|problem| {
+            Refusal::precondition(format!("invalid arg '{name}' for {resource}: {problem}"))
+        })?;
+    }
+    let has = |name| declaration.arguments.find(name).is_some();
+    if has("x-dead-letter-routing-key") && !has("x-dead-letter-exchange") {
+        return Err(Refusal::precondition(format!(
+            "invalid arg 'x-dead-letter-routing-key' for {resource}: routing_key_but_no_dlx_defined"
+        )));
+    }
+    check_type(declaration, &resource)
+}
+
+fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result<(), Refusal> {
+    let invalid = |property| {
+        Err(Refusal::precondition(format!("invalid property '{property}' for {resource}")))
+    };
+    match declaration.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
+        Some(b"stream") => {
+            Err(Refusal::new(RefusalKind::NotImplemented, "queues of type 'stream'"))
+        }
+        Some(b"quorum") if declaration.exclusive => invalid("exclusive-owner"),
+        Some(b"quorum") if declaration.auto_delete => invalid("auto-delete"),
+        Some(b"quorum") if !declaration.durable => invalid("non-durable"),
+        _ => Ok(()),
+    }
+}
+
+fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
+    let unacceptable = || Err(format!("{{unacceptable_type,{}}}", type_name(value)));
+    match check {
+        Check::Any => Ok(()),
+        Check::Bool if matches!(value, FieldValue::Bool(_)) => Ok(()),
+        Check::Text if value.as_longstr().is_some() => Ok(()),
+        Check::OneOf(texts) => match value.as_longstr() {
+            None => unacceptable(),
+            Some(text) if texts.iter().any(|known| known.as_bytes() == text) => Ok(()),
+            Some(_) => Err(format!("{{unacceptable_value,{}}}", print(value))),
+        },
+        Check::Integer(min) => match value.as_integer() {
+            None => unacceptable(),
+            Some(0) if min > 0 => Err("{value_zero,0}".to_string()),
+            Some(value) if value < min => Err(format!("{{value_negative,{value}}}")),
+            Some(_) => Ok(()),
+        },
+        Check::Priority => match value.as_integer() {
+            None => unacceptable(),
+            Some(1..=255) => Ok(()),
+            Some(value) => Err(format!("{{max_value_exceeded,{value}}}")),
+        },
+        Check::Bool | Check::Text => unacceptable(),
+    }
+}
+
+/// Whether another declaration means this same queue.
+///
+/// # Errors
+/// Which property differs.
+pub(crate) fn check_equivalent(
+    queue: &Queue,
+    declaration: &QueueDeclaration,
+    vhost: &ShortStr,
+) -> Result<(), Refusal> {
+    let resource = Resource { kind: "queue", name: &queue.name, vhost };
+    let durable = declaration.durable && !declaration.exclusive;
+    for (argument, received, current) in [
+        ("durable", durable, queue.durable),
+        ("auto_delete", declaration.auto_delete, queue.auto_delete),
+    ] {
+        if received != current {
+            let [received, current] = [received, current].map(|flag| format!("'{flag}'"));
+            return Err(Refusal::inequivalent(&resource, argument, &received, &current));
+        }
+    }
+    for (argument, _) in KNOWN {
+        let received = find(&declaration.arguments, argument);
+        let current = find(&queue.arguments, argument);
+        if !is_same(received.as_ref(), current.as_ref()) {
+            let [received, current] = [received, current].map(|value| match value {
+                None => "none".to_string(),
+                Some(value) => {
+                    format!("the value '{}' of type '{}'", print(&value), type_name(&value))
+                }
+            });
+            return Err(Refusal::inequivalent(&resource, argument, &received, &current));
+        }
+    }
+    Ok(())
+}
+
+/// No type said is the type `classic`.
+fn find(arguments: &FieldTable, name: &str) -> Option<FieldValue> {
+    match arguments.find(name) {
+        None if name == "x-queue-type" => Some(FieldValue::text("classic")),
+        found => found.cloned(),
+    }
+}
+
+fn is_same(a: Option<&FieldValue>, b: Option<&FieldValue>) -> bool {
+    let integer = |value: Option<&FieldValue>| value.and_then(FieldValue::as_integer);
+    a == b || (integer(a).is_some() && integer(a) == integer(b))
+}
+
+fn print(value: &FieldValue) -> String {
+    match value {
+        FieldValue::LongStr(text) => String::from_utf8_lossy(text).into_owned(),
+        FieldValue::Bool(value) => value.to_string(),
+        value => match value.as_integer() {
+            Some(value) => value.to_string(),
+            None => format!("{value:?}"),
+        },
+    }
+}
+
+/// The type's name in RabbitMQ's messages.
+fn type_name(value: &FieldValue) -> &'static str {
+    match value {
+        FieldValue::Bool(_) => "bool",
+        FieldValue::I8(_) => "byte",
+        FieldValue::U8(_) => "unsignedbyte",
+        FieldValue::I16(_) => "short",
+        FieldValue::U16(_) => "unsignedshort",
+        FieldValue::I32(_) => "signedint",
+        FieldValue::U32(_) => "unsignedint",
+        FieldValue::I64(_) => "long",
+        FieldValue::F32(_) => "float",
+        FieldValue::F64(_) => "double",
+        FieldValue::Decimal(..) => "decimal",
+        FieldValue::LongStr(_) => "longstr",
+        FieldValue::ByteArray(_) => "binary",
+        FieldValue::Array(_) => "array",
+        FieldValue::Timestamp(_) => "timestamp",
+        FieldValue::Table(_) => "table",
+        FieldValue::Void => "void",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::super::engine::VhostId;
+    use super::super::queue::Owner;
+    use super::*;
+
+    fn declaration(arguments: &[(&str, FieldValue)]) -> QueueDeclaration {
+        let entries = arguments.iter().map(|(k, v)| ((*k).into(), v.clone())).collect();
+        QueueDeclaration {
+            name: "q".into(),
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            arguments: FieldTable::new(entries),
+        }
+    }
+
+    fn compare(
+        current: &[(&str, FieldValue)],
+        received: &[(&str, FieldValue)],
+    ) -> Result<(), String> {
+        let queue = Queue::new(VhostId::default(), "q".into(), &declaration(current), Owner(0));
+        check_equivalent(&queue, &declaration(received), &"/".into()).map_err(|r| r.explanation)
+    }
+
+    #[test]
+    fn integers_of_any_type_are_the_same_by_value() {
+        let ttl = |value| vec![("x-message-ttl", value)];
+        assert_eq!(compare(&ttl(FieldValue::I32(5)), &ttl(FieldValue::I64(5))), Ok(()));
+        assert_eq!(
+            compare(&[], &ttl(FieldValue::I32(5))),
+            Err("inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value \
+                 '5' of type 'signedint' but current is none"
+                .into())
+        );
+    }
+
+    #[test]
+    fn unknown_arguments_are_not_compared() {
+        assert_eq!(compare(&[("x-unknown", FieldValue::I32(1))], &[]), Ok(()));
+    }
+
+    #[test]
+    fn no_queue_type_is_classic() {
+        assert_eq!(compare(&[], &[("x-queue-type", FieldValue::text("classic"))]), Ok(()));
+        assert!(compare(&[], &[("x-queue-type", FieldValue::text("quorum"))]).is_err());
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for (name, value) in [
+            ("x-message-ttl", FieldValue::I32(-1)),
+            ("x-message-ttl", FieldValue::text("1")),
+            ("x-expires", FieldValue::I32(0)),
+            ("x-max-priority", FieldValue::I32(256)),
+            ("x-overflow", FieldValue::text("explode")),
+            ("x-queue-type", FieldValue::text("stream")),
+            ("x-dead-letter-routing-key", FieldValue::text("key")),
+        ] {
+            let declaration = declaration(&[(name, value)]);
+            assert!(check(&declaration, &"/".into()).is_err(), "{declaration:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Bindings: from an exchange, by a key and arguments, to a queue or another exchange.
+
+use alloc::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+
+use super::queue::QueueId;
+use crate::amqp::{FieldTable, Reader, ShortStr};
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Destination {
+    Queue(QueueId),
+    /// An exchange of the same virtual host, by its name.
+    Exchange(ShortStr),
+}
+
+/// A binding, as its source knows it. Two bindings are the same when all of it is the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Binding {
+    pub(crate) key: ShortStr,
+    pub(crate) destination: Destination,
+    /// The arguments in their canonical form, encoded.
+    arguments: Bytes,
+}
+
+impl Binding {
+    pub(crate) fn new(key: &ShortStr, destination: Destination, arguments: &FieldTable) -> Self {
+        let mut encoded = BytesMut::new();
+        if !arguments.is_empty() {
+            arguments.canonical().write(&mut encoded);
+        }
+        Self { key: key.detached(), destination, arguments: encoded.freeze() }
+    }
+
+    pub(crate) fn arguments(&self) -> FieldTable {
+        if self.arguments.is_empty() {
+            return FieldTable::default();
+        }
+        FieldTable::read(&mut Reader::new(&self.arguments)).expect("written by new")
+    }
+
+    /// The same binding, as its destination remembers it.
+    pub(crate) fn incoming(&self, source: &ShortStr) -> Incoming {
+        Incoming { source: source.clone(), binding: self.clone() }
+    }
+}
+
+/// A binding, as its destination knows it: there to be undone with the destination.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Incoming {
+    pub(crate) source: ShortStr,
+    pub(crate) binding: Binding,
+}
+
+/// Destinations in order, each with the number of bindings that lead there.
+#[derive(Debug, Default)]
+pub(crate) struct Destinations(BTreeMap<Destination, u32>);
+
+impl Destinations {
+    pub(crate) fn insert(&mut self, destination: Destination) {
+        *self.0.entry(destination).or_default() += 1;
+    }
+
+    pub(crate) fn remove(&mut self, destination: &Destination) {
+        if let Some(count) = self.0.get_mut(destination) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(destination);
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Destination> {
+        self.0.keys()
+    }
+}

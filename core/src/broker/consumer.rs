@@ -1,0 +1,75 @@
+//! Consumers, and the sessions through which they are served.
+
+use alloc::collections::BTreeSet;
+
+use super::queue::QueueId;
+use crate::amqp::ShortStr;
+use crate::slab::Key;
+
+/// A consumer, for as long as it lives.
+pub(crate) type ConsumerId = Key<Consumer>;
+
+/// A session: what a front end opens to publish and consume, such as a channel.
+pub(crate) type SessionId = Key<Session>;
+
+/// A consumer of one queue.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) session: SessionId,
+    pub(crate) queue: QueueId,
+    /// The front end's name for it.
+    pub(crate) tag: ShortStr,
+    pub(crate) no_ack: bool,
+    pub(crate) priority: i64,
+    /// How many unacked messages it may hold; 0: any number.
+    pub(crate) prefetch: u32,
+    pub(crate) unacked: u32,
+    /// Whether it stands among its queue's turns.
+    pub(crate) has_turn: bool,
+}
+
+impl Consumer {
+    /// Whether it may be given a message, as far as it alone is concerned.
+    pub(crate) fn has_credit(&self) -> bool {
+        self.no_ack || self.prefetch == 0 || self.unacked < self.prefetch
+    }
+}
+
+/// What a client asks for when it consumes.
+#[derive(Clone, Debug)]
+pub struct Consume {
+    /// The consumer's name in its session.
+    pub tag: ShortStr,
+    /// Whether messages count as settled when they are sent.
+    pub no_ack: bool,
+    /// Whether no other consumer may have the queue.
+    pub exclusive: bool,
+    /// Higher comes first.
+    pub priority: i64,
+    /// How many unacked messages it may hold; 0: any number.
+    pub prefetch: u32,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The front end's name for it.
+    pub(crate) handle: SessionHandle,
+    pub(crate) consumers: BTreeSet<ConsumerId>,
+    /// How many unacked messages its consumers may hold together; 0: any number.
+    pub(crate) prefetch: u32,
+    pub(crate) unacked: u32,
+    /// Whether the front end has no room for deliveries.
+    pub(crate) is_stalled: bool,
+}
+
+impl Session {
+    /// Whether its consumers may be given messages at all.
+    pub(crate) fn has_credit(&self) -> bool {
+        !self.is_stalled && (self.prefetch == 0 || self.unacked < self.prefetch)
+    }
+}
+
+/// The front end's name for a session; the engine only hands it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionHandle(pub u64);

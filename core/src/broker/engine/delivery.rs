@@ -1,0 +1,390 @@
+//! Messages on their way: into queues, to consumers, and back.
+
+use alloc::format;
+use alloc::sync::Arc;
+
+use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
+use super::super::message::Message;
+use super::super::queue::{Entry, Owner, QueueId};
+use super::super::refusal::{Refusal, RefusalKind, Resource};
+use super::routing::{REPLY_PREFIX, Route};
+use super::{Engine, Notice, VhostId};
+use crate::amqp::ShortStr;
+
+/// The side of the broker that clients see. The engine calls it from [`Engine::dispatch`] only.
+pub(crate) trait FrontEnd {
+    /// Sends a message to a consumer. `false` when there is no room for another one, until
+    /// [`Engine::resume_session`].
+    fn deliver(&mut self, session: SessionHandle, delivery: Delivery) -> bool;
+
+    /// Sends a direct reply.
+    fn reply(&mut self, session: SessionHandle, message: Arc<Message>);
+
+    /// A consumer is gone, and not by its client's wish.
+    fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr);
+}
+
+/// A message for a consumer.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) tag: ShortStr,
+    pub(crate) redelivered: bool,
+    pub(crate) message: Arc<Message>,
+    /// What must be settled; `None` when nothing is to be acknowledged.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// A message that was handed out and is not settled. It must go to [`Engine::settle`] once.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    queue: QueueId,
+    /// Whose prefetch it counts against; none for a message that was asked for by name.
+    consumer: Option<ConsumerId>,
+    entry: Entry,
+}
+
+/// What becomes of a message that was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// It was worked off.
+    Ack,
+    /// It is not wanted.
+    Reject,
+    /// It goes back to where it was.
+    Requeue,
+}
+
+/// A message that was asked for.
+#[derive(Debug)]
+pub(crate) struct Got {
+    pub(crate) redelivered: bool,
+    pub(crate) message: Arc<Message>,
+    pub(crate) remaining: u64,
+    pub(crate) lease: Option<Lease>,
+}
+
+impl Engine {
+    /// Opens a session.
+    pub(crate) fn open_session(&mut self, handle: SessionHandle) -> SessionId {
+        self.sessions.insert(Session {
+            handle,
+            consumers: Default::default(),
+            prefetch: 0,
+            unacked: 0,
+            is_stalled: false,
+        })
+    }
+
+    /// Ends a session and its consumers. Its leases are settled by the caller, afterwards: so they
+    /// do not come back to it.
+    pub(crate) fn close_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        for consumer in core::mem::take(&mut session.consumers) {
+            self.drop_consumer(consumer);
+        }
+    }
+
+    /// Forgets a session that was closed and whose leases are settled.
+    pub(crate) fn forget_session(&mut self, id: SessionId) {
+        self.sessions.remove(id);
+    }
+
+    /// Limits how many unacked messages all consumers of a session may hold; 0: any number.
+    pub(crate) fn set_session_prefetch(&mut self, id: SessionId, prefetch: u32) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.prefetch = prefetch;
+        }
+        self.revive_session(id);
+    }
+
+    /// The front end has room for deliveries again.
+    pub(crate) fn resume_session(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.is_stalled = false;
+        }
+        self.revive_session(id);
+    }
+
+    /// Puts a message into all queues of its route.
+    pub(crate) fn enqueue(&mut self, route: &Route, mut message: Message) {
+        if !self.passes_through(route) {
+            message.detach();
+        }
+        let message = Arc::new(message);
+        for session in &route.replies {
+            if let Some(session) = self.sessions.get(*session) {
+                self.notices.push(Notice::Reply(session.handle, message.clone()));
+            }
+        }
+        if let [queue] = route.queues[..] {
+            return self.push(queue, message);
+        }
+        for queue in &route.queues {
+            self.push(*queue, message.clone());
+        }
+    }
+
+    /// Adds a consumer.
+    ///
+    /// # Errors
+    /// When the queue is missing, another connection's, or another consumer's.
+    pub(crate) fn consume(
+        &mut self,
+        session: SessionId,
+        vhost: VhostId,
+        queue: &ShortStr,
+        owner: Owner,
+        consume: &Consume,
+    ) -> Result<ConsumerId, Refusal> {
+        let id = self.queue(vhost, queue, owner)?;
+        let found = self.queues.get_mut(id).expect("just found");
+        let is_taken = found.exclusive_consumer.is_some();
+        if is_taken || (consume.exclusive && !found.consumers.is_empty()) {
+            let vhost = &self.vhosts[vhost.0 as usize].name;
+            let resource = Resource { kind: "queue", name: queue, vhost };
+            return Err(Refusal::new(
+                RefusalKind::AccessRefused,
+                format!("{resource} in exclusive use"),
+            ));
+        }
+        let consumer = self.consumers.insert(Consumer {
+            session,
+            queue: id,
+            tag: consume.tag.detached(),
+            no_ack: consume.no_ack,
+            priority: consume.priority,
+            prefetch: consume.prefetch,
+            unacked: 0,
+            has_turn: false,
+        });
+        found.consumers.insert(consumer);
+        found.exclusive_consumer = consume.exclusive.then_some(consumer);
+        self.sessions
+            .get_mut(session)
+            .expect("a consumer's session is open")
+            .consumers
+            .insert(consumer);
+        self.revive(consumer);
+        Ok(consumer)
+    }
+
+    /// Removes a consumer at its client's wish. What it holds stays with its session.
+    pub(crate) fn cancel(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.consumers.get(id)
+            && let Some(session) = self.sessions.get_mut(consumer.session)
+        {
+            session.consumers.remove(&id);
+        }
+        self.drop_consumer(id);
+    }
+
+    /// Waits for direct replies; the address to send them to.
+    pub(crate) fn wait_for_replies(&mut self, session: SessionId) -> ShortStr {
+        let address = self.make_name(REPLY_PREFIX);
+        self.repliers.insert(address.clone(), session);
+        self.topology_version += 1;
+        address
+    }
+
+    /// Ends [`Self::wait_for_replies`].
+    pub(crate) fn stop_replies(&mut self, address: &ShortStr) {
+        self.repliers.remove(address);
+        self.topology_version += 1;
+    }
+
+    /// The next message of a queue, if there is one.
+    ///
+    /// # Errors
+    /// When the queue is missing, or another connection's.
+    pub(crate) fn get(
+        &mut self,
+        vhost: VhostId,
+        name: &ShortStr,
+        owner: Owner,
+        no_ack: bool,
+    ) -> Result<Option<Got>, Refusal> {
+        let id = self.queue(vhost, name, owner)?;
+        let queue = self.queues.get_mut(id).expect("just found");
+        let Some(entry) = queue.ready.pop_front() else { return Ok(None) };
+        let remaining = queue.ready.len() as u64;
+        if no_ack {
+            queue.counts.acked += 1;
+        } else {
+            queue.unacked += 1;
+        }
+        Ok(Some(Got {
+            redelivered: entry.redelivered,
+            message: entry.message.clone(),
+            remaining,
+            lease: (!no_ack).then_some(Lease { queue: id, consumer: None, entry }),
+        }))
+    }
+
+    /// Ends a lease. Of a queue that is gone, nothing comes back.
+    pub(crate) fn settle(&mut self, session: SessionId, lease: Lease, settlement: Settlement) {
+        if let Some(queue) = self.queues.get_mut(lease.queue) {
+            match settlement {
+                Settlement::Ack => {
+                    queue.unacked -= 1;
+                    queue.counts.acked += 1;
+                }
+                Settlement::Reject => {
+                    queue.unacked -= 1;
+                    queue.counts.rejected += 1;
+                }
+                Settlement::Requeue => {
+                    queue.put_back(lease.entry);
+                    self.stir(lease.queue);
+                }
+            }
+        }
+        if let Some(consumer) = lease.consumer {
+            self.release(session, consumer);
+        }
+    }
+
+    /// Hands out what can be handed out, and tells the front end what it must know.
+    pub(crate) fn dispatch(&mut self, front: &mut impl FrontEnd) {
+        for notice in self.notices.drain(..) {
+            match notice {
+                Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
+                Notice::Reply(session, message) => front.reply(session, message),
+            }
+        }
+        while let Some(queue) = self.stirred.pop_front() {
+            self.serve(queue, front);
+        }
+    }
+
+    fn serve(&mut self, id: QueueId, front: &mut impl FrontEnd) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        queue.is_stirred = false;
+        while !queue.ready.is_empty() {
+            let Some(consumer_id) = queue.take_turn() else { break };
+            let Some(consumer) = self.consumers.get_mut(consumer_id) else { continue };
+            let session = self.sessions.get_mut(consumer.session).expect("of a living consumer");
+            if !consumer.has_credit() || !session.has_credit() {
+                consumer.has_turn = false;
+                continue;
+            }
+            let entry = queue.ready.pop_front().expect("not empty");
+            let mut delivery = Delivery {
+                tag: consumer.tag.clone(),
+                redelivered: entry.redelivered,
+                message: entry.message.clone(),
+                lease: None,
+            };
+            if consumer.no_ack {
+                queue.counts.acked += 1;
+            } else {
+                queue.unacked += 1;
+                consumer.unacked += 1;
+                session.unacked += 1;
+                delivery.lease = Some(Lease { queue: id, consumer: Some(consumer_id), entry });
+            }
+            session.is_stalled = !front.deliver(session.handle, delivery);
+            queue.give_turn(consumer_id, consumer.priority);
+        }
+    }
+
+    /// Whether a message on this route goes straight to a socket.
+    fn passes_through(&self, route: &Route) -> bool {
+        let passes = |id: &QueueId| {
+            let next = self.queues.get(*id).and_then(|queue| queue.next_if_idle());
+            let Some(consumer) = next.and_then(|id| self.consumers.get(id)) else { return false };
+            let session = self.sessions.get(consumer.session);
+            consumer.no_ack && session.is_some_and(Session::has_credit)
+        };
+        route.queues.iter().all(passes)
+    }
+
+    fn push(&mut self, id: QueueId, message: Arc<Message>) {
+        if let Some(queue) = self.queues.get_mut(id) {
+            queue.push(message);
+            self.stir(id);
+        }
+    }
+
+    /// Notes that a queue is to be looked after.
+    fn stir(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(id)
+            && !queue.is_stirred
+        {
+            queue.is_stirred = true;
+            self.stirred.push_back(id);
+        }
+    }
+
+    /// A lease of this consumer ended: it, or with a common limit all of the session, may have
+    /// credit again.
+    fn release(&mut self, session_id: SessionId, consumer_id: ConsumerId) {
+        if let Some(consumer) = self.consumers.get_mut(consumer_id) {
+            consumer.unacked -= 1;
+        }
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
+        let had_credit = session.has_credit();
+        session.unacked -= 1;
+        if had_credit {
+            self.revive(consumer_id);
+        } else {
+            self.revive_session(session_id);
+        }
+    }
+
+    fn revive_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        if !session.has_credit() {
+            return;
+        }
+        for consumer in session.consumers.clone() {
+            self.revive(consumer);
+        }
+    }
+
+    /// Gives a consumer a turn if it can take a message and has none.
+    fn revive(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumers.get_mut(id) else { return };
+        let session = self.sessions.get(consumer.session);
+        if consumer.has_turn || !consumer.has_credit() || !session.is_some_and(Session::has_credit)
+        {
+            return;
+        }
+        let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
+        consumer.has_turn = true;
+        queue.give_turn(id, consumer.priority);
+        let queue = consumer.queue;
+        self.stir(queue);
+    }
+
+    /// Removes a consumer from its queue, and an auto-delete queue with its last consumer.
+    fn drop_consumer(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumers.remove(id) else { return };
+        let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
+        queue.consumers.remove(&id);
+        if consumer.has_turn {
+            queue.withdraw(id, consumer.priority);
+        }
+        if queue.exclusive_consumer == Some(id) {
+            queue.exclusive_consumer = None;
+        }
+        if queue.auto_delete && queue.consumers.is_empty() {
+            self.drop_queue(consumer.queue);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Lease {
+    /// A lease for tests of what holds leases.
+    pub(crate) fn of_nothing() -> Self {
+        let message = Arc::new(Message {
+            exchange: ShortStr::EMPTY,
+            routing_key: ShortStr::EMPTY,
+            properties: Default::default(),
+            body: Default::default(),
+            persistent: false,
+        });
+        let entry = Entry { position: 0, redelivered: false, message };
+        Self { queue: QueueId::new(0, 0), consumer: None, entry }
+    }
+}

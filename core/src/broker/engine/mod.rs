@@ -1,0 +1,161 @@
+//! The engine: everything the broker holds, and every operation on it.
+//!
+//! An operation that is refused changes nothing. What an operation causes for others (messages to
+//! deliver, consumers to cancel) is done by [`Engine::dispatch`], once per input.
+
+mod delivery;
+mod routing;
+mod topology;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub(crate) use delivery::{Delivery, FrontEnd, Lease, Settlement};
+pub(crate) use routing::Route;
+
+use super::consumer::{Consumer, Session, SessionHandle, SessionId};
+use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
+use super::message::Message;
+use super::queue::{Owner, Queue, QueueId};
+use crate::QueueStatus;
+use crate::amqp::{FieldTable, ShortStr};
+use crate::entropy::Entropy;
+use crate::hash::{self, HashMap};
+use crate::slab::Slab;
+
+/// A virtual host, for as long as it lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct VhostId(u32);
+
+/// A world of exchanges and queues of its own.
+#[derive(Debug)]
+struct Vhost {
+    name: ShortStr,
+    exchanges: HashMap<ShortStr, Exchange>,
+    queues: HashMap<ShortStr, QueueId>,
+}
+
+/// Everything the broker holds.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    vhosts: Vec<Vhost>,
+    queues: Slab<Queue>,
+    consumers: Slab<Consumer>,
+    sessions: Slab<Session>,
+    /// The exclusive queues of each connection.
+    owned: BTreeMap<Owner, BTreeSet<QueueId>>,
+    /// Who waits for direct replies, by the address they are sent to.
+    repliers: HashMap<ShortStr, SessionId>,
+    /// Changes with everything that routing depends on.
+    topology_version: u64,
+    stirred: VecDeque<QueueId>,
+    notices: Vec<Notice>,
+    entropy: Entropy,
+    hash_seed: u64,
+}
+
+/// What a front end is yet to be told.
+#[derive(Debug)]
+enum Notice {
+    Cancelled(SessionHandle, ShortStr),
+    Reply(SessionHandle, Arc<Message>),
+}
+
+impl Engine {
+    /// An engine with one virtual host, `/`, and its predeclared exchanges.
+    pub(crate) fn new(mut entropy: Entropy) -> Self {
+        let hash_seed = entropy.u64();
+        let mut engine = Self {
+            vhosts: Vec::new(),
+            queues: Slab::new(),
+            consumers: Slab::new(),
+            sessions: Slab::new(),
+            owned: BTreeMap::new(),
+            repliers: hash::map(hash_seed),
+            topology_version: 0,
+            stirred: VecDeque::new(),
+            notices: Vec::new(),
+            entropy,
+            hash_seed,
+        };
+        engine.add_vhost(ShortStr::from_static("/"));
+        engine
+    }
+
+    fn add_vhost(&mut self, name: ShortStr) {
+        let mut exchanges = hash::map(self.hash_seed);
+        for (name, kind, internal) in [
+            ("", ExchangeKind::Direct, false),
+            ("amq.direct", ExchangeKind::Direct, false),
+            ("amq.fanout", ExchangeKind::Fanout, false),
+            ("amq.topic", ExchangeKind::Topic, false),
+            ("amq.headers", ExchangeKind::Headers, false),
+            ("amq.match", ExchangeKind::Headers, false),
+            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+        ] {
+            let declaration = ExchangeDeclaration {
+                name: ShortStr::from_static(name),
+                kind: ShortStr::from_static(kind.name()),
+                durable: true,
+                auto_delete: false,
+                internal,
+                arguments: FieldTable::default(),
+            };
+            let exchange = Exchange::new(&declaration, self.hash_seed).expect("a known type");
+            exchanges.insert(declaration.name, exchange);
+        }
+        self.vhosts.push(Vhost { name, exchanges, queues: hash::map(self.hash_seed) });
+    }
+
+    /// The virtual host called `name`.
+    pub(crate) fn vhost(&self, name: &ShortStr) -> Option<VhostId> {
+        let index = self.vhosts.iter().position(|vhost| vhost.name == *name)?;
+        Some(VhostId(index as u32))
+    }
+
+    /// A name of its own for a consumer, queue or reply address.
+    pub(crate) fn make_name(&mut self, prefix: &str) -> ShortStr {
+        ShortStr::from(self.entropy.name(prefix).as_str())
+    }
+
+    /// Every queue's state, by virtual host and name.
+    pub(crate) fn queue_statuses(&self) -> Vec<QueueStatus> {
+        let mut statuses: Vec<_> =
+            self.queues.iter().map(|(_, queue)| self.status(queue)).collect();
+        statuses.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        statuses
+    }
+
+    fn status(&self, queue: &Queue) -> QueueStatus {
+        let is_ready = |id: &&_| {
+            let Some(consumer) = self.consumers.get(**id) else { return false };
+            let session = self.sessions.get(consumer.session);
+            consumer.has_credit() && session.is_some_and(Session::has_credit)
+        };
+        QueueStatus {
+            vhost: self.host(queue.vhost).name.to_string(),
+            name: queue.name.to_string(),
+            durable: queue.durable,
+            exclusive: queue.owner.is_some(),
+            auto_delete: queue.auto_delete,
+            ready: queue.ready.len() as u64,
+            unacked: queue.unacked,
+            consumers: queue.consumers.len() as u64,
+            consumers_ready: queue.consumers.iter().filter(is_ready).count() as u64,
+            enqueued: queue.counts.enqueued,
+            acked: queue.counts.acked,
+            rejected: queue.counts.rejected,
+            purged: queue.counts.purged,
+        }
+    }
+
+    fn host(&self, vhost: VhostId) -> &Vhost {
+        &self.vhosts[vhost.0 as usize]
+    }
+
+    fn host_mut(&mut self, vhost: VhostId) -> &mut Vhost {
+        &mut self.vhosts[vhost.0 as usize]
+    }
+}

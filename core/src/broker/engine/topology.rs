@@ -1,0 +1,432 @@
+//! Operations on exchanges, queues and bindings.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::super::arguments;
+use super::super::binding::{Binding, Destination};
+use super::super::exchange::{Exchange, ExchangeDeclaration};
+use super::super::queue::{Owner, Queue, QueueDeclaration, QueueId};
+use super::super::refusal::{Refusal, RefusalKind, Resource};
+use super::routing::REPLY_PREFIX;
+use super::{Engine, Notice, VhostId};
+use crate::amqp::{FieldTable, ShortStr};
+
+/// What `queue.declare` answers.
+#[derive(Clone, Debug)]
+pub(crate) struct DeclaredQueue {
+    pub(crate) name: ShortStr,
+    pub(crate) ready: u64,
+    pub(crate) consumers: u64,
+}
+
+impl Engine {
+    /// Makes an exchange, or finds that it is there.
+    ///
+    /// # Errors
+    /// When the name is not for clients, the type unknown, or another exchange has the name.
+    pub(crate) fn declare_exchange(
+        &mut self,
+        vhost: VhostId,
+        declaration: &ExchangeDeclaration,
+    ) -> Result<(), Refusal> {
+        let name = &declaration.name;
+        refuse_default(name)?;
+        let hash_seed = self.hash_seed;
+        let host = self.host_mut(vhost);
+        let made = Exchange::new(declaration, hash_seed).ok_or_else(|| {
+            Refusal::precondition(format!("unknown exchange type '{}'", declaration.kind))
+        })?;
+        if let Some(exchange) = host.exchanges.get(name) {
+            return exchange.check_equivalent(declaration, &host.name);
+        }
+        refuse_reserved("exchange", name)?;
+        host.exchanges.insert(made.name.clone(), made);
+        self.topology_version += 1;
+        Ok(())
+    }
+
+    /// Finds an exchange.
+    ///
+    /// # Errors
+    /// When it is the default exchange, or missing.
+    pub(crate) fn find_exchange(&self, vhost: VhostId, name: &ShortStr) -> Result<(), Refusal> {
+        refuse_default(name)?;
+        self.exchange(vhost, name).map(drop)
+    }
+
+    /// Deletes an exchange with its bindings; one that is missing is as good as deleted.
+    ///
+    /// # Errors
+    /// When it is predeclared, or `if_unused` and something is bound to it.
+    pub(crate) fn delete_exchange(
+        &mut self,
+        vhost: VhostId,
+        name: &ShortStr,
+        if_unused: bool,
+    ) -> Result<(), Refusal> {
+        refuse_default(name)?;
+        let host = self.host(vhost);
+        let resource = Resource { kind: "exchange", name, vhost: &host.name };
+        if name.starts_with("amq.") {
+            return Err(Refusal::new(
+                RefusalKind::AccessRefused,
+                format!("deletion of system {resource} not allowed"),
+            ));
+        }
+        match host.exchanges.get(name) {
+            Some(exchange) if if_unused && !exchange.bindings.is_empty() => {
+                Err(Refusal::precondition(format!("{resource} in use")))
+            }
+            Some(_) => {
+                self.drop_exchange(vhost, name);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a queue, or finds that it is there.
+    ///
+    /// # Errors
+    /// When the name is not for clients, an argument wrong, the queue another connection's, or
+    /// declared otherwise.
+    pub(crate) fn declare_queue(
+        &mut self,
+        vhost: VhostId,
+        declaration: &QueueDeclaration,
+        owner: Owner,
+    ) -> Result<DeclaredQueue, Refusal> {
+        let host = self.host(vhost);
+        if let Some(id) = host.queues.get(&declaration.name) {
+            let queue = self.queues.get(*id).expect("a name of a living queue");
+            if queue.owner != declaration.exclusive.then_some(owner) {
+                let name = &declaration.name;
+                let resource = Resource { kind: "queue", name, vhost: &host.name };
+                return Err(Refusal::locked(&resource));
+            }
+            arguments::check_equivalent(queue, declaration, &host.name)?;
+            return Ok(declared(queue));
+        }
+        refuse_reserved("queue", &declaration.name)?;
+        arguments::check(declaration, &host.name)?;
+        let name = match declaration.name.is_empty() {
+            true => self.make_name("amq.gen-"),
+            false => declaration.name.detached(),
+        };
+        let queue = Queue::new(vhost, name.clone(), declaration, owner);
+        let answer = declared(&queue);
+        let id = self.queues.insert(queue);
+        self.host_mut(vhost).queues.insert(name, id);
+        if declaration.exclusive {
+            self.owned.entry(owner).or_default().insert(id);
+        }
+        self.topology_version += 1;
+        Ok(answer)
+    }
+
+    /// Finds a queue, or whether someone waits at an address of direct replies.
+    ///
+    /// # Errors
+    /// When it is missing, or another connection's.
+    pub(crate) fn find_queue(
+        &self,
+        vhost: VhostId,
+        name: &ShortStr,
+        owner: Owner,
+    ) -> Result<DeclaredQueue, Refusal> {
+        if name.starts_with(REPLY_PREFIX) && self.repliers.contains_key(name) {
+            return Ok(DeclaredQueue { name: name.clone(), ready: 0, consumers: 1 });
+        }
+        let id = self.queue(vhost, name, owner)?;
+        Ok(declared(self.queues.get(id).expect("just found")))
+    }
+
+    /// Deletes a queue with its messages; how many were ready. One that is missing is as good as
+    /// deleted.
+    ///
+    /// # Errors
+    /// When it is another connection's, or not as unused or empty as asked for.
+    pub(crate) fn delete_queue(
+        &mut self,
+        vhost: VhostId,
+        name: &ShortStr,
+        owner: Owner,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<u64, Refusal> {
+        let id = match self.queue(vhost, name, owner) {
+            Err(refusal) if refusal.kind == RefusalKind::NotFound => return Ok(0),
+            found => found?,
+        };
+        let queue = self.queues.get(id).expect("just found");
+        let resource = Resource { kind: "queue", name, vhost: &self.host(vhost).name };
+        if if_unused && !queue.consumers.is_empty() {
+            return Err(Refusal::precondition(format!("{resource} in use")));
+        }
+        if if_empty && !queue.ready.is_empty() {
+            return Err(Refusal::precondition(format!("{resource} not empty")));
+        }
+        Ok(self.drop_queue(id))
+    }
+
+    /// Drops what is ready in a queue; how many messages that was.
+    ///
+    /// # Errors
+    /// When the queue is missing, or another connection's.
+    pub(crate) fn purge_queue(
+        &mut self,
+        vhost: VhostId,
+        name: &ShortStr,
+        owner: Owner,
+    ) -> Result<u64, Refusal> {
+        let id = self.queue(vhost, name, owner)?;
+        Ok(self.queues.get_mut(id).expect("just found").purge())
+    }
+
+    /// Binds a queue to an exchange; a binding that is there stays one.
+    ///
+    /// # Errors
+    /// When either is missing or not to be bound, or the key or arguments are wrong.
+    pub(crate) fn bind_queue(
+        &mut self,
+        vhost: VhostId,
+        queue: &ShortStr,
+        owner: Owner,
+        source: &ShortStr,
+        key: &ShortStr,
+        arguments: &FieldTable,
+    ) -> Result<(), Refusal> {
+        refuse_default(source)?;
+        let id = self.queue(vhost, queue, owner)?;
+        self.bind(vhost, source, key, Destination::Queue(id), arguments)
+    }
+
+    /// Undoes [`Self::bind_queue`]; a binding that is not there is as good as undone.
+    ///
+    /// # Errors
+    /// As for [`Self::bind_queue`], but that missing things are as good as unbound.
+    pub(crate) fn unbind_queue(
+        &mut self,
+        vhost: VhostId,
+        queue: &ShortStr,
+        owner: Owner,
+        source: &ShortStr,
+        key: &ShortStr,
+        arguments: &FieldTable,
+    ) -> Result<(), Refusal> {
+        refuse_default(source)?;
+        match self.queue(vhost, queue, owner) {
+            Err(refusal) if refusal.kind == RefusalKind::NotFound => Ok(()),
+            Err(refusal) => Err(refusal),
+            Ok(id) => {
+                let binding = Binding::new(key, Destination::Queue(id), arguments);
+                self.unbind(vhost, source, &binding);
+                Ok(())
+            }
+        }
+    }
+
+    /// Binds the exchange `destination` to the exchange `source`.
+    ///
+    /// # Errors
+    /// As for [`Self::bind_queue`].
+    pub(crate) fn bind_exchange(
+        &mut self,
+        vhost: VhostId,
+        destination: &ShortStr,
+        source: &ShortStr,
+        key: &ShortStr,
+        arguments: &FieldTable,
+    ) -> Result<(), Refusal> {
+        refuse_default(source)?;
+        refuse_default(destination)?;
+        // RabbitMQ looks for the source first, and names it when both are missing.
+        self.exchange(vhost, source)?;
+        let name = self.exchange(vhost, destination)?.name.clone();
+        self.bind(vhost, source, key, Destination::Exchange(name), arguments)
+    }
+
+    /// Undoes [`Self::bind_exchange`].
+    ///
+    /// # Errors
+    /// When either is the default exchange.
+    pub(crate) fn unbind_exchange(
+        &mut self,
+        vhost: VhostId,
+        destination: &ShortStr,
+        source: &ShortStr,
+        key: &ShortStr,
+        arguments: &FieldTable,
+    ) -> Result<(), Refusal> {
+        refuse_default(source)?;
+        refuse_default(destination)?;
+        let destination = Destination::Exchange(destination.clone());
+        self.unbind(vhost, source, &Binding::new(key, destination, arguments));
+        Ok(())
+    }
+
+    /// A connection is gone, and its exclusive queues with it.
+    pub(crate) fn drop_owner(&mut self, owner: Owner) {
+        for id in self.owned.remove(&owner).unwrap_or_default() {
+            self.drop_queue(id);
+        }
+    }
+
+    /// The queue called `name`.
+    ///
+    /// # Errors
+    /// When it is missing, or another connection's.
+    pub(super) fn queue(
+        &self,
+        vhost: VhostId,
+        name: &ShortStr,
+        owner: Owner,
+    ) -> Result<QueueId, Refusal> {
+        let host = self.host(vhost);
+        let resource = Resource { kind: "queue", name, vhost: &host.name };
+        let id = *host.queues.get(name).ok_or_else(|| Refusal::not_found(&resource))?;
+        let queue = self.queues.get(id).expect("a name of a living queue");
+        match queue.owner {
+            Some(other) if other != owner => Err(Refusal::locked(&resource)),
+            _ => Ok(id),
+        }
+    }
+
+    /// Deletes a queue, its bindings and its consumers; how many messages were ready.
+    pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
+        let Some(queue) = self.queues.remove(id) else { return 0 };
+        self.topology_version += 1;
+        self.host_mut(queue.vhost).queues.remove(&queue.name);
+        if let Some(owner) = queue.owner
+            && let Some(owned) = self.owned.get_mut(&owner)
+        {
+            owned.remove(&id);
+        }
+        for id in &queue.consumers {
+            let Some(consumer) = self.consumers.remove(*id) else { continue };
+            if let Some(session) = self.sessions.get_mut(consumer.session) {
+                session.consumers.remove(id);
+                self.notices.push(Notice::Cancelled(session.handle, consumer.tag));
+            }
+        }
+        for incoming in &queue.incoming {
+            self.unbind_at_source(queue.vhost, &incoming.source, &incoming.binding);
+        }
+        queue.ready.len() as u64
+    }
+
+    fn exchange(&self, vhost: VhostId, name: &ShortStr) -> Result<&Exchange, Refusal> {
+        let host = self.host(vhost);
+        host.exchanges.get(name).ok_or_else(|| {
+            Refusal::not_found(&Resource { kind: "exchange", name, vhost: &host.name })
+        })
+    }
+
+    fn bind(
+        &mut self,
+        vhost: VhostId,
+        source: &ShortStr,
+        key: &ShortStr,
+        destination: Destination,
+        arguments: &FieldTable,
+    ) -> Result<(), Refusal> {
+        let exchange = self.exchange(vhost, source)?;
+        exchange.check_binding(key, arguments)?;
+        let source = exchange.name.clone();
+        let binding = Binding::new(key, destination, arguments);
+        let incoming = binding.incoming(&source);
+        if let Some(known) = self.incoming_of(vhost, &binding.destination) {
+            known.insert(incoming);
+        }
+        let exchange = self.host_mut(vhost).exchanges.get_mut(&source).expect("just found");
+        if exchange.bind(binding) {
+            self.topology_version += 1;
+        }
+        Ok(())
+    }
+
+    fn unbind(&mut self, vhost: VhostId, source: &ShortStr, binding: &Binding) {
+        if let Some(known) = self.incoming_of(vhost, &binding.destination) {
+            known.remove(&binding.incoming(source));
+        }
+        self.unbind_at_source(vhost, source, binding);
+    }
+
+    /// Removes a binding from its source, and the source if that was the last and it is
+    /// auto-delete.
+    fn unbind_at_source(&mut self, vhost: VhostId, source: &ShortStr, binding: &Binding) {
+        let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(source) else { return };
+        if !exchange.unbind(binding) {
+            return;
+        }
+        let is_done = exchange.auto_delete && exchange.bindings.is_empty();
+        self.topology_version += 1;
+        if is_done {
+            self.drop_exchange(vhost, source);
+        }
+    }
+
+    /// Deletes an exchange and all bindings from and to it. Auto-delete exchanges that lose their
+    /// last binding by this go too, however long the chain.
+    fn drop_exchange(&mut self, vhost: VhostId, name: &ShortStr) {
+        let mut going = Vec::from([name.clone()]);
+        while let Some(name) = going.pop() {
+            let Some(gone) = self.host_mut(vhost).exchanges.remove(&name) else { continue };
+            self.topology_version += 1;
+            for binding in &gone.bindings {
+                if let Some(known) = self.incoming_of(vhost, &binding.destination) {
+                    known.remove(&binding.incoming(&name));
+                }
+            }
+            for incoming in &gone.incoming {
+                let source = self.host_mut(vhost).exchanges.get_mut(&incoming.source);
+                if let Some(source) = source
+                    && source.unbind(&incoming.binding)
+                    && source.auto_delete
+                    && source.bindings.is_empty()
+                {
+                    going.push(incoming.source.clone());
+                }
+            }
+        }
+    }
+
+    /// The bindings that lead to a destination, as it remembers them.
+    fn incoming_of(
+        &mut self,
+        vhost: VhostId,
+        destination: &Destination,
+    ) -> Option<&mut BTreeSet<super::super::binding::Incoming>> {
+        match destination {
+            Destination::Queue(id) => self.queues.get_mut(*id).map(|queue| &mut queue.incoming),
+            Destination::Exchange(name) => {
+                let exchange = self.host_mut(vhost).exchanges.get_mut(name);
+                exchange.map(|exchange| &mut exchange.incoming)
+            }
+        }
+    }
+}
+
+fn declared(queue: &Queue) -> DeclaredQueue {
+    DeclaredQueue {
+        name: queue.name.clone(),
+        ready: queue.ready.len() as u64,
+        consumers: queue.consumers.len() as u64,
+    }
+}
+
+fn refuse_default(exchange: &ShortStr) -> Result<(), Refusal> {
+    if exchange.is_empty() { Err(Refusal::default_exchange()) } else { Ok(()) }
+}
+
+fn refuse_reserved(kind: &str, name: &ShortStr) -> Result<(), Refusal> {
+    if name.starts_with("amq.") {
+        return Err(Refusal::new(
+            RefusalKind::AccessRefused,
+            format!("{kind} name '{name}' contains reserved prefix 'amq.*'"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Queues: what waits, in which order, and who is next to get it.
+//!
+//! Each message has a position in its queue, given when it comes in and kept for good: a message
+//! that comes back goes to where it was. The ready messages are always sorted by position.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use core::cmp::Reverse;
+
+use super::binding::Incoming;
+use super::consumer::ConsumerId;
+use super::engine::VhostId;
+use super::message::Message;
+use crate::amqp::{FieldTable, ShortStr};
+use crate::slab::Key;
+
+/// A queue, for as long as it lives.
+pub(crate) type QueueId = Key<Queue>;
+
+/// Whoever holds exclusive queues: a front end's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner(pub u64);
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) position: u64,
+    /// Whether it was handed out before.
+    pub(crate) redelivered: bool,
+    pub(crate) message: Arc<Message>,
+}
+
+/// What happened to the messages of a queue, counted from its beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) enqueued: u64,
+    pub(crate) acked: u64,
+    pub(crate) rejected: u64,
+    pub(crate) purged: u64,
+}
+
+/// A queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) vhost: VhostId,
+    pub(crate) name: ShortStr,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) arguments: FieldTable,
+    pub(crate) incoming: BTreeSet<Incoming>,
+    pub(crate) consumers: BTreeSet<ConsumerId>,
+    /// The consumer that has the queue to itself.
+    pub(crate) exclusive_consumer: Option<ConsumerId>,
+    /// Consumers to whom the queue may turn, the next first, by priority. One that cannot take a
+    /// message is dropped when its turn comes, and put back when it can again.
+    pub(crate) turns: BTreeMap<Reverse<i64>, VecDeque<ConsumerId>>,
+    pub(crate) ready: VecDeque<Entry>,
+    pub(crate) unacked: u64,
+    pub(crate) counts: Counts,
+    /// Whether it stands in the engine's list of queues to look after.
+    pub(crate) is_stirred: bool,
+    next_position: u64,
+}
+
+/// What a queue is declared as.
+#[derive(Clone, Debug)]
+pub struct QueueDeclaration {
+    /// The name; empty for one that the engine makes up.
+    pub name: ShortStr,
+    /// Whether it is to survive a restart.
+    pub durable: bool,
+    /// Whether it belongs to the declaring connection and goes with it.
+    pub exclusive: bool,
+    /// Whether it goes with its last consumer.
+    pub auto_delete: bool,
+    /// Further arguments.
+    pub arguments: FieldTable,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        vhost: VhostId,
+        name: ShortStr,
+        declaration: &QueueDeclaration,
+        owner: Owner,
+    ) -> Self {
+        Self {
+            vhost,
+            name,
+            durable: declaration.durable && !declaration.exclusive,
+            auto_delete: declaration.auto_delete,
+            owner: declaration.exclusive.then_some(owner),
+            arguments: declaration.arguments.canonical(),
+            incoming: BTreeSet::new(),
+            consumers: BTreeSet::new(),
+            exclusive_consumer: None,
+            turns: BTreeMap::new(),
+            ready: VecDeque::new(),
+            unacked: 0,
+            counts: Counts::default(),
+            is_stirred: false,
+            next_position: 0,
+        }
+    }
+
+    /// Appends a message.
+    pub(crate) fn push(&mut self, message: Arc<Message>) {
+        let position = self.next_position;
+        self.next_position += 1;
+        self.counts.enqueued += 1;
+        self.ready.push_back(Entry { position, redelivered: false, message });
+    }
+
+    /// Takes a message back that was handed out, to where it was.
+    pub(crate) fn put_back(&mut self, mut entry: Entry) {
+        entry.redelivered = true;
+        self.unacked -= 1;
+        // Mostly it was at the head, or it goes there behind others that came back with it.
+        let is_before = |other: &Entry| other.position < entry.position;
+        let at = match self.ready.front() {
+            Some(first) if is_before(first) => self.ready.partition_point(is_before),
+            _ => 0,
+        };
+        self.ready.insert(at, entry);
+    }
+
+    /// Drops all ready messages; how many there were.
+    pub(crate) fn purge(&mut self) -> u64 {
+        let purged = self.ready.len() as u64;
+        self.counts.purged += purged;
+        self.ready = VecDeque::new();
+        purged
+    }
+
+    /// Whose turn it is, if no message waits.
+    pub(crate) fn next_if_idle(&self) -> Option<ConsumerId> {
+        let (_, turns) = self.turns.first_key_value()?;
+        turns.front().copied().filter(|_| self.ready.is_empty())
+    }
+
+    /// Gives a consumer a turn, behind those of its priority that wait for theirs.
+    pub(crate) fn give_turn(&mut self, consumer: ConsumerId, priority: i64) {
+        self.turns.entry(Reverse(priority)).or_default().push_back(consumer);
+    }
+
+    /// Takes a consumer that is going out of the turns.
+    pub(crate) fn withdraw(&mut self, consumer: ConsumerId, priority: i64) {
+        let Some(turns) = self.turns.get_mut(&Reverse(priority)) else { return };
+        turns.retain(|other| *other != consumer);
+        if turns.is_empty() {
+            self.turns.remove(&Reverse(priority));
+        }
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn take_turn(&mut self) -> Option<ConsumerId> {
+        let mut first = self.turns.first_entry()?;
+        let consumer = first.get_mut().pop_front();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        consumer
+    }
+}

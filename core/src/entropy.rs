@@ -1,0 +1,44 @@
+//! Randomness: everything follows from the boot seed, and nobody can tell the next value from the
+//! earlier ones.
+
+use alloc::string::String;
+
+use sha2::{Digest, Sha256};
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// A source of random bytes: SHA-256 over seed and counter.
+#[derive(Debug)]
+pub(crate) struct Entropy {
+    seed: [u64; 2],
+    counter: u64,
+}
+
+impl Entropy {
+    pub(crate) fn new(seed: [u64; 2]) -> Self {
+        Self { seed, counter: 0 }
+    }
+
+    /// 32 random bytes.
+    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for word in [self.seed[0], self.seed[1], self.counter] {
+            hash.update(word.to_le_bytes());
+        }
+        self.counter += 1;
+        hash.finalize().into()
+    }
+
+    pub(crate) fn u64(&mut self) -> u64 {
+        let bytes = self.bytes();
+        u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))
+    }
+
+    /// A name that nobody can guess: `prefix` and 22 characters of base64url, 132 random bits.
+    pub(crate) fn name(&mut self, prefix: &str) -> String {
+        let bytes = self.bytes();
+        let mut name = String::from(prefix);
+        name.extend(bytes[..22].iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])));
+        name
+    }
+}
