@@ -137,6 +137,7 @@ impl Connection {
     /// Handles bytes that are no frame.
     pub(crate) fn handle_malformed(&mut self, error: &DecodeError, ctx: &mut Context<'_>) {
         self.note_received(ctx.now);
+        let was_running = self.phase == Phase::Running;
         if !matches!(self.phase, Phase::Silent | Phase::Closing | Phase::Gone) {
             let (code, method) = match error {
                 DecodeError::UnknownMethod(id) => (ReplyCode::CommandInvalid, *id),
@@ -146,8 +147,12 @@ impl Connection {
             self.close_with(&Fault::new(AmqpError::new(code, error.to_string()), method), ctx);
         }
         if !error.is_recoverable() && self.phase == Phase::Closing {
-            // Nothing more can be read from this client, a close-ok neither.
-            self.enter(Phase::Silent, SILENCE, ctx);
+            // Nothing more can be read from this client, a close-ok neither. One that had logged in
+            // gets the time to read why; to a stranger we owe no more than the attempt.
+            match was_running {
+                true => self.enter(Phase::Silent, SILENCE, ctx),
+                false => self.cut(ctx),
+            }
         }
     }
 

@@ -32,12 +32,11 @@ impl Engine {
         declaration: &ExchangeDeclaration,
     ) -> Result<(), Refusal> {
         let name = &declaration.name;
-        refuse_default(name)?;
-        let hash_seed = self.hash_seed;
-        let host = self.host_mut(vhost);
-        let made = Exchange::new(declaration, hash_seed).ok_or_else(|| {
+        let made = Exchange::new(declaration, self.hash_seed).ok_or_else(|| {
             Refusal::precondition(format!("unknown exchange type '{}'", declaration.kind))
         })?;
+        refuse_default(name)?;
+        let host = self.host_mut(vhost);
         if let Some(exchange) = host.exchanges.get(name) {
             return exchange.check_equivalent(declaration, &host.name);
         }
@@ -199,6 +198,8 @@ impl Engine {
         arguments: &FieldTable,
     ) -> Result<(), Refusal> {
         refuse_default(source)?;
+        // RabbitMQ looks for the source first, and names it when both are missing.
+        self.exchange(vhost, source)?;
         let id = self.queue(vhost, queue, owner)?;
         self.bind(vhost, source, key, Destination::Queue(id), arguments)
     }
@@ -242,7 +243,6 @@ impl Engine {
     ) -> Result<(), Refusal> {
         refuse_default(source)?;
         refuse_default(destination)?;
-        // RabbitMQ looks for the source first, and names it when both are missing.
         self.exchange(vhost, source)?;
         let name = self.exchange(vhost, destination)?.name.clone();
         self.bind(vhost, source, key, Destination::Exchange(name), arguments)
