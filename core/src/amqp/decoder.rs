@@ -4,9 +4,10 @@
 //! bounded by one frame of the agreed size. Payloads are slices of the bytes that were fed; only a
 //! frame that arrives in several pieces is put together by copying.
 
+use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::frame::{ContentHeader, FRAME_END, FRAME_OVERHEAD, Frame, kind};
 use super::method::{Method, MethodError, MethodId};
@@ -17,6 +18,9 @@ use super::reader::{Malformed, Reader};
 pub const FRAME_MAX_UNTUNED: u32 = 8192;
 
 const PREFIX_LEN: usize = 7;
+
+/// A payload may be so many bytes longer than agreed before it is refused, as in RabbitMQ.
+const PAYLOAD_LEN_SLACK: u32 = FRAME_OVERHEAD as u32;
 
 /// Bytes that are no frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +91,7 @@ pub struct Decoder {
     expects_header: bool,
     lost: bool,
     /// The beginning of a frame whose end has not arrived.
-    partial: BytesMut,
+    partial: Vec<u8>,
     input: Bytes,
 }
 
@@ -105,7 +109,7 @@ impl Decoder {
             payload_len_max: FRAME_MAX_UNTUNED - FRAME_OVERHEAD as u32,
             expects_header: true,
             lost: false,
-            partial: BytesMut::new(),
+            partial: Vec::new(),
             input: Bytes::new(),
         }
     }
@@ -169,7 +173,7 @@ impl Decoder {
         };
         let kind = prefix[0];
         let payload_len = u32::from_be_bytes(prefix[3..7].try_into().expect("four bytes"));
-        if payload_len > self.payload_len_max {
+        if payload_len > self.payload_len_max.saturating_add(PAYLOAD_LEN_SLACK) {
             self.lose();
             let payload_len_max = self.payload_len_max;
             return Err(DecodeError::FrameTooLarge { kind, payload_len, payload_len_max });
@@ -187,9 +191,7 @@ impl Decoder {
 
     fn gather_prefix(&mut self) -> Option<&[u8]> {
         let missing = PREFIX_LEN.saturating_sub(self.partial.len());
-        let taken = missing.min(self.input.len());
-        self.partial.extend_from_slice(&self.input[..taken]);
-        self.input.advance(taken);
+        self.keep(missing.min(self.input.len()), PREFIX_LEN);
         self.partial.get(..PREFIX_LEN)
     }
 
@@ -200,18 +202,28 @@ impl Decoder {
             return Some(self.input.split_to(len));
         }
         let taken = (len - self.partial.len()).min(self.input.len());
-        self.partial.reserve(taken);
+        self.keep(taken, len);
+        (self.partial.len() == len).then(|| core::mem::take(&mut self.partial).into())
+    }
+
+    /// Moves `taken` bytes of the input to the partial frame, of which `len` bytes are wanted.
+    fn keep(&mut self, taken: usize, len: usize) {
+        let needed = self.partial.len() + taken;
+        if needed > self.partial.capacity() {
+            // Doubled, but never beyond the frame: a body of it keeps all of this memory.
+            let capacity = len.min(needed.max(2 * self.partial.len()));
+            self.partial.reserve_exact(capacity - self.partial.len());
+        }
         self.partial.extend_from_slice(&self.input[..taken]);
         self.input.advance(taken);
         if self.input.is_empty() {
             self.input = Bytes::new(); // lets go of the buffer it was read into
         }
-        (self.partial.len() == len).then(|| core::mem::take(&mut self.partial).freeze())
     }
 
     fn lose(&mut self) {
         self.lost = true;
-        self.partial = BytesMut::new();
+        self.partial = Vec::new();
         self.input = Bytes::new();
     }
 }

@@ -66,7 +66,9 @@ proptest! {
     }
 
     #[test]
-    fn writing_byte_by_byte_gives_the_stream(frames in prop::collection::vec(any_out_frame(400), 1..6)) {
+    fn writing_byte_by_byte_gives_the_stream(
+        frames in prop::collection::vec(any_out_frame(400), 1..6)
+    ) {
         let mut egress = Egress::new();
         frames.iter().for_each(|frame| egress.push(frame));
         let expected = stream_of(&egress);

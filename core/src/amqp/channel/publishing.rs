@@ -9,9 +9,7 @@ use bytes::Bytes;
 use super::super::frame::{CLASS_BASIC, ContentHeader, OutFrame};
 use super::super::link::{Fault, Link};
 use super::super::method::{BasicPublish, BasicReturn};
-use super::super::{
-    AmqpError, BasicProperties, FieldTable, FieldValue, Properties, ReplyCode, ShortStr,
-};
+use super::super::{AmqpError, BasicProperties, FieldTable, FieldValue, ReplyCode, ShortStr};
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Mode, precondition};
@@ -147,20 +145,21 @@ impl Channel {
         let properties = header.properties.decode().map_err(|_| {
             AmqpError::new(ReplyCode::SyntaxError, "cannot decode the content's properties")
         })?;
-        let exchange = match self.known_route(&publish, ctx) {
-            Some(known) => known.exchange.clone(),
-            None => ctx.engine.check_publish(link.vhost, &publish.exchange)?,
+        let known = self.known_route(&publish, &properties, ctx);
+        let (exchange, known) = match known {
+            Some(known) => (known.exchange.clone(), Some(known.route.clone())),
+            None => (ctx.engine.check_publish(link.vhost, &publish.exchange)?, None),
         };
         check_user(&properties, link)?;
         check_expiration(&properties)?;
-        let (route, stripped) = self.route(&publish, &exchange, &properties, link, ctx)?;
+        let route = match known {
+            Some(known) => known,
+            None => self.find_route(&publish, &exchange, &properties, link, ctx)?,
+        };
         let persistent = properties.is_persistent();
-        let properties = match self.with_reply_address(&properties)? {
-            None => stripped.unwrap_or(header.properties),
-            Some(mut readdressed) => {
-                readdressed.headers = without_bcc(readdressed.headers);
-                readdressed.encode()
-            }
+        let properties = match self.rewritten(properties)? {
+            Some(rewritten) => rewritten.encode(),
+            None => header.properties,
         };
         let routing_key = publish.routing_key;
         let message = Message { exchange, routing_key, properties, body, persistent };
@@ -204,64 +203,68 @@ impl Channel {
     }
 
     /// The last message's route, if it is this one's too.
-    fn known_route(&self, publish: &BasicPublish, ctx: &Context<'_>) -> Option<&LastRoute> {
+    fn known_route(
+        &self,
+        publish: &BasicPublish,
+        properties: &BasicProperties,
+        ctx: &Context<'_>,
+    ) -> Option<&LastRoute> {
         self.last_route.as_ref().filter(|last| {
-            last.version == ctx.engine.topology_version()
+            properties.headers.is_none()
+                && last.version == ctx.engine.topology_version()
                 && last.exchange == publish.exchange
                 && last.key == publish.routing_key
         })
     }
 
-    /// Where the message goes; and its properties without `BCC`, if they had it.
-    fn route(
+    /// Where the message goes.
+    fn find_route(
         &mut self,
         publish: &BasicPublish,
         exchange: &ShortStr,
         properties: &BasicProperties,
         link: &Link,
         ctx: &mut Context<'_>,
-    ) -> Result<(Arc<Route>, Option<Properties>), AmqpError> {
-        let key = publish.routing_key.clone();
-        let Some(headers) = &properties.headers else {
-            if let Some(known) = self.known_route(publish, ctx) {
-                return Ok((known.route.clone(), None));
-            }
-            let none = FieldTable::default();
-            let keys = core::slice::from_ref(&key);
-            let route = Arc::new(ctx.engine.route(link.vhost, exchange, keys, &none));
-            self.last_route = (!route.is_by_headers).then(|| LastRoute {
+    ) -> Result<Arc<Route>, AmqpError> {
+        let mut keys = alloc::vec![publish.routing_key.clone()];
+        if let Some(headers) = &properties.headers {
+            keys.extend(further_keys(headers, "CC")?);
+            keys.extend(further_keys(headers, "BCC")?);
+        }
+        let none = FieldTable::default();
+        let headers = properties.headers.as_ref().unwrap_or(&none);
+        let route = Arc::new(ctx.engine.route(link.vhost, exchange, &keys, headers));
+        if properties.headers.is_none() && !route.is_by_headers {
+            self.last_route = Some(LastRoute {
                 version: ctx.engine.topology_version(),
                 exchange: exchange.clone(),
-                key: key.detached(),
+                key: publish.routing_key.detached(),
                 route: route.clone(),
             });
-            return Ok((route, None));
-        };
-        let mut keys = alloc::vec![key];
-        keys.extend(further_keys(headers, "CC")?);
-        let blind = further_keys(headers, "BCC")?;
-        let stripped = headers.find("BCC").map(|_| {
-            let headers = without_bcc(properties.headers.clone());
-            BasicProperties { headers, ..properties.clone() }.encode()
-        });
-        keys.extend(blind);
-        let route = ctx.engine.route(link.vhost, exchange, &keys, headers);
-        Ok((Arc::new(route), stripped))
+        }
+        Ok(route)
     }
 
-    /// The properties with the address for direct replies put in, where they ask for it.
-    fn with_reply_address(
+    /// The properties as consumers are to see them, where that is not as they came: without `BCC`,
+    /// and with the address for direct replies put in.
+    fn rewritten(
         &self,
-        properties: &BasicProperties,
+        mut properties: BasicProperties,
     ) -> Result<Option<BasicProperties>, AmqpError> {
-        if properties.reply_to.as_ref().is_none_or(|reply_to| *reply_to != REPLY_QUEUE) {
-            return Ok(None);
+        let asks_for_address =
+            properties.reply_to.as_ref().is_some_and(|reply_to| *reply_to == REPLY_QUEUE);
+        if asks_for_address {
+            let Some(consumer) = &self.reply_consumer else {
+                return Err(precondition("fast reply consumer does not exist"));
+            };
+            properties.reply_to = Some(consumer.address.clone());
         }
-        let Some(consumer) = &self.reply_consumer else {
-            return Err(precondition("fast reply consumer does not exist"));
-        };
-        let reply_to = Some(consumer.address.clone());
-        Ok(Some(BasicProperties { reply_to, ..properties.clone() }))
+        let has_blind =
+            properties.headers.as_ref().is_some_and(|table| table.find("BCC").is_some());
+        if has_blind {
+            properties.headers = without_bcc(properties.headers);
+        }
+        Ok((asks_for_address || has_blind).then_some(properties))
     }
 }
 

@@ -1,0 +1,10 @@
+//! Scenarios through the broker's interface: frames in, frames out, time as given.
+
+#[path = "broker/client.rs"]
+mod client;
+#[path = "broker/connections.rs"]
+mod connections;
+#[path = "broker/deliveries.rs"]
+mod deliveries;
+#[path = "broker/publishing.rs"]
+mod publishing;

@@ -1,0 +1,172 @@
+//! A broker with clients that speak in decoded frames, and a clock that the test sets.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use warren_core::amqp::*;
+use warren_core::{Boot, Broker, Config, ConnectionId, Input, Instant, Output, Peer};
+
+/// A broker, the time, and what it said so far.
+pub(crate) struct World {
+    pub(crate) broker: Broker,
+    pub(crate) now: Instant,
+    said: Vec<Output>,
+}
+
+impl World {
+    pub(crate) fn new(config: Config) -> Self {
+        let broker = Broker::new(config, Boot { seed: [1, 2] });
+        Self { broker, now: Instant::from_nanos(1), said: Vec::new() }
+    }
+
+    /// A connection before its protocol header.
+    pub(crate) fn connect(&mut self) -> ConnectionId {
+        let peer = Peer { name: "test".into(), is_loopback: true };
+        let id = self.broker.connect(self.now, peer);
+        self.drain();
+        id
+    }
+
+    /// An open connection with channel 1, without heartbeats.
+    pub(crate) fn client(&mut self) -> ConnectionId {
+        self.client_with(Duration::ZERO)
+    }
+
+    pub(crate) fn client_with(&mut self, heartbeat: Duration) -> ConnectionId {
+        let id = self.connect();
+        self.input(Input::Frame(id, Frame::ProtocolHeader(PROTOCOL_HEADER)));
+        let capability = ("consumer_cancel_notify".into(), FieldValue::Bool(true));
+        let capabilities = FieldValue::Table(FieldTable::new(vec![capability]));
+        self.tell(
+            id,
+            0,
+            ConnectionStartOk {
+                client_properties: FieldTable::new(vec![("capabilities".into(), capabilities)]),
+                mechanism: "PLAIN".into(),
+                response: Bytes::from_static(b"\0guest\0guest"),
+                locale: "en_US".into(),
+            },
+        );
+        let heartbeat = heartbeat.as_secs() as u16;
+        self.tell(id, 0, ConnectionTuneOk { channel_max: 2047, frame_max: 131_072, heartbeat });
+        self.tell(id, 0, ConnectionOpen { virtual_host: "/".into(), ..Default::default() });
+        self.tell(id, 1, ChannelOpen::default());
+        self.said.clear();
+        id
+    }
+
+    /// One input, and all that comes of it.
+    pub(crate) fn input(&mut self, input: Input) {
+        self.broker.handle(self.now, input);
+        self.drain();
+    }
+
+    /// Several inputs as one batch.
+    pub(crate) fn batch(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        for input in inputs {
+            self.broker.handle(self.now, input);
+        }
+        self.drain();
+    }
+
+    pub(crate) fn tell(&mut self, id: ConnectionId, channel: u16, method: impl Into<Method>) {
+        self.input(Input::Frame(id, Frame::Method(channel, method.into())));
+    }
+
+    /// Lets time pass, with all the ticks that are asked for on the way.
+    pub(crate) fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(timeout) = self.broker.poll_timeout().filter(|timeout| *timeout <= end) {
+            self.now = self.now.max(timeout);
+            self.input(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    /// Declares a queue that goes with its connection.
+    pub(crate) fn declare(&mut self, id: ConnectionId, name: &str) {
+        self.tell(id, 1, QueueDeclare { queue: name.into(), ..Default::default() });
+    }
+
+    pub(crate) fn publish(&mut self, id: ConnectionId, key: &str, body: &'static str) {
+        self.batch(publish(id, key, body));
+    }
+
+    pub(crate) fn consume(&mut self, id: ConnectionId, queue: &str, tag: &str) {
+        let (queue, consumer_tag) = (queue.into(), tag.into());
+        self.tell(id, 1, BasicConsume { queue, consumer_tag, ..Default::default() });
+    }
+
+    /// What was said to a connection since the last time it was asked, in words.
+    pub(crate) fn heard(&mut self, id: ConnectionId) -> Vec<String> {
+        let (mine, others) = self.said.drain(..).partition(|output| match output {
+            Output::Send(to, _)
+            | Output::Close(to)
+            | Output::FrameMax(to, _)
+            | Output::PauseReading(to)
+            | Output::ResumeReading(to) => *to == id,
+            Output::Event(_) => false,
+        });
+        self.said = others;
+        let mine: Vec<Output> = mine;
+        mine.iter().filter_map(words).collect()
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.broker.poll_output() {
+            self.said.push(output);
+        }
+    }
+}
+
+/// The frames of a message to the default exchange, on channel 1.
+pub(crate) fn publish(id: ConnectionId, key: &str, body: &'static str) -> Vec<Input> {
+    let method = BasicPublish { routing_key: key.into(), mandatory: true, ..Default::default() };
+    let header = ContentHeader {
+        class_id: CLASS_BASIC,
+        weight: 0,
+        body_size: body.len() as u64,
+        properties: Properties::default(),
+    };
+    let mut frames = vec![Frame::Method(1, method.into()), Frame::Header(1, header)];
+    if !body.is_empty() {
+        frames.push(Frame::Body(1, Bytes::from_static(body.as_bytes())));
+    }
+    frames.into_iter().map(|frame| Input::Frame(id, frame)).collect()
+}
+
+/// An output in short.
+fn words(output: &Output) -> Option<String> {
+    let text = |message: &warren_core::broker::Message| {
+        let bytes: Vec<u8> = message.body.pieces().flatten().copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let again = |redelivered: bool| if redelivered { " again" } else { "" };
+    Some(match output {
+        Output::Send(_, OutFrame::Method(_, method)) => match method {
+            Method::BasicAck(ack) if ack.multiple => format!("ack up to {}", ack.delivery_tag),
+            Method::BasicAck(ack) => format!("ack {}", ack.delivery_tag),
+            Method::ChannelClose(close) => format!("channel.close {}", close.reply_text),
+            Method::ConnectionClose(close) => format!("connection.close {}", close.reply_text),
+            Method::QueueDeclareOk(ok) => format!("declare-ok {} {}", ok.queue, ok.message_count),
+            method => method.name().to_string(),
+        },
+        Output::Send(_, OutFrame::Deliver(_, deliver)) => format!(
+            "{} {} {}{}",
+            deliver.consumer_tag,
+            deliver.delivery_tag,
+            text(&deliver.message),
+            again(deliver.redelivered)
+        ),
+        Output::Send(_, OutFrame::GetOk(_, get_ok)) => {
+            format!("got {}{}", text(&get_ok.message), again(get_ok.redelivered))
+        }
+        Output::Send(_, OutFrame::Return(_, _, message)) => format!("return {}", text(message)),
+        Output::Send(_, OutFrame::Heartbeat) => "heartbeat".into(),
+        Output::Send(_, OutFrame::ProtocolHeader(header)) => format!("{header:?}"),
+        Output::Close(_) => "closed".into(),
+        Output::PauseReading(_) => "pause".into(),
+        Output::ResumeReading(_) => "resume".into(),
+        Output::FrameMax(..) | Output::Event(_) => return None,
+    })
+}
