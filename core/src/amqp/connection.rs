@@ -224,8 +224,9 @@ impl Connection {
 
     /// Notes how many bytes wait for the socket.
     pub(crate) fn set_egress_len(&mut self, len: usize, ctx: &mut Context<'_>) {
-        if len < self.link.egress_len() {
-            // The client takes what it is sent: it is alive, even while nothing is read from it.
+        if self.link.is_paused && len < self.link.egress_len() {
+            // While nothing is read from a client, what it takes is the only sign of its life. At
+            // other times it is none: a dead client's socket takes heartbeats for hours.
             self.last_received = ctx.now;
         }
         if self.link.set_egress_len(ctx.out, len) {

@@ -15,32 +15,38 @@ enum Check {
     Any,
     /// An integer of at least this.
     Integer(i64),
-    /// An integer from 1 to 255.
+    /// An integer from 0 to 255.
     Priority,
     /// A boolean.
     Bool,
     /// A long string.
     Text,
-    /// One of these long strings.
-    OneOf(&'static [&'static str]),
+    /// One of these long strings; else the problem's name.
+    OneOf(&'static [&'static str], &'static str),
 }
 
 /// The arguments that mean something to a queue: checked, kept, and compared when it is declared
-/// again. Others are kept and mean nothing.
+/// again, in RabbitMQ's order. Others are kept and mean nothing.
 const KNOWN: &[(&str, Check)] = &[
     ("x-expires", Check::Integer(1)),
     ("x-message-ttl", Check::Integer(0)),
     ("x-dead-letter-exchange", Check::Text),
     ("x-dead-letter-routing-key", Check::Text),
-    ("x-dead-letter-strategy", Check::OneOf(&["at-most-once", "at-least-once"])),
+    (
+        "x-dead-letter-strategy",
+        Check::OneOf(&["at-most-once", "at-least-once"], "invalid_dlx_strategy"),
+    ),
     ("x-max-length", Check::Integer(0)),
     ("x-max-length-bytes", Check::Integer(0)),
     ("x-max-priority", Check::Priority),
-    ("x-overflow", Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"])),
+    (
+        "x-overflow",
+        Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "invalid_overflow"),
+    ),
     ("x-queue-mode", Check::Any),
     ("x-queue-version", Check::Any),
     ("x-queue-master-locator", Check::Text),
-    ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"])),
+    ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"], "unsupported_queue_type")),
     ("x-single-active-consumer", Check::Bool),
     ("x-delivery-limit", Check::Integer(-1)),
 ];
@@ -49,19 +55,24 @@ const KNOWN: &[(&str, Check)] = &[
 ///
 /// # Errors
 /// Which one is wrong, and how.
-pub(crate) fn check(declaration: &QueueDeclaration, vhost: &ShortStr) -> Result<(), Refusal> {
-    let resource = Resource { kind: "queue", name: &declaration.name, vhost };
+pub(crate) fn check(
+    declaration: &QueueDeclaration,
+    name: &ShortStr,
+    vhost: &ShortStr,
+) -> Result<(), Refusal> {
+    let resource = Resource { kind: "queue", name, vhost };
+    let has = |name| declaration.arguments.find(name).is_some();
     for (name, check) in KNOWN {
         let Some(value) = declaration.arguments.find(name) else { continue };
-        check_value(value, *check).map_err(|problem| {
+        let checked = match *name {
+            "x-dead-letter-routing-key" if !has("x-dead-letter-exchange") => {
+                Err("routing_key_but_no_dlx_defined".to_string())
+            }
+            _ => check_value(value, *check),
+        };
+        checked.map_err(|problem| {
             Refusal::precondition(format!("invalid arg '{name}' for {resource}: {problem}"))
         })?;
-    }
-    let has = |name| declaration.arguments.find(name).is_some();
-    if has("x-dead-letter-routing-key") && !has("x-dead-letter-exchange") {
-        return Err(Refusal::precondition(format!(
-            "invalid arg 'x-dead-letter-routing-key' for {resource}: routing_key_but_no_dlx_defined"
-        )));
     }
     check_type(declaration, &resource)
 }
@@ -83,25 +94,27 @@ fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result
 
 fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
     let unacceptable = || Err(format!("{{unacceptable_type,{}}}", type_name(value)));
+    let integer = || {
+        value.as_integer().ok_or_else(|| format!("\"expected integer, got {}\"", type_name(value)))
+    };
     match check {
         Check::Any => Ok(()),
         Check::Bool if matches!(value, FieldValue::Bool(_)) => Ok(()),
         Check::Text if value.as_longstr().is_some() => Ok(()),
-        Check::OneOf(texts) => match value.as_longstr() {
+        Check::OneOf(texts, problem) => match value.as_longstr() {
             None => unacceptable(),
             Some(text) if texts.iter().any(|known| known.as_bytes() == text) => Ok(()),
-            Some(_) => Err(format!("{{unacceptable_value,{}}}", print(value))),
+            Some(_) => Err(problem.to_string()),
         },
-        Check::Integer(min) => match value.as_integer() {
-            None => unacceptable(),
-            Some(0) if min > 0 => Err("{value_zero,0}".to_string()),
-            Some(value) if value < min => Err(format!("{{value_negative,{value}}}")),
-            Some(_) => Ok(()),
+        Check::Integer(min) => match integer()? {
+            0 if min > 0 => Err("{value_zero,0}".to_string()),
+            value if value < min => Err(format!("{{value_negative,{value}}}")),
+            _ => Ok(()),
         },
-        Check::Priority => match value.as_integer() {
-            None => unacceptable(),
-            Some(1..=255) => Ok(()),
-            Some(value) => Err(format!("{{max_value_exceeded,{value}}}")),
+        Check::Priority => match integer()? {
+            value if value < 0 => Err(format!("{{value_negative,{value}}}")),
+            0..=255 => Ok(()),
+            value => Err(format!("{{max_value_exceeded,{value}}}")),
         },
         Check::Bool | Check::Text => unacceptable(),
     }
@@ -131,8 +144,10 @@ pub(crate) fn check_equivalent(
         let received = find(&declaration.arguments, argument);
         let current = find(&queue.arguments, argument);
         if !is_same(received.as_ref(), current.as_ref()) {
+            let is_short = received.is_some() && current.is_some();
             let [received, current] = [received, current].map(|value| match value {
                 None => "none".to_string(),
+                Some(value) if is_short => format!("'{}'", print(&value)),
                 Some(value) => {
                     format!("the value '{}' of type '{}'", print(&value), type_name(&value))
                 }
@@ -252,7 +267,7 @@ mod tests {
             ("x-dead-letter-routing-key", FieldValue::text("key")),
         ] {
             let declaration = declaration(&[(name, value)]);
-            assert!(check(&declaration, &"/".into()).is_err(), "{declaration:?}");
+            assert!(check(&declaration, &"q".into(), &"/".into()).is_err(), "{declaration:?}");
         }
     }
 }

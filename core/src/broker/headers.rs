@@ -15,8 +15,8 @@ pub(crate) struct HeaderPattern {
 }
 
 impl HeaderPattern {
-    /// Reads a binding's arguments. `x-match` is `all` (the default), `any`, or either with `-with-x`,
-    /// without which arguments whose names begin with `x-` do not count.
+    /// Reads a binding's arguments. `x-match` is `all` (the default), `any`, or either with
+    /// `-with-x`, without which arguments whose names begin with `x-` do not count.
     ///
     /// # Errors
     /// When `x-match` is none of the four.

@@ -30,6 +30,17 @@ fn heartbeats_go_out_every_half_interval_and_silence_ends_it() {
 }
 
 #[test]
+fn what_a_socket_takes_is_no_sign_of_life() {
+    let mut world = World::new(Config::default());
+    let client = world.client_with(Duration::from_secs(10));
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(5));
+        world.input(Input::EgressLen(client, 0));
+    }
+    assert_eq!(world.heard(client).last().map(String::as_str), Some("closed"));
+}
+
+#[test]
 fn any_bytes_are_a_sign_of_life() {
     let mut world = World::new(Config::default());
     let client = world.client_with(Duration::from_secs(10));

@@ -1,6 +1,7 @@
 //! `basic.publish`: from its frames to the engine (§1.8 of the reference; §4.2.6 for contents).
 
 use alloc::format;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,6 +18,9 @@ use crate::broker::{Body, Message, Route};
 
 /// The largest body that a content header may announce, in bytes; larger than any that is taken.
 const BODY_SIZE_MAX: u64 = 512 << 20;
+
+/// The longest time to live, in milliseconds: ten years.
+const EXPIRATION_MAX: i128 = 315_360_000_000;
 
 /// A content that is being received.
 #[derive(Debug)]
@@ -280,11 +284,13 @@ fn check_user(properties: &BasicProperties, link: &Link) -> Result<(), AmqpError
 
 fn check_expiration(properties: &BasicProperties) -> Result<(), AmqpError> {
     let Some(text) = &properties.expiration else { return Ok(()) };
-    let is_valid = text.to_text().parse::<u64>().is_ok();
-    if is_valid {
-        return Ok(());
-    }
-    Err(precondition(&format!("invalid expiration '{text}': not a whole number of milliseconds")))
+    let problem = match text.to_text().parse::<i128>() {
+        Ok(millis) if millis < 0 => format!("{{value_negative,{millis}}}"),
+        Ok(millis) if millis > EXPIRATION_MAX => format!("{{value_too_large,{millis}}}"),
+        Ok(_) => return Ok(()),
+        Err(_) => "no_integer".to_string(),
+    };
+    Err(precondition(&format!("invalid expiration '{text}': {problem}")))
 }
 
 /// The routing keys of a `CC` or `BCC` header.

@@ -109,11 +109,11 @@ impl Engine {
             return Ok(declared(queue));
         }
         refuse_reserved("queue", &declaration.name)?;
-        arguments::check(declaration, &host.name)?;
         let name = match declaration.name.is_empty() {
             true => self.make_name("amq.gen-"),
             false => declaration.name.detached(),
         };
+        arguments::check(declaration, &name, &self.host(vhost).name)?;
         let queue = Queue::new(vhost, name.clone(), declaration, owner);
         let answer = declared(&queue);
         let id = self.queues.insert(queue);

@@ -1,0 +1,347 @@
+//! The command line of the load generator, and the plan that comes of it.
+//!
+//! Options that contradict each other are refused here, so that whatever holds a [`Plan`] can rely
+//! on it.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::error::BenchError;
+use super::uri::Uri;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    measurement: Measurement,
+}
+
+/// The two kinds of measurement.
+#[derive(Debug, Subcommand)]
+enum Measurement {
+    /// Measure how many messages per second go through, and at what cost.
+    Throughput(ThroughputArgs),
+    /// Measure how long messages take at a given rate.
+    ///
+    /// The schedule decides when a message is due, and its latency counts from then, whether or not
+    /// it could be sent in time: a broker that stalls is charged for the messages that waited. How
+    /// late the load generator itself was is reported beside it.
+    Latency(LatencyArgs),
+}
+
+#[derive(Debug, Args)]
+struct ThroughputArgs {
+    #[command(flatten)]
+    workload: Workload,
+    /// Messages per second of all publishers together; as fast as possible unless given
+    #[arg(long, value_name = "MSGS_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// End once N messages were published and consumed (by every queue of a fan-out) and confirmed,
+    /// instead of after a time; the warm-up is then 0 s unless given
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct LatencyArgs {
+    #[command(flatten)]
+    workload: Workload,
+    /// Messages per second of all publishers together
+    #[arg(long, value_name = "MSGS_PER_S", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    rate: u64,
+}
+
+/// What both measurements have in common: who publishes what to whom.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Workload {
+    /// The broker: amqp://user:password@host:port/vhost, percent-encoded
+    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/")]
+    pub(super) uri: Uri,
+    /// Connections that publish; each is one thread and one channel
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) publishers: u32,
+    /// Connections that consume; each is one thread and one channel
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(super) consumers: u32,
+    /// Queues; they are dealt out to publishers and consumers in turn, and deleted at the end
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) queues: u32,
+    /// Octets in a message's body
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=(256 << 20)))]
+    pub(super) size: u32,
+    /// Publish with delivery mode 2
+    #[arg(long)]
+    pub(super) persistent: bool,
+    /// Declare the queues durable; RabbitMQ 4.3 and later refuses others that are shared
+    #[arg(long)]
+    pub(super) durable: bool,
+    /// An argument of every queue, such as x-queue-type=quorum; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = queue_argument)]
+    pub(super) queue_arg: Vec<(String, QueueValue)>,
+    /// Publish through an exchange of this type; fanout copies every message to every queue
+    #[arg(long, value_name = "TYPE")]
+    pub(super) exchange: Option<ExchangeKind>,
+    /// Ask for publisher confirms, with at most WINDOW messages unanswered on each connection
+    #[arg(long, value_name = "WINDOW")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) confirm: Option<u32>,
+    /// Who acknowledges deliveries: the broker as it sends (auto) or the consumer (manual)
+    #[arg(long, value_enum, default_value_t = AckMode::Auto)]
+    pub(super) ack: AckMode,
+    /// Unacknowledged deliveries that each consumer of each queue may hold; 0 is without limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) prefetch: u16,
+    /// With manual acks: one ack for every EVERY messages, and multiple if that is more than one;
+    /// unless given, one ack for whatever each read from the socket brought
+    #[arg(long, value_name = "EVERY")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) multiple_ack: Option<u32>,
+    /// Messages that publishers may be ahead of consumers, so that a fast publisher does not fill the
+    /// broker's memory; kept to within one write of each publisher; 0 is without limit, as it always
+    /// is with no consumer
+    #[arg(long, value_name = "MESSAGES", default_value_t = 200_000)]
+    pub(super) max_lead: u32,
+    /// What the figures leave out at the beginning [default: 1s, with --count 0s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    warmup: Option<Duration>,
+    /// How long to measure, after the warm-up
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    #[arg(value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// A process on this machine whose CPU time and memory to report, with its children: the broker
+    #[arg(long, value_name = "PID")]
+    pub(super) pid: Option<u32>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Types of exchange that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExchangeKind {
+    Direct,
+    Fanout,
+    Topic,
+}
+
+impl ExchangeKind {
+    /// Its name in the protocol.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Fanout => "fanout",
+            Self::Topic => "topic",
+        }
+    }
+}
+
+/// Who acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AckMode {
+    Auto,
+    Manual,
+}
+
+/// The value of a queue's argument: a number if it reads as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum QueueValue {
+    Number(i64),
+    Flag(bool),
+    Text(String),
+}
+
+fn queue_argument(text: &str) -> Result<(String, QueueValue), String> {
+    let (key, value) = text.split_once('=').ok_or("an argument is written KEY=VALUE")?;
+    if key.is_empty() || key.len() > 255 {
+        return Err("a key has 1 to 255 bytes".into());
+    }
+    let value = match (value.parse(), value.parse()) {
+        (Ok(number), _) => QueueValue::Number(number),
+        (_, Ok(flag)) => QueueValue::Flag(flag),
+        _ => QueueValue::Text(value.into()),
+    };
+    Ok((key.into(), value))
+}
+
+/// What is measured, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Throughput for a time.
+    Duration(Duration),
+    /// Throughput over a number of published messages.
+    Count(u64),
+    /// Latency of the messages of this time.
+    Latency(Duration),
+}
+
+/// A measurement that can be carried out: its options do not contradict each other.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// Who publishes what to whom.
+    pub(super) workload: Workload,
+    /// Messages per second of all publishers together, if limited; always so for [`Goal::Latency`].
+    pub(super) rate: Option<u64>,
+    /// What the figures leave out at the beginning.
+    pub(super) warmup: Duration,
+    /// When it ends.
+    pub(super) goal: Goal,
+}
+
+impl Plan {
+    /// How many queues each message goes to.
+    pub(super) fn copies(&self) -> u64 {
+        match self.workload.exchange {
+            Some(ExchangeKind::Fanout) => self.workload.queues.into(),
+            _ => 1,
+        }
+    }
+
+    /// How far publishers may be ahead of consumers, in deliveries.
+    pub(super) fn max_lead(&self) -> Option<i64> {
+        match self.workload.max_lead {
+            0 => None,
+            _ if self.workload.consumers == 0 => None,
+            // A fan-out counts each copy, and has to be able to publish at all.
+            lead => Some(i64::from(lead) * i64::try_from(self.copies()).expect("few queues")),
+        }
+    }
+
+    fn checked(self) -> Result<Self, BenchError> {
+        let workload = &self.workload;
+        let refuse = |text: &str| Err(BenchError::Options(text.into()));
+        if let Some(every) = workload.multiple_ack {
+            if workload.ack == AckMode::Auto {
+                return refuse("--multiple-ack needs --ack manual");
+            }
+            if workload.prefetch > 0 && every > u32::from(workload.prefetch) {
+                return refuse(
+                    "--multiple-ack above --prefetch would wait forever for messages to acknowledge",
+                );
+            }
+        }
+        if matches!(self.goal, Goal::Latency(_)) {
+            if workload.consumers == 0 {
+                return refuse("latency cannot be measured without a consumer");
+            }
+            if workload.size < 8 {
+                return refuse("latency needs a --size of at least 8, which hold the time");
+            }
+        }
+        match self.goal {
+            Goal::Duration(time) | Goal::Latency(time) if time.is_zero() => {
+                refuse("a --duration of 0 measures nothing")
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+impl TryFrom<BenchArgs> for Plan {
+    type Error = BenchError;
+
+    fn try_from(args: BenchArgs) -> Result<Self, BenchError> {
+        let (workload, rate, goal, warmup_s) = match args.measurement {
+            Measurement::Throughput(ThroughputArgs { workload, rate, count }) => match count {
+                Some(count) => (workload, rate, Goal::Count(count), 0),
+                None => {
+                    let goal = Goal::Duration(workload.duration);
+                    (workload, rate, goal, 1)
+                }
+            },
+            Measurement::Latency(LatencyArgs { workload, rate }) => {
+                let goal = Goal::Latency(workload.duration);
+                (workload, Some(rate), goal, 1)
+            }
+        };
+        let warmup = workload.warmup.unwrap_or(Duration::from_secs(warmup_s));
+        Self { workload, rate, warmup, goal }.checked()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    /// The plan that a command line gives.
+    pub(in super::super) fn plan(line: &str) -> Result<Plan, String> {
+        let words = std::iter::once("bench").chain(line.split_whitespace());
+        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        Plan::try_from(cli.bench).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_one_of_each_and_ten_seconds_after_one() {
+        let plan = plan("throughput").unwrap();
+        let workload = &plan.workload;
+        assert_eq!((workload.publishers, workload.consumers, workload.queues), (1, 1, 1));
+        assert_eq!((workload.size, workload.ack, workload.confirm), (16, AckMode::Auto, None));
+        assert_eq!(plan.goal, Goal::Duration(Duration::from_secs(10)));
+        assert_eq!(plan.warmup, Duration::from_secs(1));
+        assert_eq!((plan.rate, plan.copies(), plan.max_lead()), (None, 1, Some(200_000)));
+    }
+
+    #[test]
+    fn a_count_has_no_warm_up_unless_given() {
+        let counted = plan("throughput --count 500").unwrap();
+        assert_eq!((counted.goal, counted.warmup), (Goal::Count(500), Duration::ZERO));
+        let warmed = plan("throughput --count 500 --warmup 250ms").unwrap();
+        assert_eq!(warmed.warmup, Duration::from_millis(250));
+        assert!(plan("throughput --count 500 --duration 5s").is_err());
+    }
+
+    #[test]
+    fn every_option_of_a_workload_is_understood() {
+        let plan = plan(
+            "throughput --uri amqp://a:b@h:1/v --publishers 2 --consumers 3 --queues 4 --size 1024 \
+             --persistent --durable --confirm 200 --ack manual --prefetch 100 --multiple-ack 50 \
+             --rate 5000 --duration 2s --exchange fanout --queue-arg x-queue-type=quorum \
+             --queue-arg x-max-length=5 --queue-arg x-single-active-consumer=true \
+             --max-lead 1000 --json --pid 1",
+        )
+        .unwrap();
+        assert_eq!(plan.rate, Some(5000));
+        assert_eq!(plan.max_lead(), Some(4000), "four copies of each message");
+        let values: Vec<QueueValue> =
+            plan.workload.queue_arg.into_iter().map(|(_, value)| value).collect();
+        let text = QueueValue::Text("quorum".into());
+        assert_eq!(values, [text, QueueValue::Number(5), QueueValue::Flag(true)]);
+    }
+
+    #[test]
+    fn without_a_consumer_there_is_no_lead_to_limit() {
+        assert_eq!(plan("throughput --consumers 0").unwrap().max_lead(), None);
+        assert_eq!(plan("throughput --max-lead 0").unwrap().max_lead(), None);
+    }
+
+    #[test]
+    fn acks_that_would_never_come_are_refused() {
+        assert!(plan("throughput --multiple-ack 5").is_err());
+        assert!(plan("throughput --ack manual --prefetch 10 --multiple-ack 11").is_err());
+        assert!(plan("throughput --ack manual --prefetch 10 --multiple-ack 10").is_ok());
+        assert!(plan("throughput --ack manual --multiple-ack 1000").is_ok());
+    }
+
+    #[test]
+    fn latency_needs_a_consumer_a_rate_and_room_for_the_time() {
+        assert_eq!(plan("latency").unwrap().rate, Some(1000));
+        assert!(plan("latency --consumers 0").is_err());
+        assert!(plan("latency --size 7").is_err());
+        assert!(plan("latency --rate 0").is_err());
+        assert!(plan("latency --duration 0s").is_err());
+    }
+}

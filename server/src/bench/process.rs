@@ -1,0 +1,158 @@
+//! CPU time and memory of processes and threads, as Linux tells them in `/proc`.
+//!
+//! On other systems there is no `/proc`: every reading fails, and the report leaves the figures out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+/// The unit of times in `/proc`: `USER_HZ`, 100 per second on all but two historic architectures.
+const TICK: Duration = Duration::from_millis(10);
+
+/// One process and all its descendants.
+pub(super) struct ProcessTree {
+    root: u32,
+    members: Vec<u32>,
+}
+
+impl ProcessTree {
+    /// The tree under the process `root`.
+    pub(super) fn of(root: u32) -> io::Result<Self> {
+        read_stat(&format!("/proc/{root}/stat"))?;
+        let mut tree = Self { root, members: vec![root] };
+        tree.refresh()?;
+        Ok(tree)
+    }
+
+    /// Looks for descendants that have come or gone.
+    pub(super) fn refresh(&mut self) -> io::Result<()> {
+        let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            // It may have ended since the directory was read.
+            if let Ok(stat) = read_stat(&format!("/proc/{pid}/stat")) {
+                children.entry(stat.parent).or_default().push(pid);
+            }
+        }
+        self.members = vec![self.root];
+        let mut at = 0;
+        while at < self.members.len() {
+            self.members.extend(children.remove(&self.members[at]).unwrap_or_default());
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// CPU time that the whole tree has used since it began, its ended children included.
+    pub(super) fn cpu(&self) -> io::Result<Duration> {
+        let root = read_stat(&format!("/proc/{}/stat", self.root))?;
+        let others = self.members[1..].iter();
+        let others = others.filter_map(|pid| read_stat(&format!("/proc/{pid}/stat")).ok());
+        // What an ended child used is added to its parent's account once it is waited for.
+        Ok(others.fold(root.own + root.children, |sum, stat| sum + stat.own + stat.children))
+    }
+
+    /// Bytes of memory that the tree holds now; what its processes share counts for each.
+    pub(super) fn resident_bytes(&self) -> u64 {
+        let statuses = self.members.iter();
+        let statuses = statuses.filter_map(|pid| fs::read(format!("/proc/{pid}/status")).ok());
+        statuses.map(|status| resident_bytes(&String::from_utf8_lossy(&status))).sum()
+    }
+}
+
+/// CPU time that this process has used.
+pub(super) fn own_cpu() -> io::Result<Duration> {
+    read_stat("/proc/self/stat").map(|stat| stat.own)
+}
+
+/// CPU time that a thread of this process has used: to the nanosecond where the kernel keeps
+/// `schedstat`, as many threads together would else lose much to rounding.
+pub(super) fn thread_cpu(thread: u32) -> io::Result<Duration> {
+    let folder = format!("/proc/self/task/{thread}");
+    match fs::read_to_string(format!("{folder}/schedstat")).as_deref().map(running_time) {
+        Ok(Some(time)) => Ok(time),
+        _ => read_stat(&format!("{folder}/stat")).map(|stat| stat.own),
+    }
+}
+
+/// Nanoseconds on a processor, nanoseconds waiting for one, times on one.
+fn running_time(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The operating system's id of the calling thread.
+pub(super) fn own_thread() -> Option<u32> {
+    // The link reads `PID/task/TID`.
+    fs::read_link("/proc/thread-self").ok()?.file_name()?.to_str()?.parse().ok()
+}
+
+/// Lets the calling thread, and those it starts from now on, wake up as exactly as the system can,
+/// instead of up to 50 µs late. Where that is not possible, they wake up late.
+pub(super) fn wake_exactly() {
+    if let Some(thread) = own_thread() {
+        let _unsupported = fs::write(format!("/proc/{thread}/timerslack_ns"), "1");
+    }
+}
+
+/// What is read from a `stat` file.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    own: Duration,
+    children: Duration,
+}
+
+fn read_stat(path: &str) -> io::Result<Stat> {
+    let bytes = fs::read(path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    stat(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, format!("{path}: {text}")))
+}
+
+/// `PID (NAME) STATE PARENT ...`; the name may hold anything, parentheses too. See proc(5).
+fn stat(text: &str) -> Option<Stat> {
+    let (_, after_name) = text.rsplit_once(')')?;
+    // Field numbers as in proc(5), which counts from 1 and has the state as the third.
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<u32>().ok();
+    let time = |user, system| Some(TICK * (number(user)? + number(system)?));
+    Some(Stat { parent: number(4)?, own: time(14, 15)?, children: time(16, 17)? })
+}
+
+fn resident_bytes(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kibibytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_whatever_the_process_is_called() {
+        let line = "42 (a ) b) S 7 42 42 0 -1 4194304 98 0 0 0 150 50 30 20 20 0 1 0 168635";
+        assert_eq!(
+            stat(line),
+            Some(Stat {
+                parent: 7,
+                own: Duration::from_secs(2),
+                children: Duration::from_millis(500),
+            })
+        );
+        assert_eq!(stat("42 (a) S 7 42"), None);
+    }
+
+    #[test]
+    fn the_time_of_a_thread_is_read_in_nanoseconds() {
+        assert_eq!(running_time("1500000000 136705 2\n"), Some(Duration::from_millis(1500)));
+        assert_eq!(running_time(""), None);
+    }
+
+    #[test]
+    fn resident_memory_is_read_in_bytes() {
+        assert_eq!(resident_bytes("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t    1234 kB\n"), 1234 * 1024);
+        assert_eq!(resident_bytes("Name:\ta thread of the kernel\n"), 0);
+    }
+}

@@ -1,0 +1,146 @@
+//! The queues and the exchange of one run: their names, their making and their removal.
+//!
+//! All names carry a prefix that no other run has, and all queue names are equally long, so that
+//! every message of a run takes the same number of bytes on the wire.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::connection::Connection;
+use super::error::BenchError;
+use super::options::{ExchangeKind, Plan, QueueValue};
+use super::wire::{self, Value};
+
+/// What a run declares and, at its end, deletes.
+pub(super) struct Topology {
+    /// What all names begin with.
+    prefix: String,
+    /// The exchange to publish to; empty for the default exchange.
+    exchange: String,
+    kind: Option<ExchangeKind>,
+    queues: Vec<String>,
+    durable: bool,
+    arguments: Vec<(String, QueueValue)>,
+}
+
+impl Topology {
+    /// Names for what `plan` needs; nothing is declared yet.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let prefix = format!("warren-bench-{:x}-{:x}", std::process::id(), since_epoch.as_micros());
+        let workload = &plan.workload;
+        Self {
+            exchange: workload.exchange.map(|_| prefix.clone()).unwrap_or_default(),
+            kind: workload.exchange,
+            queues: (0..workload.queues).map(|index| format!("{prefix}-{index:05}")).collect(),
+            durable: workload.durable,
+            arguments: workload.queue_arg.clone(),
+            prefix,
+        }
+    }
+
+    /// What all names begin with, and no other run's do.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The exchange to publish to; empty for the default exchange.
+    pub(super) fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    /// The queues that worker `index` of `count` has to do with.
+    ///
+    /// With fewer workers than queues each has several; with more, several have the same one. Every
+    /// queue has a worker. A queue's name is also the key that routes to it.
+    pub(super) fn share(&self, index: usize, count: usize) -> impl Iterator<Item = &str> {
+        let first = index % self.queues.len();
+        self.queues.iter().skip(first).step_by(count.min(self.queues.len())).map(String::as_str)
+    }
+
+    /// Declares the exchange and the queues, and binds them.
+    pub(super) fn declare(&self, connection: &mut Connection) -> Result<(), BenchError> {
+        if let Some(kind) = self.kind {
+            connection.call(wire::EXCHANGE_DECLARE_OK, "exchange.declare-ok", |out| {
+                wire::exchange_declare(out, &self.exchange, kind.name());
+            })?;
+        }
+        let arguments: Vec<(&str, Value<'_>)> =
+            self.arguments.iter().map(|(key, value)| (key.as_str(), sent(value))).collect();
+        for queue in &self.queues {
+            connection.call(wire::QUEUE_DECLARE_OK, "queue.declare-ok", |out| {
+                wire::queue_declare(out, queue, self.durable, &arguments);
+            })?;
+            if self.kind.is_some() {
+                connection.call(wire::QUEUE_BIND_OK, "queue.bind-ok", |out| {
+                    wire::queue_bind(out, queue, &self.exchange, queue);
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes whatever of it exists, with what it holds.
+    pub(super) fn delete(&self, connection: &mut Connection) -> Result<(), BenchError> {
+        for queue in &self.queues {
+            connection.call(wire::QUEUE_DELETE_OK, "queue.delete-ok", |out| {
+                wire::queue_delete(out, queue);
+            })?;
+        }
+        if self.kind.is_some() {
+            connection.call(wire::EXCHANGE_DELETE_OK, "exchange.delete-ok", |out| {
+                wire::exchange_delete(out, &self.exchange);
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn sent(value: &QueueValue) -> Value<'_> {
+    match value {
+        QueueValue::Number(number) => Value::Long(*number),
+        QueueValue::Flag(flag) => Value::Bool(*flag),
+        QueueValue::Text(text) => Value::Text(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::options::tests::plan;
+    use super::*;
+
+    fn topology(queues: usize) -> Topology {
+        Topology::new(&plan(&format!("throughput --queues {queues}")).unwrap())
+    }
+
+    #[test]
+    fn every_queue_has_a_worker_and_every_worker_a_queue() {
+        for queues in 1..8 {
+            for workers in 1..8 {
+                let topology = topology(queues);
+                let mut served = BTreeSet::new();
+                for worker in 0..workers {
+                    let share: Vec<&str> = topology.share(worker, workers).collect();
+                    assert!(!share.is_empty(), "{worker} of {workers}, {queues} queues");
+                    served.extend(share.into_iter().map(str::to_owned));
+                }
+                assert_eq!(served.len(), queues, "{workers} workers");
+            }
+        }
+    }
+
+    #[test]
+    fn no_queue_has_two_workers_while_there_are_enough_queues() {
+        let topology = topology(7);
+        let total: usize = (0..3).map(|worker| topology.share(worker, 3).count()).sum();
+        assert_eq!(total, 7);
+    }
+
+    #[test]
+    fn all_queue_names_are_equally_long() {
+        let topology = topology(1001);
+        let lengths: BTreeSet<usize> = topology.queues.iter().map(String::len).collect();
+        assert_eq!(lengths.len(), 1);
+    }
+}

@@ -1,0 +1,325 @@
+//! A broker to test: a `warren` process of the test's own, or one that already runs elsewhere.
+//!
+//! The binary is built by the same cargo, for the same profile and into the same target directory
+//! as the test that asks for it, once per test process. A process started here is killed, by its
+//! own id, when its owner is dropped.
+
+use crate::client::Address;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Names brokers that already run, `host:port` or `host:port/vhost`, comma-separated. The tests of
+/// clients and the recordings then play to them instead of starting Warren.
+pub const BROKER_VARIABLE: &str = "WARREN_TEST_BROKER";
+
+/// How long a broker may take to listen, and to end once told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many lines of a broker's log are shown when a test fails.
+const LOG_SHOWN: usize = 20;
+
+/// The brokers named by [`BROKER_VARIABLE`]; none if it is unset. Panics at an address it cannot
+/// read.
+pub fn elsewhere() -> Vec<Address> {
+    let Ok(named) = env::var(BROKER_VARIABLE) else { return Vec::new() };
+    named
+        .split(',')
+        .map(|address| {
+            address.trim().parse().unwrap_or_else(|why| panic!("{BROKER_VARIABLE}: {why}"))
+        })
+        .collect()
+}
+
+/// The broker that a test of clients is about: the one named by [`BROKER_VARIABLE`], else a fresh
+/// Warren.
+#[derive(Debug)]
+pub struct Target {
+    address: Address,
+    own: Option<Broker>,
+}
+
+impl Target {
+    /// Finds or starts it.
+    pub fn new() -> Self {
+        if let Some(address) = elsewhere().into_iter().next() {
+            return Target { address, own: None };
+        }
+        let broker = Broker::start();
+        Target { address: broker.address(), own: Some(broker) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether it is a Warren that was started for this test.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target::new()
+    }
+}
+
+/// A running `warren serve`.
+#[derive(Debug)]
+pub struct Broker {
+    child: Child,
+    startup_line: String,
+    later_lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
+    addresses: Vec<Address>,
+    scratch: TempDir,
+}
+
+impl Broker {
+    /// A broker on a free port of 127.0.0.1 with an empty data directory.
+    pub fn start() -> Self {
+        Broker::start_on(&["127.0.0.1:0"])
+    }
+
+    /// A broker on these addresses; port 0 is any free one. Panics, with its log, if it does not
+    /// come up.
+    pub fn start_on(listen: &[&str]) -> Self {
+        let scratch = TempDir::new().expect("a temporary directory can be made");
+        let mut command = serve(&data_dir_in(&scratch), listen);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary that was just built can be started");
+        let log = Arc::new(Mutex::new(String::new()));
+        collect(child.stderr.take().expect("is piped"), Arc::clone(&log));
+        let lines = lines_of(child.stdout.take().expect("is piped"));
+        let Ok(startup_line) = lines.recv_timeout(PATIENCE) else {
+            // Killed here: there is no owner yet that would do it when dropped.
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("no start-up line from {command:?}; its log:\n{}", text_of(&log));
+        };
+        let addresses = addresses_in(&startup_line);
+        Broker { child, startup_line, later_lines: lines, log, addresses, scratch }
+    }
+
+    /// Where it listens first.
+    pub fn address(&self) -> Address {
+        self.addresses.first().expect("the start-up line names an address").clone()
+    }
+
+    /// Everywhere it listens, in the order of the start-up line.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Where it keeps its data, which goes when it goes.
+    pub fn data_dir(&self) -> PathBuf {
+        data_dir_in(&self.scratch)
+    }
+
+    /// The first line of its standard output.
+    pub fn startup_line(&self) -> &str {
+        &self.startup_line
+    }
+
+    /// What it wrote to standard output since.
+    pub fn later_lines(&self) -> Vec<String> {
+        self.later_lines.try_iter().collect()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn log(&self) -> String {
+        text_of(&self.log)
+    }
+
+    /// Memory that it holds now, in kB, as the kernel counts it (`VmRSS`).
+    pub fn resident_kb(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).expect("a process that runs has a status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("has a VmRSS");
+        line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("is a number of kB")
+    }
+
+    /// Whether the process is still there.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Sends a signal and waits for the process to end.
+    pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "still running {PATIENCE:?} after {signal:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Both fail only if it has already ended, which is what they are for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.log();
+            let start = log.lines().count().saturating_sub(LOG_SHOWN);
+            let last: Vec<_> = log.lines().skip(start).collect();
+            eprintln!("end of the log of the broker under test:\n{}", last.join("\n"));
+        }
+    }
+}
+
+/// What came of a `warren serve` that ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+/// Runs a `warren serve` that must fail by itself, and fails the test if it is still there after a
+/// while.
+pub fn run_until_it_fails(data_dir: &Path, listen: &[&str]) -> Ended {
+    let mut child = serve(data_dir, listen)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary that was just built can be started");
+    let start = Instant::now();
+    while child.try_wait().expect("a child can be asked").is_none() {
+        if start.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("warren serve runs where it should have failed");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("its output can be read");
+    Ended {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Allows this process, and brokers it starts from now on, as many open files as the system lets it
+/// have.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .expect("a soft limit may be raised to the hard one");
+}
+
+/// The target directory of the test that runs: where it was built, and where the client programs
+/// are installed.
+pub fn target_dir() -> PathBuf {
+    build_location().0
+}
+
+/// The profile of the test that runs, and of the binary it tests: `debug` or `release`.
+pub fn profile() -> String {
+    build_location().1
+}
+
+/// Not the directory itself, so that the broker has to make it.
+fn data_dir_in(scratch: &TempDir) -> PathBuf {
+    scratch.path().join("data")
+}
+
+fn serve(data_dir: &Path, listen: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.arg("serve").arg("--data-dir").arg(data_dir);
+    for address in listen {
+        command.args(["--amqp", address]);
+    }
+    command
+}
+
+/// The path of `warren`, built if it is not. Panics if it does not build.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    BINARY.get_or_init(build).as_deref().expect("the broker builds; cargo has said above why not")
+}
+
+fn build() -> Option<PathBuf> {
+    let (target, profile) = build_location();
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo_profile = if profile == "debug" { "dev" } else { profile.as_str() };
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "-p", "warren", "--bin", "warren"])
+        .args(["--profile", cargo_profile])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .expect("cargo can be run");
+    status.success().then(|| target.join(profile).join("warren"))
+}
+
+/// Target directory and profile directory, from where this test's own binary is:
+/// `TARGET/PROFILE/deps/TEST-HASH`.
+fn build_location() -> (PathBuf, String) {
+    let test = env::current_exe().expect("a process knows its own binary");
+    let profile = test.ancestors().nth(2).expect("cargo puts tests into PROFILE/deps");
+    let name = profile.file_name().expect("a profile has a name").to_string_lossy().into_owned();
+    (profile.parent().expect("a profile is in the target directory").to_owned(), name)
+}
+
+/// Every `amqp://host:port` of the start-up line.
+fn addresses_in(line: &str) -> Vec<Address> {
+    line.split("amqp://")
+        .skip(1)
+        .map(|rest| {
+            let end = rest.find([',', ' ']).unwrap_or(rest.len());
+            rest[..end].parse().unwrap_or_else(|why| panic!("start-up line {line:?}: {why}"))
+        })
+        .collect()
+}
+
+/// The lines of a stream as they come.
+fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        lines.try_for_each(|line| sender.send(line))
+    });
+    receiver
+}
+
+/// Reads a stream to its end into a text, so that the writer never waits.
+fn collect(mut stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut chunk) {
+            into.lock()
+                .expect("no holder panics")
+                .push_str(&String::from_utf8_lossy(&chunk[..count]));
+        }
+    });
+}
+
+fn text_of(log: &Mutex<String>) -> String {
+    log.lock().expect("no holder panics").clone()
+}
