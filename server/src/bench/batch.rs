@@ -52,7 +52,8 @@ impl Batch {
         Self { bytes, messages, message_len, body_at, run_max, next: 0 }
     }
 
-    /// How many messages of the next `wanted` can be written at once; at least one if any is wanted.
+    /// How many messages of the next `wanted` can be written at once; at least one if any is
+    /// wanted.
     pub(super) fn run(&self, wanted: u64) -> usize {
         let run_max = self.run_max.min(self.messages - self.next);
         usize::try_from(wanted).map_or(run_max, |wanted| wanted.min(run_max))
@@ -67,7 +68,8 @@ impl Batch {
 
     /// Writes `stamp` over the first eight octets of the body of the message `ahead` of the next.
     ///
-    /// The body has to have eight octets, and `ahead` to be less than what [`run`](Self::run) allows.
+    /// The body has to have eight octets, and `ahead` to be less than what [`run`](Self::run)
+    /// allows.
     pub(super) fn stamp(&mut self, ahead: usize, stamp: u64) {
         let at = (self.next + ahead) * self.message_len + self.body_at;
         self.bytes[at..at + 8].copy_from_slice(&stamp.to_be_bytes());

@@ -1,7 +1,7 @@
 //! What the threads of one run share: the counters, the flags that end it, and the first failure.
 //!
-//! Every worker writes its own counters, once for each batch, in its own cache lines; the supervisor
-//! only reads them. The one counter that all workers write is [`Board::ahead`].
+//! Every worker writes its own counters, once for each batch, in its own cache lines; the
+//! supervisor only reads them. The one counter that all workers write is [`Board::ahead`].
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};

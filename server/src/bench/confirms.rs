@@ -6,8 +6,8 @@
 use super::error::BenchError;
 use super::scan::Confirm;
 
-/// How many times the window the numbers of unanswered messages may span, when a broker confirms out
-/// of order: one message that stays unanswered must not hold up the rest at once.
+/// How many times the window the numbers of unanswered messages may span, when a broker confirms
+/// out of order: one message that stays unanswered must not hold up the rest at once.
 const SPAN: u64 = 8;
 
 /// The unanswered messages of one channel, of which there are never more than the window allows.

@@ -1,7 +1,7 @@
 //! A connection that consumes, counts and acknowledges.
 //!
-//! One thread reads as much as there is, has it scanned in place, and answers each read with the acks
-//! that are asked for, in one write.
+//! One thread reads as much as there is, has it scanned in place, and answers each read with the
+//! acks that are asked for, in one write.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;

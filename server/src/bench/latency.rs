@@ -1,10 +1,11 @@
 //! Measuring how long messages take at a given rate.
 //!
 //! An open loop: the [`Schedule`] decides when each message is due, and that time, not the time of
-//! sending, is what its body carries and its latency counts from. So a broker that stalls is charged
-//! for every message that was due meanwhile (no coordinated omission). The thread that writes does
-//! nothing else; another reads the confirms, so that neither delays the other. How late messages were
-//! written is recorded too: it is the part of the latency before the broker could know of them.
+//! sending, is what its body carries and its latency counts from. So a broker that stalls is
+//! charged for every message that was due meanwhile (no coordinated omission). The thread that
+//! writes does nothing else; another reads the confirms, so that neither delays the other. How late
+//! messages were written is recorded too: it is the part of the latency before the broker could
+//! know of them.
 //!
 //! Messages due before the warm-up ends are sent and received, but not recorded.
 

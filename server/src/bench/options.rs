@@ -37,8 +37,8 @@ struct ThroughputArgs {
     /// Messages per second of all publishers together; as fast as possible unless given
     #[arg(long, value_name = "MSGS_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
-    /// End once N messages were published and consumed (by every queue of a fan-out) and confirmed,
-    /// instead of after a time; the warm-up is then 0 s unless given
+    /// End once N messages were published and consumed (by every queue of a fan-out) and
+    /// confirmed, instead of after a time; the warm-up is then 0 s unless given
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -103,9 +103,9 @@ pub(super) struct Workload {
     #[arg(long, value_name = "EVERY")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) multiple_ack: Option<u32>,
-    /// Messages that publishers may be ahead of consumers, so that a fast publisher does not fill the
-    /// broker's memory; kept to within one write of each publisher; 0 is without limit, as it always
-    /// is with no consumer
+    /// Messages that publishers may be ahead of consumers, so that a fast publisher does not fill
+    /// the broker's memory; kept to within one write of each publisher; 0 is without limit, as
+    /// it always is with no consumer
     #[arg(long, value_name = "MESSAGES", default_value_t = 200_000)]
     pub(super) max_lead: u32,
     /// What the figures leave out at the beginning [default: 1s, with --count 0s]
@@ -115,7 +115,8 @@ pub(super) struct Workload {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     #[arg(value_parser = humantime::parse_duration)]
     duration: Duration,
-    /// A process on this machine whose CPU time and memory to report, with its children: the broker
+    /// A process on this machine whose CPU time and memory to report, with its children: the
+    /// broker
     #[arg(long, value_name = "PID")]
     pub(super) pid: Option<u32>,
     /// Print one JSON object instead of the table
@@ -186,7 +187,8 @@ pub(super) enum Goal {
 pub(super) struct Plan {
     /// Who publishes what to whom.
     pub(super) workload: Workload,
-    /// Messages per second of all publishers together, if limited; always so for [`Goal::Latency`].
+    /// Messages per second of all publishers together, if limited; always so for
+    /// [`Goal::Latency`].
     pub(super) rate: Option<u64>,
     /// What the figures leave out at the beginning.
     pub(super) warmup: Duration,

@@ -1,6 +1,7 @@
 //! CPU time and memory of processes and threads, as Linux tells them in `/proc`.
 //!
-//! On other systems there is no `/proc`: every reading fails, and the report leaves the figures out.
+//! On other systems there is no `/proc`: every reading fails, and the report leaves the figures
+//! out.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,9 @@
 //! A connection that publishes as fast as it may.
 //!
-//! One thread writes batches and reads the broker's answers in between. What it may write is bounded
-//! by the rate, the confirm window and the lead over the consumers; each time any of them leaves
-//! room, all of that room is used, so that a confirm window is a pipeline and never a series of stops.
+//! One thread writes batches and reads the broker's answers in between. What it may write is
+//! bounded by the rate, the confirm window and the lead over the consumers; each time any of them
+//! leaves room, all of that room is used, so that a confirm window is a pipeline and never a series
+//! of stops.
 
 use std::sync::atomic::Ordering;
 use std::thread;

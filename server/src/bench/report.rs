@@ -1,8 +1,9 @@
 //! The figures of a run, as a table for a person and as one JSON object for a program.
 //!
-//! All rates are over the measured time, which begins after the warm-up. CPU time per message is the
-//! CPU time of that time divided by the messages that the party in question handled in it: those
-//! published for publishers, those consumed for consumers and for everyone where there is a consumer.
+//! All rates are over the measured time, which begins after the warm-up. CPU time per message is
+//! the CPU time of that time divided by the messages that the party in question handled in it:
+//! those published for publishers, those consumed for consumers and for everyone where there is a
+//! consumer.
 
 use std::fmt;
 use std::time::Duration;

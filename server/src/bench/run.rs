@@ -1,8 +1,8 @@
 //! One measurement from beginning to end: declares, connects, lets the load on, watches, cleans up.
 //!
 //! The calling thread is the supervisor. It moves no message: it takes readings at both ends of the
-//! measured time, prints a line each second, and ends the run when its goal is reached, the user says
-//! so, a worker fails, or nothing moves any more. Whatever happened, the queues are deleted.
+//! measured time, prints a line each second, and ends the run when its goal is reached, the user
+//! says so, a worker fails, or nothing moves any more. Whatever happened, the queues are deleted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -37,7 +37,8 @@ const STACK_BYTES: usize = 256 * 1024;
 pub(super) struct Measured {
     /// What the broker calls itself.
     pub(super) broker: String,
-    /// What was left out at the beginning; nothing if the run was ended before the warm-up was over.
+    /// What was left out at the beginning; nothing if the run was ended before the warm-up was
+    /// over.
     pub(super) warmup: Duration,
     /// From the first reading to the last.
     pub(super) time: Duration,
@@ -219,8 +220,8 @@ fn jobs<'a>(
     Ok(jobs)
 }
 
-/// Starts a thread for each job and waits until all have enrolled. They wait for the load to begin; if
-/// one cannot be started, the others end at once.
+/// Starts a thread for each job and waits until all have enrolled. They wait for the load to begin;
+/// if one cannot be started, the others end at once.
 fn start<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     jobs: Vec<Job<'env>>,
@@ -326,8 +327,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Whether, all measured, nothing is to be waited for any more. Only latencies wait: leaving out
-    /// the last messages would leave out the slowest.
+    /// Whether, all measured, nothing is to be waited for any more. Only latencies wait: leaving
+    /// out the last messages would leave out the slowest.
     fn is_over(&self, now: Instant, interrupted_at: Option<Instant>, totals: &Totals) -> bool {
         let patient = interrupted_at.is_none_or(|at| now - at < DRAIN_INTERRUPTED);
         match self.plan.goal {

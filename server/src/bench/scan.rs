@@ -1,9 +1,9 @@
 //! Reading what a broker sends, at a few nanoseconds a message.
 //!
 //! Bytes are read into one buffer and walked in place, frame head by frame head. Deliveries and
-//! confirms are reported to a [`Sink`] as plain numbers; nothing is copied, and nothing is allocated
-//! after the buffer itself. A body that is not complete yet is skipped as it arrives; any other
-//! incomplete frame waits at the front of the buffer for its rest.
+//! confirms are reported to a [`Sink`] as plain numbers; nothing is copied, and nothing is
+//! allocated after the buffer itself. A body that is not complete yet is skipped as it arrives; any
+//! other incomplete frame waits at the front of the buffer for its rest.
 
 use super::error::BenchError;
 use super::wire::{self, FRAME_END, FRAME_HEAD_LEN, FRAME_OVERHEAD};

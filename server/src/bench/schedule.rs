@@ -16,7 +16,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// For publisher `index` of `publishers`, which share `rate` messages per second; both at least 1.
+    /// For publisher `index` of `publishers`, which share `rate` messages per second; both at least
+    /// 1.
     pub(super) fn new(rate: u64, index: usize, publishers: u32) -> Self {
         Self { rate, index: index as u64, publishers: publishers.into() }
     }

@@ -171,7 +171,8 @@ fn length(len: usize) -> u32 {
     u32::try_from(len).expect("sizes are limited far below 4 GiB by the options")
 }
 
-/// `connection.start-ok` with the PLAIN mechanism; `name` is shown by brokers that list connections.
+/// `connection.start-ok` with the PLAIN mechanism; `name` is shown by brokers that list
+/// connections.
 pub(super) fn start_ok(out: &mut Vec<u8>, user: &str, password: &str, name: &str) {
     let capabilities = [
         ("authentication_failure_close", Value::Bool(true)),
