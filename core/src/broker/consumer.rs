@@ -1,6 +1,8 @@
 //! Consumers, and the sessions through which they are served.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::queue::QueueId;
 use crate::amqp::ShortStr;
@@ -61,12 +63,22 @@ pub(crate) struct Session {
     pub(crate) unacked: u32,
     /// Whether the front end has no room for deliveries.
     pub(crate) is_stalled: bool,
+    /// Which of its consumers was served last.
+    pub(crate) served_last: Option<ConsumerId>,
 }
 
 impl Session {
     /// Whether its consumers may be given messages at all.
     pub(crate) fn has_credit(&self) -> bool {
         !self.is_stalled && (self.prefetch == 0 || self.unacked < self.prefetch)
+    }
+
+    /// Its consumers, beginning behind the one served last: where they share one credit, each has
+    /// it in its turn.
+    pub(crate) fn consumers_in_turn(&self) -> Vec<ConsumerId> {
+        let Some(last) = self.served_last else { return self.consumers.iter().copied().collect() };
+        let behind = self.consumers.range((Bound::Excluded(last), Bound::Unbounded));
+        behind.chain(self.consumers.range(..=last)).copied().collect()
     }
 }
 

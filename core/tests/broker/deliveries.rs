@@ -107,6 +107,36 @@ fn prefetch_limits_each_consumer_or_all_of_a_channel() {
 }
 
 #[test]
+fn consumers_that_share_one_credit_have_it_in_turn() {
+    for queues in [["q", "q", "q"], ["q", "r", "s"]] {
+        let mut world = World::new(Config::default());
+        let client = world.client();
+        for queue in queues {
+            world.declare(client, queue);
+        }
+        for body in ["1", "2", "3", "4", "5", "6"] {
+            world.publish(client, queues[0], body);
+            world.publish(client, queues[1], body);
+            world.publish(client, queues[2], body);
+        }
+        world.tell(client, 1, prefetch(1, true));
+        for (queue, tag) in queues.iter().zip(["a", "b", "c"]) {
+            world.consume(client, queue, tag);
+        }
+        let mut served: Vec<char> = Vec::new();
+        for tag in 1..=9 {
+            let heard = world.heard(client);
+            let delivery = heard.iter().find(|heard| heard[1..].starts_with(' '));
+            served.extend(delivery.expect("a delivery").chars().next());
+            world.tell(client, 1, ack(tag));
+        }
+        for consumer in ['a', 'b', 'c'] {
+            assert_eq!(served.iter().filter(|served| **served == consumer).count(), 3);
+        }
+    }
+}
+
+#[test]
 fn no_more_is_delivered_than_the_socket_takes() {
     let mut world = World::new(Config { egress_len_max: 1, ..Config::default() });
     let client = world.client();

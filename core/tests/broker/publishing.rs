@@ -79,6 +79,19 @@ fn a_message_of_a_transaction_that_nobody_wants_is_returned_at_commit() {
 }
 
 #[test]
+fn a_message_of_a_transaction_whose_queue_was_deleted_is_returned_at_commit() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    world.tell(client, 1, TxSelect {});
+    world.publish(client, "q", "late");
+    world.tell(client, 1, QueueDelete { queue: "q".into(), ..Default::default() });
+    world.heard(client);
+    world.tell(client, 1, TxCommit {});
+    assert_eq!(world.heard(client), ["return late", "tx.commit-ok"]);
+}
+
+#[test]
 fn direct_replies_find_their_channel() {
     let mut world = World::new(Config::default());
     let (asker, server) = (world.client(), world.client());

@@ -102,7 +102,11 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let transaction = core::mem::take(self.transaction()?);
-        for published in transaction.published {
+        for mut published in transaction.published {
+            if !ctx.engine.is_alive(&published.route) {
+                // What it was routed to has been deleted since: nobody gets it, as if unrouted.
+                published.route = Arc::default();
+            }
             self.distribute(published, link, ctx);
         }
         for (unacked, settlement) in transaction.settled.into_iter().rev() {

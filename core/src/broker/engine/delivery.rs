@@ -72,6 +72,7 @@ impl Engine {
             prefetch: 0,
             unacked: 0,
             is_stalled: false,
+            served_last: None,
         })
     }
 
@@ -282,6 +283,7 @@ impl Engine {
                 session.unacked += 1;
                 delivery.lease = Some(Lease { queue: id, consumer: Some(consumer_id), entry });
             }
+            session.served_last = Some(consumer_id);
             session.is_stalled = !front.deliver(session.handle, delivery);
             queue.give_turn(consumer_id, consumer.priority);
         }
@@ -336,7 +338,7 @@ impl Engine {
         if !session.has_credit() {
             return;
         }
-        for consumer in session.consumers.clone() {
+        for consumer in session.consumers_in_turn() {
             self.revive(consumer);
         }
     }

@@ -106,6 +106,12 @@ impl Engine {
         route
     }
 
+    /// Whether a route found earlier still leads somewhere.
+    pub(crate) fn is_alive(&self, route: &Route) -> bool {
+        route.queues.iter().any(|queue| self.queues.get(*queue).is_some())
+            || route.replies.iter().any(|session| self.sessions.get(*session).is_some())
+    }
+
     /// The default exchange: every queue is bound to it by its name, and so are the addresses of
     /// direct replies.
     fn route_by_queue_name(&self, vhost: VhostId, key: &ShortStr, route: &mut Route) -> bool {
