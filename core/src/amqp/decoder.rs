@@ -151,7 +151,7 @@ impl Decoder {
             return Ok(self.poll_header());
         }
         let Some(frame) = self.take_frame()? else { return Ok(None) };
-        parse(&frame).map(Some)
+        parse(frame).map(Some)
     }
 
     fn poll_header(&mut self) -> Option<Frame> {
@@ -229,10 +229,13 @@ impl Decoder {
 }
 
 /// Reads one whole frame.
-fn parse(frame: &Bytes) -> Result<Frame, DecodeError> {
+fn parse(mut frame: Bytes) -> Result<Frame, DecodeError> {
     let kind = frame[0];
     let channel = u16::from_be_bytes([frame[1], frame[2]]);
-    let payload = frame.slice(PREFIX_LEN..frame.len() - 1);
+    // Cut in place: another slice would be another reference to count.
+    frame.truncate(frame.len() - 1);
+    frame.advance(PREFIX_LEN);
+    let payload = frame;
     let unknown = Err(DecodeError::UnknownFrame { kind });
     match kind {
         kind::METHOD => match Method::read(&payload) {
@@ -241,7 +244,7 @@ fn parse(frame: &Bytes) -> Result<Frame, DecodeError> {
             Err(MethodError::Unknown(id)) => Err(DecodeError::UnknownMethod(id)),
             Err(MethodError::Malformed(id)) => Err(DecodeError::MalformedMethod(id)),
         },
-        kind::HEADER => match parse_header(&payload) {
+        kind::HEADER => match parse_header(payload) {
             Ok(header) => Ok(Frame::Header(channel, header)),
             Err(Malformed) => unknown,
         },
@@ -251,12 +254,14 @@ fn parse(frame: &Bytes) -> Result<Frame, DecodeError> {
     }
 }
 
-fn parse_header(payload: &Bytes) -> Result<ContentHeader, Malformed> {
-    let mut reader = Reader::new(payload);
-    Ok(ContentHeader {
+fn parse_header(mut payload: Bytes) -> Result<ContentHeader, Malformed> {
+    let mut reader = Reader::new(&payload);
+    let header = ContentHeader {
         class_id: reader.u16()?,
         weight: reader.u16()?,
         body_size: reader.u64()?,
-        properties: Properties::from_wire(payload.slice(reader.position()..)),
-    })
+        properties: Properties::default(),
+    };
+    payload.advance(reader.position());
+    Ok(ContentHeader { properties: Properties::from_wire(payload), ..header })
 }

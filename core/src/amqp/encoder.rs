@@ -7,7 +7,8 @@ use alloc::collections::VecDeque;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::frame::{CLASS_BASIC, FRAME_END, FRAME_OVERHEAD, OutFrame, kind};
+use super::ShortStr;
+use super::frame::{CLASS_BASIC, Deliver, FRAME_END, FRAME_OVERHEAD, OutFrame, kind};
 use super::method::{BasicDeliver, BasicGetOk, Method};
 use super::properties::Properties;
 use crate::broker::Message;
@@ -53,14 +54,7 @@ impl Egress {
             OutFrame::ProtocolHeader(header) => self.tail.put_slice(header),
             OutFrame::Method(channel, method) => self.put_method(*channel, method),
             OutFrame::Deliver(channel, deliver) => {
-                let method = BasicDeliver {
-                    consumer_tag: deliver.consumer_tag.clone(),
-                    delivery_tag: deliver.delivery_tag,
-                    redelivered: deliver.redelivered,
-                    exchange: deliver.message.exchange.clone(),
-                    routing_key: deliver.message.routing_key.clone(),
-                };
-                self.put_method(*channel, &method.into());
+                put_frame(&mut self.tail, kind::METHOD, *channel, |out| put_deliver(out, deliver));
                 return self.put_content(*channel, &deliver.message, before);
             }
             OutFrame::GetOk(channel, get_ok) => {
@@ -171,9 +165,57 @@ fn put_frame(out: &mut BytesMut, kind: u8, channel: u16, write: impl FnOnce(&mut
     out.put_u8(FRAME_END);
 }
 
+/// Appends a `basic.deliver`, as [`BasicDeliver`] would be written: without making one, as this is
+/// done for every message, and each name in it would be one more reference to count.
+fn put_deliver(out: &mut BytesMut, deliver: &Deliver) {
+    out.put_u16(BasicDeliver::ID.class);
+    out.put_u16(BasicDeliver::ID.method);
+    put_shortstr(out, &deliver.consumer_tag);
+    out.put_u64(deliver.delivery_tag);
+    out.put_u8(u8::from(deliver.redelivered));
+    put_shortstr(out, &deliver.message.exchange);
+    put_shortstr(out, &deliver.message.routing_key);
+}
+
+fn put_shortstr(out: &mut BytesMut, text: &ShortStr) {
+    out.put_u8(text.len() as u8);
+    out.put_slice(text.as_bytes());
+}
+
 fn put_header(out: &mut BytesMut, body_size: u64, properties: &Properties) {
     out.put_u16(CLASS_BASIC);
     out.put_u16(0);
     out.put_u64(body_size);
     out.put_slice(properties.wire());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_written_as_the_table_of_methods_has_it() {
+        for redelivered in [false, true] {
+            let message = alloc::sync::Arc::new(Message {
+                exchange: "x".into(),
+                routing_key: "a.b".into(),
+                properties: Properties::default(),
+                body: Bytes::from_static(b"body").into(),
+                persistent: false,
+            });
+            let deliver =
+                Deliver { consumer_tag: "tag".into(), delivery_tag: 7, redelivered, message };
+            let method = Method::from(BasicDeliver {
+                consumer_tag: deliver.consumer_tag.clone(),
+                delivery_tag: deliver.delivery_tag,
+                redelivered,
+                exchange: deliver.message.exchange.clone(),
+                routing_key: deliver.message.routing_key.clone(),
+            });
+            let [mut direct, mut by_table] = [BytesMut::new(), BytesMut::new()];
+            put_deliver(&mut direct, &deliver);
+            method.write(&mut by_table);
+            assert_eq!(direct, by_table);
+        }
+    }
 }

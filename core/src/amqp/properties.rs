@@ -24,7 +24,8 @@ impl Properties {
     /// What stood in a content header; nothing is checked before [`Self::decode`].
     #[must_use]
     pub fn from_wire(bytes: Bytes) -> Self {
-        Self(bytes)
+        // Most messages have none; these then hold on to no buffer.
+        if bytes[..] == [0, 0] { Self::default() } else { Self(bytes) }
     }
 
     /// Flags and values.

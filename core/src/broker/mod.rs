@@ -14,6 +14,7 @@ mod message;
 mod queue;
 mod refusal;
 mod topic;
+mod turns;
 
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};

@@ -3,14 +3,14 @@
 //! Each message has a position in its queue, given when it comes in and kept for good: a message
 //! that comes back goes to where it was. The ready messages are always sorted by position.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
-use core::cmp::Reverse;
 
 use super::binding::Incoming;
 use super::consumer::ConsumerId;
 use super::engine::VhostId;
 use super::message::Message;
+use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::slab::Key;
 
@@ -52,9 +52,7 @@ pub(crate) struct Queue {
     pub(crate) consumers: BTreeSet<ConsumerId>,
     /// The consumer that has the queue to itself.
     pub(crate) exclusive_consumer: Option<ConsumerId>,
-    /// Consumers to whom the queue may turn, the next first, by priority. One that cannot take a
-    /// message is dropped when its turn comes, and put back when it can again.
-    pub(crate) turns: BTreeMap<Reverse<i64>, VecDeque<ConsumerId>>,
+    pub(crate) turns: Turns,
     pub(crate) ready: VecDeque<Entry>,
     pub(crate) unacked: u64,
     pub(crate) counts: Counts,
@@ -95,7 +93,7 @@ impl Queue {
             incoming: BTreeSet::new(),
             consumers: BTreeSet::new(),
             exclusive_consumer: None,
-            turns: BTreeMap::new(),
+            turns: Turns::default(),
             ready: VecDeque::new(),
             unacked: 0,
             counts: Counts::default(),
@@ -135,31 +133,6 @@ impl Queue {
 
     /// Whose turn it is, if no message waits.
     pub(crate) fn next_if_idle(&self) -> Option<ConsumerId> {
-        let (_, turns) = self.turns.first_key_value()?;
-        turns.front().copied().filter(|_| self.ready.is_empty())
-    }
-
-    /// Gives a consumer a turn, behind those of its priority that wait for theirs.
-    pub(crate) fn give_turn(&mut self, consumer: ConsumerId, priority: i64) {
-        self.turns.entry(Reverse(priority)).or_default().push_back(consumer);
-    }
-
-    /// Takes a consumer that is going out of the turns.
-    pub(crate) fn withdraw(&mut self, consumer: ConsumerId, priority: i64) {
-        let Some(turns) = self.turns.get_mut(&Reverse(priority)) else { return };
-        turns.retain(|other| *other != consumer);
-        if turns.is_empty() {
-            self.turns.remove(&Reverse(priority));
-        }
-    }
-
-    /// Whose turn it is.
-    pub(crate) fn take_turn(&mut self) -> Option<ConsumerId> {
-        let mut first = self.turns.first_entry()?;
-        let consumer = first.get_mut().pop_front();
-        if first.get().is_empty() {
-            first.remove();
-        }
-        consumer
+        if self.ready.is_empty() { self.turns.next() } else { None }
     }
 }

@@ -261,7 +261,7 @@ impl Engine {
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.is_stirred = false;
         while !queue.ready.is_empty() {
-            let Some(consumer_id) = queue.take_turn() else { break };
+            let Some(consumer_id) = queue.turns.take() else { break };
             let Some(consumer) = self.consumers.get_mut(consumer_id) else { continue };
             let session = self.sessions.get_mut(consumer.session).expect("of a living consumer");
             if !consumer.has_credit() || !session.has_credit() {
@@ -269,23 +269,21 @@ impl Engine {
                 continue;
             }
             let entry = queue.ready.pop_front().expect("not empty");
-            let mut delivery = Delivery {
-                tag: consumer.tag.clone(),
-                redelivered: entry.redelivered,
-                message: entry.message.clone(),
-                lease: None,
-            };
-            if consumer.no_ack {
+            let (tag, redelivered) = (consumer.tag.clone(), entry.redelivered);
+            let (message, lease) = if consumer.no_ack {
                 queue.counts.acked += 1;
+                (entry.message, None)
             } else {
                 queue.unacked += 1;
                 consumer.unacked += 1;
                 session.unacked += 1;
-                delivery.lease = Some(Lease { queue: id, consumer: Some(consumer_id), entry });
-            }
+                let message = entry.message.clone();
+                (message, Some(Lease { queue: id, consumer: Some(consumer_id), entry }))
+            };
+            let delivery = Delivery { tag, redelivered, message, lease };
             session.served_last = Some(consumer_id);
             session.is_stalled = !front.deliver(session.handle, delivery);
-            queue.give_turn(consumer_id, consumer.priority);
+            queue.turns.give(consumer_id, consumer.priority);
         }
     }
 
@@ -353,7 +351,7 @@ impl Engine {
         }
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
         consumer.has_turn = true;
-        queue.give_turn(id, consumer.priority);
+        queue.turns.give(id, consumer.priority);
         let queue = consumer.queue;
         self.stir(queue);
     }
@@ -363,9 +361,7 @@ impl Engine {
         let Some(consumer) = self.consumers.remove(id) else { return };
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
         queue.consumers.remove(&id);
-        if consumer.has_turn {
-            queue.withdraw(id, consumer.priority);
-        }
+        queue.turns.withdraw(id);
         if queue.exclusive_consumer == Some(id) {
             queue.exclusive_consumer = None;
         }
