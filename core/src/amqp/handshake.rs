@@ -18,7 +18,7 @@ use crate::{Config, Event, Output};
 /// The smallest frame size that a client may ask for, in bytes (§4.2.3 asks for 4096).
 const FRAME_MAX_MIN: u32 = 4096;
 
-/// The header of AMQP 1.0 with SASL: what newer clients understand as an offer.
+/// The header of AMQP 1.0 with SASL: what RabbitMQ answers to anything it does not know.
 const PROTOCOL_HEADER_1_0: [u8; 8] = *b"AMQP\x03\x01\x00\x00";
 
 impl Connection {
@@ -64,7 +64,9 @@ impl Connection {
                 self.phase = Phase::Starting;
                 return;
             }
-            [b'A', b'M', b'Q', b'P', 0, 0, 9..=255, _] => PROTOCOL_HEADER,
+            // Clients of 1.0, with or without SASL, must not take the answer for consent.
+            [b'A', b'M', b'Q', b'P', 0, 0, 9..=255, _]
+            | [b'A', b'M', b'Q', b'P', 0 | 3, 1, 0, 0] => PROTOCOL_HEADER,
             _ => PROTOCOL_HEADER_1_0,
         };
         let refusal = match &header {

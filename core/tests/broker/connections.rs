@@ -20,6 +20,23 @@ fn a_client_that_says_nothing_is_cut_off() {
 }
 
 #[test]
+fn other_protocols_are_told_what_is_spoken_here() {
+    let ours = format!("{PROTOCOL_HEADER:?}");
+    let theirs = format!("{:?}", *b"AMQP\x03\x01\x00\x00");
+    for (header, answer) in [
+        (*b"AMQP\x03\x01\x00\x00", &ours),
+        (*b"AMQP\x00\x01\x00\x00", &ours),
+        (*b"AMQP\x00\x00\x09\x02", &ours),
+        (*b"GET / HT", &theirs),
+    ] {
+        let mut world = World::new(Config::default());
+        let client = world.connect();
+        world.input(Input::Frame(client, Frame::ProtocolHeader(header)));
+        assert_eq!(world.heard(client), [answer.as_str(), "closed"]);
+    }
+}
+
+#[test]
 fn heartbeats_go_out_every_half_interval_and_silence_ends_it() {
     let mut world = World::new(Config::default());
     let client = world.client_with(Duration::from_secs(10));

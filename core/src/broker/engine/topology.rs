@@ -200,6 +200,10 @@ impl Engine {
         refuse_default(source)?;
         // RabbitMQ looks for the source first, and names it when both are missing.
         self.exchange(vhost, source)?;
+        if queue.starts_with(REPLY_PREFIX) {
+            let text = format!("address of direct replies '{queue}' cannot be bound");
+            return Err(Refusal::new(RefusalKind::AccessRefused, text));
+        }
         let id = self.queue(vhost, queue, owner)?;
         self.bind(vhost, source, key, Destination::Queue(id), arguments)
     }
