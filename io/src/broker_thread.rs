@@ -1,0 +1,355 @@
+//! The broker and all its connections, as one thread owns them.
+//!
+//! Work comes in turns: a turn reads once from one connection and hands the broker what it read;
+//! what the broker wants done is done before the turn ends, except that sockets are written to by
+//! the flusher, which has its turn when all connections that could be read have had theirs. So a
+//! socket gets one write, however many turns had something for it.
+//!
+//! No turn is long: a turn reads, and a flush writes, a bounded number of bytes per connection.
+//! What is left waits until others had their turn. Nothing here decides anything: what is done, and
+//! in which order, is what the broker said.
+
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
+
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::event;
+
+/// The most that one turn reads, in bytes.
+const READ_LEN_MAX: usize = 64 << 10;
+
+/// Reads go to a buffer of this size until it is full, in bytes.
+const BUFFER_LEN: usize = 256 << 10;
+
+/// After this many turns sockets are written to, even though others are still to be read from:
+/// those who came first are not to wait for all the others.
+const TURNS_PER_FLUSH_MAX: u32 = 16;
+
+/// See the [module](self).
+pub(crate) struct BrokerThread {
+    broker: Broker,
+    clock: Clock,
+    /// When the turn began.
+    now: Instant,
+    connections: Table,
+    /// Where reads go. Frames are slices of it; it is used anew when none of them is left.
+    buffer: BytesMut,
+    /// Connections whose egress has something new.
+    touched: Vec<ConnectionId>,
+    turns_since_flush: u32,
+    flusher: Option<Waker>,
+    timer: Option<Waker>,
+    /// When the timer is going to give a tick.
+    armed: Option<Instant>,
+    /// Each socket with something left to be sent before it is closed holds a clone.
+    closing: Rc<()>,
+}
+
+impl BrokerThread {
+    pub(crate) fn new(broker: Broker) -> Self {
+        let clock = Clock::start();
+        Self {
+            broker,
+            clock,
+            now: clock.now(),
+            connections: Table::default(),
+            buffer: BytesMut::new(),
+            touched: Vec::new(),
+            turns_since_flush: 0,
+            flusher: None,
+            timer: None,
+            armed: None,
+            closing: Rc::new(()),
+        }
+    }
+
+    /// Takes a client that has connected. Its task is to call
+    /// [`poll_connection`](Self::poll_connection) whenever it is woken.
+    pub(crate) fn connect(&mut self, stream: TcpStream, peer: Peer) -> ConnectionId {
+        self.now = self.clock.now();
+        let id = self.broker.connect(self.now, peer);
+        self.connections.insert(Connection::new(id, stream));
+        self.end_turn();
+        id
+    }
+
+    /// Tells the broker to stop, with this text for its clients.
+    pub(crate) fn shut_down(&mut self, text: String) {
+        self.now = self.clock.now();
+        self.broker.handle(self.now, Input::Shutdown(text));
+        self.end_turn();
+    }
+
+    /// Whether clients are left: connected, or with something still to be sent to them.
+    pub(crate) fn has_clients(&self) -> bool {
+        self.broker.connections() > 0 || Rc::strong_count(&self.closing) > 1
+    }
+
+    /// One turn of a connection: reads once, at most. Ready when the connection is gone.
+    pub(crate) fn poll_connection(&mut self, id: ConnectionId, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = self.connections.get_mut(id) else { return Poll::Ready(()) };
+        connection.set_task(cx);
+        if connection.is_blocked && connection.poll_writable(cx) {
+            connection.is_blocked = false;
+            touch(connection, &mut self.touched);
+        }
+        let mut has_read = false;
+        if !connection.is_paused {
+            if self.buffer.capacity() < READ_LEN_MAX {
+                self.buffer.reserve(BUFFER_LEN);
+            }
+            match connection.poll_read(cx, &mut self.buffer, READ_LEN_MAX) {
+                Poll::Pending => (),
+                Poll::Ready(Ok(1..)) => {
+                    has_read = true;
+                    self.take_in(id);
+                }
+                Poll::Ready(Ok(0) | Err(_)) => self.lose(id),
+            }
+        }
+        self.end_turn();
+        match self.connections.get_mut(id) {
+            None => Poll::Ready(()),
+            Some(connection) => {
+                if has_read && !connection.is_paused && connection.poll_readable(cx) {
+                    wake_after_others(cx);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// One turn of the flusher: every socket that has something new to send gets one write.
+    /// Never ready.
+    pub(crate) fn poll_flusher(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        set_waker(&mut self.flusher, cx);
+        self.now = self.clock.now();
+        self.flush();
+        self.arm();
+        if !self.touched.is_empty() {
+            wake_after_others(cx);
+        }
+        Poll::Pending
+    }
+
+    /// One turn of the timer: a tick, if the time has come. Never ready.
+    pub(crate) fn poll_timer(&mut self, sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+        set_waker(&mut self.timer, cx);
+        if self.armed.is_none() {
+            self.arm();
+        }
+        let Some(deadline) = self.armed.and_then(|armed| self.clock.to_std(armed)) else {
+            return Poll::Pending;
+        };
+        let mut sleep = sleep;
+        if sleep.deadline() != deadline.into() {
+            sleep.as_mut().reset(deadline.into());
+        }
+        ready!(sleep.poll(cx));
+        self.armed = None;
+        self.now = self.clock.now();
+        self.broker.handle(self.now, Input::Tick);
+        self.end_turn();
+        Poll::Pending
+    }
+
+    /// Hands the broker the frames in what was read.
+    fn take_in(&mut self, id: ConnectionId) {
+        self.now = self.clock.now();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.decoder.feed(self.buffer.split().freeze());
+        let mut has_frame = false;
+        // An output may take the connection away.
+        while let Some(connection) = self.connections.get_mut(id) {
+            let is_tuned = connection.is_tuned;
+            let input = match connection.decoder.poll() {
+                Ok(Some(frame)) => Input::Frame(id, frame),
+                Err(error) => Input::Malformed(id, error),
+                Ok(None) if has_frame => return,
+                Ok(None) => return self.broker.handle(self.now, Input::Received(id)),
+            };
+            has_frame = true;
+            self.broker.handle(self.now, input);
+            if !is_tuned {
+                // Until then, what this frame leads to may change how the next is read.
+                self.carry_out();
+            }
+        }
+    }
+
+    /// Does what the broker wants done, and sees to it that sockets are written to and the timer
+    /// is set.
+    fn end_turn(&mut self) {
+        self.carry_out();
+        self.turns_since_flush += 1;
+        if self.turns_since_flush >= TURNS_PER_FLUSH_MAX {
+            self.flush();
+        }
+        if !self.touched.is_empty() {
+            wake(self.flusher.as_ref());
+        }
+        self.arm();
+    }
+
+    /// Does what the broker wants done.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.broker.poll_output() {
+            match output {
+                Output::Send(id, frame) => {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.egress.push(&frame);
+                        touch(connection, &mut self.touched);
+                    }
+                }
+                Output::FrameMax(id, frame_max) => {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.decoder.set_frame_max(frame_max);
+                        connection.egress.set_frame_max(frame_max);
+                        connection.is_tuned = true;
+                    }
+                }
+                Output::PauseReading(id) => {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.is_paused = true;
+                    }
+                }
+                Output::ResumeReading(id) => {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.is_paused = false;
+                        connection.wake();
+                    }
+                }
+                Output::Close(id) => self.close(id),
+                Output::Event(event) => event::log(&event),
+            }
+        }
+    }
+
+    /// Writes once to each socket that has something new. What the broker sends because of that
+    /// is left for the next flush.
+    fn flush(&mut self) {
+        self.turns_since_flush = 0;
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            self.write(id);
+            // The broker counts on having been asked for everything before the next report.
+            self.carry_out();
+        }
+        if self.touched.is_empty() {
+            self.touched = touched; // for its capacity
+        }
+    }
+
+    fn write(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.is_touched = false;
+        if connection.is_blocked {
+            return;
+        }
+        match connection.write() {
+            Ok(written) => {
+                if connection.is_blocked {
+                    connection.wake();
+                }
+                if written > 0 {
+                    let len = connection.egress.len();
+                    self.broker.handle(self.now, Input::EgressLen(id, len));
+                }
+            }
+            Err(_) => self.lose(id),
+        }
+    }
+
+    /// The client is gone.
+    fn lose(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.remove(id) {
+            connection.wake();
+            self.broker.handle(self.now, Input::Closed(id));
+        }
+    }
+
+    /// The broker is done with the client: from here on, a task of its own sees the socket off.
+    fn close(&mut self, id: ConnectionId) {
+        if let Some(mut connection) = self.connections.remove(id) {
+            connection.wake();
+            let token = Rc::clone(&self.closing);
+            tokio::task::spawn_local(async move {
+                let is_finished = connection.finish().await;
+                drop(token);
+                if is_finished {
+                    connection.linger().await;
+                }
+            });
+        }
+    }
+
+    /// Sets the timer if the broker wants it earlier than it is set.
+    fn arm(&mut self) {
+        let Some(wanted) = self.broker.poll_timeout() else { return };
+        if self.armed.is_none_or(|armed| wanted < armed) {
+            self.armed = Some(wanted);
+            wake(self.timer.as_ref());
+        }
+    }
+}
+
+/// Puts the connection on the list of those to flush.
+fn touch(connection: &mut Connection, touched: &mut Vec<ConnectionId>) {
+    if !connection.is_touched {
+        connection.is_touched = true;
+        touched.push(connection.id);
+    }
+}
+
+fn set_waker(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}
+
+fn wake(waker: Option<&Waker>) {
+    if let Some(waker) = waker {
+        waker.wake_by_ref();
+    }
+}
+
+/// Wakes the task when all others that are ready have had their turn, and when it was looked for
+/// more of them: a task that woke itself at once would keep the runtime from looking.
+fn wake_after_others(cx: &mut Context<'_>) {
+    // Its first poll is never ready; it has the runtime wake the task, whether it still lives then
+    // or not.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
+/// The living connections, by the index of their ids.
+#[derive(Default)]
+struct Table {
+    slots: Vec<Option<Box<Connection>>>,
+}
+
+impl Table {
+    fn insert(&mut self, connection: Connection) {
+        let index = connection.id.index();
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        assert!(self.slots[index].is_none(), "two connections with one index");
+        self.slots[index] = Some(Box::new(connection));
+    }
+
+    fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots.get_mut(id.index())?.as_deref_mut().filter(|connection| connection.id == id)
+    }
+
+    fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
+        self.slots.get_mut(id.index())?.take_if(|connection| connection.id == id)
+    }
+}

@@ -1,0 +1,39 @@
+//! The broker's events, as log records with fields.
+
+use tracing::{debug, info, warn};
+use warren_core::Event;
+
+/// Logs `event`.
+pub(crate) fn log(event: &Event) {
+    match event {
+        Event::ConnectionOpened { peer, user, vhost, client } => {
+            info!(peer, user, vhost, client = client.as_deref(), "connection opened");
+        }
+        Event::ConnectionClosed { peer, error: None } => info!(peer, "connection closed"),
+        Event::ConnectionClosed { peer, error: Some(error) } => {
+            warn!(peer, error, "connection closed");
+        }
+        Event::ConnectionUnused { peer } => debug!(peer, "connection closed without a byte"),
+        Event::LoginRefused { peer, user, reason } => {
+            warn!(peer, user, reason, "login refused");
+        }
+        // The connection's end, which follows, says the same.
+        Event::ErrorSent { peer, channel: 0, method, error } => debug!(
+            peer,
+            class = method.class,
+            method = method.method,
+            code = error.code.code(),
+            text = %error.reply_text(),
+            "connection was told of an error"
+        ),
+        Event::ErrorSent { peer, channel, method, error } => warn!(
+            peer,
+            channel,
+            class = method.class,
+            method = method.method,
+            code = error.code.code(),
+            text = %error.reply_text(),
+            "channel was told of an error"
+        ),
+    }
+}

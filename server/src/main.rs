@@ -1,0 +1,48 @@
+//! The `warren` binary: its command line, and nothing else.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod logging;
+mod serve;
+
+/// A message broker that speaks AMQP 0-9-1, whose confirms are promises.
+///
+/// Without a command it serves, with the options of `serve`.
+#[derive(Debug, Parser)]
+#[command(name = "warren", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+/// What the binary can be asked to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker.
+    Serve(serve::ServeArgs),
+    /// Put load on any AMQP 0-9-1 broker and measure what it does.
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve(&args),
+        Command::Bench(args) => bench::main(args),
+    }
+}
+
+fn serve(args: &serve::ServeArgs) -> ExitCode {
+    match serve::serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("warren: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
