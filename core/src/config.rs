@@ -63,7 +63,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             message_size_max: 16 << 20,
-            egress_len_max: 1 << 20,
+            egress_len_max: 256 << 10,
             users: alloc::vec![User {
                 name: "guest".into(),
                 password: "guest".into(),

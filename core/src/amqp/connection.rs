@@ -190,10 +190,15 @@ impl Connection {
             Phase::Running if self.heartbeat.is_zero() => None,
             Phase::Running => {
                 let send = self.link.last_sent + self.heartbeat / 2;
-                Some(send.min(self.last_received + 2 * self.heartbeat))
+                Some(send.min(self.silent_since() + 2 * self.heartbeat))
             }
             _ => Some(self.deadline),
         }
+    }
+
+    /// Since when there was no sign of the client's life.
+    fn silent_since(&self) -> Instant {
+        self.link.pause.map_or(self.last_received, |pause| pause.last_taken)
     }
 
     /// Does what is due by now.
@@ -211,7 +216,7 @@ impl Connection {
             }
             return self.cut(ctx);
         }
-        if ctx.now >= self.last_received + 2 * self.heartbeat {
+        if ctx.now >= self.silent_since() + 2 * self.heartbeat {
             let seconds = self.heartbeat.as_secs();
             let error = format!("missed heartbeats from client, timeout: {seconds}s");
             self.report_end(Some(error), ctx);
@@ -224,12 +229,13 @@ impl Connection {
 
     /// Notes how many bytes wait for the socket.
     pub(crate) fn set_egress_len(&mut self, len: usize, ctx: &mut Context<'_>) {
-        if self.link.is_paused && len < self.link.egress_len() {
-            // While nothing is read from a client, what it takes is the only sign of its life. At
-            // other times it is none: a dead client's socket takes heartbeats for hours.
-            self.last_received = ctx.now;
+        let pause = self.link.pause;
+        let has_room = self.link.set_egress_len(ctx.out, ctx.now, len);
+        if let (Some(pause), None) = (pause, self.link.pause) {
+            // What the client said meanwhile is read now: the time does not count as silence.
+            self.last_received = self.last_received + ctx.now.since(pause.since);
         }
-        if self.link.set_egress_len(ctx.out, len) {
+        if has_room {
             for slot in self.channels.values() {
                 if let Slot::Open(channel) = slot {
                     ctx.engine.resume_session(channel.session());

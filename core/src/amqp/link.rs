@@ -32,6 +32,14 @@ impl Capabilities {
     }
 }
 
+/// A time in which nothing is read from a client, as what it asks for has no room to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub(crate) since: Instant,
+    /// When the socket last took something: the only sign of life there can be.
+    pub(crate) last_taken: Instant,
+}
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -41,7 +49,8 @@ pub(crate) struct Link {
     pub(crate) vhost: VhostId,
     pub(crate) capabilities: Capabilities,
     pub(crate) last_sent: Instant,
-    pub(crate) is_paused: bool,
+    /// Set while nothing is read from the client.
+    pub(crate) pause: Option<Pause>,
     /// Bytes that wait for the socket, as last reported, and roughly those sent since.
     egress_len: usize,
     egress_len_max: usize,
@@ -56,7 +65,7 @@ impl Link {
             vhost: VhostId::default(),
             capabilities: Capabilities::default(),
             last_sent: now,
-            is_paused: false,
+            pause: None,
             egress_len: 0,
             egress_len_max,
         }
@@ -81,8 +90,8 @@ impl Link {
         self.last_sent = now;
         out.push_back(Output::Send(self.id, frame));
         // An answer to what was asked is always sent; so nothing more may be asked for a while.
-        if self.egress_len > 2 * self.egress_len_max && !self.is_paused {
-            self.is_paused = true;
+        if self.egress_len > 2 * self.egress_len_max && self.pause.is_none() {
+            self.pause = Some(Pause { since: now, last_taken: now });
             out.push_back(Output::PauseReading(self.id));
         }
     }
@@ -93,19 +102,24 @@ impl Link {
     }
 
     /// Notes how many bytes wait for the socket. Whether there is room for deliveries now.
-    pub(crate) fn set_egress_len(&mut self, out: &mut VecDeque<Output>, len: usize) -> bool {
+    pub(crate) fn set_egress_len(
+        &mut self,
+        out: &mut VecDeque<Output>,
+        now: Instant,
+        len: usize,
+    ) -> bool {
+        let has_taken = len < self.egress_len;
         self.egress_len = len;
-        if self.is_paused && self.has_room() {
-            self.is_paused = false;
+        if let Some(pause) = &mut self.pause
+            && has_taken
+        {
+            pause.last_taken = now;
+        }
+        if self.has_room() && self.pause.take().is_some() {
             out.push_back(Output::ResumeReading(self.id));
         }
         // Half empty, so that it fills and empties in strides.
         len <= self.egress_len_max / 2
-    }
-
-    /// How many bytes wait for the socket, roughly.
-    pub(crate) fn egress_len(&self) -> usize {
-        self.egress_len
     }
 
     /// Reports an error that the client is told.

@@ -52,6 +52,9 @@ macro_rules! properties {
         }
 
         impl BasicProperties {
+            /// No property at all.
+            pub const NONE: Self = Self { $($field: None,)* };
+
             fn read(bytes: &Bytes) -> Result<Self, Malformed> {
                 let mut reader = Reader::new(bytes);
                 let flags = reader.u16()?;

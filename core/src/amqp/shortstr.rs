@@ -6,11 +6,12 @@
 
 use alloc::string::String;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
 /// A string of at most 255 bytes (0-9-1 §4.2.5.3, `shortstr`). Cloning shares the bytes.
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Default, Eq, PartialOrd, Ord)]
 pub struct ShortStr(Bytes);
 
 impl ShortStr {
@@ -100,6 +101,21 @@ impl fmt::Debug for ShortStr {
 impl fmt::Display for ShortStr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_text())
+    }
+}
+
+/// By the bytes. Empty strings, such as the default exchange's name, are told apart first: to
+/// compare no bytes at an address that is not mapped, as empty `Bytes` have, takes some processors
+/// longer than to compare hundreds (it was a fifth of all CPU time per message).
+impl PartialEq for ShortStr {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && (self.0.is_empty() || self.0 == other.0)
+    }
+}
+
+impl Hash for ShortStr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use super::super::frame::{CLASS_BASIC, ContentHeader, OutFrame};
 use super::super::link::{Fault, Link};
 use super::super::method::{BasicPublish, BasicReturn};
-use super::super::{AmqpError, BasicProperties, FieldTable, FieldValue, ReplyCode, ShortStr};
+use super::super::{
+    AmqpError, BasicProperties, FieldTable, FieldValue, Properties, ReplyCode, ShortStr,
+};
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Mode, precondition};
@@ -21,6 +23,8 @@ const BODY_SIZE_MAX: u64 = 512 << 20;
 
 /// The longest time to live, in milliseconds: ten years.
 const EXPIRATION_MAX: i128 = 315_360_000_000;
+
+static NO_PROPERTIES: BasicProperties = BasicProperties::NONE;
 
 /// A content that is being received.
 #[derive(Debug)]
@@ -146,19 +150,35 @@ impl Channel {
                 "message size {size} is larger than configured max size {max}"
             )));
         }
+        // Most messages have none, and making none costs as much as making some.
+        if header.properties == Properties::default() {
+            return self.publish_with(publish, header, &NO_PROPERTIES, body, link, ctx);
+        }
         let properties = header.properties.decode().map_err(|_| {
             AmqpError::new(ReplyCode::SyntaxError, "cannot decode the content's properties")
         })?;
-        let known = self.known_route(&publish, &properties, ctx);
+        self.publish_with(publish, header, &properties, body, link, ctx)
+    }
+
+    fn publish_with(
+        &mut self,
+        publish: BasicPublish,
+        header: ContentHeader,
+        properties: &BasicProperties,
+        body: Body,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), AmqpError> {
+        let known = self.known_route(&publish, properties, ctx);
         let (exchange, known) = match known {
             Some(known) => (known.exchange.clone(), Some(known.route.clone())),
             None => (ctx.engine.check_publish(link.vhost, &publish.exchange)?, None),
         };
-        check_user(&properties, link)?;
-        check_expiration(&properties)?;
+        check_user(properties, link)?;
+        check_expiration(properties)?;
         let route = match known {
             Some(known) => known,
-            None => self.find_route(&publish, &exchange, &properties, link, ctx)?,
+            None => self.find_route(&publish, &exchange, properties, link, ctx)?,
         };
         let persistent = properties.is_persistent();
         let properties = match self.rewritten(properties)? {
@@ -253,22 +273,26 @@ impl Channel {
     /// and with the address for direct replies put in.
     fn rewritten(
         &self,
-        mut properties: BasicProperties,
+        properties: &BasicProperties,
     ) -> Result<Option<BasicProperties>, AmqpError> {
         let asks_for_address =
             properties.reply_to.as_ref().is_some_and(|reply_to| *reply_to == REPLY_QUEUE);
+        let has_blind =
+            properties.headers.as_ref().is_some_and(|table| table.find("BCC").is_some());
+        if !asks_for_address && !has_blind {
+            return Ok(None);
+        }
+        let mut properties = properties.clone();
         if asks_for_address {
             let Some(consumer) = &self.reply_consumer else {
                 return Err(precondition("fast reply consumer does not exist"));
             };
             properties.reply_to = Some(consumer.address.clone());
         }
-        let has_blind =
-            properties.headers.as_ref().is_some_and(|table| table.find("BCC").is_some());
         if has_blind {
             properties.headers = without_bcc(properties.headers);
         }
-        Ok((asks_for_address || has_blind).then_some(properties))
+        Ok(Some(properties))
     }
 }
 
