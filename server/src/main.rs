@@ -8,7 +8,7 @@ mod bench;
 mod logging;
 mod serve;
 
-/// A message broker that speaks AMQP 0-9-1, whose confirms are promises.
+/// A message broker that speaks AMQP 0-9-1, for the clients of RabbitMQ.
 ///
 /// Without a command it serves, with the options of `serve`.
 #[derive(Debug, Parser)]

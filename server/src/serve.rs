@@ -30,7 +30,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5672", value_parser = parse_address)]
     amqp: Vec<SocketAddr>,
 
-    /// Where the broker keeps its data; made if it does not exist
+    /// Where the broker keeps its data; made if it does not exist. Nothing is written there yet
     #[arg(long, value_name = "DIR", default_value = "warren-data")]
     data_dir: PathBuf,
 
@@ -65,6 +65,7 @@ async fn run(broker: Broker, args: &ServeArgs) -> Result<(), ServeError> {
         node.listen(listener);
     }
     announce(&addresses, &args.data_dir);
+    warn!("all messages are kept in memory, durable ones too: they are gone when the broker stops");
     let name = stop.next().await;
     info!(signal = name, "stopping");
     tokio::select! {
