@@ -27,8 +27,8 @@ pub struct Config {
     pub close_timeout: Duration,
     /// The largest body, in bytes.
     pub message_size_max: u64,
-    /// How many bytes may wait for one client's socket before nothing more is delivered to it, and
-    /// twice that before nothing more is read from it.
+    /// How many bytes may wait for one client's socket before nothing more is delivered to it. With
+    /// twice that many of answers, nothing more is read from it. At least 1.
     pub egress_len_max: usize,
     /// Who may log in.
     pub users: Vec<User>,

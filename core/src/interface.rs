@@ -65,7 +65,8 @@ pub enum Output {
     Send(ConnectionId, OutFrame),
     /// From the next frame on, decoder and egress keep to this frame size, in bytes. 0: no limit.
     FrameMax(ConnectionId, u32),
-    /// Stop reading from this client: what it asks for has no room to be answered.
+    /// Stop reading from this client, and keep frames that were read already: what it asks for has
+    /// no room to be answered.
     PauseReading(ConnectionId),
     /// Read from this client again.
     ResumeReading(ConnectionId),

@@ -12,6 +12,9 @@ use crate::entropy::Entropy;
 use crate::slab::{Key, Slab};
 use crate::{Boot, Config, ConnectionId, Input, Instant, Output, Peer, QueueStatus};
 
+/// Memory for this many outputs is kept when there are none.
+const OUTPUTS_KEPT: usize = 1 << 16;
+
 /// The broker. See the [crate's documentation](crate) for how to drive it.
 #[derive(Debug)]
 pub struct Broker {
@@ -107,6 +110,9 @@ impl Broker {
         if self.out.is_empty() {
             self.flush_confirms();
         }
+        if self.out.capacity() > OUTPUTS_KEPT && self.out.is_empty() {
+            self.out = VecDeque::new();
+        }
         self.out.pop_front()
     }
 
@@ -120,6 +126,14 @@ impl Broker {
     #[must_use]
     pub fn queues(&self) -> Vec<QueueStatus> {
         self.engine.queue_statuses()
+    }
+
+    /// Whether nothing is to be read from this client, see [`Output::PauseReading`]. To be asked
+    /// before each further frame of a batch, so that one read asks for no more than has room.
+    #[must_use]
+    pub fn is_paused(&self, id: ConnectionId) -> bool {
+        let slot = self.connections.get(Key::new(id.index, id.generation));
+        slot.is_some_and(|slot| slot.connection.is_paused())
     }
 
     /// How many connections there are.
@@ -178,9 +192,12 @@ impl Broker {
     }
 
     fn handle_time(&mut self) {
-        while let Some((when, index)) = self.timers.first().copied()
-            && when <= self.now
-        {
+        // Each once, even if it were to be entered at this same moment again.
+        for _ in 0..self.timers.len() {
+            let Some((when, index)) = self.timers.first().copied() else { return };
+            if when > self.now {
+                return;
+            }
             self.timers.pop_first();
             let Some(key) = self.connections.key_at(index) else { continue };
             let id = ConnectionId { index, generation: key.generation };
@@ -230,12 +247,17 @@ struct Clients<'a> {
 }
 
 impl FrontEnd for Clients<'_> {
-    fn deliver(&mut self, session: SessionHandle, delivery: Delivery) -> bool {
+    fn has_room(&mut self, session: SessionHandle) -> bool {
+        let (index, _) = split(session);
+        let slot = self.connections.at_mut(index).expect("a session's connection is there");
+        slot.connection.link().has_room()
+    }
+
+    fn deliver(&mut self, session: SessionHandle, delivery: Delivery) {
         let (index, number) = split(session);
         let slot = self.connections.at_mut(index).expect("a session's connection is there");
         let (channel, link) = slot.connection.channel(number).expect("a session's channel is open");
         channel.deliver(delivery, link, self.out, self.now);
-        link.has_room()
     }
 
     fn reply(&mut self, session: SessionHandle, message: Arc<Message>) {

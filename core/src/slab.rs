@@ -75,15 +75,16 @@ struct Slot<T> {
 pub(crate) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
+    retired: usize,
 }
 
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: Vec::new(), free: Vec::new(), retired: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots.len() - self.free.len() - self.retired
     }
 
     /// # Panics
@@ -119,8 +120,14 @@ impl<T> Slab<T> {
             return None;
         }
         let tenant = slot.tenant.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index);
+        // A slot that has had all its generations is not used again: no key may ever mean two.
+        match slot.generation.checked_add(1) {
+            Some(next) => {
+                slot.generation = next;
+                self.free.push(key.index);
+            }
+            None => self.retired += 1,
+        }
         Some(tenant)
     }
 

@@ -101,7 +101,11 @@ impl BrokerThread {
             touch(connection, &mut self.touched);
         }
         let mut has_read = false;
-        if !connection.is_paused {
+        if !connection.is_paused && connection.decoder.has_input() {
+            // Read before the connection was paused.
+            has_read = true;
+            self.decode(id);
+        } else if !connection.is_paused {
             if self.buffer.capacity() < READ_LEN_MAX {
                 self.buffer.reserve(BUFFER_LEN);
             }
@@ -109,7 +113,8 @@ impl BrokerThread {
                 Poll::Pending => (),
                 Poll::Ready(Ok(1..)) => {
                     has_read = true;
-                    self.take_in(id);
+                    connection.decoder.feed(self.buffer.split().freeze());
+                    self.decode(id);
                 }
                 Poll::Ready(Ok(0) | Err(_)) => self.lose(id),
             }
@@ -161,13 +166,13 @@ impl BrokerThread {
     }
 
     /// Hands the broker the frames in what was read.
-    fn take_in(&mut self, id: ConnectionId) {
+    fn decode(&mut self, id: ConnectionId) {
         self.now = self.clock.now();
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.decoder.feed(self.buffer.split().freeze());
         let mut has_frame = false;
         // An output may take the connection away.
-        while let Some(connection) = self.connections.get_mut(id) {
+        while !self.broker.is_paused(id)
+            && let Some(connection) = self.connections.get_mut(id)
+        {
             let is_tuned = connection.is_tuned;
             let input = match connection.decoder.poll() {
                 Ok(Some(frame)) => Input::Frame(id, frame),

@@ -98,6 +98,16 @@ impl Connection {
         self.phase == Phase::Gone
     }
 
+    /// What the connection's channels send on.
+    pub(crate) fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// Whether nothing is to be read from the client.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.link.pause.is_some()
+    }
+
     /// An open channel and the link it sends on.
     pub(crate) fn channel(&mut self, number: ChannelNumber) -> Option<(&mut Channel, &mut Link)> {
         match self.channels.get_mut(&number) {
@@ -137,7 +147,6 @@ impl Connection {
     /// Handles bytes that are no frame.
     pub(crate) fn handle_malformed(&mut self, error: &DecodeError, ctx: &mut Context<'_>) {
         self.note_received(ctx.now);
-        let was_running = self.phase == Phase::Running;
         if !matches!(self.phase, Phase::Silent | Phase::Closing | Phase::Gone) {
             let (code, method) = match error {
                 DecodeError::UnknownMethod(id) => (ReplyCode::CommandInvalid, *id),
@@ -149,9 +158,9 @@ impl Connection {
         if !error.is_recoverable() && self.phase == Phase::Closing {
             // Nothing more can be read from this client, a close-ok neither. One that had logged in
             // gets the time to read why; to a stranger we owe no more than the attempt.
-            match was_running {
-                true => self.enter(Phase::Silent, SILENCE, ctx),
-                false => self.cut(ctx),
+            match self.link.user.is_empty() {
+                true => self.cut(ctx),
+                false => self.enter(Phase::Silent, SILENCE, ctx),
             }
         }
     }
@@ -230,12 +239,12 @@ impl Connection {
     /// Notes how many bytes wait for the socket.
     pub(crate) fn set_egress_len(&mut self, len: usize, ctx: &mut Context<'_>) {
         let pause = self.link.pause;
-        let has_room = self.link.set_egress_len(ctx.out, ctx.now, len);
+        let is_resumed = self.link.set_egress_len(ctx.out, ctx.now, len);
         if let (Some(pause), None) = (pause, self.link.pause) {
             // What the client said meanwhile is read now: the time does not count as silence.
             self.last_received = self.last_received + ctx.now.since(pause.since);
         }
-        if has_room {
+        if is_resumed {
             for slot in self.channels.values() {
                 if let Slot::Open(channel) = slot {
                     ctx.engine.resume_session(channel.session());
@@ -266,6 +275,7 @@ impl Connection {
     /// Sends `connection.close`.
     pub(super) fn close_with(&mut self, fault: &Fault, ctx: &mut Context<'_>) {
         self.link.report(ctx.out, 0, fault.method, &fault.error);
+        self.flush_confirms(ctx);
         self.release(ctx.engine);
         let close = fault.error.connection_close(fault.method);
         self.link.send(ctx.out, ctx.now, on_channel(0, close));
@@ -275,6 +285,15 @@ impl Connection {
             heartbeat => ctx.config.close_timeout.min(heartbeat),
         };
         self.enter(Phase::Closing, timeout, ctx);
+    }
+
+    /// Sends the confirms that are due on all channels.
+    fn flush_confirms(&mut self, ctx: &mut Context<'_>) {
+        for slot in self.channels.values_mut() {
+            if let Slot::Open(channel) = slot {
+                channel.flush_confirms(&mut self.link, ctx);
+            }
+        }
     }
 
     /// Gives back all that the connection holds.
@@ -291,8 +310,7 @@ impl Connection {
         match frame {
             Frame::Method(0, method) => self.handle_method(&method, ctx),
             Frame::Heartbeat(0) => Ok(()),
-            Frame::Heartbeat(_) => Err(unexpected_frame(8)),
-            Frame::ProtocolHeader(_) => unreachable!("the decoder gives one header"),
+            Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => Err(unexpected_frame(8)),
             Frame::Header(0, _) | Frame::Body(0, _) => Err(expected_method()),
             Frame::Method(number, _) | Frame::Header(number, _) | Frame::Body(number, _) => {
                 self.handle_channel_frame(number, frame, ctx)
@@ -422,6 +440,7 @@ impl Connection {
 
     /// Answers the client's `connection.close`, and leaves it to the client to close the socket.
     pub(super) fn finish(&mut self, ctx: &mut Context<'_>) {
+        self.flush_confirms(ctx);
         self.release(ctx.engine);
         self.link.send(ctx.out, ctx.now, on_channel(0, ConnectionCloseOk {}));
         self.report_end(None, ctx);

@@ -141,6 +141,12 @@ impl Decoder {
         self.input = bytes;
     }
 
+    /// Whether bytes were fed that have not been looked at.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     /// The next frame, or `None` when more bytes are needed.
     ///
     /// # Errors

@@ -82,6 +82,30 @@ impl FieldValue {
         }
     }
 
+    /// The type's name in RabbitMQ's messages.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "bool",
+            Self::I8(_) => "byte",
+            Self::U8(_) => "unsignedbyte",
+            Self::I16(_) => "short",
+            Self::U16(_) => "unsignedshort",
+            Self::I32(_) => "signedint",
+            Self::U32(_) => "unsignedint",
+            Self::I64(_) => "long",
+            Self::F32(_) => "float",
+            Self::F64(_) => "double",
+            Self::Decimal(..) => "decimal",
+            Self::LongStr(_) => "longstr",
+            Self::ByteArray(_) => "binary",
+            Self::Array(_) => "array",
+            Self::Timestamp(_) => "timestamp",
+            Self::Table(_) => "table",
+            Self::Void => "void",
+        }
+    }
+
     /// A text value.
     #[must_use]
     pub fn text(text: &'static str) -> Self {
@@ -183,8 +207,8 @@ impl FieldTable {
         self.0.len()
     }
 
-    /// The same values in memory of their own, entries sorted by name: two tables that say the
-    /// same are then equal.
+    /// The same values in memory of their own, entries sorted by name: tables that differ in the
+    /// order of their entries only are then equal.
     #[must_use]
     pub fn canonical(&self) -> Self {
         let mut out = BytesMut::new();

@@ -29,12 +29,12 @@ impl Connection {
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
         let method = match frame {
-            Frame::ProtocolHeader(header) => {
+            Frame::ProtocolHeader(header) if self.phase == Phase::Header => {
                 self.take_protocol_header(header, ctx);
                 return Ok(());
             }
             Frame::Heartbeat(0) => return Ok(()),
-            Frame::Heartbeat(_) => return Err(unexpected_frame(8)),
+            Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => return Err(unexpected_frame(8)),
             Frame::Method(0, method) => method,
             Frame::Method(_, method) => {
                 return Err(Fault::new(super::channel::expected_open(), method.id()));
@@ -110,10 +110,10 @@ impl Connection {
             }
         };
         if let Err(reason) = credentials.check(&claim, &self.link.peer) {
-            self.report_refusal(claim.user(), reason, ctx);
+            self.report_refusal(&claim.user, reason, ctx);
             return self.refuse_login(&start_ok.mechanism, ctx);
         }
-        self.link.user = claim.user().to_string();
+        self.link.user = claim.user;
         let tune = ConnectionTune {
             channel_max: ctx.config.channel_max,
             frame_max: ctx.config.frame_max,
@@ -227,7 +227,8 @@ fn check_limit(name: &str, answered: u32, offered: u32, min: u32) -> Result<(), 
     if offered != 0 && (answered == 0 || answered > offered) {
         return refuse("higher", "maximum", offered);
     }
-    if answered != 0 && answered < min.min(offered) {
+    let min = if offered == 0 { min } else { min.min(offered) };
+    if answered != 0 && answered < min {
         return refuse("lower", "minimum", min);
     }
     Ok(())

@@ -53,7 +53,11 @@ pub(crate) struct Link {
     pub(crate) pause: Option<Pause>,
     /// Bytes that wait for the socket, as last reported, and roughly those sent since.
     egress_len: usize,
+    /// How many of them, at most, are answers: they are owed, whatever the client does.
+    answers_len: usize,
     egress_len_max: usize,
+    /// Whether a delivery found no room.
+    is_stalled: bool,
 }
 
 impl Link {
@@ -67,7 +71,9 @@ impl Link {
             last_sent: now,
             pause: None,
             egress_len: 0,
+            answers_len: 0,
             egress_len_max,
+            is_stalled: false,
         }
     }
 
@@ -86,22 +92,37 @@ impl Link {
         };
         let content_len =
             content.map_or(0, |message| message.properties.wire().len() + message.body.len());
-        self.egress_len += FRAME_LEN_TYPICAL + content_len;
+        let len = FRAME_LEN_TYPICAL + content_len;
+        let is_delivery = matches!(frame, OutFrame::Deliver(..));
+        self.egress_len = self.egress_len.saturating_add(len);
         self.last_sent = now;
         out.push_back(Output::Send(self.id, frame));
+        if is_delivery {
+            return;
+        }
         // An answer to what was asked is always sent; so nothing more may be asked for a while.
-        if self.egress_len > 2 * self.egress_len_max && self.pause.is_none() {
+        // Deliveries do not count: they wait for room, and acknowledgements must get through.
+        self.answers_len = self.answers_len.saturating_add(len);
+        if self.answers_len > self.limit() && self.pause.is_none() {
             self.pause = Some(Pause { since: now, last_taken: now });
             out.push_back(Output::PauseReading(self.id));
         }
     }
 
-    /// Whether there is room for deliveries.
-    pub(crate) fn has_room(&self) -> bool {
-        self.egress_len < self.egress_len_max
+    /// Whether there is room for a delivery.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let has_room = self.egress_len < self.egress_len_max;
+        self.is_stalled |= !has_room;
+        has_room
     }
 
-    /// Notes how many bytes wait for the socket. Whether there is room for deliveries now.
+    /// Whether so much waits that even what is owed had better be dropped, if it may be.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.egress_len > self.limit()
+    }
+
+    /// Notes how many bytes wait for the socket. Whether deliveries that found no room may find it
+    /// now.
     pub(crate) fn set_egress_len(
         &mut self,
         out: &mut VecDeque<Output>,
@@ -110,16 +131,21 @@ impl Link {
     ) -> bool {
         let has_taken = len < self.egress_len;
         self.egress_len = len;
+        self.answers_len = self.answers_len.min(len);
         if let Some(pause) = &mut self.pause
             && has_taken
         {
             pause.last_taken = now;
         }
-        if self.has_room() && self.pause.take().is_some() {
+        if self.answers_len < self.egress_len_max && self.pause.take().is_some() {
             out.push_back(Output::ResumeReading(self.id));
         }
         // Half empty, so that it fills and empties in strides.
-        len <= self.egress_len_max / 2
+        len <= self.egress_len_max / 2 && core::mem::take(&mut self.is_stalled)
+    }
+
+    fn limit(&self) -> usize {
+        self.egress_len_max.saturating_mul(2)
     }
 
     /// Reports an error that the client is told.

@@ -13,13 +13,14 @@ use crate::{Config, Peer};
 /// What the broker offers, in its order of preference.
 pub(crate) const MECHANISMS: &str = "PLAIN AMQPLAIN ANONYMOUS";
 
-/// The user that `ANONYMOUS` stands for.
-const ANONYMOUS_USER: &str = "guest";
+/// The user and password that `ANONYMOUS` stands for: whoever changes or removes them closes that
+/// door too.
+const ANONYMOUS: (&str, &str) = ("guest", "guest");
 
 /// What a client says who it is.
-pub(crate) enum Claim {
-    Password { user: String, password: Bytes },
-    Anonymous,
+pub(crate) struct Claim {
+    pub(crate) user: String,
+    password: Bytes,
 }
 
 /// Why a claim could not be read.
@@ -35,16 +36,11 @@ impl Claim {
         match mechanism {
             b"PLAIN" => read_plain(response).ok_or(SaslError::Malformed),
             b"AMQPLAIN" => read_amqplain(response).ok_or(SaslError::Malformed),
-            b"ANONYMOUS" => Ok(Self::Anonymous),
+            b"ANONYMOUS" => {
+                let (user, password) = ANONYMOUS;
+                Ok(Self { user: user.into(), password: Bytes::from_static(password.as_bytes()) })
+            }
             _ => Err(SaslError::UnknownMechanism),
-        }
-    }
-
-    /// The name that was given.
-    pub(crate) fn user(&self) -> &str {
-        match self {
-            Self::Password { user, .. } => user,
-            Self::Anonymous => ANONYMOUS_USER,
         }
     }
 }
@@ -54,7 +50,7 @@ fn read_plain(response: &Bytes) -> Option<Claim> {
     let mut parts = response.splitn(3, |byte| *byte == 0);
     let (_, user, password) = (parts.next()?, parts.next()?, parts.next()?);
     let user = String::from_utf8(user.to_vec()).ok()?;
-    Some(Claim::Password { user, password: response.slice_ref(password) })
+    Some(Claim { user, password: response.slice_ref(password) })
 }
 
 /// A field table without its length in front, with `LOGIN` and `PASSWORD`.
@@ -68,7 +64,7 @@ fn read_amqplain(response: &Bytes) -> Option<Claim> {
         _ => None,
     };
     let user = String::from_utf8(text("LOGIN")?.to_vec()).ok()?;
-    Some(Claim::Password { user, password: text("PASSWORD")? })
+    Some(Claim { user, password: text("PASSWORD")? })
 }
 
 /// Who may log in. Passwords are kept as salted hashes only.
@@ -104,11 +100,9 @@ impl Credentials {
     /// # Errors
     /// Why it does not, for the log.
     pub(crate) fn check(&self, claim: &Claim, peer: &Peer) -> Result<(), &'static str> {
-        let known = self.users.iter().find(|known| known.user == claim.user());
+        let known = self.users.iter().find(|known| known.user == claim.user);
         let Some(known) = known else { return Err("no such user") };
-        if let Claim::Password { password, .. } = claim
-            && !is_equal(&hash(&known.salt, password), &known.hash)
-        {
+        if !is_equal(&hash(&known.salt, &claim.password), &known.hash) {
             return Err("wrong password");
         }
         if !known.is_remote_allowed && !peer.is_loopback {
@@ -155,6 +149,16 @@ mod tests {
         let response = b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x05guest";
         assert_eq!(check("AMQPLAIN", response, true), Ok(()));
         assert_eq!(check("AMQPLAIN", &response[..20], true), Err("cannot be read"));
+    }
+
+    #[test]
+    fn anonymous_needs_the_password_that_guest_had_at_first() {
+        let mut config = Config::default();
+        config.users[0].password = "changed".into();
+        let credentials = Credentials::new(&config, &mut Entropy::new([1, 2]));
+        let claim = Claim::read(b"ANONYMOUS", &Bytes::new()).expect("a claim");
+        let peer = Peer { name: "test".into(), is_loopback: true };
+        assert_eq!(credentials.check(&claim, &peer), Err("wrong password"));
     }
 
     #[test]

@@ -93,9 +93,9 @@ fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result
 }
 
 fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
-    let unacceptable = || Err(format!("{{unacceptable_type,{}}}", type_name(value)));
+    let unacceptable = || Err(format!("{{unacceptable_type,{}}}", value.type_name()));
     let integer = || {
-        value.as_integer().ok_or_else(|| format!("\"expected integer, got {}\"", type_name(value)))
+        value.as_integer().ok_or_else(|| format!("\"expected integer, got {}\"", value.type_name()))
     };
     match check {
         Check::Any => Ok(()),
@@ -149,7 +149,7 @@ pub(crate) fn check_equivalent(
                 None => "none".to_string(),
                 Some(value) if is_short => format!("'{}'", print(&value)),
                 Some(value) => {
-                    format!("the value '{}' of type '{}'", print(&value), type_name(&value))
+                    format!("the value '{}' of type '{}'", print(&value), value.type_name())
                 }
             });
             return Err(Refusal::inequivalent(&resource, argument, &received, &current));
@@ -179,29 +179,6 @@ fn print(value: &FieldValue) -> String {
             Some(value) => value.to_string(),
             None => format!("{value:?}"),
         },
-    }
-}
-
-/// The type's name in RabbitMQ's messages.
-fn type_name(value: &FieldValue) -> &'static str {
-    match value {
-        FieldValue::Bool(_) => "bool",
-        FieldValue::I8(_) => "byte",
-        FieldValue::U8(_) => "unsignedbyte",
-        FieldValue::I16(_) => "short",
-        FieldValue::U16(_) => "unsignedshort",
-        FieldValue::I32(_) => "signedint",
-        FieldValue::U32(_) => "unsignedint",
-        FieldValue::I64(_) => "long",
-        FieldValue::F32(_) => "float",
-        FieldValue::F64(_) => "double",
-        FieldValue::Decimal(..) => "decimal",
-        FieldValue::LongStr(_) => "longstr",
-        FieldValue::ByteArray(_) => "binary",
-        FieldValue::Array(_) => "array",
-        FieldValue::Timestamp(_) => "timestamp",
-        FieldValue::Table(_) => "table",
-        FieldValue::Void => "void",
     }
 }
 

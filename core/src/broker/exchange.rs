@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::ToString;
 
 use super::binding::{Binding, Destination, Destinations, Incoming};
-use super::headers::HeaderPattern;
+use super::headers::{HeaderPattern, SortedHeaders};
 use super::refusal::{Refusal, Resource};
 use super::topic::{TopicTrie, count_any_words};
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
@@ -220,7 +220,7 @@ impl Exchange {
     pub(crate) fn route<'a>(
         &'a self,
         key: &ShortStr,
-        headers: &FieldTable,
+        headers: &SortedHeaders<'_>,
         found: &mut impl FnMut(&'a Destination),
     ) {
         match &self.table {

@@ -48,14 +48,31 @@ impl HeaderPattern {
     }
 
     /// Whether a message with these headers is wanted.
-    pub(crate) fn matches(&self, headers: &FieldTable) -> bool {
+    pub(crate) fn matches(&self, headers: &SortedHeaders<'_>) -> bool {
         let is_met = |(name, wanted): &(ShortStr, FieldValue)| {
-            headers
-                .iter()
-                .find(|(key, _)| key == name)
-                .is_some_and(|(_, value)| *wanted == FieldValue::Void || value == wanted)
+            headers.find(name).is_some_and(|value| *wanted == FieldValue::Void || value == wanted)
         };
         if self.all { self.wanted.iter().all(is_met) } else { self.wanted.iter().any(is_met) }
+    }
+}
+
+/// A message's headers by name: looking one up must not cost more with each that stands there, as
+/// clients choose both the headers and what bindings ask of them.
+#[derive(Debug)]
+pub(crate) struct SortedHeaders<'a>(Vec<&'a (ShortStr, FieldValue)>);
+
+impl<'a> SortedHeaders<'a> {
+    pub(crate) fn new(headers: &'a FieldTable) -> Self {
+        let mut sorted: Vec<_> = headers.iter().collect();
+        // Stable, so that of two with one name the first counts.
+        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sorted.dedup_by(|(b, _), (a, _)| a == b);
+        Self(sorted)
+    }
+
+    fn find(&self, name: &ShortStr) -> Option<&'a FieldValue> {
+        let at = self.0.binary_search_by(|(other, _)| other.cmp(name)).ok()?;
+        Some(&self.0[at].1)
     }
 }
 
@@ -70,7 +87,8 @@ mod tests {
     }
 
     fn matches(arguments: &[(&str, FieldValue)], headers: &[(&str, FieldValue)]) -> bool {
-        HeaderPattern::new(&table(arguments)).expect("a pattern").matches(&table(headers))
+        let pattern = HeaderPattern::new(&table(arguments)).expect("a pattern");
+        pattern.matches(&SortedHeaders::new(&table(headers)))
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Message {
     pub fn detach(&mut self) {
         let properties = self.properties.wire();
         let len = self.routing_key.len() + properties.len() + self.body.len();
-        if len > DETACH_LEN_MAX || self.body.rest.len() > 1 {
+        if len > DETACH_LEN_MAX {
             return;
         }
         let mut own = BytesMut::with_capacity(len);

@@ -12,6 +12,7 @@ mod exchange;
 mod headers;
 mod message;
 mod queue;
+mod ready;
 mod refusal;
 mod topic;
 mod turns;

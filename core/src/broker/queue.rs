@@ -3,13 +3,14 @@
 //! Each message has a position in its queue, given when it comes in and kept for good: a message
 //! that comes back goes to where it was. The ready messages are always sorted by position.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use super::binding::Incoming;
 use super::consumer::ConsumerId;
 use super::engine::VhostId;
 use super::message::Message;
+use super::ready::Ready;
 use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::slab::Key;
@@ -53,7 +54,7 @@ pub(crate) struct Queue {
     /// The consumer that has the queue to itself.
     pub(crate) exclusive_consumer: Option<ConsumerId>,
     pub(crate) turns: Turns,
-    pub(crate) ready: VecDeque<Entry>,
+    pub(crate) ready: Ready,
     pub(crate) unacked: u64,
     pub(crate) counts: Counts,
     /// Whether it stands in the engine's list of queues to look after.
@@ -94,7 +95,7 @@ impl Queue {
             consumers: BTreeSet::new(),
             exclusive_consumer: None,
             turns: Turns::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             unacked: 0,
             counts: Counts::default(),
             is_stirred: false,
@@ -107,27 +108,21 @@ impl Queue {
         let position = self.next_position;
         self.next_position += 1;
         self.counts.enqueued += 1;
-        self.ready.push_back(Entry { position, redelivered: false, message });
+        self.ready.push(Entry { position, redelivered: false, message });
     }
 
     /// Takes a message back that was handed out, to where it was.
     pub(crate) fn put_back(&mut self, mut entry: Entry) {
         entry.redelivered = true;
         self.unacked -= 1;
-        // Mostly it was at the head, or it goes there behind others that came back with it.
-        let is_before = |other: &Entry| other.position < entry.position;
-        let at = match self.ready.front() {
-            Some(first) if is_before(first) => self.ready.partition_point(is_before),
-            _ => 0,
-        };
-        self.ready.insert(at, entry);
+        self.ready.put_back(entry);
     }
 
     /// Drops all ready messages; how many there were.
     pub(crate) fn purge(&mut self) -> u64 {
         let purged = self.ready.len() as u64;
         self.counts.purged += purged;
-        self.ready = VecDeque::new();
+        self.ready = Ready::default();
         purged
     }
 

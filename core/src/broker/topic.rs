@@ -4,7 +4,8 @@
 //! of them, none included. The empty key has no words.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -47,8 +48,61 @@ impl TopicTrie {
     }
 
     /// Calls `found` for each destination of each matching key; a destination may come repeatedly.
+    ///
+    /// Follows all branches at once, word by word. A node is entered once per word, and one behind
+    /// `#` stays once it is reached: the cost is at most words times nodes, whatever the keys are.
     pub(crate) fn matches<'a>(&'a self, key: &[u8], found: &mut impl FnMut(&'a Destination)) {
-        self.root.matches(Rest::of(key), found);
+        let mut walk = Walk::default();
+        walk.enter(&self.root);
+        for word in words(key) {
+            walk.step(word);
+        }
+        for node in walk.here.iter().chain(&walk.any_words) {
+            node.destinations.iter().for_each(&mut *found);
+        }
+    }
+}
+
+/// Where the words read so far lead.
+#[derive(Default)]
+struct Walk<'a> {
+    /// The nodes that the last word led to.
+    here: Vec<&'a Node>,
+    /// The nodes behind `#` that were reached: any further words lead there too.
+    any_words: Vec<&'a Node>,
+    /// Those by address: only looked up, never iterated.
+    reached: BTreeSet<*const Node>,
+}
+
+impl<'a> Walk<'a> {
+    fn enter(&mut self, node: &'a Node) {
+        self.here.push(node);
+        let mut next = node.any_words.as_deref();
+        while let Some(node) = next
+            && self.reached.insert(node)
+        {
+            self.any_words.push(node);
+            next = node.any_words.as_deref();
+        }
+    }
+
+    fn step(&mut self, word: &[u8]) {
+        let before = core::mem::take(&mut self.here);
+        for at in 0..self.any_words.len() {
+            self.step_from(self.any_words[at], word);
+        }
+        for node in before {
+            self.step_from(node, word);
+        }
+    }
+
+    fn step_from(&mut self, node: &'a Node, word: &[u8]) {
+        if let Some(node) = node.words.get(word) {
+            self.enter(node);
+        }
+        if let Some(node) = &node.one_word {
+            self.enter(node);
+        }
     }
 }
 
@@ -77,31 +131,6 @@ impl Node {
                     }
                 }
             }
-        }
-    }
-
-    /// Recurses once per word, and a key has at most 256; `#` makes it try each of the remaining
-    /// words, which stays cheap because a key holds at most two of them.
-    fn matches<'a>(&'a self, rest: Rest<'_>, found: &mut impl FnMut(&'a Destination)) {
-        if let Some(node) = &self.any_words {
-            let mut rest = rest;
-            loop {
-                node.matches(rest, found);
-                match rest.next() {
-                    Some((_, after)) => rest = after,
-                    None => break,
-                }
-            }
-        }
-        let Some((word, after)) = rest.next() else {
-            self.destinations.iter().for_each(found);
-            return;
-        };
-        if let Some(node) = self.words.get(word) {
-            node.matches(after, found);
-        }
-        if let Some(node) = &self.one_word {
-            node.matches(after, found);
         }
     }
 }

@@ -1,75 +1,105 @@
 //! Whose turn it is among the consumers of a queue: by priority, round-robin within one.
 //!
 //! A consumer that cannot take a message is dropped when its turn comes, and put back when it can
-//! again.
+//! again. One that is gone leaves its turn behind, to be passed over; its cost is paid once, not
+//! searched for at each end of a consumer.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::collections::{BTreeMap, VecDeque};
+use core::cmp::Reverse;
 
 use super::consumer::ConsumerId;
 
 /// The consumers to whom a queue may turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// Highest priority first. A level stays while its consumers come and go, message by message.
-    levels: Vec<Level>,
+    /// The level of the highest priority that had a turn: in most queues the only one. It stays
+    /// when it is empty, as its consumers come and go, message by message.
+    top: Level,
+    /// Lower levels, none of them empty.
+    lower: BTreeMap<Reverse<i64>, VecDeque<ConsumerId>>,
+    len: usize,
+    /// How many turns of consumers that are gone there are, at most.
+    stale: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Level {
     priority: i64,
     consumers: VecDeque<ConsumerId>,
 }
 
 impl Turns {
-    /// Whose turn it is.
+    /// Whose turn it is; maybe a consumer that is gone.
     pub(crate) fn next(&self) -> Option<ConsumerId> {
-        self.levels.iter().find_map(|level| level.consumers.front()).copied()
+        let first_below = || self.lower.first_key_value()?.1.front();
+        self.top.consumers.front().or_else(first_below).copied()
     }
 
-    /// Takes the turn of whose it is.
+    /// Takes the turn of whose it is; maybe of a consumer that is gone, to be passed over.
     pub(crate) fn take(&mut self) -> Option<ConsumerId> {
-        self.levels.iter_mut().find_map(|level| level.consumers.pop_front())
+        if self.top.consumers.is_empty()
+            && let Some((Reverse(priority), consumers)) = self.lower.pop_first()
+        {
+            self.top = Level { priority, consumers };
+        }
+        let taken = self.top.consumers.pop_front()?;
+        self.len -= 1;
+        Some(taken)
     }
 
     /// Gives a consumer a turn, behind those of its priority that wait for theirs.
     pub(crate) fn give(&mut self, consumer: ConsumerId, priority: i64) {
-        let at = match self.levels.binary_search_by(|level| priority.cmp(&level.priority)) {
-            Ok(at) => at,
-            Err(at) => {
-                self.levels.insert(at, Level { priority, consumers: VecDeque::new() });
-                at
+        self.len += 1;
+        if priority != self.top.priority {
+            let is_idle = self.top.consumers.is_empty() && self.lower.is_empty();
+            if !is_idle && priority < self.top.priority {
+                self.lower.entry(Reverse(priority)).or_default().push_back(consumer);
+                return;
             }
-        };
-        self.levels[at].consumers.push_back(consumer);
+            let top = Level { priority, consumers: VecDeque::new() };
+            let old = core::mem::replace(&mut self.top, top);
+            if !old.consumers.is_empty() {
+                self.lower.insert(Reverse(old.priority), old.consumers);
+            }
+        }
+        self.top.consumers.push_back(consumer);
     }
 
-    /// A consumer is gone: takes it out, and levels that nobody stands in with it.
-    pub(crate) fn withdraw(&mut self, consumer: ConsumerId) {
-        for level in &mut self.levels {
-            level.consumers.retain(|other| *other != consumer);
+    /// A consumer that had a turn is gone. Once most turns may be of such, they are swept out.
+    pub(crate) fn withdraw(&mut self, is_alive: impl Fn(ConsumerId) -> bool) {
+        self.stale += 1;
+        if 2 * self.stale <= self.len {
+            return;
         }
-        self.levels.retain(|level| !level.consumers.is_empty());
+        self.top.consumers.retain(|consumer| is_alive(*consumer));
+        self.lower.retain(|_, consumers| {
+            consumers.retain(|consumer| is_alive(*consumer));
+            !consumers.is_empty()
+        });
+        self.stale = 0;
+        self.len = self.top.consumers.len() + self.lower.values().map(VecDeque::len).sum::<usize>();
+    }
+
+    /// A turn that was taken was of a consumer that is gone.
+    pub(crate) fn pass_over(&mut self) {
+        self.stale = self.stale.saturating_sub(1);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn consumer(index: u32) -> ConsumerId {
         ConsumerId::new(index, 0)
     }
 
-    #[test]
-    fn the_highest_priority_comes_first_and_within_it_who_waits_longest() {
-        let mut turns = Turns::default();
-        for (index, priority) in [(0, 0), (1, 5), (2, -1), (3, 5)] {
-            turns.give(consumer(index), priority);
-        }
-        assert_eq!(turns.next(), Some(consumer(1)));
-        let order = core::iter::from_fn(|| turns.take()).map(|consumer| consumer.index);
-        assert_eq!(order.collect::<Vec<_>>(), [1, 3, 0, 2]);
+    fn order(turns: &mut Turns) -> Vec<u32> {
+        core::iter::from_fn(|| turns.take()).map(|consumer| consumer.index).collect()
     }
 
     #[test]
@@ -77,8 +107,43 @@ mod tests {
         let mut turns = Turns::default();
         for priority in 0..100 {
             turns.give(consumer(0), priority);
-            turns.withdraw(consumer(0));
+            turns.withdraw(|_| false);
         }
-        assert!(turns.levels.is_empty());
+        assert_eq!((turns.len, turns.lower.len()), (0, 0));
+    }
+
+    #[test]
+    fn one_that_is_gone_is_swept_out_with_others() {
+        let mut turns = Turns::default();
+        for index in 0..10 {
+            turns.give(consumer(index), 0);
+        }
+        for gone in 1..=6 {
+            turns.withdraw(|consumer| consumer.index >= gone);
+        }
+        assert_eq!(order(&mut turns), [6, 7, 8, 9]);
+    }
+
+    proptest! {
+        /// Against a plain list.
+        #[test]
+        fn the_highest_priority_comes_first_and_within_it_who_waits_longest(
+            steps in prop::collection::vec(prop::option::of(-2i64..3), 0..60),
+        ) {
+            let (mut turns, mut model) = (Turns::default(), Vec::<(i64, u32)>::new());
+            for (index, step) in steps.into_iter().enumerate() {
+                let index = index as u32;
+                if let Some(priority) = step {
+                    turns.give(consumer(index), priority);
+                    model.push((priority, index));
+                    continue;
+                }
+                let highest = model.iter().map(|(priority, _)| *priority).max();
+                let at = model.iter().position(|(priority, _)| Some(*priority) == highest);
+                let expected = at.map(|at| model.remove(at).1);
+                prop_assert_eq!(turns.next().map(|consumer| consumer.index), expected);
+                prop_assert_eq!(turns.take().map(|consumer| consumer.index), expected);
+            }
+        }
     }
 }

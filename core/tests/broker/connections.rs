@@ -138,6 +138,43 @@ fn a_client_that_does_not_read_is_not_read_from() {
 }
 
 #[test]
+fn a_batch_is_not_asked_for_more_than_has_room() {
+    let mut world = World::new(Config { egress_len_max: 300, ..Config::default() });
+    let client = world.client();
+    world.input(Input::EgressLen(client, 0));
+    let mut handled = 0;
+    while !world.broker.is_paused(client) {
+        let qos = Frame::Method(1, BasicQos::default().into());
+        world.broker.handle(world.now, Input::Frame(client, qos));
+        handled += 1;
+    }
+    assert!(handled < 10, "{handled}");
+    world.input(Input::EgressLen(client, 0));
+    assert!(!world.broker.is_paused(client));
+}
+
+#[test]
+fn a_protocol_header_comes_once() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.input(Input::Frame(client, Frame::ProtocolHeader(PROTOCOL_HEADER)));
+    assert!(world.heard(client)[0].starts_with("connection.close UNEXPECTED_FRAME"));
+}
+
+#[test]
+fn what_is_due_is_confirmed_before_a_connection_closes() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    world.tell(client, 1, ConfirmSelect::default());
+    world.heard(client);
+    let mut batch = publish(client, "q", "x");
+    batch.push(Input::Frame(client, Frame::Method(0, ConnectionClose::default().into())));
+    world.batch(batch);
+    assert_eq!(world.heard(client), ["ack 1", "connection.close-ok"]);
+}
+
+#[test]
 fn the_same_inputs_give_the_same_outputs() {
     let run = || {
         let mut world = World::new(Config::default());

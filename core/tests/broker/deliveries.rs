@@ -5,6 +5,12 @@ use warren_core::{Config, Input};
 
 use super::client::World;
 
+/// A body far beyond the limits that the tests set.
+const LARGE: &str = match core::str::from_utf8(&[b'x'; 5000]) {
+    Ok(text) => text,
+    Err(_) => panic!("ASCII"),
+};
+
 fn ack(tag: u64) -> BasicAck {
     BasicAck { delivery_tag: tag, multiple: false }
 }
@@ -145,12 +151,25 @@ fn no_more_is_delivered_than_the_socket_takes() {
         world.publish(client, "q", body);
     }
     world.consume(client, "q", "c");
-    // The session is found to be without room by the first delivery.
-    assert_eq!(world.heard(client).last().map(String::as_str), Some("c 1 1"));
+    assert_eq!(world.heard(client).last().map(String::as_str), Some("basic.consume-ok"));
     world.input(Input::EgressLen(client, 100));
     assert_eq!(world.heard(client), Vec::<String>::new());
+    for delivery in ["c 1 1", "c 2 2", "c 3 3"] {
+        world.input(Input::EgressLen(client, 0));
+        assert_eq!(world.heard(client).last().map(String::as_str), Some(delivery));
+    }
+}
+
+#[test]
+fn deliveries_do_not_keep_acknowledgements_from_being_read() {
+    let mut world = World::new(Config { egress_len_max: 1000, ..Config::default() });
+    let client = world.client();
+    world.declare(client, "q");
     world.input(Input::EgressLen(client, 0));
-    assert_eq!(world.heard(client), ["resume", "c 2 2", "pause"]);
+    world.publish(client, "q", LARGE);
+    world.consume(client, "q", "c");
+    assert!(world.heard(client).iter().all(|heard| heard != "pause"));
+    assert!(!world.broker.is_paused(client));
 }
 
 #[test]

@@ -108,14 +108,7 @@ fn direct_replies_find_their_channel() {
     publish_with(&mut world, asker, "rpc", &properties);
     world.heard(asker);
 
-    world.broker.handle(world.now, get(server, "rpc"));
-    let address = loop {
-        let output = world.broker.poll_output().expect("a get-ok");
-        if let warren_core::Output::Send(_, OutFrame::GetOk(_, got)) = output {
-            let properties = got.message.properties.decode().expect("properties");
-            break properties.reply_to.expect("an address").to_string();
-        }
-    };
+    let address = reply_address(&mut world, server, "rpc");
     assert!(address.starts_with("amq.rabbitmq.reply-to."));
     world.publish(server, &address, "answer");
     assert_eq!(world.heard(asker), ["replies 1 answer"]);
@@ -123,6 +116,28 @@ fn direct_replies_find_their_channel() {
     world.input(Input::Closed(asker));
     world.publish(server, &address, "too late");
     assert_eq!(world.heard(server).last().map(String::as_str), Some("return too late"));
+}
+
+#[test]
+fn direct_replies_to_a_client_that_takes_nothing_are_dropped_in_the_end() {
+    let mut world = World::new(Config { egress_len_max: 1000, ..Config::default() });
+    let (asker, server) = (world.client(), world.client());
+    let consume = BasicConsume {
+        queue: "amq.rabbitmq.reply-to".into(),
+        consumer_tag: "replies".into(),
+        no_ack: true,
+        ..Default::default()
+    };
+    world.tell(asker, 1, consume);
+    world.declare(server, "rpc");
+    let reply_to = Some("amq.rabbitmq.reply-to".into());
+    publish_with(&mut world, asker, "rpc", &BasicProperties { reply_to, ..Default::default() });
+    let address = reply_address(&mut world, server, "rpc");
+    world.heard(asker);
+    for _ in 0..1000 {
+        world.publish(server, &address, "answer");
+    }
+    assert!(world.heard(asker).len() < 40);
 }
 
 #[test]
@@ -157,6 +172,18 @@ fn blind_copies_stay_blind() {
             }
         };
         assert_eq!(headers, Some(FieldTable::default()), "{queue}");
+    }
+}
+
+/// Takes a request from its queue, and gives the address that the reply is to go to.
+fn reply_address(world: &mut World, server: ConnectionId, queue: &str) -> String {
+    world.broker.handle(world.now, get(server, queue));
+    loop {
+        let output = world.broker.poll_output().expect("a get-ok");
+        if let warren_core::Output::Send(_, OutFrame::GetOk(_, got)) = output {
+            let properties = got.message.properties.decode().expect("properties");
+            return properties.reply_to.expect("an address").to_string();
+        }
     }
 }
 

@@ -49,7 +49,10 @@ impl Channel {
         let priority = match consume.arguments.find("x-priority") {
             None => 0,
             Some(value) => value.as_integer().ok_or_else(|| {
-                precondition(&format!("invalid arg 'x-priority': {value:?} is no integer"))
+                let found = value.type_name();
+                precondition(&format!(
+                    "invalid arg 'x-priority' for queue '{queue}': \"expected integer, got {found}\""
+                ))
             })?,
         };
         let wish = Consume {
@@ -129,7 +132,8 @@ impl Channel {
         link.send(out, now, OutFrame::Deliver(self.number, deliver));
     }
 
-    /// Sends a direct reply. One for a consumer that is gone is dropped.
+    /// Sends a direct reply. One for a consumer that is gone is dropped, and so is one for a client
+    /// that takes nothing: direct replies are delivered at most once.
     pub(crate) fn deliver_reply(
         &mut self,
         message: Arc<Message>,
@@ -138,6 +142,9 @@ impl Channel {
         now: Instant,
     ) {
         let Some(consumer) = &self.reply_consumer else { return };
+        if link.is_overfull() {
+            return;
+        }
         let tag = consumer.tag.clone();
         let delivery = Delivery { tag, redelivered: false, message, lease: None };
         self.deliver(delivery, link, out, now);

@@ -18,7 +18,7 @@ use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Mode, precondition};
 use crate::broker::{Body, Message, Route};
 
-/// The largest body that a content header may announce, in bytes; larger than any that is taken.
+/// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
 
 /// The longest time to live, in milliseconds: ten years.
@@ -254,6 +254,8 @@ impl Channel {
         if let Some(headers) = &properties.headers {
             keys.extend(further_keys(headers, "CC")?);
             keys.extend(further_keys(headers, "BCC")?);
+            keys.sort_unstable();
+            keys.dedup();
         }
         let none = FieldTable::default();
         let headers = properties.headers.as_ref().unwrap_or(&none);

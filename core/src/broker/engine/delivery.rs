@@ -13,9 +13,12 @@ use crate::amqp::ShortStr;
 
 /// The side of the broker that clients see. The engine calls it from [`Engine::dispatch`] only.
 pub(crate) trait FrontEnd {
-    /// Sends a message to a consumer. `false` when there is no room for another one, until
+    /// Whether there is room for a delivery. If not, nothing is delivered to the session until
     /// [`Engine::resume_session`].
-    fn deliver(&mut self, session: SessionHandle, delivery: Delivery) -> bool;
+    fn has_room(&mut self, session: SessionHandle) -> bool;
+
+    /// Sends a message to a consumer.
+    fn deliver(&mut self, session: SessionHandle, delivery: Delivery);
 
     /// Sends a direct reply.
     fn reply(&mut self, session: SessionHandle, message: Arc<Message>);
@@ -100,10 +103,11 @@ impl Engine {
 
     /// The front end has room for deliveries again.
     pub(crate) fn resume_session(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.is_stalled = false;
+        if let Some(session) = self.sessions.get_mut(id)
+            && core::mem::take(&mut session.is_stalled)
+        {
+            self.revive_session(id);
         }
-        self.revive_session(id);
     }
 
     /// Puts a message into all queues of its route.
@@ -206,7 +210,7 @@ impl Engine {
     ) -> Result<Option<Got>, Refusal> {
         let id = self.queue(vhost, name, owner)?;
         let queue = self.queues.get_mut(id).expect("just found");
-        let Some(entry) = queue.ready.pop_front() else { return Ok(None) };
+        let Some(entry) = queue.ready.take() else { return Ok(None) };
         let remaining = queue.ready.len() as u64;
         if no_ack {
             queue.counts.acked += 1;
@@ -262,13 +266,17 @@ impl Engine {
         queue.is_stirred = false;
         while !queue.ready.is_empty() {
             let Some(consumer_id) = queue.turns.take() else { break };
-            let Some(consumer) = self.consumers.get_mut(consumer_id) else { continue };
+            let Some(consumer) = self.consumers.get_mut(consumer_id) else {
+                queue.turns.pass_over();
+                continue;
+            };
             let session = self.sessions.get_mut(consumer.session).expect("of a living consumer");
+            session.is_stalled = session.is_stalled || !front.has_room(session.handle);
             if !consumer.has_credit() || !session.has_credit() {
                 consumer.has_turn = false;
                 continue;
             }
-            let entry = queue.ready.pop_front().expect("not empty");
+            let entry = queue.ready.take().expect("not empty");
             let (tag, redelivered) = (consumer.tag.clone(), entry.redelivered);
             let (message, lease) = if consumer.no_ack {
                 queue.counts.acked += 1;
@@ -282,7 +290,7 @@ impl Engine {
             };
             let delivery = Delivery { tag, redelivered, message, lease };
             session.served_last = Some(consumer_id);
-            session.is_stalled = !front.deliver(session.handle, delivery);
+            front.deliver(session.handle, delivery);
             queue.turns.give(consumer_id, consumer.priority);
         }
     }
@@ -361,7 +369,9 @@ impl Engine {
         let Some(consumer) = self.consumers.remove(id) else { return };
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
         queue.consumers.remove(&id);
-        queue.turns.withdraw(id);
+        if consumer.has_turn {
+            queue.turns.withdraw(|other| self.consumers.get(other).is_some());
+        }
         if queue.exclusive_consumer == Some(id) {
             queue.exclusive_consumer = None;
         }
@@ -384,5 +394,10 @@ impl Lease {
         });
         let entry = Entry { position: 0, redelivered: false, message };
         Self { queue: QueueId::new(0, 0), consumer: None, entry }
+    }
+
+    /// What it is a lease of.
+    pub(crate) fn into_entry(self) -> Entry {
+        self.entry
     }
 }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::super::binding::Destination;
 use super::super::consumer::SessionId;
 use super::super::exchange::ExchangeKind;
+use super::super::headers::SortedHeaders;
 use super::super::queue::QueueId;
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::{Engine, VhostId};
@@ -15,7 +16,7 @@ use crate::amqp::{FieldTable, ShortStr};
 /// What the addresses of direct replies begin with.
 pub(crate) const REPLY_PREFIX: &str = "amq.rabbitmq.reply-to.";
 
-/// Where a message goes: each queue once, in order of the queues' making.
+/// Where a message goes: each queue once, in an order that does not depend on the bindings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Route {
     pub(super) queues: Vec<QueueId>,
@@ -25,6 +26,23 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Adds a queue, that may be there already.
+    fn add(&mut self, queue: QueueId) {
+        // Many keys may lead to the same queues: no more is held than twice the queues there are.
+        if self.queues.len() >= 1024 && self.queues.len() == self.queues.capacity() {
+            self.tidy();
+            self.queues.reserve(self.queues.len());
+        }
+        self.queues.push(queue);
+    }
+
+    fn tidy(&mut self) {
+        if self.queues.len() > 1 {
+            self.queues.sort_unstable();
+            self.queues.dedup();
+        }
+    }
+
     /// Whether it leads nowhere.
     pub(crate) fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.replies.is_empty()
@@ -71,13 +89,11 @@ impl Engine {
         headers: &FieldTable,
     ) -> Route {
         let host = self.host(vhost);
+        let headers = SortedHeaders::new(headers);
         let mut route = Route::default();
-        let mut visited = BTreeSet::new();
+        let mut visited = BTreeSet::from([exchange]);
         let mut pending = alloc::vec![exchange];
         while let Some(name) = pending.pop() {
-            if !visited.insert(name) {
-                continue;
-            }
             let mut is_taken = false;
             if name.is_empty() {
                 for key in keys {
@@ -86,23 +102,27 @@ impl Engine {
             }
             let Some(exchange) = host.exchanges.get(name) else { continue };
             route.is_by_headers |= exchange.kind == ExchangeKind::Headers;
+            // These do not look at keys: once is enough.
+            let keys = match exchange.kind {
+                ExchangeKind::Fanout | ExchangeKind::Headers => &keys[..keys.len().min(1)],
+                ExchangeKind::Direct | ExchangeKind::Topic => keys,
+            };
             for key in keys {
-                exchange.route(key, headers, &mut |destination| {
+                exchange.route(key, &headers, &mut |destination| {
                     is_taken = true;
                     match destination {
-                        Destination::Queue(queue) => route.queues.push(*queue),
-                        Destination::Exchange(name) => pending.push(name),
+                        Destination::Queue(queue) => route.add(*queue),
+                        Destination::Exchange(name) => {
+                            pending.extend(visited.insert(name).then_some(name));
+                        }
                     }
                 });
             }
-            if !is_taken {
-                pending.extend(&exchange.alternate);
+            if !is_taken && let Some(name) = &exchange.alternate {
+                pending.extend(visited.insert(name).then_some(name));
             }
         }
-        if route.queues.len() > 1 {
-            route.queues.sort_unstable();
-            route.queues.dedup();
-        }
+        route.tidy();
         route
     }
 

@@ -136,7 +136,7 @@ impl Engine {
         owner: Owner,
     ) -> Result<DeclaredQueue, Refusal> {
         if name.starts_with(REPLY_PREFIX) && self.repliers.contains_key(name) {
-            return Ok(DeclaredQueue { name: name.clone(), ready: 0, consumers: 1 });
+            return Ok(DeclaredQueue { name: name.detached(), ready: 0, consumers: 1 });
         }
         let id = self.queue(vhost, name, owner)?;
         Ok(declared(self.queues.get(id).expect("just found")))
