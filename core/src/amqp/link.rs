@@ -3,14 +3,17 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
-use super::frame::{ChannelNumber, OutFrame};
+use super::frame::{ChannelNumber, FRAME_OVERHEAD, OutFrame};
 use super::method::{Method, MethodId};
 use super::{AmqpError, FieldTable, FieldValue};
-use crate::broker::{Owner, VhostId};
+use crate::broker::{Message, Owner, VhostId};
 use crate::{ConnectionId, Event, Instant, Output, Peer};
 
-/// A frame's bytes beside its content, roughly: names, tags, frame ends.
-const FRAME_LEN_TYPICAL: usize = 96;
+/// What a method needs beside its texts, in bytes, at the most.
+const METHOD_OVERHEAD: usize = 32;
+
+/// What a method with content needs beside its names and its content, in bytes, at the most.
+const CONTENT_OVERHEAD: usize = 80;
 
 /// What a client can do beyond 0-9-1, as its `connection.start-ok` says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,15 +87,15 @@ impl Link {
 
     /// Sends a frame.
     pub(crate) fn send(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
-        let content = match &frame {
-            OutFrame::Deliver(_, deliver) => Some(&deliver.message),
-            OutFrame::GetOk(_, get_ok) => Some(&get_ok.message),
-            OutFrame::Return(_, _, message) => Some(message),
-            _ => None,
+        let len = match &frame {
+            OutFrame::Deliver(_, deliver) => {
+                deliver.consumer_tag.len() + content_len(&deliver.message)
+            }
+            OutFrame::GetOk(_, get_ok) => content_len(&get_ok.message),
+            OutFrame::Return(_, _, message) => content_len(message),
+            OutFrame::Method(_, method) => METHOD_OVERHEAD + text_len(method),
+            OutFrame::Heartbeat | OutFrame::ProtocolHeader(_) => FRAME_OVERHEAD,
         };
-        let content_len =
-            content.map_or(0, |message| message.properties.wire().len() + message.body.len());
-        let len = FRAME_LEN_TYPICAL + content_len;
         let is_delivery = matches!(frame, OutFrame::Deliver(..));
         self.egress_len = self.egress_len.saturating_add(len);
         self.last_sent = now;
@@ -176,6 +179,28 @@ impl Fault {
     pub(crate) fn new(error: AmqpError, method: MethodId) -> Self {
         Self { error, method }
     }
+}
+
+/// The bytes of a method's texts; of those methods only that are sent in answer to a client.
+fn text_len(method: &Method) -> usize {
+    match method {
+        Method::ConnectionClose(close) => close.reply_text.len(),
+        Method::ChannelClose(close) => close.reply_text.len(),
+        Method::QueueDeclareOk(ok) => ok.queue.len(),
+        Method::BasicConsumeOk(ok) => ok.consumer_tag.len(),
+        Method::BasicCancelOk(ok) => ok.consumer_tag.len(),
+        Method::BasicCancel(cancel) => cancel.consumer_tag.len(),
+        _ => 0,
+    }
+}
+
+/// The bytes of a message on the wire with the method that carries it; never too few, as long as
+/// frames have 4096 bytes or more.
+fn content_len(message: &Message) -> usize {
+    let names = message.exchange.len() + message.routing_key.len();
+    let body = message.body.len();
+    let frames = message.body.pieces().count() + body / 4096 * 2;
+    CONTENT_OVERHEAD + names + message.properties.wire().len() + body + frames * FRAME_OVERHEAD
 }
 
 /// A method to be sent on a channel.

@@ -68,9 +68,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Whether its consumers may be given messages at all.
+    /// Whether its consumers may be given messages that they have to acknowledge.
     pub(crate) fn has_credit(&self) -> bool {
         !self.is_stalled && (self.prefetch == 0 || self.unacked < self.prefetch)
+    }
+
+    /// Whether this consumer of it may be given a message.
+    pub(crate) fn can_serve(&self, consumer: &Consumer) -> bool {
+        // What nobody acknowledges does not count towards any prefetch.
+        let has_credit = if consumer.no_ack { !self.is_stalled } else { self.has_credit() };
+        has_credit && consumer.has_credit()
     }
 
     /// Its consumers, beginning behind the one served last: where they share one credit, each has

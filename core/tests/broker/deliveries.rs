@@ -143,6 +143,23 @@ fn consumers_that_share_one_credit_have_it_in_turn() {
 }
 
 #[test]
+fn a_full_channel_still_serves_consumers_that_need_not_acknowledge() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    world.declare(client, "r");
+    world.tell(client, 1, prefetch(1, true));
+    world.consume(client, "q", "a");
+    let (queue, consumer_tag) = ("r".into(), "b".into());
+    world.tell(client, 1, BasicConsume { queue, consumer_tag, no_ack: true, ..Default::default() });
+    world.heard(client);
+    for (key, body) in [("q", "1"), ("q", "2"), ("r", "3"), ("r", "4")] {
+        world.publish(client, key, body);
+    }
+    assert_eq!(world.heard(client), ["a 1 1", "b 2 3", "b 3 4"]);
+}
+
+#[test]
 fn no_more_is_delivered_than_the_socket_takes() {
     let mut world = World::new(Config { egress_len_max: 1, ..Config::default() });
     let client = world.client();

@@ -272,7 +272,7 @@ impl Engine {
             };
             let session = self.sessions.get_mut(consumer.session).expect("of a living consumer");
             session.is_stalled = session.is_stalled || !front.has_room(session.handle);
-            if !consumer.has_credit() || !session.has_credit() {
+            if !session.can_serve(consumer) {
                 consumer.has_turn = false;
                 continue;
             }
@@ -301,7 +301,7 @@ impl Engine {
             let next = self.queues.get(*id).and_then(|queue| queue.next_if_idle());
             let Some(consumer) = next.and_then(|id| self.consumers.get(id)) else { return false };
             let session = self.sessions.get(consumer.session);
-            consumer.no_ack && session.is_some_and(Session::has_credit)
+            consumer.no_ack && session.is_some_and(|session| session.can_serve(consumer))
         };
         route.queues.iter().all(passes)
     }
@@ -341,7 +341,7 @@ impl Engine {
 
     fn revive_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
-        if !session.has_credit() {
+        if session.is_stalled {
             return;
         }
         for consumer in session.consumers_in_turn() {
@@ -353,8 +353,7 @@ impl Engine {
     fn revive(&mut self, id: ConsumerId) {
         let Some(consumer) = self.consumers.get_mut(id) else { return };
         let session = self.sessions.get(consumer.session);
-        if consumer.has_turn || !consumer.has_credit() || !session.is_some_and(Session::has_credit)
-        {
+        if consumer.has_turn || !session.is_some_and(|session| session.can_serve(consumer)) {
             return;
         }
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return };

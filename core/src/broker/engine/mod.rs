@@ -132,7 +132,7 @@ impl Engine {
         let is_ready = |id: &&_| {
             let Some(consumer) = self.consumers.get(**id) else { return false };
             let session = self.sessions.get(consumer.session);
-            consumer.has_credit() && session.is_some_and(Session::has_credit)
+            session.is_some_and(|session| session.can_serve(consumer))
         };
         QueueStatus {
             vhost: self.host(queue.vhost).name.to_string(),

@@ -1,0 +1,87 @@
+//! In every queue, what came in is ready, unacked, or settled in one of the known ways; and the
+//! broker counts what the model counts.
+
+use warren_core::QueueStatus;
+
+use super::Failure;
+use crate::model::Queue;
+
+const ID: &str = "conservation";
+
+/// Checks the broker's account of a queue.
+///
+/// # Errors
+/// When it does not add up, or is not the model's.
+pub fn check(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
+    let sum = status.ready + status.unacked + status.acked + status.rejected + status.purged;
+    if status.enqueued != sum {
+        let text = format!("{}: {} came in, {sum} are accounted for", status.name, status.enqueued);
+        return Err(Failure::new(ID, text));
+    }
+    let counts = [
+        ("ready", status.ready, queue.ready.len() as u64),
+        ("unacked", status.unacked, queue.unacked),
+        ("consumers", status.consumers, queue.consumers.len() as u64),
+        ("enqueued", status.enqueued, queue.enqueued),
+        ("acked", status.acked, queue.acked),
+        ("rejected", status.rejected, queue.rejected),
+        ("purged", status.purged, queue.purged),
+    ];
+    for (what, broker, model) in counts {
+        if broker != model {
+            let text = format!("{}: the broker counts {broker} {what}, not {model}", status.name);
+            return Err(Failure::new(ID, text));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::QueueId;
+
+    fn status() -> QueueStatus {
+        QueueStatus {
+            vhost: "/".into(),
+            name: "q".into(),
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            ready: 1,
+            unacked: 0,
+            consumers: 0,
+            consumers_ready: 0,
+            enqueued: 2,
+            acked: 1,
+            rejected: 0,
+            purged: 0,
+        }
+    }
+
+    fn queue() -> Queue {
+        let mut queue = Queue::new(QueueId(1), "q".into());
+        queue.enqueue(0);
+        queue.enqueue(1);
+        queue.ready.remove(0);
+        queue.acked = 1;
+        queue
+    }
+
+    #[test]
+    fn equal_accounts_pass() {
+        assert_eq!(check(&status(), &queue()), Ok(()));
+    }
+
+    #[test]
+    fn an_account_that_does_not_add_up_fails() {
+        let lost = QueueStatus { acked: 0, ..status() };
+        assert!(check(&lost, &queue()).is_err());
+    }
+
+    #[test]
+    fn an_account_that_is_not_the_models_fails() {
+        let moved = QueueStatus { acked: 0, rejected: 1, ..status() };
+        assert!(check(&moved, &queue()).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! Whatever can go on goes on: messages do not wait while a consumer can take them, silent
+//! connections are noticed, and once faults are over nothing stays pending.
+
+use super::Failure;
+
+const ID: &str = "liveness";
+
+/// Checks a queue at rest: nothing is ready while a consumer has credit and a free link.
+///
+/// # Errors
+/// When both wait for each other.
+pub fn check_queue(name: &str, ready: usize, waiting: Option<&str>) -> Result<(), Failure> {
+    match waiting {
+        Some(tag) if ready > 0 => {
+            let text = format!("{ready} messages wait in {name} while consumer {tag} has credit");
+            Err(Failure::new(ID, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a silent client is noticed: after two heartbeat intervals, with one to spare.
+///
+/// # Errors
+/// When the connection is still there.
+pub fn check_silence(client: u8, silent_ns: u64, heartbeat_ns: u64) -> Result<(), Failure> {
+    if heartbeat_ns > 0 && silent_ns > 3 * heartbeat_ns + 1_000_000_000 {
+        let text = format!(
+            "c{client} has been silent for {} ms and is still connected",
+            silent_ns / 1_000_000
+        );
+        return Err(Failure::new(ID, text));
+    }
+    Ok(())
+}
+
+/// Checks that a connection was not given up while it was alive.
+///
+/// # Errors
+/// When it was heard less than a heartbeat interval ago.
+pub fn check_giving_up(client: u8, silent_ns: u64, heartbeat_ns: u64) -> Result<(), Failure> {
+    if heartbeat_ns == 0 || silent_ns < heartbeat_ns {
+        let text = format!("c{client} was cut off without a reason");
+        return Err(Failure::new(ID, text));
+    }
+    Ok(())
+}
+
+/// Checks that nothing is pending once the faults are over.
+///
+/// # Errors
+/// Names what is pending.
+pub fn check_pending(pending: &[String]) -> Result<(), Failure> {
+    match pending.first() {
+        Some(first) => {
+            let text = format!("{} things are pending at the end, first {first}", pending.len());
+            Err(Failure::new(ID, text))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_whose_consumer_could_take_its_messages_fails() {
+        assert_eq!(check_queue("q", 3, None), Ok(()));
+        assert_eq!(check_queue("q", 0, Some("t")), Ok(()));
+        assert!(check_queue("q", 3, Some("t")).is_err());
+    }
+
+    #[test]
+    fn a_silent_client_that_stays_fails() {
+        let second = 1_000_000_000;
+        assert_eq!(check_silence(1, 4 * second, second), Ok(()));
+        assert!(check_silence(1, 4 * second + 1, second).is_err());
+        assert_eq!(check_silence(1, 100 * second, 0), Ok(()));
+    }
+
+    #[test]
+    fn giving_up_a_client_that_was_heard_fails() {
+        assert!(check_giving_up(1, 5, 10).is_err());
+        assert!(check_giving_up(1, 5, 0).is_err());
+        assert_eq!(check_giving_up(1, 20, 10), Ok(()));
+    }
+
+    #[test]
+    fn something_pending_at_the_end_fails() {
+        assert_eq!(check_pending(&[]), Ok(()));
+        assert!(check_pending(&["queue.declare-ok".into()]).is_err());
+    }
+}

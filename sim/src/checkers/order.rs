@@ -1,0 +1,39 @@
+//! A queue gives out its messages in their order; one that came back stands in its old place.
+
+use super::Failure;
+use crate::model::Copy;
+
+const ID: &str = "order";
+
+/// Checks that the message at `at` is the queue's next; `name` tells what a message is called.
+///
+/// # Errors
+/// When another stands before it.
+pub fn check(
+    queue: &str,
+    ready: &[Copy],
+    at: usize,
+    name: impl Fn(usize) -> String,
+) -> Result<(), Failure> {
+    if at == 0 {
+        return Ok(());
+    }
+    let delivered = name(ready[at].message);
+    let text = format!("{queue} gives out {delivered} before {at} others, the first of them {}", {
+        name(ready[0].message)
+    });
+    Err(Failure::about(&delivered, ID, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_head_may_leave() {
+        let copy = |position| Copy { message: 0, position, was_delivered: false };
+        let ready = [copy(1), copy(2)];
+        assert_eq!(check("q", &ready, 0, |_| "m".into()), Ok(()));
+        assert!(check("q", &ready, 1, |_| "m".into()).is_err());
+    }
+}

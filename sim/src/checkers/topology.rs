@@ -1,0 +1,91 @@
+//! What is declared is listed and what is listed is declared; messages are in the queues that
+//! they are routed to, and in no others.
+
+use std::collections::BTreeMap;
+
+use warren_core::QueueStatus;
+
+use super::Failure;
+use crate::model::{Fate, Queue};
+
+const ID: &str = "topology";
+
+/// Checks that the delivered message was routed to the queue at all.
+///
+/// # Errors
+/// When it was not.
+pub fn check_route(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Failure> {
+    if fate.is_some() {
+        return Ok(());
+    }
+    let text = format!("{name} is delivered from {queue}, where nothing routes it");
+    Err(Failure::about(name, ID, text))
+}
+
+/// Checks the broker's list of queues against those that there must be, by name.
+///
+/// # Errors
+/// When one is missing, too many, or of another kind.
+pub fn check_list(listed: &[QueueStatus], queues: &BTreeMap<&str, &Queue>) -> Result<(), Failure> {
+    for status in listed {
+        let Some(queue) = queues.get(status.name.as_str()) else {
+            return Err(Failure::new(ID, format!("queue {} should be gone", status.name)));
+        };
+        let broker = (status.durable, status.exclusive, status.auto_delete);
+        let model = (queue.is_durable, queue.owner.is_some(), queue.is_auto_delete);
+        if broker != model {
+            let text = format!(
+                "queue {} is (durable, exclusive, auto-delete) {broker:?}, not {model:?}",
+                status.name
+            );
+            return Err(Failure::new(ID, text));
+        }
+    }
+    if listed.len() != queues.len() {
+        let is_listed = |name: &&&str| listed.iter().any(|status| status.name == **name);
+        let missing = queues.keys().find(|name| !is_listed(name));
+        return Err(Failure::new(ID, format!("queue {missing:?} is missing")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::QueueId;
+
+    fn status(name: &str) -> QueueStatus {
+        QueueStatus {
+            vhost: "/".into(),
+            name: name.into(),
+            durable: false,
+            exclusive: false,
+            auto_delete: false,
+            ready: 0,
+            unacked: 0,
+            consumers: 0,
+            consumers_ready: 0,
+            enqueued: 0,
+            acked: 0,
+            rejected: 0,
+            purged: 0,
+        }
+    }
+
+    #[test]
+    fn a_message_from_a_queue_that_it_was_not_routed_to_fails() {
+        assert_eq!(check_route("m", "q", Some(Fate::Ready)), Ok(()));
+        assert!(check_route("m", "q", None).is_err());
+    }
+
+    #[test]
+    fn a_queue_too_many_too_few_or_of_another_kind_fails() {
+        let queue = Queue::new(QueueId(1), "q".into());
+        let queues = BTreeMap::from([("q", &queue)]);
+        assert_eq!(check_list(&[status("q")], &queues), Ok(()));
+        assert!(check_list(&[], &queues).is_err());
+        assert!(check_list(&[status("q"), status("other")], &queues).is_err());
+        let durable = QueueStatus { durable: true, ..status("q") };
+        assert!(check_list(&[durable], &queues).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! Deliveries and returns: each is shown to every checker that has a say, and the model is told
+//! what the broker chose when all agree.
+
+use super::Judge;
+use crate::checkers::{
+    Failure, fairness, no_phantom, order, redelivered, tags_and_prefetch, topology, tx,
+};
+use crate::model::{ChannelKey, Consumer, Expected, Mode, QueueId};
+use crate::wire::{Method, Properties};
+
+/// A delivery as the client sees it.
+struct Delivered<'a> {
+    key: ChannelKey,
+    queue: QueueId,
+    consumer: Option<Consumer>,
+    no_ack: bool,
+    method: &'a Method,
+    properties: &'a Properties,
+    body: &'a [u8],
+}
+
+impl Judge {
+    pub(super) fn hear_content(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+        properties: &Properties,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let fail = |text: String| Err(Failure::new("protocol", text));
+        let Some(channel) = self.model.channel(key) else {
+            return fail(format!("{method:?} on a channel that is not open"));
+        };
+        let due = channel.replies.front();
+        let delivered = match (method.name(), due) {
+            ("basic.return", Some(Expected::Return(index))) => {
+                return self.hear_return(key, *index, method, properties, body);
+            }
+            ("basic.get-ok", Some(Expected::Get { queue, no_ack })) => {
+                let (queue, no_ack) = (*queue, *no_ack);
+                Delivered { key, queue, consumer: None, no_ack, method, properties, body }
+            }
+            ("basic.deliver", _) => {
+                let tag = method.text("consumer-tag");
+                let consumer =
+                    channel.consumers.get(tag).map(|id| self.model.consumers[id].clone());
+                let Some(consumer) = consumer else {
+                    return fail(format!("a delivery for {tag}, which does not consume"));
+                };
+                let is_due =
+                    |due: &&Expected| **due == Expected::ConsumeOk { consumer: consumer.id };
+                if channel.replies.iter().any(|due| is_due(&due)) {
+                    return fail(format!("a delivery for {tag} before its consume-ok"));
+                }
+                let (queue, no_ack) = (consumer.queue, consumer.no_ack);
+                let consumer = Some(consumer);
+                Delivered { key, queue, consumer, no_ack, method, properties, body }
+            }
+            _ => return fail(format!("{method:?} where {due:?} is due")),
+        };
+        self.hear_delivery(delivered)
+    }
+
+    fn hear_return(
+        &mut self,
+        key: ChannelKey,
+        index: usize,
+        method: &Method,
+        properties: &Properties,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let message = &self.model.messages[index];
+        let (exchange, routing_key) = (method.text("exchange"), method.text("routing-key"));
+        let same = Some(message);
+        no_phantom::check(same, exchange, routing_key, properties, body)?;
+        if (method.number("reply-code"), method.text("reply-text")) != (312, "NO_ROUTE") {
+            let text = format!("{method:?}: a return is 312 NO_ROUTE");
+            return Err(Failure::about(&message.name, "protocol", text));
+        }
+        let sequence = message.sequence;
+        let channel = self.model.channel_mut(key);
+        if let (Mode::Confirm(confirms), Some(sequence)) = (&mut channel.mode, sequence) {
+            confirms.returned(sequence);
+        }
+        channel.replies.pop_front();
+        Ok(())
+    }
+
+    fn hear_delivery(&mut self, delivered: Delivered<'_>) -> Result<(), Failure> {
+        let Delivered { key, queue: id, consumer, no_ack, method, properties, body } = delivered;
+        let model = &self.model;
+        let Some(queue) = model.queues.get(&id) else {
+            let text = format!("{method:?} from a queue that is gone");
+            return Err(Failure::new("topology", text));
+        };
+        let published = properties.text("message-id").and_then(|name| model.names.get(name));
+        let message = no_phantom::check(
+            published.map(|index| &model.messages[*index]),
+            method.text("exchange"),
+            method.text("routing-key"),
+            properties,
+            body,
+        )?;
+        let fate = message.fates.get(&id).copied();
+        topology::check_route(&message.name, &queue.name, fate)?;
+        tx::check(&message.name, fate)?;
+        no_phantom::check_fate(&message.name, &queue.name, fate)?;
+        let at = queue.ready.iter().position(|copy| copy.message == message.index);
+        let at = at.expect("a message whose fate is to be ready is among the ready");
+        order::check(&queue.name, &queue.ready, at, |index| model.messages[index].name.clone())?;
+        let was_delivered = queue.ready[at].was_delivered;
+        redelivered::check(&message.name, was_delivered, method.bit("redelivered"))?;
+        let channel = model.channel(key).expect("the channel of a delivery");
+        let tag = method.number("delivery-tag");
+        tags_and_prefetch::check_tag(channel.tag_last, tag)?;
+        if let Some(consumer) = &consumer {
+            if !consumer.no_ack {
+                let held = (channel.held_by(consumer.id), consumer.prefetch);
+                let held_all = (channel.held_by_consumers(), channel.prefetch_of_channel);
+                tags_and_prefetch::check_prefetch(&consumer.tag, held, held_all)?;
+            }
+        } else if method.number("message-count") != queue.ready.len() as u64 - 1 {
+            let text = format!("{method:?} where {} stay ready", queue.ready.len() - 1);
+            return Err(Failure::about(&message.name, "conservation", text));
+        }
+        let reply = self.check_reply_address(message.reply_consumer, properties)?;
+        let turn = consumer.as_ref().map(|consumer| (consumer.id, consumer.priority));
+        let rivals = self.check_fairness(consumer.as_ref(), id)?;
+
+        self.model.reply_addresses.extend(reply);
+        self.model.deliver(key, id, at, tag, turn.map(|(id, _)| id), no_ack);
+        if let Some((consumer, _)) = turn {
+            for rival in rivals {
+                if let Some(rival) = self.model.consumers.get_mut(&rival) {
+                    rival.passed_over += 1;
+                }
+            }
+            if let Some(consumer) = self.model.consumers.get_mut(&consumer) {
+                consumer.passed_over = 0;
+            }
+        } else {
+            self.model.channel_mut(key).replies.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The address that the broker put in place of the general one for direct replies, if the
+    /// message asked for it.
+    fn check_reply_address(
+        &self,
+        consumer: Option<usize>,
+        properties: &Properties,
+    ) -> Result<Option<(String, usize)>, Failure> {
+        let Some(consumer) = consumer else { return Ok(None) };
+        let address = properties.text("reply-to").unwrap_or("");
+        let known = self.model.reply_addresses.get(address);
+        let is_fresh = known.is_none() && address.starts_with("amq.rabbitmq.reply-to.");
+        if is_fresh || known == Some(&consumer) {
+            return Ok(Some((address.to_owned(), consumer)));
+        }
+        Err(Failure::new("no-phantom", format!("the reply address '{address}' is another's")))
+    }
+
+    /// Checks whose turn it was; gives those of the same rank who could have taken the message.
+    fn check_fairness(
+        &self,
+        consumer: Option<&Consumer>,
+        queue: QueueId,
+    ) -> Result<Vec<usize>, Failure> {
+        let Some(consumer) = consumer else { return Ok(Vec::new()) };
+        let others = self.model.queues[&queue].consumers.iter().map(|id| &self.model.consumers[id]);
+        let rivals: Vec<&Consumer> = others
+            .filter(|other| other.id != consumer.id)
+            .filter(|other| self.model.has_credit(other) && self.model.is_link_free(other))
+            .collect();
+        let seen = |rival: &&Consumer| fairness::Rival {
+            tag: rival.tag.clone(),
+            place: self.who(rival.channel.0, rival.channel.1),
+            priority: rival.priority,
+            passed_over: rival.passed_over,
+        };
+        let seen: Vec<_> = rivals.iter().map(seen).collect();
+        fairness::check(consumer.priority, &consumer.tag, &seen)?;
+        let equals = rivals.into_iter().filter(|rival| rival.priority == consumer.priority);
+        Ok(equals.map(|rival| rival.id).collect())
+    }
+}

@@ -1,0 +1,426 @@
+//! `basic.*`, confirms and transactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::channel::{Partial, Settle};
+use super::{
+    ChannelKey, Consumer, Copy, Expected, Fate, Message, Mode, Model, Queue, QueueId, Refusal,
+    Unacked,
+};
+use crate::checkers::confirms::Confirms;
+use crate::wire::{Method, Table, Value};
+
+/// The name by which direct replies are asked for and consumed.
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+impl Model {
+    pub(super) fn publish(&mut self, key: ChannelKey, content: Partial) -> Result<(), Refusal> {
+        let Partial { method, header, body } = content;
+        let (_, properties) = header.expect("a content with its header");
+        let exchange = method.text("exchange");
+        if method.bit("immediate") {
+            return Err(Refusal::hard_any_text(&[540]));
+        }
+        match self.exchanges.get(exchange) {
+            None if !exchange.is_empty() => {
+                let text = format!("no exchange '{exchange}' in vhost '/'");
+                return Err(Refusal::soft(404, text));
+            }
+            Some(found) if found.is_internal => {
+                let text = format!("cannot publish to internal exchange '{exchange}' in vhost '/'");
+                return Err(Refusal::soft(403, text));
+            }
+            _ => {}
+        }
+        if let Some(user) = properties.text("user-id").filter(|user| *user != "guest") {
+            let text =
+                format!("user_id property set to '{user}' but authenticated user was 'guest'");
+            return Err(Refusal::soft(406, text));
+        }
+        let mut reply_consumer = None;
+        if properties.text("reply-to") == Some(REPLY_TO) {
+            reply_consumer = self.reply_consumer(key);
+            if reply_consumer.is_none() {
+                return Err(Refusal::soft(406, "fast reply consumer does not exist"));
+            }
+        }
+        let index = self.messages.len();
+        let name = properties.text("message-id").unwrap_or("").to_owned();
+        self.names.insert(name.clone(), index);
+        self.messages.push(Message {
+            index,
+            name,
+            exchange: exchange.to_owned(),
+            key: method.text("routing-key").to_owned(),
+            properties,
+            body,
+            is_mandatory: method.bit("mandatory"),
+            channel: key,
+            sequence: None,
+            reply_consumer,
+            fates: BTreeMap::new(),
+        });
+        self.take_in(key, index);
+        Ok(())
+    }
+
+    /// The consumer of direct replies on this channel.
+    fn reply_consumer(&self, key: ChannelKey) -> Option<usize> {
+        let consumers = self.channel(key)?.consumers.values();
+        consumers.copied().find(|consumer| {
+            self.consumers.get(consumer).is_some_and(|c| self.queues[&c.queue].is_hidden)
+        })
+    }
+
+    fn take_in(&mut self, key: ChannelKey, index: usize) {
+        let message = &self.messages[index];
+        let headers = message.properties.headers().cloned().unwrap_or_default();
+        let queues = self.route(&message.exchange, &message.keys(), &headers);
+        let is_returned = message.is_mandatory && queues.is_empty();
+        match &mut self.channel_mut(key).mode {
+            Mode::Tx { publishes, .. } => {
+                publishes.push((index, queues.clone()));
+                for queue in queues {
+                    self.messages[index].fates.insert(queue, Fate::Uncommitted);
+                }
+                return;
+            }
+            Mode::Confirm(confirms) => {
+                let sequence = confirms.publish(is_returned);
+                self.messages[index].sequence = Some(sequence);
+            }
+            Mode::Plain => {}
+        }
+        self.deliver_to(key, index, &queues);
+    }
+
+    fn deliver_to(&mut self, key: ChannelKey, index: usize, queues: &BTreeSet<QueueId>) {
+        let mut is_routed = false;
+        for id in queues {
+            let Some(queue) = self.queues.get_mut(id) else { continue };
+            queue.enqueue(index);
+            is_routed = true;
+            self.messages[index].fates.insert(*id, Fate::Ready);
+            self.touched = Some(*id);
+        }
+        if !is_routed && self.messages[index].is_mandatory {
+            self.reply(key, Expected::Return(index));
+        }
+    }
+
+    pub(super) fn forget_publishes(&mut self, publishes: &[(usize, BTreeSet<QueueId>)]) {
+        for (message, queues) in publishes {
+            for queue in queues {
+                self.messages[*message].fates.insert(*queue, Fate::RolledBack);
+            }
+        }
+    }
+
+    pub(super) fn qos(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        if method.number("prefetch-size") != 0 {
+            return Err(Refusal::hard_any_text(&[540]));
+        }
+        let channel = self.channel_mut(key);
+        let count = method.number("prefetch-count");
+        if method.bit("global") {
+            channel.prefetch_of_channel = count;
+        } else {
+            channel.prefetch = count;
+        }
+        channel.replies.push_back(Expected::Method("basic.qos-ok"));
+        Ok(())
+    }
+
+    pub(super) fn consume(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let tag = method.text("consumer-tag");
+        let name = method.text("queue");
+        if name == REPLY_TO {
+            return self.consume_replies(key, method);
+        }
+        let channel = self.channel_mut(key);
+        if !tag.is_empty() && channel.consumers.contains_key(tag) {
+            return Err(Refusal::hard(530, format!("attempt to reuse consumer tag '{tag}'")));
+        }
+        let queue = self.find_queue(key, name)?;
+        let is_exclusive = method.bit("exclusive");
+        let mut others = self.queues[&queue].consumers.iter();
+        let is_taken = is_exclusive && others.len() > 0;
+        if is_taken || others.any(|other| self.consumers[other].is_exclusive) {
+            let name = &self.queues[&queue].name;
+            return Err(Refusal::soft(
+                403,
+                format!("queue '{name}' in vhost '/' in exclusive use"),
+            ));
+        }
+        self.add_consumer(key, method, queue);
+        Ok(())
+    }
+
+    fn consume_replies(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        if self.reply_consumer(key).is_some() {
+            return Err(Refusal::soft(406, "reply consumer already set"));
+        }
+        if !method.bit("no-ack") {
+            return Err(Refusal::soft(406, "reply consumer cannot acknowledge"));
+        }
+        let id = QueueId(self.next_number());
+        let mut queue = Queue::new(id, format!("replies to c{}/{}", key.0, key.1));
+        queue.is_hidden = true;
+        queue.is_auto_delete = true;
+        self.queues.insert(id, queue);
+        self.add_consumer(key, method, id);
+        Ok(())
+    }
+
+    fn add_consumer(&mut self, key: ChannelKey, method: &Method, queue: QueueId) {
+        let id = self.next_number();
+        let tag = method.text("consumer-tag");
+        let arguments = method.table("arguments");
+        let consumer = Consumer {
+            id,
+            tag: if tag.is_empty() { format!("?{id}") } else { tag.to_owned() },
+            channel: key,
+            queue,
+            no_ack: method.bit("no-ack"),
+            is_exclusive: method.bit("exclusive"),
+            priority: priority(arguments),
+            prefetch: self.channel_mut(key).prefetch,
+            passed_over: 0,
+        };
+        self.channel_mut(key).consumers.insert(consumer.tag.clone(), id);
+        self.consumers.insert(id, consumer);
+        let queue = self.queues.get_mut(&queue).expect("the queue that is consumed");
+        queue.consumers.push(id);
+        self.touched = Some(queue.id);
+        if !method.bit("nowait") {
+            self.reply(key, Expected::ConsumeOk { consumer: id });
+        }
+    }
+
+    pub(super) fn cancel(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let tag = method.text("consumer-tag").to_owned();
+        if let Some(consumer) = self.channel_mut(key).consumers.remove(&tag) {
+            self.remove_consumer(consumer);
+        }
+        if !method.bit("nowait") {
+            self.reply(key, Expected::CancelOk(tag));
+        }
+        Ok(())
+    }
+
+    /// A consumer goes, and its queue with it if it was the last of an auto-delete queue.
+    pub(super) fn remove_consumer(&mut self, id: usize) {
+        let Some(consumer) = self.consumers.remove(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&consumer.queue) else { return };
+        queue.consumers.retain(|other| *other != id);
+        self.touched = Some(queue.id);
+        if queue.is_auto_delete && queue.consumers.is_empty() {
+            self.delete_queue(consumer.queue);
+        }
+    }
+
+    pub(super) fn get(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let queue = self.find_queue(key, method.text("queue"))?;
+        self.touched = Some(queue);
+        self.reply(key, Expected::Get { queue, no_ack: method.bit("no-ack") });
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let tag = method.number("delivery-tag");
+        let how = match method.name() {
+            "basic.ack" => Settle::Ack,
+            _ if method.bit("requeue") => Settle::Requeue,
+            _ => Settle::Reject,
+        };
+        let is_multiple = method.name() != "basic.reject" && method.bit("multiple");
+        let channel = self.channel_mut(key);
+        let tags: Vec<u64> = if is_multiple && tag == 0 {
+            channel.unacked.keys().copied().collect()
+        } else if !channel.unacked.contains_key(&tag) {
+            return Err(Refusal::soft(406, format!("unknown delivery tag {tag}")));
+        } else if is_multiple {
+            channel.unacked.range(..=tag).map(|(tag, _)| *tag).collect()
+        } else {
+            vec![tag]
+        };
+        let mut settled = Vec::new();
+        for tag in tags {
+            let unacked = channel.unacked.remove(&tag).expect("a tag that was looked up");
+            settled.push((tag, unacked, how));
+        }
+        if let Mode::Tx { settles, .. } = &mut channel.mode {
+            settles.extend(settled);
+        } else {
+            settled.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+        }
+        Ok(())
+    }
+
+    fn settle_one(&mut self, unacked: &Unacked, how: Settle) {
+        let Some(queue) = self.queues.get_mut(&unacked.queue) else { return };
+        self.touched = Some(unacked.queue);
+        let fate = match how {
+            Settle::Requeue => return self.give_back(unacked),
+            Settle::Ack => {
+                queue.acked += 1;
+                Fate::Acked
+            }
+            Settle::Reject => {
+                queue.rejected += 1;
+                Fate::Rejected
+            }
+        };
+        queue.unacked -= 1;
+        self.messages[unacked.copy.message].fates.insert(unacked.queue, fate);
+    }
+
+    /// A delivery goes back to its queue.
+    pub(super) fn give_back(&mut self, unacked: &Unacked) {
+        let Some(queue) = self.queues.get_mut(&unacked.queue) else { return };
+        queue.unacked -= 1;
+        queue.requeue(unacked.copy);
+        self.messages[unacked.copy.message].fates.insert(unacked.queue, Fate::Ready);
+        self.touched = Some(unacked.queue);
+    }
+
+    pub(super) fn recover(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        if !method.bit("requeue") {
+            return Err(Refusal::hard_any_text(&[540]));
+        }
+        let unacked = std::mem::take(&mut self.channel_mut(key).unacked);
+        unacked.values().for_each(|unacked| self.give_back(unacked));
+        if method.name() == "basic.recover" {
+            self.reply(key, Expected::Method("basic.recover-ok"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn select_confirms(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+    ) -> Result<(), Refusal> {
+        let channel = self.channel_mut(key);
+        match channel.mode {
+            Mode::Tx { .. } => {
+                return Err(Refusal::soft(406, "cannot switch from tx to confirm mode"));
+            }
+            Mode::Plain => channel.mode = Mode::Confirm(Confirms::default()),
+            Mode::Confirm(_) => {}
+        }
+        if !method.bit("nowait") {
+            self.reply(key, Expected::Method("confirm.select-ok"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn select_tx(&mut self, key: ChannelKey) -> Result<(), Refusal> {
+        let channel = self.channel_mut(key);
+        match channel.mode {
+            Mode::Confirm(_) => {
+                return Err(Refusal::soft(406, "cannot switch from confirm to tx mode"));
+            }
+            Mode::Plain => {
+                channel.mode = Mode::Tx { publishes: Vec::new(), settles: Vec::new() };
+            }
+            Mode::Tx { .. } => {}
+        }
+        self.reply(key, Expected::Method("tx.select-ok"));
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self, key: ChannelKey) -> Result<(), Refusal> {
+        let (publishes, settles) = self.take_tx(key)?;
+        for (message, queues) in &publishes {
+            for queue in queues.iter().filter(|queue| !self.queues.contains_key(queue)) {
+                self.messages[*message].fates.insert(*queue, Fate::Dropped);
+            }
+            self.deliver_to(key, *message, queues);
+        }
+        settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+        self.reply(key, Expected::Method("tx.commit-ok"));
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self, key: ChannelKey) -> Result<(), Refusal> {
+        let (publishes, settles) = self.take_tx(key)?;
+        self.forget_publishes(&publishes);
+        let channel = self.channel_mut(key);
+        channel.unacked.extend(settles.into_iter().map(|(tag, unacked, _)| (tag, unacked)));
+        channel.replies.push_back(Expected::Method("tx.rollback-ok"));
+        Ok(())
+    }
+
+    /// What the transaction holds; the next one is empty.
+    #[allow(clippy::type_complexity)] // the two halves of a transaction, taken apart at once
+    fn take_tx(
+        &mut self,
+        key: ChannelKey,
+    ) -> Result<(Vec<(usize, BTreeSet<QueueId>)>, Vec<(u64, Unacked, Settle)>), Refusal> {
+        match &mut self.channel_mut(key).mode {
+            Mode::Tx { publishes, settles } => {
+                Ok((std::mem::take(publishes), std::mem::take(settles)))
+            }
+            _ => Err(Refusal::soft(406, "channel is not transactional")),
+        }
+    }
+
+    /// The connections for which something waits.
+    #[must_use]
+    pub fn busy_links(&self) -> BTreeSet<usize> {
+        let busy = self.connections.iter().filter(|(_, connection)| connection.has_backlog);
+        busy.map(|(link, _)| *link).collect()
+    }
+
+    /// Direct replies go at once or not at all: those that did not go are dropped if something
+    /// waited for their client, before (`busy`) or now. With nothing in their way they must go.
+    pub fn drop_late_replies(&mut self, busy: &BTreeSet<usize>) {
+        for queue in self.queues.values_mut().filter(|queue| queue.is_hidden) {
+            let consumer = queue.consumers.first().and_then(|id| self.consumers.get(id));
+            let Some(link) = consumer.map(|consumer| consumer.channel.0) else { continue };
+            if !busy.contains(&link) && !self.connections[&link].has_backlog {
+                continue;
+            }
+            for copy in queue.ready.drain(..) {
+                self.messages[copy.message].fates.insert(queue.id, Fate::Dropped);
+            }
+        }
+    }
+
+    /// The broker gave the message at `at` in the queue to somebody.
+    pub fn deliver(
+        &mut self,
+        key: ChannelKey,
+        queue: QueueId,
+        at: usize,
+        tag: u64,
+        consumer: Option<usize>,
+        no_ack: bool,
+    ) {
+        self.touched = Some(queue);
+        let from = self.queues.get_mut(&queue).expect("the queue of a delivery");
+        let copy: Copy = from.ready.remove(at);
+        let fate = if no_ack {
+            from.acked += 1;
+            Fate::Acked
+        } else {
+            from.unacked += 1;
+            Fate::Held
+        };
+        self.messages[copy.message].fates.insert(queue, fate);
+        let channel = self.channel_mut(key);
+        channel.tag_last = tag;
+        if !no_ack {
+            channel.unacked.insert(tag, Unacked { copy, queue, consumer });
+        }
+    }
+}
+
+fn priority(arguments: &Table) -> i64 {
+    let found = arguments.iter().find(|(name, _)| name == "x-priority");
+    match found.map(|(_, value)| value) {
+        Some(Value::I32(priority)) => i64::from(*priority),
+        _ => 0,
+    }
+}

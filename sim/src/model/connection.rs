@@ -1,0 +1,322 @@
+//! Connections: handshake, errors, and the end.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::channel::{Channel, Phase};
+use super::{Expected, Model, Refusal, Told};
+use crate::wire::{Bad, Frame, Method, Value};
+
+const SECOND: u64 = 1_000_000_000;
+/// A client has this long to open its connection.
+pub(crate) const HANDSHAKE_NS: u64 = 10 * SECOND;
+/// What a broker offers must not be answered with less.
+const FRAME_MIN: u64 = 4096;
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The protocol header is awaited.
+    Header,
+    /// `start-ok` is awaited.
+    Start,
+    /// `tune-ok` is awaited.
+    Tune,
+    /// `open` is awaited.
+    Open,
+    /// Open.
+    Running,
+    /// The client closed it.
+    Closing,
+    /// The broker closes it.
+    Refused,
+    /// It is over.
+    Gone,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The client's number in the plan.
+    pub client: u8,
+    /// How far it is.
+    pub stage: Stage,
+    /// By number.
+    pub channels: BTreeMap<u16, Channel>,
+    /// Replies due on channel 0.
+    pub replies: VecDeque<Expected>,
+    /// Agreed; 0 for no limit.
+    pub channel_max: u16,
+    /// Agreed.
+    pub heartbeat_ns: u64,
+    /// When the client was last heard.
+    pub heard_at: u64,
+    /// When it connected.
+    pub connected_at: u64,
+    /// Whether it wants to be told when the broker ends a consumer.
+    pub wants_cancels: bool,
+    /// Whether the broker was given more for it than its link has taken.
+    pub has_backlog: bool,
+    /// Whether the broker may close it without a further word.
+    pub may_end: bool,
+    wants_refusals: bool,
+}
+
+impl Connection {
+    fn new(client: u8, now: u64) -> Self {
+        Self {
+            client,
+            stage: Stage::Header,
+            channels: BTreeMap::new(),
+            replies: VecDeque::new(),
+            channel_max: 0,
+            heartbeat_ns: 0,
+            heard_at: now,
+            connected_at: now,
+            wants_cancels: false,
+            has_backlog: false,
+            may_end: false,
+            wants_refusals: false,
+        }
+    }
+}
+
+impl Model {
+    /// The broker was told this.
+    pub fn tell(&mut self, now: u64, told: &Told) {
+        self.now = now;
+        self.touched = None;
+        if let Told::Stopped(reason) = told {
+            return self.stop(reason);
+        }
+        let (Told::Connected(link, _)
+        | Told::Frame(link, _)
+        | Told::Bad(link, _)
+        | Told::Received(link)
+        | Told::Closed(link)
+        | Told::Drained(link, _)) = told
+        else {
+            return;
+        };
+        let link = *link;
+        if let Told::Connected(_, client) = told {
+            let mut connection = Connection::new(*client, now);
+            if self.is_stopped {
+                connection.stage = Stage::Refused;
+            }
+            self.connections.insert(link, connection);
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        if let Told::Drained(_, len) = told {
+            connection.has_backlog = *len > 0;
+            return;
+        }
+        connection.heard_at = now;
+        match told {
+            Told::Frame(_, frame) => self.on_frame(link, frame),
+            Told::Bad(_, bad) => self.on_bad(link, bad),
+            Told::Closed(_) => self.end_connection(link),
+            _ => {}
+        }
+    }
+
+    /// Who is connected is told; who is not yet is cut off.
+    fn stop(&mut self, reason: &str) {
+        self.is_stopped = true;
+        let links: Vec<usize> = self.connections.keys().copied().collect();
+        for link in links {
+            match self.connection_mut(link).stage {
+                Stage::Gone | Stage::Closing | Stage::Refused => {}
+                Stage::Running => self.refuse(link, Refusal::hard(320, reason), Some((0, 0))),
+                _ => self.end_handshake(link),
+            }
+        }
+    }
+
+    fn end_handshake(&mut self, link: usize) {
+        let connection = self.connection_mut(link);
+        connection.stage = Stage::Refused;
+        connection.replies.clear();
+    }
+
+    /// The connection's side of the model, which exists.
+    pub(crate) fn connection_mut(&mut self, link: usize) -> &mut Connection {
+        self.connections.get_mut(&link).expect("a connection that was made")
+    }
+
+    fn on_frame(&mut self, link: usize, frame: &Frame) {
+        let connection = self.connection_mut(link);
+        match (connection.stage, frame) {
+            (Stage::Gone | Stage::Closing, _) => {}
+            (Stage::Refused, Frame::Method(0, method)) => match method.name() {
+                "connection.close" => {
+                    connection.replies.push_back(Expected::Method("connection.close-ok"));
+                    connection.may_end = true;
+                }
+                "connection.close-ok" => connection.may_end = true,
+                _ => {}
+            },
+            (Stage::Refused, _) => {}
+            (_, Frame::Heartbeat(0)) => {}
+            (_, Frame::Heartbeat(_)) => {
+                self.refuse(link, Refusal::hard_any_text(&[505]), None);
+            }
+            (Stage::Header, Frame::ProtocolHeader(header)) => self.on_header(link, header),
+            (_, Frame::Method(0, method)) => {
+                self.operations += 1;
+                if let Err(refusal) = self.on_connection_method(link, method) {
+                    self.refuse(link, refusal, Some(method.id()));
+                }
+            }
+            (Stage::Running, Frame::Method(number, method)) => {
+                self.operations += 1;
+                self.on_channel_method((link, *number), method);
+            }
+            (Stage::Running, Frame::Header { channel, body_len, properties, .. }) => {
+                self.on_content_header((link, *channel), *body_len, properties);
+            }
+            (Stage::Running, Frame::Body(channel, bytes)) => {
+                self.on_content_body((link, *channel), bytes);
+            }
+            _ => self.refuse(link, Refusal::hard_any_text(&[501, 503, 504, 505]), None),
+        }
+    }
+
+    fn on_header(&mut self, link: usize, header: &[u8; 8]) {
+        let connection = self.connection_mut(link);
+        match header {
+            b"AMQP\x00\x00\x09\x01" | b"AMQP\x01\x01\x00\x09" => {
+                connection.stage = Stage::Start;
+                connection.replies.push_back(Expected::Method("connection.start"));
+            }
+            _ => {
+                let is_zero_nine = header.starts_with(b"AMQP\x00\x00") && header[6] >= 9;
+                let answer =
+                    if is_zero_nine { b"AMQP\x00\x00\x09\x01" } else { b"AMQP\x03\x01\x00\x00" };
+                connection.replies.push_back(Expected::Refusal(*answer));
+                connection.stage = Stage::Refused;
+                connection.may_end = true;
+            }
+        }
+    }
+
+    fn on_connection_method(&mut self, link: usize, method: &Method) -> Result<(), Refusal> {
+        let connection = self.connection_mut(link);
+        match (connection.stage, method.name()) {
+            (Stage::Start, "connection.start-ok") => self.on_start_ok(link, method),
+            (Stage::Tune, "connection.tune-ok") => self.on_tune_ok(link, method),
+            (Stage::Open, "connection.open") => {
+                let vhost = method.text("virtual-host");
+                if vhost != "/" {
+                    return Err(Refusal::hard(530, format!("vhost {vhost} not found")));
+                }
+                connection.stage = Stage::Running;
+                connection.replies.push_back(Expected::Method("connection.open-ok"));
+                Ok(())
+            }
+            (_, "connection.close") => {
+                connection.stage = Stage::Closing;
+                self.end_channels(link);
+                let connection = self.connection_mut(link);
+                connection.replies.push_back(Expected::Method("connection.close-ok"));
+                connection.may_end = true;
+                Ok(())
+            }
+            (Stage::Running, "connection.update-secret") => {
+                let reply = Expected::Method("connection.update-secret-ok");
+                connection.replies.push_back(reply);
+                Ok(())
+            }
+            _ => Err(Refusal::hard_any_text(&[503, 504, 505])),
+        }
+    }
+
+    fn on_start_ok(&mut self, link: usize, method: &Method) -> Result<(), Refusal> {
+        let capabilities = method.table("client-properties").iter().find_map(|(name, value)| {
+            let Value::Table(table) = value else { return None };
+            (name == "capabilities").then_some(table)
+        });
+        let is_capable = |name: &str| {
+            capabilities.is_some_and(|table| table.contains(&(name.to_owned(), Value::Bool(true))))
+        };
+        let response = String::from_utf8_lossy(method.blob("response")).into_owned();
+        let connection = self.connection_mut(link);
+        connection.wants_cancels = is_capable("consumer_cancel_notify");
+        connection.wants_refusals = is_capable("authentication_failure_close");
+        if response.matches("guest").count() == 2 {
+            connection.stage = Stage::Tune;
+            connection.replies.push_back(Expected::Tune);
+            return Ok(());
+        }
+        if connection.wants_refusals {
+            let mechanism = method.text("mechanism");
+            let text = format!(
+                "Login was refused using authentication mechanism {mechanism}. \
+                 For details see the broker logfile."
+            );
+            self.refuse(link, Refusal::hard(403, text), Some((0, 0)));
+            return Ok(());
+        }
+        connection.stage = Stage::Refused;
+        connection.may_end = true;
+        Ok(())
+    }
+
+    fn on_tune_ok(&mut self, link: usize, method: &Method) -> Result<(), Refusal> {
+        let frame_max = method.number("frame-max");
+        let channel_max = method.number("channel-max");
+        let limit = u64::from(self.setup.frame_max);
+        let channel_limit = u64::from(self.setup.channel_max);
+        let is_beyond = |value: u64, limit: u64| limit > 0 && (value == 0 || value > limit);
+        let is_too_small = frame_max > 0 && frame_max < FRAME_MIN;
+        if is_beyond(frame_max, limit) || is_beyond(channel_max, channel_limit) || is_too_small {
+            return Err(Refusal::hard_any_text(&[530]));
+        }
+        let connection = self.connection_mut(link);
+        connection.stage = Stage::Open;
+        connection.channel_max = channel_max as u16;
+        connection.heartbeat_ns = method.number("heartbeat") * SECOND;
+        Ok(())
+    }
+
+    fn on_bad(&mut self, link: usize, bad: &Bad) {
+        let connection = self.connection_mut(link);
+        if matches!(connection.stage, Stage::Gone | Stage::Closing | Stage::Refused) {
+            return;
+        }
+        let codes: &[u16] = match bad {
+            Bad::TooLarge | Bad::NoEnd | Bad::Payload => &[501],
+            Bad::Arguments(..) => &[501, 502],
+            Bad::UnknownMethod(..) => &[503, 540],
+        };
+        self.refuse(link, Refusal::hard_any_text(codes), None);
+    }
+
+    /// Closes the connection with an error.
+    pub(super) fn refuse(&mut self, link: usize, refusal: Refusal, cause: Option<(u16, u16)>) {
+        self.connection_mut(link).stage = Stage::Refused;
+        self.end_channels(link);
+        self.connection_mut(link).replies.push_back(Expected::Close { refusal, cause });
+    }
+
+    /// The connection is no more.
+    pub fn end_connection(&mut self, link: usize) {
+        self.end_channels(link);
+        let connection = self.connection_mut(link);
+        connection.stage = Stage::Gone;
+        connection.replies.clear();
+        connection.channels.clear();
+    }
+
+    /// Every channel ends, and then what belonged to the connection.
+    fn end_channels(&mut self, link: usize) {
+        let numbers: Vec<u16> = self.connection_mut(link).channels.keys().copied().collect();
+        for number in numbers {
+            self.end_channel((link, number), Phase::Closed);
+        }
+        let owned = self.queues.values().filter(|queue| queue.owner == Some(link));
+        for queue in owned.map(|queue| queue.id).collect::<Vec<_>>() {
+            self.delete_queue(queue);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a broker must do, written from the semantics alone: plain, slow, and apart from the core.
+//!
+//! The model is told what the broker is told, in the same order, and keeps what must follow:
+//! topology, queues, channels, and the replies that are due. Where the broker has a choice (which
+//! consumer, when, how many confirms at once) the model makes none: the judge tells it what the
+//! broker chose, once the checkers have allowed it.
+
+mod basic;
+mod channel;
+mod connection;
+mod expected;
+mod message;
+mod queue;
+mod routing;
+mod topology;
+
+use std::collections::BTreeMap;
+
+pub use channel::{Channel, Mode, Phase, Unacked};
+pub(crate) use connection::HANDSHAKE_NS;
+pub use connection::{Connection, Stage};
+pub use expected::{Expected, Refusal};
+pub use message::{Fate, Message};
+pub use queue::{Consumer, Copy, Queue, QueueId};
+pub use topology::{Binding, Destination, Exchange};
+
+use crate::plan::Setup;
+use crate::wire::{Bad, Frame};
+
+/// What the broker was told.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// A client connected: its link, and its number in the plan.
+    Connected(usize, u8),
+    /// A frame.
+    Frame(usize, Frame),
+    /// Bytes that are no frame.
+    Bad(usize, Bad),
+    /// A part of a frame.
+    Received(usize),
+    /// The end of the stream.
+    Closed(usize),
+    /// How many bytes wait for the client now.
+    Drained(usize, usize),
+    /// It is to stop, for this reason.
+    Stopped(String),
+    /// Time passed.
+    Tick,
+}
+
+/// A channel of a connection: the connection's link, and the number.
+pub type ChannelKey = (usize, u16);
+
+/// The state that a broker must be in.
+#[derive(Debug)]
+pub struct Model {
+    /// Limits of the broker.
+    pub setup: Setup,
+    /// Now, in nanoseconds.
+    pub now: u64,
+    /// By link.
+    pub connections: BTreeMap<usize, Connection>,
+    /// By name; the default exchange is not among them.
+    pub exchanges: BTreeMap<String, Exchange>,
+    /// In no order that means anything.
+    pub bindings: Vec<Binding>,
+    /// The living queues.
+    pub queues: BTreeMap<QueueId, Queue>,
+    /// The living consumers, by a number of their own.
+    pub consumers: BTreeMap<usize, Consumer>,
+    /// Every message that was ever published, in the order of publishing.
+    pub messages: Vec<Message>,
+    /// Reply addresses that the broker made up, and whose they are.
+    pub reply_addresses: BTreeMap<String, usize>,
+    /// Messages by the name in their `message-id`.
+    pub(crate) names: BTreeMap<String, usize>,
+    /// What was touched last, for the trace.
+    pub touched: Option<QueueId>,
+    /// Client operations so far.
+    pub operations: u64,
+    is_stopped: bool,
+    made: usize,
+}
+
+impl Model {
+    /// A broker that holds the predeclared exchanges only.
+    #[must_use]
+    pub fn new(setup: &Setup) -> Self {
+        Self {
+            setup: setup.clone(),
+            now: 0,
+            connections: BTreeMap::new(),
+            exchanges: topology::predeclared(),
+            bindings: Vec::new(),
+            queues: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            messages: Vec::new(),
+            reply_addresses: BTreeMap::new(),
+            names: BTreeMap::new(),
+            touched: None,
+            operations: 0,
+            is_stopped: false,
+            made: 0,
+        }
+    }
+
+    /// The channel, if its connection was ever made and it was ever opened.
+    #[must_use]
+    pub fn channel(&self, key: ChannelKey) -> Option<&Channel> {
+        self.connections.get(&key.0)?.channels.get(&key.1)
+    }
+
+    /// A channel that exists.
+    pub(crate) fn channel_mut(&mut self, key: ChannelKey) -> &mut Channel {
+        let connection = self.connections.get_mut(&key.0).expect("the channel's connection");
+        connection.channels.entry(key.1).or_default()
+    }
+
+    /// The queue of this name.
+    #[must_use]
+    pub fn queue_named(&self, name: &str) -> Option<&Queue> {
+        self.queues.values().find(|queue| queue.name == name && !queue.is_hidden)
+    }
+
+    /// Whether nothing keeps this consumer from being given another message: it holds fewer than
+    /// its prefetch, and its channel too. A channel at its limit may hold up its consumers without
+    /// acks as well, as RabbitMQ's does, though they take nothing from it.
+    #[must_use]
+    pub fn has_credit(&self, consumer: &Consumer) -> bool {
+        let Some(channel) = self.channel(consumer.channel) else { return false };
+        let has_room = |held: usize, limit: u64| limit == 0 || (held as u64) < limit;
+        (consumer.no_ack || has_room(channel.held_by(consumer.id), consumer.prefetch))
+            && has_room(channel.held_by_consumers(), channel.prefetch_of_channel)
+    }
+
+    /// Whether nothing waits for the consumer's client to read: nothing keeps the broker from
+    /// sending.
+    #[must_use]
+    pub fn is_link_free(&self, consumer: &Consumer) -> bool {
+        let connection = self.connections.get(&consumer.channel.0);
+        connection.is_some_and(|connection| !connection.has_backlog)
+    }
+
+    fn next_number(&mut self) -> usize {
+        self.made += 1;
+        self.made
+    }
+}

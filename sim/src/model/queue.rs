@@ -1,0 +1,127 @@
+//! Queues and consumers.
+
+use super::ChannelKey;
+use crate::wire::Table;
+
+/// One queue from its declaration to its end; a queue of the same name later is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueId(pub usize);
+
+/// A message in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// Which message.
+    pub message: usize,
+    /// Its place: a message that comes back goes to its place again.
+    pub position: u64,
+    /// Whether it was delivered before.
+    pub was_delivered: bool,
+}
+
+/// A queue.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// Which.
+    pub id: QueueId,
+    /// Its name; a name that the broker has not told yet begins with `?`.
+    pub name: String,
+    /// Whether it is to survive a restart.
+    pub is_durable: bool,
+    /// The connection it belongs to.
+    pub owner: Option<usize>,
+    /// Whether it goes with its last consumer.
+    pub is_auto_delete: bool,
+    /// What it was declared with.
+    pub arguments: Table,
+    /// Stands for a consumer of direct replies, which has no queue in the eyes of clients.
+    pub is_hidden: bool,
+    /// What waits, in order.
+    pub ready: Vec<Copy>,
+    /// How many are with consumers.
+    pub unacked: u64,
+    /// Its consumers, in the order of their coming.
+    pub consumers: Vec<usize>,
+    /// Messages that ever came in.
+    pub enqueued: u64,
+    /// Settled well.
+    pub acked: u64,
+    /// Settled badly.
+    pub rejected: u64,
+    /// Purged.
+    pub purged: u64,
+}
+
+impl Queue {
+    /// An empty queue without owner.
+    #[must_use]
+    pub fn new(id: QueueId, name: String) -> Self {
+        Self {
+            id,
+            name,
+            is_durable: false,
+            owner: None,
+            is_auto_delete: false,
+            arguments: Table::new(),
+            is_hidden: false,
+            ready: Vec::new(),
+            unacked: 0,
+            consumers: Vec::new(),
+            enqueued: 0,
+            acked: 0,
+            rejected: 0,
+            purged: 0,
+        }
+    }
+
+    /// Puts a new message behind all others.
+    pub fn enqueue(&mut self, message: usize) {
+        self.enqueued += 1;
+        self.ready.push(Copy { message, position: self.enqueued, was_delivered: false });
+    }
+
+    /// Puts a message that was delivered back to its place.
+    pub fn requeue(&mut self, copy: Copy) {
+        let at = self.ready.partition_point(|other| other.position < copy.position);
+        self.ready.insert(at, Copy { was_delivered: true, ..copy });
+    }
+}
+
+/// A consumer.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// A number of its own.
+    pub id: usize,
+    /// Its tag; empty until the broker has told it.
+    pub tag: String,
+    /// Where it is.
+    pub channel: ChannelKey,
+    /// What it consumes.
+    pub queue: QueueId,
+    /// Whether it need not acknowledge.
+    pub no_ack: bool,
+    /// Whether it wants no other beside it.
+    pub is_exclusive: bool,
+    /// Higher is served first.
+    pub priority: i64,
+    /// The most it may hold; 0 for no limit.
+    pub prefetch: u64,
+    /// How many deliveries went to others of its rank since its last turn, while it could have
+    /// taken them.
+    pub passed_over: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_comes_back_goes_to_its_place() {
+        let mut queue = Queue::new(QueueId(1), "q".into());
+        (10..14).for_each(|message| queue.enqueue(message));
+        let taken = queue.ready.remove(1);
+        queue.requeue(taken);
+        let order: Vec<usize> = queue.ready.iter().map(|copy| copy.message).collect();
+        assert_eq!(order, [10, 11, 12, 13]);
+        assert!(queue.ready[1].was_delivered && !queue.ready[0].was_delivered);
+    }
+}

@@ -1,0 +1,421 @@
+//! Exchanges, queues and bindings: declared, bound, deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ChannelKey, Expected, Fate, Model, Queue, QueueId, Refusal};
+use crate::wire::{Method, Table, Value};
+
+/// An exchange.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// `direct`, `fanout`, `topic` or `headers`.
+    pub kind: String,
+    /// Whether it is to survive a restart.
+    pub is_durable: bool,
+    /// Whether it goes with the last binding from it.
+    pub is_auto_delete: bool,
+    /// Whether clients may not publish to it.
+    pub is_internal: bool,
+    /// Where messages go that nothing takes.
+    pub alternate: Option<String>,
+}
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Destination {
+    /// To a queue.
+    Queue(QueueId),
+    /// To another exchange.
+    Exchange(String),
+}
+
+/// A binding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// From this exchange.
+    pub source: String,
+    /// To there.
+    pub destination: Destination,
+    /// The binding key.
+    pub key: String,
+    /// What headers exchanges go by.
+    pub arguments: Table,
+}
+
+pub(super) fn predeclared() -> BTreeMap<String, Exchange> {
+    let kinds = [
+        ("amq.direct", "direct"),
+        ("amq.fanout", "fanout"),
+        ("amq.topic", "topic"),
+        ("amq.headers", "headers"),
+        ("amq.match", "headers"),
+        ("amq.rabbitmq.trace", "topic"),
+    ];
+    let exchange = |(name, kind): (&str, &str)| {
+        let exchange = Exchange {
+            kind: kind.into(),
+            is_durable: true,
+            is_auto_delete: false,
+            is_internal: name == "amq.rabbitmq.trace",
+            alternate: None,
+        };
+        (name.to_owned(), exchange)
+    };
+    kinds.into_iter().map(exchange).collect()
+}
+
+fn default_exchange() -> Refusal {
+    Refusal::soft(403, "operation not permitted on the default exchange")
+}
+
+fn missing(what: &str, name: &str) -> Refusal {
+    Refusal::soft(404, format!("no {what} '{name}' in vhost '/'"))
+}
+
+impl Model {
+    /// The queue that a client means, if it may use it.
+    pub(super) fn find_queue(&self, key: ChannelKey, name: &str) -> Result<QueueId, Refusal> {
+        let queue = if name.is_empty() {
+            // It is the name that counts: the queue may have been deleted and declared again.
+            let last = self.channel(key).and_then(|channel| channel.queue_last.as_ref());
+            let last = last.ok_or_else(|| Refusal::soft(404, "no previously declared queue"))?;
+            let found = self.queues.get(&last.0).or_else(|| self.queue_named(&last.1));
+            found.ok_or_else(|| Refusal::soft_any_text(404))?
+        } else {
+            self.queue_named(name).ok_or_else(|| missing("queue", name))?
+        };
+        if queue.owner.is_some_and(|owner| owner != key.0) {
+            return Err(locked(&queue.name));
+        }
+        Ok(queue.id)
+    }
+
+    pub(super) fn declare_queue(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+    ) -> Result<(), Refusal> {
+        let name = method.text("queue");
+        if let Some(consumer) = self.reply_addresses.get(name) {
+            let is_alive = self.consumers.contains_key(consumer);
+            return if is_alive && method.bit("passive") {
+                self.reply(key, Expected::ReplyAddressOk);
+                Ok(())
+            } else {
+                Err(missing("queue", name))
+            };
+        }
+        let queue = if method.bit("passive") {
+            self.find_queue(key, name)?
+        } else if let Some(queue) = self.queue_named(name) {
+            check_equivalence(queue, key.0, method)?;
+            queue.id
+        } else {
+            if name.starts_with("amq.") {
+                let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
+                return Err(Refusal::soft(403, text));
+            }
+            self.create_queue(key, method)
+        };
+        let name = self.queues[&queue].name.clone();
+        self.channel_mut(key).queue_last = Some((queue, name));
+        self.touched = Some(queue);
+        if !method.bit("nowait") {
+            let status = &self.queues[&queue];
+            let ready = status.ready.len() as u64;
+            let consumers = status.consumers.len() as u64;
+            self.reply(key, Expected::DeclareOk { queue, ready, consumers });
+        }
+        Ok(())
+    }
+
+    fn create_queue(&mut self, key: ChannelKey, method: &Method) -> QueueId {
+        let id = QueueId(self.next_number());
+        let name = method.text("queue");
+        let name = if name.is_empty() { format!("?{}", id.0) } else { name.to_owned() };
+        let mut queue = Queue::new(id, name);
+        queue.owner = method.bit("exclusive").then_some(key.0);
+        queue.is_durable = method.bit("durable") && queue.owner.is_none();
+        queue.is_auto_delete = method.bit("auto-delete");
+        queue.arguments = meaningful(method.table("arguments"));
+        self.queues.insert(id, queue);
+        id
+    }
+
+    pub(super) fn delete_queue_by(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+    ) -> Result<(), Refusal> {
+        let name = method.text("queue");
+        let mut count = 0;
+        if name.is_empty() || self.queue_named(name).is_some() {
+            let id = self.find_queue(key, name)?;
+            let queue = &self.queues[&id];
+            if method.bit("if-unused") && !queue.consumers.is_empty() {
+                return Err(Refusal::soft_any_text(406));
+            }
+            if method.bit("if-empty") && !queue.ready.is_empty() {
+                return Err(Refusal::soft_any_text(406));
+            }
+            count = queue.ready.len() as u64;
+            self.delete_queue(id);
+        }
+        if !method.bit("nowait") {
+            self.reply(key, Expected::Count("queue.delete-ok", count));
+        }
+        Ok(())
+    }
+
+    /// The queue goes, with its messages, bindings and consumers.
+    pub(super) fn delete_queue(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.remove(&id) else { return };
+        for message in &mut self.messages {
+            if let Some(fate @ (Fate::Ready | Fate::Held)) = message.fates.get_mut(&id) {
+                *fate = Fate::Dropped;
+            }
+        }
+        for consumer in queue.consumers {
+            let Some(consumer) = self.consumers.remove(&consumer) else { continue };
+            let wants_cancels = self.connections[&consumer.channel.0].wants_cancels;
+            let channel = self.channel_mut(consumer.channel);
+            channel.consumers.remove(&consumer.tag);
+            if wants_cancels && !queue.is_hidden {
+                channel.cancels.push(consumer.tag);
+            }
+        }
+        self.remove_bindings(|binding| binding.destination == Destination::Queue(id));
+    }
+
+    pub(super) fn purge(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let id = self.find_queue(key, method.text("queue"))?;
+        self.touched = Some(id);
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        let purged = std::mem::take(&mut queue.ready);
+        queue.purged += purged.len() as u64;
+        for copy in &purged {
+            self.messages[copy.message].fates.insert(id, Fate::Purged);
+        }
+        if !method.bit("nowait") {
+            self.reply(key, Expected::Count("queue.purge-ok", purged.len() as u64));
+        }
+        Ok(())
+    }
+
+    pub(super) fn declare_exchange(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+    ) -> Result<(), Refusal> {
+        let (name, kind) = (method.text("exchange"), method.text("type"));
+        let is_passive = method.bit("passive");
+        if !is_passive && !["direct", "fanout", "topic", "headers"].contains(&kind) {
+            return Err(Refusal::soft(406, format!("unknown exchange type '{kind}'")));
+        }
+        if name.is_empty() {
+            return Err(default_exchange());
+        }
+        let alternate = method.table("arguments").iter();
+        let mut alternate = alternate.filter(|(name, _)| name == "alternate-exchange");
+        let wanted = Exchange {
+            kind: kind.into(),
+            is_durable: method.bit("durable"),
+            is_auto_delete: method.bit("auto-delete"),
+            is_internal: method.bit("internal"),
+            alternate: alternate.next().and_then(|(_, value)| value.as_text()).map(Into::into),
+        };
+        match self.exchanges.get(name) {
+            None if is_passive => return Err(missing("exchange", name)),
+            Some(existing) if !is_passive && *existing != wanted => {
+                return Err(Refusal::soft_any_text(406));
+            }
+            None if name.starts_with("amq.") => {
+                let text = format!("exchange name '{name}' contains reserved prefix 'amq.*'");
+                return Err(Refusal::soft(403, text));
+            }
+            None => {
+                self.exchanges.insert(name.to_owned(), wanted);
+            }
+            Some(_) => {}
+        }
+        if !method.bit("nowait") {
+            self.reply(key, Expected::Method("exchange.declare-ok"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_exchange_by(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+    ) -> Result<(), Refusal> {
+        let name = method.text("exchange");
+        if name.is_empty() {
+            return Err(default_exchange());
+        }
+        if name.starts_with("amq.") {
+            return Err(Refusal::soft_any_text(403));
+        }
+        let is_used = self.bindings.iter().any(|binding| binding.source == name);
+        if method.bit("if-unused") && is_used {
+            return Err(Refusal::soft(406, format!("exchange '{name}' in vhost '/' in use")));
+        }
+        self.delete_exchange(name);
+        if !method.bit("nowait") {
+            self.reply(key, Expected::Method("exchange.delete-ok"));
+        }
+        Ok(())
+    }
+
+    fn delete_exchange(&mut self, name: &str) {
+        if self.exchanges.remove(name).is_some() {
+            self.bindings.retain(|binding| binding.source != name);
+            let destination = Destination::Exchange(name.to_owned());
+            self.remove_bindings(|binding| binding.destination == destination);
+        }
+    }
+
+    /// Removes bindings, and the auto-delete exchanges that they leave without any.
+    fn remove_bindings(&mut self, is_removed: impl Fn(&Binding) -> bool) {
+        let (removed, kept) = std::mem::take(&mut self.bindings).into_iter().partition(is_removed);
+        self.bindings = kept;
+        let removed: Vec<Binding> = removed;
+        let sources: BTreeSet<String> = removed.into_iter().map(|b| b.source).collect();
+        for source in sources {
+            let is_left = self.bindings.iter().any(|binding| binding.source == source);
+            let goes = self.exchanges.get(&source).is_some_and(|x| x.is_auto_delete);
+            if goes && !is_left {
+                self.delete_exchange(&source);
+            }
+        }
+    }
+
+    pub(super) fn bind(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let binding = self.binding(key, method, true)?;
+        let arguments = &binding.arguments;
+        let kind = &self.exchanges[&binding.source].kind;
+        let rule = arguments.iter().find(|(name, _)| name == "x-match");
+        let rule = rule.map_or(Some("all"), |(_, value)| value.as_text());
+        let rules = ["all", "any", "all-with-x", "any-with-x"];
+        if kind == "headers" && !rule.is_some_and(|rule| rules.contains(&rule)) {
+            return Err(Refusal::soft_any_text(406));
+        }
+        if !self.bindings.contains(&binding) {
+            self.bindings.push(binding);
+        }
+        if !method.bit("nowait") {
+            let name = if method.id().0 == 40 { "exchange.bind-ok" } else { "queue.bind-ok" };
+            self.reply(key, Expected::Method(name));
+        }
+        Ok(())
+    }
+
+    pub(super) fn unbind(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        let is_exchange = method.id().0 == 40;
+        if let Ok(unbound) = self.binding(key, method, false) {
+            self.remove_bindings(|binding| *binding == unbound);
+        } else {
+            // What is not there is unbound already; what one may not touch is refused.
+            match self.binding(key, method, false) {
+                Err(refusal) if refusal.codes != [404] => return Err(refusal),
+                Err(refusal) if !is_exchange && method.text("queue").is_empty() => {
+                    return Err(refusal);
+                }
+                _ => {}
+            }
+        }
+        let (name, is_nowait) = if is_exchange {
+            ("exchange.unbind-ok", method.bit("nowait"))
+        } else {
+            ("queue.unbind-ok", false)
+        };
+        if !is_nowait {
+            self.reply(key, Expected::Method(name));
+        }
+        Ok(())
+    }
+
+    fn binding(&self, key: ChannelKey, method: &Method, is_new: bool) -> Result<Binding, Refusal> {
+        let is_exchange = method.id().0 == 40;
+        let source = method.text(if is_exchange { "source" } else { "exchange" });
+        let mut routing_key = method.text("routing-key").to_owned();
+        let arguments = method.table("arguments").clone();
+        let destination = if is_exchange {
+            let name = method.text("destination");
+            if name.is_empty() || source.is_empty() {
+                return Err(default_exchange());
+            }
+            if !self.exchanges.contains_key(name) {
+                return Err(Refusal::soft_any_text(404));
+            }
+            Destination::Exchange(name.to_owned())
+        } else {
+            let name = method.text("queue");
+            if source.is_empty() && !name.is_empty() {
+                return Err(default_exchange());
+            }
+            let queue = match self.find_queue(key, name) {
+                // For a new binding the exchange is looked up first.
+                Err(_) if is_new && !source.is_empty() && !self.exchanges.contains_key(source) => {
+                    return Err(missing("exchange", source));
+                }
+                found => found?,
+            };
+            if source.is_empty() {
+                return Err(default_exchange());
+            }
+            if name.is_empty() && routing_key.is_empty() && is_new {
+                routing_key.clone_from(&self.queues[&queue].name);
+            }
+            Destination::Queue(queue)
+        };
+        if !self.exchanges.contains_key(source) {
+            return Err(missing("exchange", source));
+        }
+        Ok(Binding { source: source.to_owned(), destination, key: routing_key, arguments })
+    }
+}
+
+fn locked(name: &str) -> Refusal {
+    Refusal::soft(
+        405,
+        format!(
+            "cannot obtain exclusive access to locked queue '{name}' in vhost '/'. It could be \
+             originally declared on another connection or the exclusive property value does not \
+             match that of the original declaration."
+        ),
+    )
+}
+
+fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), Refusal> {
+    let owner = method.bit("exclusive").then_some(link);
+    if queue.owner != owner {
+        return Err(locked(&queue.name));
+    }
+    let is_durable = method.bit("durable") && owner.is_none();
+    let pairs = [
+        ("durable", is_durable, queue.is_durable),
+        ("auto_delete", method.bit("auto-delete"), queue.is_auto_delete),
+    ];
+    for (name, received, current) in pairs {
+        if received != current {
+            let text = format!(
+                "inequivalent arg '{name}' for queue '{}' in vhost '/': received '{received}' \
+                 but current is '{current}'",
+                queue.name
+            );
+            return Err(Refusal::soft(406, text));
+        }
+    }
+    if meaningful(method.table("arguments")) != queue.arguments {
+        return Err(Refusal::soft_any_text(406));
+    }
+    Ok(())
+}
+
+/// The arguments that make a queue what it is: unknown ones and the default type do not.
+fn meaningful(arguments: &Table) -> Table {
+    let known = ["x-max-length", "x-max-priority", "x-message-ttl"];
+    let is_known = |(name, _): &&(String, Value)| known.contains(&name.as_str());
+    arguments.iter().filter(is_known).cloned().collect()
+}

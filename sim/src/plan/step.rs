@@ -1,0 +1,253 @@
+//! One step of a plan: who does what, with which arguments.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Who a step is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// The world as a whole.
+    World,
+    /// A client, by number.
+    Client(u8),
+    /// A channel of a client.
+    Channel(u8, u16),
+}
+
+/// What a verb is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    World,
+    Client,
+    Channel,
+}
+
+/// A verb, what it is about, the keys that take a value, and the flags.
+type Verb = (&'static str, Level, &'static [&'static str], &'static [&'static str]);
+
+use Level::{Channel, Client, World};
+
+/// Every verb. Durations are in microseconds, sizes in bytes.
+const VERBS: &[Verb] = &[
+    ("wait", World, &["us"], &[]),
+    (
+        "connect",
+        Client,
+        &[
+            "latency_us",
+            "jitter_us",
+            "fragment_max",
+            "window",
+            "salt",
+            "frame_max",
+            "channel_max",
+            "heartbeat_s",
+            "vhost",
+            "password",
+            "silent_after",
+        ],
+        &["plain_client", "amqplain"],
+    ),
+    ("close", Client, &[], &[]),
+    ("eof", Client, &[], &[]),
+    ("reset", Client, &[], &[]),
+    ("vanish", Client, &[], &[]),
+    ("stall", Client, &["us"], &[]),
+    ("clog", Client, &["us"], &[]),
+    ("garbage", Client, &["kind", "salt"], &[]),
+    ("update-secret", Client, &[], &[]),
+    ("open", Channel, &[], &["again"]),
+    ("close", Channel, &[], &[]),
+    ("flow", Channel, &[], &["stop"]),
+    (
+        "declare",
+        Channel,
+        &["q", "arg"],
+        &["durable", "exclusive", "auto_delete", "passive", "nowait"],
+    ),
+    ("delete", Channel, &["q"], &["if_unused", "if_empty", "nowait"]),
+    ("bind", Channel, &["q", "x", "key", "match", "headers"], &["nowait"]),
+    ("unbind", Channel, &["q", "x", "key", "match", "headers"], &[]),
+    ("purge", Channel, &["q"], &["nowait"]),
+    (
+        "xdeclare",
+        Channel,
+        &["x", "type", "alternate"],
+        &["durable", "auto_delete", "internal", "passive", "nowait"],
+    ),
+    ("xdelete", Channel, &["x"], &["if_unused", "nowait"]),
+    ("xbind", Channel, &["to", "from", "key", "match", "headers"], &["nowait"]),
+    ("xunbind", Channel, &["to", "from", "key", "match", "headers"], &["nowait"]),
+    (
+        "publish",
+        Channel,
+        &["x", "key", "body", "cc", "bcc", "headers", "reply_to", "user", "cut"],
+        &["mandatory", "immediate", "persistent"],
+    ),
+    ("answer", Channel, &["body"], &[]),
+    ("confirm", Channel, &[], &["nowait"]),
+    ("tx", Channel, &[], &[]),
+    ("commit", Channel, &[], &[]),
+    ("rollback", Channel, &[], &[]),
+    ("consume", Channel, &["q", "tag", "priority"], &["no_ack", "exclusive", "nowait", "forced"]),
+    ("cancel", Channel, &["tag"], &["nowait"]),
+    ("get", Channel, &["q"], &["no_ack"]),
+    ("ack", Channel, &["nth", "tag"], &["multiple", "all"]),
+    ("nack", Channel, &["nth", "tag"], &["multiple", "requeue", "all"]),
+    ("reject", Channel, &["nth", "tag"], &["requeue"]),
+    ("recover", Channel, &[], &["drop", "async"]),
+    ("qos", Channel, &["count", "size"], &["global"]),
+];
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Who.
+    pub who: Who,
+    verb: &'static Verb,
+    values: BTreeMap<&'static str, String>,
+    flags: Vec<&'static str>,
+}
+
+impl Step {
+    /// A step without arguments.
+    ///
+    /// # Panics
+    /// When nobody of this kind has such a verb: verbs come from the program.
+    #[must_use]
+    pub fn new(who: Who, verb: &str) -> Self {
+        Self::find(who, verb).unwrap_or_else(|| panic!("{who:?} cannot {verb}"))
+    }
+
+    /// Time passes.
+    #[must_use]
+    pub fn wait(us: u64) -> Self {
+        Self::new(Who::World, "wait").with("us", us)
+    }
+
+    /// Sets an argument.
+    ///
+    /// # Panics
+    /// When the verb has no such argument.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.set(key, value.to_string()).unwrap_or_else(|| panic!("{} has no {key}", self.verb.0));
+        self
+    }
+
+    /// Sets a flag if `is_set`.
+    ///
+    /// # Panics
+    /// When the verb has no such flag.
+    #[must_use]
+    pub fn flag(mut self, flag: &str, is_set: bool) -> Self {
+        if is_set {
+            self.set_flag(flag).unwrap_or_else(|| panic!("{} has no {flag}", self.verb.0));
+        }
+        self
+    }
+
+    /// The verb.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        self.verb.0
+    }
+
+    /// An argument, if it is given.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// An argument's text; empty if it is not given.
+    #[must_use]
+    pub fn text(&self, key: &str) -> &str {
+        self.value(key).unwrap_or("")
+    }
+
+    /// An argument's number, or `default`.
+    #[must_use]
+    pub fn number(&self, key: &str, default: u64) -> u64 {
+        self.value(key).and_then(|value| value.parse().ok()).unwrap_or(default)
+    }
+
+    /// Whether a flag is set.
+    #[must_use]
+    pub fn is(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    fn find(who: Who, verb: &str) -> Option<Self> {
+        let level = match who {
+            Who::World => World,
+            Who::Client(_) => Client,
+            Who::Channel(..) => Channel,
+        };
+        let verb = VERBS.iter().find(|(name, of, ..)| *name == verb && *of == level)?;
+        Some(Self { who, verb, values: BTreeMap::new(), flags: Vec::new() })
+    }
+
+    fn set(&mut self, key: &str, value: String) -> Option<()> {
+        let key = self.verb.2.iter().find(|known| **known == key)?;
+        self.values.insert(key, value);
+        Some(())
+    }
+
+    fn set_flag(&mut self, flag: &str) -> Option<()> {
+        let flag = self.verb.3.iter().find(|known| **known == flag)?;
+        self.flags.push(flag);
+        Some(())
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::World => Ok(()),
+            Self::Client(client) => write!(f, "c{client} "),
+            Self::Channel(client, channel) => write!(f, "c{client}/{channel} "),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.who, self.verb.0)?;
+        self.values.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))?;
+        self.flags.iter().try_for_each(|flag| write!(f, " {flag}"))
+    }
+}
+
+impl FromStr for Step {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let mut words = line.split_whitespace().peekable();
+        let who = match words.peek().map(|word| parse_who(word)) {
+            Some(Some(who)) => {
+                words.next();
+                who
+            }
+            _ => Who::World,
+        };
+        let verb = words.next().ok_or("no verb")?;
+        let mut step = Self::find(who, verb).ok_or_else(|| format!("no such verb: {verb}"))?;
+        for word in words {
+            let set = match word.split_once('=') {
+                Some((key, value)) => step.set(key, value.into()),
+                None => step.set_flag(word),
+            };
+            set.ok_or_else(|| format!("{verb} takes no {word}"))?;
+        }
+        Ok(step)
+    }
+}
+
+fn parse_who(word: &str) -> Option<Who> {
+    let digits = word.strip_prefix('c')?;
+    match digits.split_once('/') {
+        Some((client, channel)) => Some(Who::Channel(client.parse().ok()?, channel.parse().ok()?)),
+        None => Some(Who::Client(digits.parse().ok()?)),
+    }
+}

@@ -1,0 +1,280 @@
+//! The simulated world: time, links, clients, and the broker's host.
+//!
+//! Owns simulated time. Everything happens in an order that follows from the plan alone; nothing
+//! here reads a clock or draws a number that is not salted by the plan.
+
+mod client;
+mod host;
+mod net;
+mod request;
+mod tamper;
+
+use std::collections::BTreeMap;
+
+pub use client::{Client, Stage};
+pub use tamper::{Fault, Tamper};
+
+use crate::checkers::Failure;
+use crate::judge::Judge;
+use crate::plan::{Setup, Step, Who};
+use host::Host;
+use net::{LinkSetup, Pipe};
+
+/// More turns than this at one moment, and something spins.
+const TURNS_MAX: usize = 10_000;
+
+/// The two directions of a connection.
+#[derive(Debug)]
+pub struct Link {
+    up: Pipe,
+    down: Pipe,
+    /// The client still watches it.
+    has_client: bool,
+    /// The client ended it or it was broken: what it received need not be whole.
+    is_broken: bool,
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub struct World {
+    now: u64,
+    clients: BTreeMap<u8, Client>,
+    links: BTreeMap<usize, Link>,
+    links_made: usize,
+    host: Host,
+    serial: u64,
+}
+
+impl World {
+    /// A world in which nothing has happened.
+    #[must_use]
+    pub fn new(setup: &Setup, tamper: Option<Tamper>) -> Self {
+        Self {
+            now: 0,
+            clients: BTreeMap::new(),
+            links: BTreeMap::new(),
+            links_made: 0,
+            host: Host::new(setup, tamper),
+            serial: 0,
+        }
+    }
+
+    /// Simulated nanoseconds since the start.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// How many connections the broker has.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.host.connections()
+    }
+
+    /// Every client that ever connected.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    /// Carries out a step.
+    ///
+    /// # Errors
+    /// What a checker found.
+    pub fn execute(&mut self, step: &Step, judge: &mut Judge) -> Result<(), Failure> {
+        match step.who {
+            Who::World => return self.advance(step.number("us", 0) * 1000, judge),
+            Who::Client(number) => self.execute_on_client(number, step, judge)?,
+            Who::Channel(number, _) => {
+                if let Some(client) = self.clients.get_mut(&number) {
+                    client.execute(step, &mut self.serial);
+                }
+            }
+        }
+        self.turn(judge)
+    }
+
+    fn execute_on_client(
+        &mut self,
+        number: u8,
+        step: &Step,
+        judge: &mut Judge,
+    ) -> Result<(), Failure> {
+        let now = self.now;
+        if step.verb() == "connect" {
+            return self.connect(number, step, judge);
+        }
+        let Some(client) = self.clients.get_mut(&number) else { return Ok(()) };
+        let Some(link) = client.link.and_then(|link| self.links.get_mut(&link)) else {
+            return Ok(());
+        };
+        let until = now + step.number("us", 0) * 1000;
+        match step.verb() {
+            "stall" => client.stalled_until = client.stalled_until.max(until),
+            "clog" => {
+                link.up.clog(until);
+                link.down.clog(until);
+            }
+            "eof" => {
+                link.is_broken = true;
+                client.is_ending = true;
+                client.stage = Stage::Closing;
+            }
+            "reset" => {
+                link.up.reset(now);
+                link.down.cut();
+                link.has_client = false;
+                client.disconnect();
+            }
+            "vanish" => {
+                link.up.cut();
+                link.down.cut();
+                link.has_client = false;
+                client.disconnect();
+            }
+            _ => client.execute(step, &mut self.serial),
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, number: u8, step: &Step, judge: &mut Judge) -> Result<(), Failure> {
+        let client = self.clients.entry(number).or_insert_with(|| Client::new(number));
+        if client.link.is_some() {
+            return Ok(());
+        }
+        self.links_made += 1;
+        let link = self.links_made;
+        let setup = LinkSetup::of(step);
+        let (up, down) = (Pipe::new(setup, 0), Pipe::new(setup, 1));
+        self.links.insert(link, Link { up, down, has_client: true, is_broken: false });
+        client.connect(link, step);
+        self.host.connect(self.now, link, number, judge)
+    }
+
+    /// Faults off: links flow, clients read again. What was lost stays lost. A half-open link
+    /// without heartbeats, which the broker cannot notice, is reset as an operating system would
+    /// do in the end.
+    pub fn heal(&mut self, judge: &Judge) {
+        for (number, link) in &mut self.links {
+            link.up.heal();
+            link.down.heal();
+            if !link.has_client && !judge.has_heartbeat(*number) {
+                link.up.revive();
+                link.up.reset(self.now);
+            }
+        }
+        for client in self.clients.values_mut() {
+            client.stalled_until = 0;
+        }
+    }
+
+    /// Whether the broker still holds on to links that their clients abandoned.
+    #[must_use]
+    pub fn has_abandoned_links(&self) -> bool {
+        self.links.values().any(|link| !link.has_client)
+    }
+
+    /// Tells the broker to stop.
+    ///
+    /// # Errors
+    /// What a checker found.
+    pub fn stop(&mut self, reason: &str, judge: &mut Judge) -> Result<(), Failure> {
+        self.host.stop(self.now, reason, judge)?;
+        self.turn(judge)
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// What a checker found.
+    pub fn advance(&mut self, nanos: u64, judge: &mut Judge) -> Result<(), Failure> {
+        let target = self.now + nanos;
+        while let Some(at) = self.next_at().filter(|at| *at <= target) {
+            self.now = at;
+            self.turn(judge)?;
+        }
+        self.now = target;
+        self.turn(judge)
+    }
+
+    /// When the next thing happens by itself.
+    fn next_at(&self) -> Option<u64> {
+        let links = self.links.values().flat_map(|link| [link.up.next_at(), link.down.next_at()]);
+        let clients = self.clients.values();
+        let clients = clients.flat_map(|client| [client.heartbeat_at(), client.stalled_until]);
+        let times = links.flatten().chain(clients).chain(self.host.timeout());
+        times.filter(|at| *at > self.now).min()
+    }
+
+    /// Everything that can happen at this moment.
+    fn turn(&mut self, judge: &mut Judge) -> Result<(), Failure> {
+        for _ in 0..TURNS_MAX {
+            for link in self.links.values_mut() {
+                link.up.advance(self.now);
+                link.down.advance(self.now);
+            }
+            let mut is_busy = self.send();
+            is_busy |= self.host.turn(self.now, &mut self.links, judge)?;
+            is_busy |= self.receive(judge)?;
+            if !is_busy {
+                self.forget();
+                return Ok(());
+            }
+        }
+        Err(Failure::new("liveness", "the world does not come to rest"))
+    }
+
+    /// Clients hand their bytes to their links.
+    fn send(&mut self) -> bool {
+        let mut is_busy = false;
+        for client in self.clients.values_mut() {
+            client.tick(self.now);
+            let Some(link) = client.link.and_then(|link| self.links.get_mut(&link)) else {
+                continue;
+            };
+            let len = client.out.len().min(link.up.room());
+            if len > 0 {
+                link.up.send(self.now, &client.out[..len]);
+                client.out.drain(..len);
+                is_busy = true;
+            }
+            if client.is_ending && client.out.is_empty() {
+                link.up.end(self.now);
+            }
+        }
+        is_busy
+    }
+
+    /// Clients read what their links brought.
+    fn receive(&mut self, judge: &mut Judge) -> Result<bool, Failure> {
+        let mut is_busy = false;
+        for client in self.clients.values_mut().filter(|client| client.stalled_until <= self.now) {
+            let Some(link) = client.link.and_then(|link| self.links.get_mut(&link)) else {
+                continue;
+            };
+            if link.down.has_arrived() {
+                let bytes = link.down.read(usize::MAX);
+                judge.received(&bytes);
+                let read = client.receive(&bytes, self.now, &mut self.serial);
+                read.map_err(|violation| Failure::new("protocol", violation.0))?;
+                is_busy = true;
+            }
+            if link.down.is_at_end(self.now) {
+                if !link.is_broken && !client.is_between_frames() {
+                    let text = format!("c{} sees the end within a frame", client.number);
+                    return Err(Failure::new("protocol", text));
+                }
+                link.up.end(self.now);
+                link.has_client = false;
+                client.disconnect();
+                is_busy = true;
+            }
+        }
+        Ok(is_busy)
+    }
+
+    /// Drops links that nobody watches any more.
+    fn forget(&mut self) {
+        let host = &self.host;
+        self.links.retain(|number, link| link.has_client || host.has(*number));
+    }
+}

@@ -1,0 +1,86 @@
+//! A broker that is broken on purpose: the simulator must name each fault by the right checker. A
+//! simulator that stays silent here would stay silent anywhere.
+
+use warren_sim::plan::Plan;
+use warren_sim::run::{Options, play};
+use warren_sim::world::{Fault, Tamper};
+
+/// Two clients: one publishes, the other consumes, holds, gives back.
+const PLAN: &str = "
+setup boot_seed=9
+c1 connect latency_us=50
+c1/1 open
+c1/1 confirm
+c1/1 declare q=q1
+c1/1 bind q=q1 x=amq.direct key=k
+c1/1 declare q=q1 passive
+wait us=2000
+c1/1 publish x=amq.direct key=k body=20
+c1/1 publish key=q1 body=20
+c1/1 publish key=q1 body=20
+c1/1 publish key=q1 body=20
+wait us=2000
+c2 connect latency_us=50
+c2/1 open
+c2/1 qos count=2
+c2/1 consume q=q1 tag=t1
+wait us=2000
+c2/1 ack nth=0
+wait us=2000
+c2/1 nack nth=0 requeue
+wait us=2000
+c2/2 open
+c2/2 declare q=q2
+c2/2 consume q=q2 tag=t2 no_ack
+c2/2 tx
+c2/2 publish key=q2 body=7
+c2/2 rollback
+wait us=2000
+c2/3 open
+c2/3 declare q=q3
+c2/3 consume q=q3 tag=low no_ack
+c2/3 consume q=q3 tag=high no_ack priority=5
+c2/3 publish key=q3 body=7
+wait us=2000
+c2/3 delete q=q3 nowait
+wait us=2000
+";
+
+fn checker_that_fails(fault: Option<Fault>) -> Option<&'static str> {
+    let plan: Plan = PLAN.parse().expect("a plan");
+    let tamper = fault.map(Tamper::new);
+    let outcome = play(&plan, Options { keeps_trace: true, tamper });
+    if let Some(failure) = &outcome.failure {
+        println!("{}\n{fault:?}: {failure}", outcome.trace.join("\n"));
+    }
+    outcome.failure.map(|failure| failure.checker)
+}
+
+#[test]
+fn the_plan_passes_when_nothing_is_broken() {
+    assert_eq!(checker_that_fails(None), None);
+}
+
+#[test]
+fn each_fault_is_named_by_its_checker() {
+    let faults = [
+        (Fault::SwapDeliveries, "order"),
+        (Fault::RepeatDelivery, "no-phantom"),
+        (Fault::FlipBodyByte, "no-phantom"),
+        (Fault::HideRedelivery, "redelivered"),
+        (Fault::DropConfirm, "confirms"),
+        (Fault::InventConfirm, "confirms"),
+        (Fault::EnlargePrefetch, "tags-and-prefetch"),
+        (Fault::SkipTag, "tags-and-prefetch"),
+        (Fault::BendBinding, "conservation"),
+        (Fault::DropReply, "protocol"),
+        (Fault::LoseAck, "conservation"),
+        (Fault::CommitRollback, "tx"),
+        (Fault::LoseDelete, "topology"),
+        (Fault::LosePriority, "fairness"),
+        (Fault::DropCloseOk, "liveness"),
+    ];
+    for (fault, checker) in faults {
+        assert_eq!(checker_that_fails(Some(fault)), Some(checker), "{fault:?}");
+    }
+}
