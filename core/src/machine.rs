@@ -256,7 +256,8 @@ impl FrontEnd for Clients<'_> {
     fn deliver(&mut self, session: SessionHandle, delivery: Delivery) {
         let (index, number) = split(session);
         let slot = self.connections.at_mut(index).expect("a session's connection is there");
-        let (channel, link) = slot.connection.channel(number).expect("a session's channel is open");
+        let (channel, link) =
+            slot.connection.channel_served(number).expect("a session's channel is open");
         channel.deliver(delivery, link, self.out, self.now);
     }
 

@@ -69,7 +69,8 @@ struct Seeds {
 fn parse_range(text: &str) -> Result<(u64, u64), String> {
     let (from, to) = text.split_once("..").ok_or("a range looks like 0..1000")?;
     let parse = |number: &str| number.parse().map_err(|_| format!("{number:?} is no seed"));
-    Ok((parse(from)?, parse(to)?))
+    let (from, to) = (parse(from)?, parse(to)?);
+    if from < to { Ok((from, to)) } else { Err(format!("there is no seed in {text}")) }
 }
 
 fn main() -> ExitCode {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use warren_sim::plan::Plan;
@@ -145,11 +146,19 @@ pub(crate) fn failed(name: &str, seed: Option<u64>, plan: &Plan, text: &str) -> 
         (None, Err(_)) => format!("{again} FILE --trace"),
     };
     let file = file.map_or_else(|error| error.to_string(), |path| path.display().to_string());
-    let commit = option_env!("GIT_COMMIT").unwrap_or("unknown");
+    let commit = commit();
     format!(
         "{text}\n\nfailed      {name}\ncommit      {commit}\nplan        {file}\n\
          replay      {replay}"
     )
+}
+
+/// What is checked out, as far as git knows.
+fn commit() -> String {
+    let git = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let said = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let name = said.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    name.unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Keeps the plan as a file, below the build's own folder if there is one.

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::ops::Bound;
 use core::time::Duration;
 
 use super::channel::{self, Channel, Context};
@@ -73,6 +74,8 @@ pub(crate) struct Connection {
     /// Zero: none.
     pub(super) heartbeat: Duration,
     channels: BTreeMap<ChannelNumber, Slot>,
+    /// The channel that was delivered to last.
+    served_last: ChannelNumber,
     last_received: Instant,
     /// When the phase ends by itself; not in phase `Running`.
     deadline: Instant,
@@ -88,6 +91,7 @@ impl Connection {
             channel_max: config.channel_max,
             heartbeat: Duration::ZERO,
             channels: BTreeMap::new(),
+            served_last: 0,
             last_received: now,
             deadline: now + config.handshake_timeout,
             has_received: false,
@@ -106,6 +110,15 @@ impl Connection {
     /// Whether nothing is to be read from the client.
     pub(crate) fn is_paused(&self) -> bool {
         self.link.pause.is_some()
+    }
+
+    /// An open channel that is to be delivered to, and the link it sends on.
+    pub(crate) fn channel_served(
+        &mut self,
+        number: ChannelNumber,
+    ) -> Option<(&mut Channel, &mut Link)> {
+        self.served_last = number;
+        self.channel(number)
     }
 
     /// An open channel and the link it sends on.
@@ -245,7 +258,12 @@ impl Connection {
             self.last_received = self.last_received + ctx.now.since(pause.since);
         }
         if is_resumed {
-            for slot in self.channels.values() {
+            // Beginning behind the channel served last: where room for one is all there is, each
+            // has it in its turn.
+            let behind = (Bound::Excluded(self.served_last), Bound::Unbounded);
+            let in_turn =
+                self.channels.range(behind).chain(self.channels.range(..=self.served_last));
+            for (_, slot) in in_turn {
                 if let Slot::Open(channel) = slot {
                     ctx.engine.resume_session(channel.session());
                 }
@@ -336,12 +354,16 @@ impl Connection {
             }
             Some(Slot::Open(channel)) => match method {
                 Some(ChannelClose::ID) => {
+                    channel.check_between_contents()?;
                     channel.flush_confirms(&mut self.link, ctx);
                     self.close_channel(number, ctx);
                     self.link.send(ctx.out, ctx.now, on_channel(number, ChannelCloseOk {}));
                     Ok(())
                 }
-                Some(ChannelOpen::ID) => Err(Fault::new(channel::second_open(), ChannelOpen::ID)),
+                Some(ChannelOpen::ID) => {
+                    channel.check_between_contents()?;
+                    Err(Fault::new(channel::second_open(), ChannelOpen::ID))
+                }
                 _ => match channel.handle_frame(frame, &mut self.link, ctx) {
                     Err(fault) if fault.error.code.is_soft() => {
                         self.refuse_channel(number, &fault, ctx);

@@ -154,6 +154,15 @@ fn a_batch_is_not_asked_for_more_than_has_room() {
 }
 
 #[test]
+fn not_even_a_close_may_come_within_a_content() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.tell(client, 1, BasicPublish::default());
+    world.tell(client, 1, ChannelClose::default());
+    assert!(world.heard(client)[0].starts_with("connection.close UNEXPECTED_FRAME"));
+}
+
+#[test]
 fn a_protocol_header_comes_once() {
     let mut world = World::new(Config::default());
     let client = world.client();

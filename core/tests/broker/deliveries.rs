@@ -143,6 +143,33 @@ fn consumers_that_share_one_credit_have_it_in_turn() {
 }
 
 #[test]
+fn channels_that_share_a_slow_socket_have_it_in_turn() {
+    let mut world = World::new(Config { egress_len_max: 1, ..Config::default() });
+    let client = world.client();
+    world.declare(client, "q");
+    for _ in 0..9 {
+        world.publish(client, "q", "x");
+    }
+    for channel in 1..=3 {
+        if channel > 1 {
+            world.tell(client, channel, ChannelOpen::default());
+        }
+        let consumer_tag = ["a", "b", "c"][usize::from(channel) - 1].into();
+        let consume = BasicConsume { queue: "q".into(), consumer_tag, ..Default::default() };
+        world.tell(client, channel, consume);
+    }
+    world.heard(client);
+    let mut served = Vec::new();
+    for _ in 0..9 {
+        world.input(Input::EgressLen(client, 0));
+        served.extend(world.heard(client).last().and_then(|heard| heard.chars().next()));
+    }
+    for consumer in ['a', 'b', 'c'] {
+        assert_eq!(served.iter().filter(|served| **served == consumer).count(), 3, "{served:?}");
+    }
+}
+
+#[test]
 fn a_full_channel_still_serves_consumers_that_need_not_acknowledge() {
     let mut world = World::new(Config::default());
     let client = world.client();

@@ -44,8 +44,8 @@ impl Channel {
         if consume.queue == REPLY_QUEUE {
             return self.consume_replies(consume, link, ctx);
         }
-        let queue = self.queue_name(&consume.queue)?;
         let tag = self.consumer_tag(consume.consumer_tag, ctx)?;
+        let queue = self.queue_name(&consume.queue)?;
         let priority = match consume.arguments.find("x-priority") {
             None => 0,
             Some(value) => value.as_integer().ok_or_else(|| {

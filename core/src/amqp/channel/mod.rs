@@ -111,6 +111,11 @@ impl Channel {
         engine.forget_session(self.session);
     }
 
+    /// The error when a method comes now: one is due while a content is being received.
+    pub(crate) fn check_between_contents(&self) -> Result<(), Fault> {
+        self.incoming.as_ref().map_or(Ok(()), |incoming| Err(incoming.interrupted()))
+    }
+
     pub(crate) fn session(&self) -> SessionId {
         self.session
     }
@@ -127,9 +132,7 @@ impl Channel {
     ) -> Result<(), Fault> {
         match frame {
             Frame::Method(_, method) => {
-                if let Some(incoming) = &self.incoming {
-                    return Err(incoming.interrupted());
-                }
+                self.check_between_contents()?;
                 if let Method::BasicPublish(publish) = method {
                     self.incoming = Some(Incoming::new(publish));
                     return Ok(());
