@@ -19,9 +19,6 @@ pub const FRAME_MAX_UNTUNED: u32 = 8192;
 
 const PREFIX_LEN: usize = 7;
 
-/// A payload may be so many bytes longer than agreed before it is refused, as in RabbitMQ.
-const PAYLOAD_LEN_SLACK: u32 = FRAME_OVERHEAD as u32;
-
 /// Bytes that are no frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -87,7 +84,9 @@ impl core::error::Error for DecodeError {}
 /// Call [`feed`](Self::feed) with what was read, then [`poll`](Self::poll) until it gives `None`.
 #[derive(Debug)]
 pub struct Decoder {
-    payload_len_max: u32,
+    /// The agreed size of a frame, in bytes. A payload may be as long, with the eight bytes around
+    /// it on top: RabbitMQ lets such frames pass too.
+    frame_max: u32,
     expects_header: bool,
     lost: bool,
     /// The beginning of a frame whose end has not arrived.
@@ -106,7 +105,7 @@ impl Decoder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            payload_len_max: FRAME_MAX_UNTUNED - FRAME_OVERHEAD as u32,
+            frame_max: FRAME_MAX_UNTUNED,
             expects_header: true,
             lost: false,
             partial: Vec::new(),
@@ -122,10 +121,7 @@ impl Decoder {
 
     /// The largest frame from now on, in bytes, as `connection.tune-ok` says; 0 means no limit.
     pub fn set_frame_max(&mut self, frame_max: u32) {
-        self.payload_len_max = match frame_max {
-            0 => u32::MAX,
-            frame_max => frame_max.saturating_sub(FRAME_OVERHEAD as u32),
-        };
+        self.frame_max = if frame_max == 0 { u32::MAX } else { frame_max };
     }
 
     /// Takes what was read. All earlier bytes must have been polled; after an error that cannot be
@@ -179,9 +175,9 @@ impl Decoder {
         };
         let kind = prefix[0];
         let payload_len = u32::from_be_bytes(prefix[3..7].try_into().expect("four bytes"));
-        if payload_len > self.payload_len_max.saturating_add(PAYLOAD_LEN_SLACK) {
+        if payload_len > self.frame_max {
             self.lose();
-            let payload_len_max = self.payload_len_max;
+            let payload_len_max = self.frame_max.saturating_sub(FRAME_OVERHEAD as u32);
             return Err(DecodeError::FrameTooLarge { kind, payload_len, payload_len_max });
         }
         let Some(frame) = self.gather(payload_len as usize + FRAME_OVERHEAD) else {
