@@ -30,6 +30,20 @@ pub struct Config {
     /// How many bytes may wait for one client's socket before nothing more is delivered to it. With
     /// twice that many of answers, nothing more is read from it. At least 1.
     pub egress_len_max: usize,
+    /// How many bytes messages may take in memory. Beyond half of it they are kept on disk only;
+    /// above all of it publishers wait. At least 1.
+    pub memory_max: u64,
+    /// How many bytes of messages that are on disk too are kept in memory for each queue.
+    pub queue_window: usize,
+    /// How many bytes may wait to be written to the log before publishers wait.
+    pub log_pending_max: usize,
+    /// The length of a segment of the log, in bytes; one that holds a larger batch is longer. At
+    /// least 4096.
+    pub segment_len: u32,
+    /// With less free space on the disk than this many bytes, publishers wait.
+    pub disk_free_min: u64,
+    /// Messages are read back from disk in pieces of about this many bytes. At least 1.
+    pub read_len: u32,
     /// Who may log in.
     pub users: Vec<User>,
     /// What clients and logs are told the node is called.
@@ -64,6 +78,12 @@ impl Default for Config {
             close_timeout: Duration::from_secs(30),
             message_size_max: 16 << 20,
             egress_len_max: 256 << 10,
+            memory_max: 1 << 30,
+            queue_window: 8 << 20,
+            log_pending_max: 16 << 20,
+            segment_len: 32 << 20,
+            disk_free_min: 256 << 20,
+            read_len: 1 << 20,
             users: alloc::vec![User {
                 name: "guest".into(),
                 password: "guest".into(),

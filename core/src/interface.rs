@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame};
+use crate::{DiskRequest, DiskResult, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,10 +52,17 @@ pub enum Input {
     /// The connection is gone: end of stream, reset, or a failed write. Not reported after
     /// `Output::Close`.
     Closed(ConnectionId),
+    /// What came of a request to the disk.
+    Disk(OpId, DiskResult),
+    /// How many bytes are free on the data directory's disk. Reported every second, more often
+    /// while it is nearly full.
+    DiskFree(u64),
     /// The time that `poll_timeout` named has come. More often is harmless.
     Tick,
-    /// The broker is to stop: clients are told with 320 and this text, new ones are refused. It is
-    /// done when no connection is left.
+    /// The broker is to stop: clients are told with 320 and this text, new ones are refused. When
+    /// no connection is left, the log is closed; it is done when [`Broker::is_stopped`].
+    ///
+    /// [`Broker::is_stopped`]: crate::Broker::is_stopped
     Shutdown(String),
 }
 
@@ -72,6 +80,12 @@ pub enum Output {
     ResumeReading(ConnectionId),
     /// Send what was given for sending, then close. The connection is forgotten.
     Close(ConnectionId),
+    /// A request to the disk.
+    Disk(DiskRequest),
+    /// The broker can no longer keep its promises, for this reason. Nothing that was not sent yet
+    /// may be sent, nothing more written: the process must end, with an error. Nothing else comes
+    /// from this broker.
+    Halt(String),
     /// Something that a person who runs the broker may want to know.
     Event(Event),
 }
@@ -111,6 +125,12 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// There is too little of something: publishers wait until there is more.
+    AlarmRaised(Alarm),
+    /// There is enough of it again.
+    AlarmCleared(Alarm),
+    /// The disk refused something that is going to be tried again: a file and the reason.
+    DiskError(String),
     /// The broker told a client of an error, on a channel or, with channel 0, on the connection.
     ErrorSent {
         /// Both ends.
@@ -122,6 +142,15 @@ pub enum Event {
         /// What it was told.
         error: AmqpError,
     },
+}
+
+/// What there may be too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// Memory.
+    Memory,
+    /// Space on the disk.
+    Disk,
 }
 
 /// What a queue holds and has seen, for people and checkers. Always:

@@ -20,13 +20,17 @@
 //!    is carried out in order: frames go into their connection's egress, and from there to its
 //!    socket.
 //! 4. When the time that [`Broker::poll_timeout`] names has come, [`Input::Tick`].
+//! 5. Each [`DiskRequest`] is carried out in its [`Lane`], and what came of it is an
+//!    [`Input::Disk`]. A broker that keeps its promises beyond its own end is one that a
+//!    [`Recovery`] came to; [`Broker::new`] makes one without a disk.
 //!
 //! The same inputs give the same outputs, in any two processes. Time is only `now`; randomness is
 //! only [`Boot::seed`]. No input is refused and none makes the broker panic: a panic is a bug.
 //!
 //! Inside, [`amqp`] is the protocol (frames, connections, channels, delivery tags, prefetch,
 //! confirms, tx) and [`broker`] the engine (exchanges, bindings, queues, messages, consumers),
-//! which knows nothing of frames and channels, so that other protocols can stand on it.
+//! which knows nothing of frames and channels, so that other protocols can stand on it. Below both,
+//! `log` is what the disk has: facts in batches, segments, checkpoints, and recovery.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -36,14 +40,21 @@ extern crate alloc;
 pub mod amqp;
 pub mod broker;
 mod config;
+mod disk;
 mod entropy;
 mod hash;
 mod interface;
+mod log;
 mod machine;
 mod slab;
 mod time;
 
 pub use config::{Boot, Config, User};
-pub use interface::{ConnectionId, Event, Input, Output, Peer, QueueStatus};
+pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
+pub use interface::{Alarm, ConnectionId, Event, Input, Output, Peer, QueueStatus};
+pub use log::{
+    Basis, Check, CheckReport, Loss, LostMessages, Problem, Progress, Recovery, RecoveryOutput,
+    Salvage, SalvageReport, StartError,
+};
 pub use machine::Broker;
 pub use time::Instant;

@@ -6,11 +6,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::amqp::{ChannelNumber, Connection, Context, Credentials, ShortStr};
-use crate::broker::{Delivery, Engine, FrontEnd, Message, SessionHandle};
+use crate::amqp::{ChannelNumber, Connection, Context, Credentials, Gated, ShortStr};
+use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, SessionHandle};
 use crate::entropy::Entropy;
+use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
-use crate::{Boot, Config, ConnectionId, Input, Instant, Output, Peer, QueueStatus};
+use crate::{Alarm, Boot, Config, ConnectionId, Event, Input, Instant, Output, Peer, QueueStatus};
 
 /// Memory for this many outputs is kept when there are none.
 const OUTPUTS_KEPT: usize = 1 << 16;
@@ -28,9 +29,17 @@ pub struct Broker {
     timers: BTreeSet<(Instant, u32)>,
     /// Channels with confirms to send once the batch of inputs is worked off.
     unconfirmed: VecDeque<SessionHandle>,
+    /// Who waits for which batch of the log.
+    gated: VecDeque<(BatchNumber, Gated)>,
+    /// Channels that wait until publishers may go on, and why they have to wait.
+    parked: VecDeque<SessionHandle>,
+    hindrance: Hindrance,
+    /// Channels that asked for a message that is at hand now.
+    getting: VecDeque<SessionHandle>,
     now: Instant,
     /// Why the broker stops, once it does.
     shutdown: Option<String>,
+    is_halted: bool,
 }
 
 /// A connection and its entry among the timers.
@@ -41,20 +50,43 @@ struct Slot {
 }
 
 impl Broker {
-    /// A broker that holds nothing but the predeclared exchanges.
+    /// A broker without a disk, that holds nothing but the predeclared exchanges. It keeps
+    /// everything in memory, and what it promises holds for as long as it lives; for one that keeps
+    /// its promises longer there is [`Recovery`](crate::Recovery).
     #[must_use]
     pub fn new(config: Config, boot: Boot) -> Self {
         let mut entropy = Entropy::new(boot.seed);
+        let credentials = Credentials::new(&config, &mut entropy);
+        let engine = Engine::new(entropy, &config, Log::disabled());
+        Self::with_engine(config, credentials, engine)
+    }
+
+    /// A broker that has what was recovered from its disk. `next_op` is the first number for its
+    /// requests to the disk.
+    pub(crate) fn recovered(config: Config, boot: Boot, state: State, next_op: u64) -> Self {
+        let mut entropy = Entropy::new(boot.seed);
+        let credentials = Credentials::new(&config, &mut entropy);
+        let log = Log::recovered(&config, &state, next_op);
+        let engine = Engine::recovered(entropy, &config, log, state);
+        Self::with_engine(config, credentials, engine)
+    }
+
+    fn with_engine(config: Config, credentials: Credentials, engine: Engine) -> Self {
         Self {
-            credentials: Credentials::new(&config, &mut entropy),
-            engine: Engine::new(entropy),
+            credentials,
+            engine,
             config,
             connections: Slab::new(),
             out: VecDeque::new(),
             timers: BTreeSet::new(),
             unconfirmed: VecDeque::new(),
+            gated: VecDeque::new(),
+            parked: VecDeque::new(),
+            hindrance: Hindrance::default(),
+            getting: VecDeque::new(),
             now: Instant::default(),
             shutdown: None,
+            is_halted: false,
         }
     }
 
@@ -97,18 +129,119 @@ impl Broker {
             Input::Closed(id) => {
                 self.with(id, |connection, _, ctx| connection.handle_closed(ctx));
             }
+            Input::Disk(id, result) => {
+                self.engine.handle_disk(id, result);
+                self.release_gated();
+            }
+            Input::DiskFree(free) => self.engine.log().set_free(free),
             Input::Tick => self.handle_time(),
             Input::Shutdown(reason) => self.shut_down(reason),
         }
-        let connections = &mut self.connections;
-        self.engine.dispatch(&mut Clients { connections, out: &mut self.out, now });
+        self.dispatch();
+        self.update_hindrance();
+        while !self.hindrance.any()
+            && let Some(session) = self.parked.pop_front()
+        {
+            self.resume(session);
+        }
+        if self.shutdown.is_some() && self.connections.len() == 0 {
+            self.engine.log().close();
+        }
+    }
+
+    /// Lets the engine do what the last input led to.
+    fn dispatch(&mut self) {
+        loop {
+            let (connections, getting) = (&mut self.connections, &mut self.getting);
+            let mut clients = Clients { connections, getting, out: &mut self.out, now: self.now };
+            self.engine.dispatch(&mut clients);
+            let Some(session) = self.getting.pop_front() else { return };
+            self.resume(session);
+        }
+    }
+
+    /// Lets a channel go on with what waits on it.
+    fn resume(&mut self, session: SessionHandle) {
+        let (index, number) = split(session);
+        let Some(key) = self.connections.key_at(index) else { return };
+        let id = ConnectionId { index, generation: key.generation };
+        self.with(id, |connection, _, ctx| connection.resume_channel(number, ctx));
+        self.dispatch();
+        self.update_hindrance();
+    }
+
+    /// Finds out whether publishers have to wait.
+    fn update_hindrance(&mut self) {
+        let (before, mut now) = (self.hindrance, self.engine.hindrance());
+        // An alarm ends some way below where it began, so that it does not flutter.
+        now.memory |= before.memory && !self.engine.has_memory_again();
+        now.pace |= before.pace && !self.engine.has_pace_again();
+        if now.pace {
+            self.engine.urge_log();
+        }
+        if now == before {
+            return;
+        }
+        self.hindrance = now;
+        // Again each time that the disk has caught up with what was moved there.
+        if now.memory && (!before.memory || before.pace && !now.pace) {
+            self.engine.relieve();
+        }
+        for (alarm, was_on, is_on) in
+            [(Alarm::Memory, before.memory, now.memory), (Alarm::Disk, before.disk, now.disk)]
+        {
+            let event = match (was_on, is_on) {
+                (false, true) => Event::AlarmRaised(alarm),
+                (true, false) => Event::AlarmCleared(alarm),
+                _ => continue,
+            };
+            self.out.push_back(Output::Event(event));
+        }
+        if before.is_pace_only() && !now.is_pace_only() {
+            // Who waits already has another reason to now.
+            for session in self.parked.iter().copied().collect::<Vec<_>>() {
+                let (index, number) = split(session);
+                let Some(key) = self.connections.key_at(index) else { continue };
+                let id = ConnectionId { index, generation: key.generation };
+                self.with(id, |connection, _, ctx| connection.tell_blocked(number, ctx));
+            }
+        }
+        if !before.is_pace_only() && now.is_pace_only() {
+            let blocked = self.connections.iter().map(|(key, _)| key);
+            for key in blocked.collect::<Vec<_>>() {
+                let id = ConnectionId { index: key.index, generation: key.generation };
+                self.with(id, |connection, _, ctx| connection.tell_unblocked(ctx));
+            }
+        }
+    }
+
+    /// Those who waited for batches that are durable now wait no more.
+    fn release_gated(&mut self) {
+        let durable = self.engine.durable();
+        while self.gated.front().is_some_and(|(gate, _)| *gate <= durable) {
+            let Some((_, gated)) = self.gated.pop_front() else { return };
+            match gated {
+                Gated::Confirms(session) => self.unconfirmed.push_back(session),
+                Gated::Frames(id) => {
+                    self.with(id, |connection, _, ctx| connection.release_held(ctx))
+                }
+            }
+        }
     }
 
     /// The next thing to be done; `None` when all is done. To be called after each batch of
     /// inputs: confirms of one batch are sent as one.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.is_halted {
+            return None;
+        }
         if self.out.is_empty() {
+            self.write_log();
             self.flush_confirms();
+        }
+        if let Some(reason) = self.engine.log().halted() {
+            self.is_halted = true;
+            return Some(Output::Halt(reason.into()));
         }
         if self.out.capacity() > OUTPUTS_KEPT && self.out.is_empty() {
             self.out = VecDeque::new();
@@ -116,10 +249,53 @@ impl Broker {
         self.out.pop_front()
     }
 
+    /// Hands the disk what it is to do.
+    fn write_log(&mut self) {
+        let durable = self.engine.durable();
+        self.engine.write_log(self.now);
+        if self.engine.durable() != durable {
+            self.release_gated();
+            self.dispatch();
+        }
+        while let Some(request) = self.engine.log().poll_request() {
+            self.out.push_back(Output::Disk(request));
+        }
+        for complaint in self.engine.log().take_complaints() {
+            self.out.push_back(Output::Event(Event::DiskError(complaint)));
+        }
+    }
+
+    /// The number of the log's batch that gathers, and of the last one that is durable: what an
+    /// input changed is durable once the first, as it was then, is not above the second. For
+    /// checkers and metrics.
+    #[must_use]
+    pub fn log_position(&self) -> (u64, u64) {
+        self.engine.log_position()
+    }
+
+    /// How many bytes messages take in memory, about.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.engine.memory()
+    }
+
+    /// How many frames of which channels wait, because publishers have to or a message is being
+    /// read. For checkers.
+    #[must_use]
+    pub fn parked(&self) -> Vec<(ConnectionId, ChannelNumber, usize)> {
+        let mut parked = Vec::new();
+        for (key, slot) in self.connections.iter() {
+            let id = ConnectionId { index: key.index, generation: key.generation };
+            parked.extend(slot.connection.parked().map(|(number, frames)| (id, number, frames)));
+        }
+        parked
+    }
+
     /// When [`Input::Tick`] is wanted at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(when, _)| *when)
+        let timer = self.timers.first().map(|(when, _)| *when);
+        timer.into_iter().chain(self.engine.log_deadline()).min()
     }
 
     /// Every queue's state, sorted by virtual host and name.
@@ -134,6 +310,13 @@ impl Broker {
     pub fn is_paused(&self, id: ConnectionId) -> bool {
         let slot = self.connections.get(Key::new(id.index, id.generation));
         slot.is_some_and(|slot| slot.connection.is_paused())
+    }
+
+    /// Whether it was told to stop and has: no connection is left, and all is on disk.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let has_clients = self.connections.len() > 0;
+        self.shutdown.is_some() && !has_clients && self.engine.is_log_closed()
     }
 
     /// How many connections there are.
@@ -155,6 +338,9 @@ impl Broker {
             out: &mut self.out,
             config: &self.config,
             unconfirmed: &mut self.unconfirmed,
+            gated: &mut self.gated,
+            parked: &mut self.parked,
+            hindrance: self.hindrance,
             now: self.now,
         };
         work(&mut slot.connection, &self.credentials, &mut ctx);
@@ -189,6 +375,8 @@ impl Broker {
         if let Some(Slot { timer: Some(timer), .. }) = self.connections.remove(key) {
             self.timers.remove(&(timer, key.index));
         }
+        // Its place in the queue is not for the next connection of this index.
+        self.parked.retain(|session| split(*session).0 != key.index);
     }
 
     fn handle_time(&mut self) {
@@ -227,6 +415,9 @@ impl Broker {
                 out: &mut self.out,
                 config: &self.config,
                 unconfirmed: &mut VecDeque::new(),
+                gated: &mut self.gated,
+                parked: &mut self.parked,
+                hindrance: self.hindrance,
                 now: self.now,
             };
             let (index, number) = split(handle);
@@ -242,15 +433,17 @@ impl Broker {
 /// The clients, as the engine sees them.
 struct Clients<'a> {
     connections: &'a mut Slab<Slot>,
+    getting: &'a mut VecDeque<SessionHandle>,
     out: &'a mut VecDeque<Output>,
     now: Instant,
 }
 
 impl FrontEnd for Clients<'_> {
     fn has_room(&mut self, session: SessionHandle) -> bool {
-        let (index, _) = split(session);
+        let (index, number) = split(session);
         let slot = self.connections.at_mut(index).expect("a session's connection is there");
-        slot.connection.link().has_room()
+        let link = slot.connection.link();
+        !link.holds_deliveries(number) && link.has_room()
     }
 
     fn deliver(&mut self, session: SessionHandle, delivery: Delivery) {
@@ -268,6 +461,10 @@ impl FrontEnd for Clients<'_> {
         {
             channel.deliver_reply(message, link, self.out, self.now);
         }
+    }
+
+    fn get_again(&mut self, session: SessionHandle) {
+        self.getting.push_back(session);
     }
 
     fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr) {

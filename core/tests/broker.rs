@@ -6,5 +6,9 @@ mod client;
 mod connections;
 #[path = "broker/deliveries.rs"]
 mod deliveries;
+#[path = "broker/disk.rs"]
+mod disk;
+#[path = "broker/durability.rs"]
+mod durability;
 #[path = "broker/publishing.rs"]
 mod publishing;

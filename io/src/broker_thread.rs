@@ -7,8 +7,9 @@
 //!
 //! No turn is long: a turn reads, and a flush writes, a bounded number of bytes per connection.
 //! What is left waits until others had their turn. Nothing here decides anything: what is done, and
-//! in which order, is what the broker said.
+//! in which order, is what the broker said. When it has halted, nothing is done any more.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -20,7 +21,9 @@ use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::disk::Requests;
 use crate::event;
+use crate::halt::Halt;
 
 /// The most that one turn reads, in bytes.
 const READ_LEN_MAX: usize = 64 << 10;
@@ -35,6 +38,9 @@ const TURNS_PER_FLUSH_MAX: u32 = 16;
 /// See the [module](self).
 pub(crate) struct BrokerThread {
     broker: Broker,
+    /// A broker that keeps everything in memory has none.
+    disk: Option<Requests>,
+    halt: Rc<Halt>,
     clock: Clock,
     /// When the turn began.
     now: Instant,
@@ -53,10 +59,12 @@ pub(crate) struct BrokerThread {
 }
 
 impl BrokerThread {
-    pub(crate) fn new(broker: Broker) -> Self {
+    pub(crate) fn new(broker: Broker, disk: Option<Requests>) -> Self {
         let clock = Clock::start();
         Self {
             broker,
+            disk,
+            halt: Rc::default(),
             clock,
             now: clock.now(),
             connections: Table::default(),
@@ -80,11 +88,48 @@ impl BrokerThread {
         id
     }
 
+    /// Hands the broker what came from the disk.
+    pub(crate) fn take_results(&mut self, results: impl Iterator<Item = Input>) {
+        if self.halt.is_set() {
+            return;
+        }
+        self.now = self.clock.now();
+        for result in results {
+            self.broker.handle(self.now, result);
+        }
+        self.end_turn();
+    }
+
     /// Tells the broker to stop, with this text for its clients.
     pub(crate) fn shut_down(&mut self, text: String) {
+        if self.halt.is_set() {
+            return;
+        }
         self.now = self.clock.now();
         self.broker.handle(self.now, Input::Shutdown(text));
         self.end_turn();
+    }
+
+    /// Drops the connections that are left.
+    pub(crate) fn cut_off(&mut self) {
+        if self.halt.is_set() {
+            return;
+        }
+        self.now = self.clock.now();
+        for id in self.connections.ids() {
+            self.lose(id);
+        }
+        self.end_turn();
+    }
+
+    /// Whether the broker has halted, and why.
+    pub(crate) fn halt(&self) -> Rc<Halt> {
+        Rc::clone(&self.halt)
+    }
+
+    /// Whether the broker has stopped, as it was told, and nothing of it waits for the disk.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.broker.is_stopped()
     }
 
     /// Whether clients are left: connected, or with something still to be sent to them.
@@ -96,6 +141,9 @@ impl BrokerThread {
     pub(crate) fn poll_connection(&mut self, id: ConnectionId, cx: &mut Context<'_>) -> Poll<()> {
         let Some(connection) = self.connections.get_mut(id) else { return Poll::Ready(()) };
         connection.set_task(cx);
+        if self.halt.is_set() {
+            return Poll::Pending;
+        }
         if connection.is_blocked && connection.poll_writable(cx) {
             connection.is_blocked = false;
             touch(connection, &mut self.touched);
@@ -135,6 +183,9 @@ impl BrokerThread {
     /// Never ready.
     pub(crate) fn poll_flusher(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         set_waker(&mut self.flusher, cx);
+        if self.halt.is_set() {
+            return Poll::Pending;
+        }
         self.now = self.clock.now();
         self.flush();
         self.arm();
@@ -147,6 +198,9 @@ impl BrokerThread {
     /// One turn of the timer: a tick, if the time has come. Never ready.
     pub(crate) fn poll_timer(&mut self, sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
         set_waker(&mut self.timer, cx);
+        if self.halt.is_set() {
+            return Poll::Pending;
+        }
         if self.armed.is_none() {
             self.arm();
         }
@@ -205,7 +259,9 @@ impl BrokerThread {
 
     /// Does what the broker wants done.
     fn carry_out(&mut self) {
-        while let Some(output) = self.broker.poll_output() {
+        while !self.halt.is_set()
+            && let Some(output) = self.broker.poll_output()
+        {
             match output {
                 Output::Send(id, frame) => {
                     if let Some(connection) = self.connections.get_mut(id) {
@@ -232,6 +288,13 @@ impl BrokerThread {
                     }
                 }
                 Output::Close(id) => self.close(id),
+                Output::Disk(request) => {
+                    self.disk
+                        .as_ref()
+                        .expect("a broker without a disk asks it nothing")
+                        .submit(request);
+                }
+                Output::Halt(reason) => self.halt.set(reason),
                 Output::Event(event) => event::log(&event),
             }
         }
@@ -255,7 +318,7 @@ impl BrokerThread {
     fn write(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.is_touched = false;
-        if connection.is_blocked {
+        if connection.is_blocked || self.halt.is_set() {
             return;
         }
         match connection.write() {
@@ -285,8 +348,16 @@ impl BrokerThread {
         if let Some(mut connection) = self.connections.remove(id) {
             connection.wake();
             let token = Rc::clone(&self.closing);
+            let halt = Rc::clone(&self.halt);
             tokio::task::spawn_local(async move {
-                let is_finished = connection.finish().await;
+                let is_finished = {
+                    let mut finished = pin!(connection.finish());
+                    let unless_halted = |cx: &mut Context<'_>| match halt.is_set() {
+                        true => Poll::Pending,
+                        false => finished.as_mut().poll(cx),
+                    };
+                    poll_fn(unless_halted).await
+                };
                 drop(token);
                 if is_finished {
                     connection.linger().await;
@@ -352,6 +423,10 @@ impl Table {
 
     fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.slots.get_mut(id.index())?.as_deref_mut().filter(|connection| connection.id == id)
+    }
+
+    fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.iter().flatten().map(|connection| connection.id).collect()
     }
 
     fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {

@@ -18,6 +18,11 @@ pub(crate) fn log(event: &Event) {
             warn!(peer, user, reason, "login refused");
         }
         // The connection's end, which follows, says the same.
+        Event::AlarmRaised(alarm) => {
+            warn!(?alarm, "too little of it is left: publishers wait until there is more");
+        }
+        Event::DiskError(error) => warn!(error, "the disk refused something; it is tried again"),
+        Event::AlarmCleared(alarm) => info!(?alarm, "there is enough again"),
         Event::ErrorSent { peer, channel: 0, method, error } => debug!(
             peer,
             class = method.class,

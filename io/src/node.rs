@@ -10,15 +10,23 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
 use warren_core::Broker;
 
 use crate::broker_thread::BrokerThread;
+use crate::disk::{Disk, SpaceWatch};
+use crate::halt::Halt;
 use crate::listener::Listener;
 
 /// How long clients have to take their leave when the broker stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How often a broker that stops looks whether its clients are gone.
+/// How long the log may take to be closed when the clients are gone, and after how long of it that
+/// is worth a word.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+const CLOSE_NOTICE: Duration = Duration::from_secs(1);
+
+/// How often a broker that stops looks whether it has got there.
 const SHUTDOWN_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The runtime that a [`Node`] lives in: one thread.
@@ -33,17 +41,56 @@ pub fn runtime() -> io::Result<LocalRuntime> {
 /// [`runtime`], that it was started in.
 pub struct Node {
     thread: Rc<RefCell<BrokerThread>>,
+    halt: Rc<Halt>,
     listening: Vec<AbortHandle>,
+    _space: Option<SpaceWatch>,
+}
+
+/// How a node stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Whether all clients took their leave; those who did not were cut off.
+    pub all_left: bool,
+    /// Whether all that is to be on disk is there, and the log is closed.
+    pub is_closed: bool,
 }
 
 impl Node {
-    /// Starts the broker. Nobody can connect to it yet.
+    /// Starts a broker that keeps everything in memory. Nobody can connect to it yet.
     ///
     /// # Panics
     /// Outside of a [`runtime`].
     #[must_use]
     pub fn start(broker: Broker) -> Self {
-        let thread = Rc::new(RefCell::new(BrokerThread::new(broker)));
+        Self::run(BrokerThread::new(broker, None), None)
+    }
+
+    /// Starts a broker that was recovered from this disk, and reports the free space to it: more
+    /// often below twice `disk_free_min` bytes. Nobody can connect to it yet.
+    ///
+    /// # Errors
+    /// When the operating system refuses what it needs.
+    ///
+    /// # Panics
+    /// Outside of a [`runtime`].
+    pub fn start_on(disk: Disk, broker: Broker, disk_free_min: u64) -> io::Result<Self> {
+        let (requests, mut results) = disk.split();
+        let space = requests.watch_space(disk_free_min)?;
+        let node = Self::run(BrokerThread::new(broker, Some(requests)), Some(space));
+        let thread = Rc::clone(&node.thread);
+        spawn_local(async move {
+            let mut inputs = Vec::new();
+            loop {
+                results.next(&mut inputs).await;
+                thread.borrow_mut().take_results(inputs.drain(..));
+            }
+        });
+        Ok(node)
+    }
+
+    fn run(thread: BrokerThread, space: Option<SpaceWatch>) -> Self {
+        let halt = thread.halt();
+        let thread = Rc::new(RefCell::new(thread));
         let flushed = Rc::clone(&thread);
         spawn_local(poll_fn(move |cx| flushed.borrow_mut().poll_flusher(cx)));
         let timed = Rc::clone(&thread);
@@ -51,7 +98,7 @@ impl Node {
             let mut deadline = pin!(tokio::time::sleep_until(Instant::now()));
             poll_fn(|cx| timed.borrow_mut().poll_timer(deadline.as_mut(), cx)).await;
         });
-        Self { thread, listening: Vec::new() }
+        Self { thread, halt, listening: Vec::new(), _space: space }
     }
 
     /// Serves clients that connect to `listener`, until the node is shut down.
@@ -68,19 +115,43 @@ impl Node {
         self.listening.push(task.abort_handle());
     }
 
-    /// Stops listening, takes leave of the clients with this text, and waits some seconds, at
-    /// most, until they are gone. Says whether they are.
-    pub async fn shut_down(self, text: String) -> bool {
+    /// Waits until the broker can no longer keep its promises, and says why. From that moment on it
+    /// does nothing any more; the process has to end, with an error.
+    pub async fn halted(&self) -> String {
+        self.halt.reason().await
+    }
+
+    /// Stops listening, takes leave of the clients with this text, waits some seconds, at most,
+    /// until they are gone, and then until the log is closed. A broker that has halted does not
+    /// get there: wait for [`Self::halted`] too.
+    pub async fn shut_down(&self, text: String) -> Shutdown {
         for task in &self.listening {
             task.abort();
         }
         self.thread.borrow_mut().shut_down(text);
-        let all_gone = async {
-            while self.thread.borrow().has_clients() {
-                sleep(SHUTDOWN_POLL_INTERVAL).await;
+        let all_gone = self.until(|thread| !thread.has_clients());
+        let all_left = timeout(SHUTDOWN_TIMEOUT, all_gone).await.is_ok();
+        if !all_left {
+            warn!("some clients did not take their leave in time: they are cut off");
+            self.thread.borrow_mut().cut_off();
+        }
+        let is_closed = async {
+            if timeout(CLOSE_NOTICE, self.until(BrokerThread::is_stopped)).await.is_err() {
+                info!("waiting until everything is on disk");
+                self.until(BrokerThread::is_stopped).await;
             }
         };
-        timeout(SHUTDOWN_TIMEOUT, all_gone).await.is_ok()
+        let is_closed = timeout(CLOSE_TIMEOUT, is_closed).await.is_ok();
+        if !is_closed {
+            warn!("not everything is on disk yet; the next start finds out what is");
+        }
+        Shutdown { all_left, is_closed }
+    }
+
+    async fn until(&self, condition: impl Fn(&BrokerThread) -> bool) {
+        while !condition(&self.thread.borrow()) {
+            sleep(SHUTDOWN_POLL_INTERVAL).await;
+        }
     }
 }
 
@@ -91,11 +162,14 @@ mod tests {
     use tokio::net::TcpStream;
     use warren_core::Config;
     use warren_core::amqp::{
-        ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk, Decoder, Egress,
-        Frame, Method, OutFrame, PROTOCOL_HEADER,
+        ChannelOpen, ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
+        Decoder, Egress, Frame, Method, OutFrame, PROTOCOL_HEADER,
     };
 
     use super::*;
+    use crate::recover;
+
+    const LOCAL: &str = "127.0.0.1:0";
 
     #[test]
     fn a_client_that_speaks_something_else_is_told_so_and_seen_off() {
@@ -129,7 +203,8 @@ mod tests {
         with_node(|node, address| async move {
             let mut client = Client::connect(address).await;
             client.open().await;
-            let node = tokio::task::spawn_local(node.shut_down("out of beer".into()));
+            let stopping = async move { node.shut_down("out of beer".into()).await };
+            let stopping = tokio::task::spawn_local(stopping);
             let Method::ConnectionClose(close) = client.receive().await else {
                 panic!("not a close")
             };
@@ -137,7 +212,8 @@ mod tests {
             assert!(close.reply_text.as_bytes().ends_with(b"out of beer"), "{close:?}");
             client.send(ConnectionCloseOk::default()).await;
             assert_eq!(client.stream.read(&mut [0]).await.expect("no reset"), 0);
-            assert!(node.await.expect("no panic"), "the client had left");
+            let expected = Shutdown { all_left: true, is_closed: true };
+            assert_eq!(stopping.await.expect("no panic"), expected);
             assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
         });
     }
@@ -163,6 +239,84 @@ mod tests {
         });
     }
 
+    #[test]
+    fn after_a_halt_nothing_is_sent_and_nobody_is_served() {
+        with_node(|node, address| async move {
+            let mut client = Client::connect(address).await;
+            client.open().await;
+            node.halt.set("the disk is gone".into());
+            node.halt.set("and more is wrong".into());
+            assert_eq!(node.halted().await, "the disk is gone");
+            client.send(ChannelOpen::default()).await;
+            let mut other = TcpStream::connect(address).await.expect("connected");
+            other.write_all(&PROTOCOL_HEADER).await.expect("sent");
+            for stream in [&mut client.stream, &mut other] {
+                let read = timeout(Duration::from_millis(200), stream.read_u8()).await;
+                assert!(read.is_err(), "{read:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn whoever_waits_learns_of_a_halt() {
+        with_node(|node, _| async move {
+            let halt = Rc::clone(&node.halt);
+            let waiting = spawn_local(async move { node.halted().await });
+            tokio::task::yield_now().await;
+            halt.set("the disk is gone".into());
+            assert_eq!(waiting.await.expect("no panic"), "the disk is gone");
+        });
+    }
+
+    #[test]
+    fn clients_that_do_not_leave_are_cut_off() {
+        with_node(|node, address| async move {
+            let mut client = Client::connect(address).await;
+            client.open().await;
+            node.thread.borrow_mut().shut_down("out of beer".into());
+            let Method::ConnectionClose(_) = client.receive().await else { panic!("not a close") };
+            assert!(!node.thread.borrow().is_stopped());
+            node.thread.borrow_mut().cut_off();
+            assert!(node.thread.borrow().is_stopped());
+            assert_eq!(client.stream.read(&mut [0]).await.expect("no reset"), 0);
+        });
+    }
+
+    #[test]
+    fn a_node_on_a_disk_serves_and_leaves_the_disk_to_the_next() {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        for _ in 0..2 {
+            runtime().expect("a runtime").block_on(async {
+                let boot = crate::boot().expect("entropy");
+                let disk = opened(dir.path());
+                let config = Config::default();
+                let recovered = recover(disk, config, boot, |_| ()).await;
+                let (broker, disk) = recovered.expect("is whole");
+                let mut node = Node::start_on(disk, broker, 0).expect("threads");
+                let listener = Listener::bind(LOCAL.parse().expect("an address")).expect("bound");
+                let address = listener.address();
+                node.listen(listener);
+                let mut client = Client::connect(address).await;
+                client.open().await;
+                drop(client);
+                let stopped = node.shut_down("done".into()).await;
+                assert_eq!(stopped, Shutdown { all_left: true, is_closed: true });
+            });
+        }
+    }
+
+    /// The threads of a disk that was dropped let go of it in their own time.
+    fn opened(dir: &std::path::Path) -> Disk {
+        let start = std::time::Instant::now();
+        loop {
+            match Disk::open(dir) {
+                Ok(disk) => return disk,
+                Err(error) => assert!(start.elapsed() < Duration::from_secs(10), "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     async fn assert_forgets_clients(node: &Node) {
         timeout(Duration::from_secs(5), async {
             while node.thread.borrow().has_clients() {
@@ -177,8 +331,7 @@ mod tests {
         runtime().expect("a runtime").block_on(async {
             let boot = crate::boot().expect("entropy");
             let mut node = Node::start(Broker::new(Config::default(), boot));
-            let listener =
-                Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+            let listener = Listener::bind(LOCAL.parse().expect("an address")).expect("bound");
             let address = listener.address();
             node.listen(listener);
             timeout(Duration::from_secs(20), test(node, address)).await.expect("in time");

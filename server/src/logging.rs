@@ -53,3 +53,10 @@ pub(crate) fn init(args: &LogArgs) {
         LogFormat::Json => records.json().flatten_event(true).init(),
     }
 }
+
+/// Starts logging of what somebody should know who looks at a data directory, in plain sentences.
+/// To be called once.
+pub(crate) fn init_plain() {
+    let records = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(stderr);
+    records.without_time().with_level(false).with_target(false).with_ansi(false).init();
+}

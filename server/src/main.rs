@@ -5,8 +5,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod findings;
 mod logging;
+mod memory;
+mod repair;
 mod serve;
+mod size;
 
 /// A message broker that speaks AMQP 0-9-1, for the clients of RabbitMQ.
 ///
@@ -27,6 +31,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Put load on any AMQP 0-9-1 broker and measure what it does.
     Bench(bench::BenchArgs),
+    /// Look for damage in a data directory that no broker uses, and change nothing.
+    #[command(after_help = repair::CHECK_HELP)]
+    Check(repair::CheckArgs),
+    /// Drop what is damaged in a data directory, and keep all else.
+    #[command(after_help = repair::SALVAGE_HELP)]
+    Salvage(repair::SalvageArgs),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +44,8 @@ fn main() -> ExitCode {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve(&args),
         Command::Bench(args) => bench::main(args),
+        Command::Check(args) => repair::check(&args),
+        Command::Salvage(args) => repair::salvage(&args),
     }
 }
 

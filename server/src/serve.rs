@@ -2,25 +2,36 @@
 //!
 //! What goes wrong before the broker listens is one sentence that says what to do about it.
 
-use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::{fmt, panic, process};
 
 use clap::Args;
-use rustix::fs::Access;
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
-use warren_core::{Broker, Config};
-use warren_io::{Listener, Node};
+use warren_core::{Boot, Config, Progress, StartError};
+use warren_io::{Disk, Listener, Node, OpenError, Shutdown};
 
 use crate::logging::{self, LogArgs};
+use crate::memory;
+use crate::size::{self, Size};
 
 /// What clients are told when the broker stops: the words of other brokers, which clients know.
 const SHUTDOWN_TEXT: &str = "broker forced connection closure with reason 'shutdown'";
+
+/// The exit status of a broker that could no longer keep its promises: `EX_IOERR`.
+const HALTED_STATUS: i32 = 74;
+
+/// What a machine is taken to have that does not say how much memory it has.
+const MEMORY_UNKNOWN: u64 = 1 << 30;
+
+/// With less memory than this there would be no room for messages.
+const MEMORY_MIN: u64 = 16 << 20;
+
+/// The shortest segment, in bytes.
+const SEGMENT_LEN_MIN: u64 = 4096;
 
 /// How the broker is to run.
 #[derive(Debug, Args)]
@@ -30,9 +41,27 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5672", value_parser = parse_address)]
     amqp: Vec<SocketAddr>,
 
-    /// Where the broker keeps its data; made if it does not exist. Nothing is written there yet
+    /// Where the broker keeps its data; made if it does not exist
     #[arg(long, value_name = "DIR", default_value = "warren-data")]
     data_dir: PathBuf,
+
+    /// How much memory the broker may use, such as 512MiB, 2GB or 40% of what the machine (or the
+    /// container) has; when it has taken that much, publishers wait
+    #[arg(long, value_name = "SIZE", default_value = "40%")]
+    memory: Size,
+
+    /// How much space must be left on the disk, such as 1GiB or 5% of it; with less, publishers
+    /// wait
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    disk_free_min: Size,
+
+    /// The length of a segment of the log
+    #[arg(long, value_name = "SIZE", hide = true)]
+    segment_size: Option<Size>,
+
+    /// How much of each queue that is on disk is kept in memory too
+    #[arg(long, value_name = "SIZE", hide = true)]
+    queue_window: Option<Size>,
 
     #[command(flatten)]
     log: LogArgs,
@@ -45,18 +74,29 @@ pub(crate) struct ServeArgs {
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     logging::init(&args.log);
     stop_on_panic();
-    prepare_data_dir(&args.data_dir)
-        .map_err(|error| ServeError::DataDir(args.data_dir.clone(), error))?;
     raise_file_limit();
+    let unusable = |error| ServeError::DataDir(args.data_dir.clone(), error);
+    let disk = Disk::open(&args.data_dir).map_err(unusable)?;
+    let space = disk.space().map_err(|error| unusable(error.into()))?;
+    let config = config(args, memory::total().unwrap_or(MEMORY_UNKNOWN), space.capacity)?;
     let boot = warren_io::boot().map_err(ServeError::System)?;
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
-    let broker = Broker::new(Config::default(), boot);
-    runtime.block_on(run(broker, args))
+    runtime.block_on(run(disk, config, boot, args))
 }
 
-async fn run(broker: Broker, args: &ServeArgs) -> Result<(), ServeError> {
+async fn run(disk: Disk, config: Config, boot: Boot, args: &ServeArgs) -> Result<(), ServeError> {
     let mut stop = StopSignals::new().map_err(ServeError::System)?;
-    let mut node = Node::start(broker);
+    let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
+    let recovered = tokio::select! {
+        recovered = warren_io::recover(disk, config, boot, tell_progress) => recovered,
+        name = stop.next() => {
+            info!(signal = name, "stopping before the start was over");
+            return Ok(());
+        }
+    };
+    let (broker, disk) =
+        recovered.map_err(|error| ServeError::Start(args.data_dir.clone(), error))?;
+    let mut node = Node::start_on(disk, broker, disk_free_min).map_err(ServeError::System)?;
     let mut addresses = Vec::new();
     for &address in &args.amqp {
         let listener =
@@ -65,16 +105,72 @@ async fn run(broker: Broker, args: &ServeArgs) -> Result<(), ServeError> {
         node.listen(listener);
     }
     announce(&addresses, &args.data_dir);
-    warn!("all messages are kept in memory, durable ones too: they are gone when the broker stops");
+    info!(
+        "publishers wait when messages take more than {} of memory, or when less than {} is free \
+         on the disk",
+        size::written(memory_max),
+        size::written(disk_free_min)
+    );
+    tokio::select! {
+        () = until_stopped(&node, &mut stop) => Ok(()),
+        reason = node.halted() => end_halted(&reason),
+    }
+}
+
+/// Waits for a signal, and stops the node; with the next signal, at once.
+async fn until_stopped(node: &Node, stop: &mut StopSignals) {
     let name = stop.next().await;
     info!(signal = name, "stopping");
     tokio::select! {
-        all_gone = node.shut_down(SHUTDOWN_TEXT.into()) => if !all_gone {
-            warn!("some clients did not take their leave in time");
+        Shutdown { is_closed, .. } = node.shut_down(SHUTDOWN_TEXT.into()) => if is_closed {
+            info!("stopped");
         },
         name = stop.next() => warn!(signal = name, "stopping without the clients' leave"),
     }
-    Ok(())
+}
+
+/// The broker has nothing more to say to anybody, and its disk may take for ever: the process ends
+/// here, and waits for nothing.
+fn end_halted(reason: &str) -> ! {
+    error!("{reason}");
+    eprintln!("warren: {reason}");
+    process::exit(HALTED_STATUS)
+}
+
+fn tell_progress(Progress { read, total }: Progress) {
+    info!("recovering: {} of {}", size::written(read), size::written(total));
+}
+
+/// The limits that follow from the options, on a machine with so many bytes of memory and with a
+/// disk of so many.
+fn config(args: &ServeArgs, memory: u64, disk: u64) -> Result<Config, ServeError> {
+    let memory = args.memory.of(memory);
+    if memory < MEMORY_MIN {
+        let (given, min) = (size::written(memory), size::written(MEMORY_MIN));
+        return Err(ServeError::Option(format!("--memory is {given}; it takes at least {min}")));
+    }
+    let mut config = Config {
+        // It counts the messages alone: what the allocator and all else take comes on top.
+        memory_max: memory / 2,
+        log_pending_max: in_memory((memory / 8).min(16 << 20)),
+        queue_window: in_memory((memory / 16).min(8 << 20)),
+        disk_free_min: args.disk_free_min.of(disk),
+        ..Config::default()
+    };
+    if let Some(window) = args.queue_window {
+        config.queue_window = in_memory(window.of(memory));
+    }
+    if let Some(size) = args.segment_size {
+        let segment_len = u32::try_from(size.of(disk)).ok();
+        config.segment_len = segment_len
+            .filter(|len| u64::from(*len) >= SEGMENT_LEN_MIN)
+            .ok_or_else(|| ServeError::Option("--segment-size is from 4KiB to 4GiB".into()))?;
+    }
+    Ok(config)
+}
+
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The one line on standard output: whoever started the broker can wait for it.
@@ -115,14 +211,6 @@ impl StopSignals {
     }
 }
 
-/// Makes the directory if need be, for its owner only, and checks that it can be used.
-fn prepare_data_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    rustix::fs::access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
-    std::fs::read_dir(dir)?;
-    Ok(())
-}
-
 /// Each connection is an open file, and the limit that a process is born with is low.
 fn raise_file_limit() {
     let Rlimit { maximum, .. } = rustix::process::getrlimit(Resource::Nofile);
@@ -151,8 +239,12 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) enum ServeError {
     /// An address cannot be listened on.
     Listen(SocketAddr, io::Error),
-    /// The data directory cannot be used.
-    DataDir(PathBuf, io::Error),
+    /// The data directory cannot be opened.
+    DataDir(PathBuf, OpenError),
+    /// What is in the data directory cannot be used as it is.
+    Start(PathBuf, StartError),
+    /// An option has a value that cannot be.
+    Option(String),
     /// The operating system refused something that every process needs.
     System(io::Error),
 }
@@ -179,17 +271,39 @@ impl fmt::Display for ServeError {
             }
             Self::DataDir(dir, error) => {
                 write!(f, "cannot use the data directory {}: ", dir.display())?;
-                match error.kind() {
-                    io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                        f.write_str("it is not a directory (choose another with --data-dir)")
-                    }
-                    io::ErrorKind::PermissionDenied => f.write_str(
-                        "permission denied (it must be readable and writable for the user that \
-                         runs the broker; choose another with --data-dir)",
+                match error {
+                    OpenError::InUse { .. } => write!(
+                        f,
+                        "{error} (stop that one first, or choose another with --data-dir)"
                     ),
-                    _ => write!(f, "{error} (choose another with --data-dir)"),
+                    OpenError::System(error) => match error.kind() {
+                        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                            f.write_str("it is not a directory (choose another with --data-dir)")
+                        }
+                        io::ErrorKind::PermissionDenied => f.write_str(
+                            "permission denied (it must be readable and writable for the user \
+                             that runs the broker; choose another with --data-dir)",
+                        ),
+                        _ => write!(f, "{error} (choose another with --data-dir)"),
+                    },
                 }
             }
+            Self::Start(dir, error) => {
+                let dir = dir.display();
+                write!(f, "cannot use the data directory {dir}: {error}")?;
+                match error {
+                    StartError::Damaged { .. } => write!(
+                        f,
+                        " (nothing was changed; `warren check {dir}` lists all damage, \
+                         `warren salvage {dir}` keeps what is whole)"
+                    ),
+                    StartError::Newer { .. } => {
+                        f.write_str(" (use that version, or choose another with --data-dir)")
+                    }
+                    StartError::Disk { .. } => Ok(()),
+                }
+            }
+            Self::Option(text) => f.write_str(text),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -199,35 +313,76 @@ impl std::error::Error for ServeError {}
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use tempfile::TempDir;
+    use warren_core::FileId;
+
     use super::*;
 
     #[test]
-    fn a_data_directory_is_made_for_its_owner_only() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let parent = TempDir::new("made");
-        let dir = parent.0.join("a/b");
-        prepare_data_dir(&dir).expect("can be made");
-        prepare_data_dir(&dir).expect("can be used again");
-        let mode = std::fs::metadata(&dir).expect("exists").permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-    }
-
-    #[test]
     fn a_file_in_place_of_the_data_directory_is_one_clear_sentence() {
-        let parent = TempDir::new("file");
-        let file = parent.0.join("file");
+        let parent = TempDir::new().expect("a temporary directory");
+        let file = parent.path().join("file");
         std::fs::write(&file, "").expect("can be written");
         for dir in [file.clone(), file.join("below")] {
-            let error = prepare_data_dir(&dir).expect_err("is no directory");
-            let text = ServeError::DataDir(dir.clone(), error).to_string();
+            let error = Disk::open(&dir).expect_err("is no directory");
             let expected = format!(
                 "cannot use the data directory {}: \
                  it is not a directory (choose another with --data-dir)",
                 dir.display()
             );
-            assert_eq!(text, expected);
+            assert_eq!(ServeError::DataDir(dir, error).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_data_is_one_clear_sentence() {
+        let text = |error| ServeError::Start("data".into(), error).to_string();
+        let file = FileId::Segment(10);
+        let damaged = StartError::Damaged { file, offset: 4096, text: "no batch".into() };
+        assert_eq!(
+            text(damaged),
+            "cannot use the data directory data: 000000000000000a.log is damaged at offset 4096: \
+             no batch (nothing was changed; `warren check data` lists all damage, `warren salvage \
+             data` keeps what is whole)"
+        );
+        assert_eq!(
+            text(StartError::Newer { file, version: 2 }),
+            "cannot use the data directory data: 000000000000000a.log was written by a newer \
+             version of warren (format 2) (use that version, or choose another with --data-dir)"
+        );
+        let in_use = ServeError::DataDir("data".into(), OpenError::InUse { pid: Some(7) });
+        assert_eq!(
+            in_use.to_string(),
+            "cannot use the data directory data: it is in use by process 7 (stop that one first, \
+             or choose another with --data-dir)"
+        );
+    }
+
+    #[test]
+    fn limits_follow_from_the_memory_and_the_disk() {
+        let config = |line| config(&args(line), 10 << 30, 100 << 30);
+        let limits = |line| {
+            let config = config(line).expect("can be");
+            (config.memory_max, config.log_pending_max, config.queue_window, config.disk_free_min)
+        };
+        assert_eq!(limits(""), (2 << 30, 16 << 20, 8 << 20, 256 << 20));
+        assert_eq!(
+            limits("--memory 64MiB --disk-free-min 5%"),
+            (32 << 20, 8 << 20, 4 << 20, 5 << 30)
+        );
+        assert_eq!(limits("--queue-window 1000").2, 1000);
+        let segment_len = |line| config(line).map(|config| config.segment_len).ok();
+        assert_eq!(segment_len(""), Some(Config::default().segment_len));
+        assert_eq!(segment_len("--segment-size 64KiB"), Some(64 << 10));
+        assert_eq!(segment_len("--segment-size 4095"), None);
+        assert_eq!(segment_len("--segment-size 4GiB"), None);
+    }
+
+    #[test]
+    fn too_little_memory_is_one_clear_sentence() {
+        let error = config(&args("--memory 1MiB"), 10 << 30, 0).expect_err("is too little");
+        assert_eq!(error.to_string(), "--memory is 1.0 MiB; it takes at least 16.0 MiB");
     }
 
     #[test]
@@ -238,20 +393,14 @@ mod tests {
         assert!(parse_address("localhost:5672").is_err());
     }
 
-    /// A directory that goes with its owner.
-    struct TempDir(PathBuf);
-
-    impl TempDir {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("warren-{}-{name}", process::id()));
-            std::fs::create_dir_all(&dir).expect("the temporary directory is writable");
-            Self(dir)
+    /// The options that a command line gives.
+    fn args(line: &str) -> ServeArgs {
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            serve: ServeArgs,
         }
-    }
-
-    impl Drop for TempDir {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+        let words = std::iter::once("serve").chain(line.split_whitespace());
+        Cli::try_parse_from(words).expect("is a command line").serve
     }
 }

@@ -1,11 +1,12 @@
 //! A run: plays a plan through its phases, and says what came of it.
 //!
-//! Safety (the plan's steps), heal (faults off), converge (nothing stays pending), serve (every
-//! queue takes and gives a new message), drain (the books balance), stop (clients are told).
+//! Safety (the plan's steps), heal (faults off, the broker is there), converge (nothing stays
+//! pending), serve (every queue takes and gives a new message), drain (the books balance), stop
+//! (clients are told), restart (what was left comes back, after a stop and after a crash).
 
 use std::collections::BTreeMap;
 
-use crate::checkers::Failure;
+use crate::checkers::{Failure, no_loss};
 use crate::judge::Judge;
 use crate::model::{Fate, Mode};
 use crate::plan::{Plan, Step, Who};
@@ -17,6 +18,8 @@ const CONVERGE_S: u64 = 240;
 const SERVER: u8 = 250;
 /// What a plan does to its clients, and how it is counted.
 const FAULTS: [&str; 6] = ["eof", "reset", "vanish", "stall", "clog", "garbage"];
+/// How many messages each durable queue is left with for the last restarts.
+const LEFT: usize = 3;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -59,6 +62,9 @@ pub fn play(plan: &Plan, options: Options) -> Outcome {
     if let Some(failure) = &failure {
         run.judge.trace_world(run.world.now(), "", &format!("! {failure}"));
     }
+    for (fault, count) in run.world.faults() {
+        *run.faults.entry(fault).or_default() += count;
+    }
     Outcome {
         failure,
         phase: run.phase,
@@ -79,12 +85,20 @@ struct Run {
 
 impl Run {
     fn play(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let crash_at = plan.setup.start_crash_at;
+        if crash_at > 0 {
+            let crash = Step::new(Who::World, "disk").with("crash_at", crash_at).with("seed", 1);
+            self.execute(&crash)?;
+            self.world.start(None, &mut self.judge)?;
+        }
+        self.world.start(None, &mut self.judge)?;
         for step in &plan.steps {
             self.count(step);
             self.execute(step)?;
         }
         self.enter("heal");
         self.world.heal(&self.judge);
+        self.start()?;
         self.enter("converge");
         self.converge()?;
         self.close_all()?;
@@ -92,8 +106,20 @@ impl Run {
         self.serve()?;
         self.enter("drain");
         self.drain()?;
+        self.fill()?;
         self.enter("stop");
-        self.stop()
+        self.stop()?;
+        self.enter("restart");
+        self.restart()
+    }
+
+    /// Starts the broker if it is gone; now nothing keeps it from starting.
+    fn start(&mut self) -> Result<(), Failure> {
+        self.world.start(None, &mut self.judge)?;
+        if self.world.is_up() {
+            return Ok(());
+        }
+        Err(Failure::new("recovery", "the broker does not come up, though nothing is wrong"))
     }
 
     fn enter(&mut self, phase: &'static str) {
@@ -102,13 +128,24 @@ impl Run {
     }
 
     fn execute(&mut self, step: &Step) -> Result<(), Failure> {
-        if let Who::Client(client) = step.who {
-            self.judge.trace_world(self.world.now(), &format!("c{client}"), &format!("! {step}"));
+        let who = match step.who {
+            Who::Client(client) => Some(format!("c{client}")),
+            Who::World if step.verb() != "wait" => Some(String::new()),
+            _ => None,
+        };
+        if let Some(who) = who {
+            self.judge.trace_world(self.world.now(), &who, &format!("! {step}"));
         }
         self.world.execute(step, &mut self.judge)
     }
 
     fn count(&mut self, step: &Step) {
+        if step.who == Who::World {
+            for fault in ["full", "slow", "stuck"].into_iter().filter(|fault| step.is(fault)) {
+                *self.faults.entry(fault).or_default() += 1;
+            }
+            return;
+        }
         let fault = FAULTS.iter().find(|fault| **fault == step.verb());
         let fault = fault.copied().or(match step.value("silent_after") {
             Some(_) => Some("silence"),
@@ -181,18 +218,88 @@ impl Run {
     fn drain(&mut self) -> Result<(), Failure> {
         self.execute(&Step::new(Who::Client(SERVER), "close"))?;
         self.converge()?;
-        for message in &self.judge.model.messages {
-            let is_open =
-                |fate: &&Fate| matches!(fate, Fate::Ready | Fate::Held | Fate::Uncommitted);
-            if let Some(fate) = message.fates.values().find(is_open) {
-                let text = format!("{} is still {fate:?} when all is drained", message.name);
-                return Err(Failure::about(&message.name, "conservation", text));
-            }
-        }
+        self.check_books()?;
+        self.judge.check_quiet(self.world.image())?;
         let consumers = self.judge.model.consumers.len();
         if consumers > 0 || self.world.connections() > 0 {
             let text = format!("{consumers} consumers are left at the end");
             return Err(Failure::new("liveness", text));
+        }
+        Ok(())
+    }
+
+    /// Checks that no copy of any message is left.
+    fn check_books(&self) -> Result<(), Failure> {
+        for message in &self.judge.model.messages {
+            for fate in message.fates.values() {
+                no_loss::check_drained(&message.name, *fate == Fate::Ready)?;
+                if matches!(fate, Fate::Held | Fate::Uncommitted) {
+                    let text = format!("{} is still {fate:?} when all is drained", message.name);
+                    return Err(Failure::about(&message.name, "conservation", text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every durable queue gets messages to keep, some of which are delivered and not settled.
+    fn fill(&mut self) -> Result<(), Failure> {
+        let keeper = Who::Channel(SERVER, 1);
+        self.execute(&Step::new(Who::Client(SERVER), "connect"))?;
+        self.execute(&Step::new(keeper, "open"))?;
+        self.execute(&Step::new(keeper, "confirm"))?;
+        for queue in self.durable_queues() {
+            for _ in 0..LEFT {
+                let publish = Step::new(keeper, "publish").with("key", &queue).with("body", 20);
+                self.execute(&publish.flag("persistent", true))?;
+            }
+            self.execute(&Step::new(keeper, "get").with("q", &queue))?;
+        }
+        self.converge()?;
+        self.execute(&Step::new(Who::Client(SERVER), "close"))?;
+        self.converge()
+    }
+
+    fn durable_queues(&self) -> Vec<String> {
+        let queues = self.judge.model.queues.values().filter(|queue| queue.is_durable);
+        queues.map(|queue| queue.name.clone()).collect()
+    }
+
+    /// What was left is there after a stop, and after a crash, and is given out once.
+    fn restart(&mut self) -> Result<(), Failure> {
+        self.start()?;
+        self.execute(&Step::new(Who::World, "power").with("seed", 7))?;
+        self.start()?;
+        let left = self.durable_queues();
+        for queue in self.judge.model.queues.values() {
+            if queue.ready.len() != LEFT {
+                let text = format!("{} comes back with {} messages", queue.name, queue.ready.len());
+                return Err(Failure::new("no-loss", text));
+            }
+        }
+        let consumer = Who::Channel(SERVER, 1);
+        self.execute(&Step::new(Who::Client(SERVER), "connect"))?;
+        self.execute(&Step::new(consumer, "open"))?;
+        self.probe(consumer)?;
+        for (at, queue) in left.iter().enumerate() {
+            let consume = Step::new(consumer, "consume").with("q", queue);
+            self.execute(&consume.with("tag", format!("r{at}")).flag("no_ack", true))?;
+        }
+        self.converge()?;
+        self.check_books()?;
+        self.judge.check_quiet(self.world.image())
+    }
+
+    /// Everything that is bound is published to: what routes is what must.
+    fn probe(&mut self, publisher: Who) -> Result<(), Failure> {
+        let bindings = self.judge.model.bindings.clone();
+        for binding in bindings {
+            let exchange = &self.judge.model.exchanges[&binding.source];
+            if exchange.is_internal {
+                continue;
+            }
+            let publish = Step::new(publisher, "publish").with("x", &binding.source);
+            self.execute(&publish.with("key", &binding.key).with("body", 5))?;
         }
         Ok(())
     }
@@ -205,13 +312,14 @@ impl Run {
         let connect = Step::new(Who::Client(silent), "connect");
         self.execute(&connect.with("silent_after", "header"))?;
         self.world.advance(1_000_000_000, &mut self.judge)?;
-        self.world.stop("maintenance", &mut self.judge)?;
+        self.world.tell_to_stop("maintenance", &mut self.judge)?;
         self.execute(&Step::new(Who::Client(late), "connect"))?;
         self.converge()?;
-        match self.world.connections() {
-            0 => Ok(()),
-            left => {
-                Err(Failure::new("liveness", format!("{left} connections keep it from stopping")))
+        match (self.world.connections(), self.world.is_up()) {
+            (0, false) => Ok(()),
+            (left, _) => {
+                let text = format!("it does not stop; {left} connections are left");
+                Err(Failure::new("liveness", text))
             }
         }
     }

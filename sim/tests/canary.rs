@@ -46,8 +46,64 @@ c2/3 delete q=q3 nowait
 wait us=2000
 ";
 
-fn checker_that_fails(fault: Option<Fault>) -> Option<&'static str> {
-    let plan: Plan = PLAN.parse().expect("a plan");
+/// One client keeps messages in a durable queue and settles some; the broker dies and comes back,
+/// and its disk fails and is full.
+const DISK_PLAN: &str = "
+setup boot_seed=9 segment_len=4096
+c1 connect latency_us=50
+c1/1 open
+c1/1 confirm
+c1/1 declare q=q1 durable
+wait us=20000
+c1/1 publish key=q1 body=900 persistent
+c1/1 publish key=q1 body=900 persistent
+c1/1 publish key=q1 body=900 persistent
+wait us=20000
+c1/1 get q=q1
+c1/1 get q=q1
+wait us=20000
+c1/1 ack nth=0
+wait us=20000
+crash seed=1
+restart
+c1 connect latency_us=50
+c1/1 open
+c1/1 confirm
+c1/1 consume q=q1 tag=t1 no_ack
+wait us=50000
+c1/1 publish key=q1 body=900 persistent
+wait us=20000
+c1/1 publish key=q1 body=900 persistent
+wait us=20000
+c1/1 publish key=q1 body=900 persistent
+wait us=20000
+c1/1 cancel tag=t1
+wait us=20000
+c1/1 publish key=q1 body=60000 persistent
+wait us=20000
+c1/1 publish key=q1 body=60000 persistent
+wait us=20000
+c1/1 publish key=q1 body=60000 persistent
+wait us=20000
+c1/1 publish key=q1 body=60000 persistent
+wait us=20000
+disk full us=1500000
+wait us=200000
+c1/1 publish key=q1 body=10 persistent
+wait us=3000000
+c1/2 open
+disk eio=sync seed=1
+c1/2 publish key=q1 body=10 persistent
+wait us=20000
+restart
+c1 connect latency_us=50
+c1/1 open
+c1/1 consume q=q1 tag=t1 no_ack
+wait us=50000
+";
+
+fn checker_that_fails(fault: Option<Fault>, plan: &str) -> Option<&'static str> {
+    let plan: Plan = plan.parse().expect("a plan");
     let tamper = fault.map(Tamper::new);
     let outcome = play(&plan, Options { keeps_trace: true, tamper });
     if let Some(failure) = &outcome.failure {
@@ -57,8 +113,9 @@ fn checker_that_fails(fault: Option<Fault>) -> Option<&'static str> {
 }
 
 #[test]
-fn the_plan_passes_when_nothing_is_broken() {
-    assert_eq!(checker_that_fails(None), None);
+fn the_plans_pass_when_nothing_is_broken() {
+    assert_eq!(checker_that_fails(None, PLAN), None);
+    assert_eq!(checker_that_fails(None, DISK_PLAN), None);
 }
 
 #[test]
@@ -81,6 +138,25 @@ fn each_fault_is_named_by_its_checker() {
         (Fault::DropCloseOk, "liveness"),
     ];
     for (fault, checker) in faults {
-        assert_eq!(checker_that_fails(Some(fault)), Some(checker), "{fault:?}");
+        assert_eq!(checker_that_fails(Some(fault), PLAN), Some(checker), "{fault:?}");
+    }
+}
+
+#[test]
+fn each_fault_of_the_disk_and_of_restarts_is_named_by_its_checker() {
+    let faults = [
+        (Fault::LieAboutSync, "confirms"),
+        (Fault::LieAboutSyncDir, "confirms"),
+        (Fault::HideSyncError, "disk"),
+        (Fault::LoseFileDeletion, "disk"),
+        (Fault::EmptyDisk, "topology"),
+        (Fault::DiskBeforePublish, "no-loss"),
+        (Fault::DiskBeforeAck, "ack-final"),
+        (Fault::EmptyDiskAgain, "recovery"),
+        (Fault::HideRedelivery, "redelivered"),
+        (Fault::HideBlocked, "alarms"),
+    ];
+    for (fault, checker) in faults {
+        assert_eq!(checker_that_fails(Some(fault), DISK_PLAN), Some(checker), "{fault:?}");
     }
 }

@@ -5,15 +5,17 @@
 //! own id, when its owner is dropped.
 
 use crate::client::Address;
+use crate::setup::Setup;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -82,6 +84,9 @@ pub struct Broker {
     later_lines: Receiver<String>,
     log: Arc<Mutex<String>>,
     addresses: Vec<Address>,
+    data_dir: PathBuf,
+    /// Goes with the broker.
+    #[expect(dead_code, reason = "is there for its drop")]
     scratch: TempDir,
 }
 
@@ -94,25 +99,28 @@ impl Broker {
     /// A broker on these addresses; port 0 is any free one. Panics, with its log, if it does not
     /// come up.
     pub fn start_on(listen: &[&str]) -> Self {
+        Setup::new().listen(listen).start()
+    }
+
+    /// Starts what the setup says. If it does not say that it listens, it is killed, and the error
+    /// is what came of it.
+    pub(crate) fn launch(setup: &Setup) -> Result<Self, Ended> {
         let scratch = TempDir::new().expect("a temporary directory can be made");
-        let mut command = serve(&data_dir_in(&scratch), listen);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary that was just built can be started");
+        // Not the temporary directory itself, so that the broker has to make it.
+        let data_dir = setup.data_dir().unwrap_or_else(|| scratch.path().join("data"));
+        let mut child = spawn(&mut setup.command(&data_dir));
         let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stderr.take().expect("is piped"), Arc::clone(&log));
+        let reader = collect(child.stderr.take().expect("is piped"), Arc::clone(&log));
         let lines = lines_of(child.stdout.take().expect("is piped"));
-        let Ok(startup_line) = lines.recv_timeout(PATIENCE) else {
-            // Killed here: there is no owner yet that would do it when dropped.
+        let Ok(startup_line) = lines.recv_timeout(setup.patience()) else {
+            // Either it has ended by itself, and this changes nothing, or it hangs.
             let _ = child.kill();
-            let _ = child.wait();
-            panic!("no start-up line from {command:?}; its log:\n{}", text_of(&log));
+            let status = child.wait().expect("a child can be waited for");
+            reader.join().expect("reading does not panic");
+            return Err(Ended { status, stdout: String::new(), stderr: text_of(&log) });
         };
         let addresses = addresses_in(&startup_line);
-        Broker { child, startup_line, later_lines: lines, log, addresses, scratch }
+        Ok(Broker { child, startup_line, later_lines: lines, log, addresses, data_dir, scratch })
     }
 
     /// Where it listens first.
@@ -125,9 +133,14 @@ impl Broker {
         &self.addresses
     }
 
-    /// Where it keeps its data, which goes when it goes.
+    /// Where it keeps its data, which goes when it goes, unless its setup has named the place.
     pub fn data_dir(&self) -> PathBuf {
-        data_dir_in(&self.scratch)
+        self.data_dir.clone()
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The first line of its standard output.
@@ -147,9 +160,18 @@ impl Broker {
 
     /// Memory that it holds now, in kB, as the kernel counts it (`VmRSS`).
     pub fn resident_kb(&self) -> u64 {
+        self.status_kb("VmRSS:")
+    }
+
+    /// The most memory that it ever held, in kB (`VmHWM`).
+    pub fn resident_max_kb(&self) -> u64 {
+        self.status_kb("VmHWM:")
+    }
+
+    fn status_kb(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(&path).expect("a process that runs has a status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("has a VmRSS");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("has the field");
         line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("is a number of kB")
     }
 
@@ -162,13 +184,18 @@ impl Broker {
     pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+        self.wait_for_end()
+    }
+
+    /// Waits for the process to end, and fails the test if it does not soon.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "still running {PATIENCE:?} after {signal:?}");
-            thread::sleep(Duration::from_millis(10));
+            assert!(start.elapsed() < PATIENCE, "still running after {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -187,7 +214,7 @@ impl Drop for Broker {
     }
 }
 
-/// What came of a `warren serve` that ended by itself.
+/// What came of a program that ended by itself.
 #[derive(Debug)]
 pub struct Ended {
     /// How it ended.
@@ -201,18 +228,23 @@ pub struct Ended {
 /// Runs a `warren serve` that must fail by itself, and fails the test if it is still there after a
 /// while.
 pub fn run_until_it_fails(data_dir: &Path, listen: &[&str]) -> Ended {
-    let mut child = serve(data_dir, listen)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary that was just built can be started");
+    let setup = Setup::new().in_dir(data_dir).listen(listen);
+    run_to_its_end(&mut setup.command(data_dir))
+}
+
+/// Runs `warren` with these arguments, to its end.
+pub fn run(arguments: &[&OsStr]) -> Ended {
+    run_to_its_end(Command::new(binary()).args(arguments))
+}
+
+fn run_to_its_end(command: &mut Command) -> Ended {
+    let mut child = spawn(command);
     let start = Instant::now();
     while child.try_wait().expect("a child can be asked").is_none() {
         if start.elapsed() > PATIENCE {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("warren serve runs where it should have failed");
+            panic!("{command:?} still runs after {PATIENCE:?}");
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -222,6 +254,12 @@ pub fn run_until_it_fails(data_dir: &Path, listen: &[&str]) -> Ended {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Starts a program whose output is ours to read.
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
 }
 
 /// Allows this process, and brokers it starts from now on, as many open files as the system lets it
@@ -241,20 +279,6 @@ pub fn target_dir() -> PathBuf {
 /// The profile of the test that runs, and of the binary it tests: `debug` or `release`.
 pub fn profile() -> String {
     build_location().1
-}
-
-/// Not the directory itself, so that the broker has to make it.
-fn data_dir_in(scratch: &TempDir) -> PathBuf {
-    scratch.path().join("data")
-}
-
-fn serve(data_dir: &Path, listen: &[&str]) -> Command {
-    let mut command = Command::new(binary());
-    command.arg("serve").arg("--data-dir").arg(data_dir);
-    for address in listen {
-        command.args(["--amqp", address]);
-    }
-    command
 }
 
 /// The path of `warren`, built if it is not. Panics if it does not build.
@@ -309,7 +333,7 @@ fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// Reads a stream to its end into a text, so that the writer never waits.
-fn collect(mut stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+fn collect(mut stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut chunk) {
@@ -317,7 +341,7 @@ fn collect(mut stream: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
                 .expect("no holder panics")
                 .push_str(&String::from_utf8_lossy(&chunk[..count]));
         }
-    });
+    })
 }
 
 fn text_of(log: &Mutex<String>) -> String {

@@ -101,9 +101,10 @@ impl Connection {
     }
 
     /// Sends any bytes. A broker that does not take them any more has ended the connection, which
-    /// is no error here.
+    /// is no error here; what it said before that can still be taken.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         if self.stream.write_all(bytes).is_err() {
+            while self.read_more(Duration::ZERO) {}
             self.ended = true;
         }
     }

@@ -4,6 +4,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,6 +71,22 @@ fn a_data_directory_that_is_none_is_one_sentence_and_exit_status_1() {
     fs::write(&file, "a file where the directory should be").expect("can be written");
     let ended = run_until_it_fails(&file, &["127.0.0.1:0"]);
     assert_one_sentence(&ended, file.to_str().expect("the path is UTF-8"));
+}
+
+#[test]
+fn a_data_directory_in_use_is_one_sentence_and_exit_status_1() {
+    let broker = Broker::start();
+    let ended = run_until_it_fails(&broker.data_dir(), &["127.0.0.1:0"]);
+    let pid = fs::read_to_string(broker.data_dir().join("lock")).expect("the lock is a file");
+    assert_one_sentence(&ended, &format!("in use by process {} ", pid.trim_end()));
+    Connection::open(&broker.address()).expect("the broker that was there is not disturbed");
+}
+
+#[test]
+fn nobody_else_can_look_into_the_data_directory() {
+    let broker = Broker::start();
+    let metadata = fs::metadata(broker.data_dir()).expect("is there");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o700);
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub(crate) struct Connection {
     /// The channel that was delivered to last.
     served_last: ChannelNumber,
     last_received: Instant,
+    /// A frame that waits until no channel's frames wait any more: the connection's end.
+    parked: Option<Frame>,
     /// When the phase ends by itself; not in phase `Running`.
     deadline: Instant,
     has_received: bool,
@@ -93,6 +95,7 @@ impl Connection {
             channels: BTreeMap::new(),
             served_last: 0,
             last_received: now,
+            parked: None,
             deadline: now + config.handshake_timeout,
             has_received: false,
         }
@@ -109,7 +112,7 @@ impl Connection {
 
     /// Whether nothing is to be read from the client.
     pub(crate) fn is_paused(&self) -> bool {
-        self.link.pause.is_some()
+        self.link.is_deaf()
     }
 
     /// An open channel that is to be delivered to, and the link it sends on.
@@ -212,6 +215,9 @@ impl Connection {
             Phase::Running if self.heartbeat.is_zero() => None,
             Phase::Running => {
                 let send = self.link.last_sent + self.heartbeat / 2;
+                if self.link.is_parked_full() {
+                    return Some(send);
+                }
                 Some(send.min(self.silent_since() + 2 * self.heartbeat))
             }
             _ => Some(self.deadline),
@@ -238,7 +244,9 @@ impl Connection {
             }
             return self.cut(ctx);
         }
-        if ctx.now >= self.silent_since() + 2 * self.heartbeat {
+        // Who is not read from, because it has to wait with publishing, cannot be heard.
+        let is_heard = !self.link.is_parked_full();
+        if is_heard && ctx.now >= self.silent_since() + 2 * self.heartbeat {
             let seconds = self.heartbeat.as_secs();
             let error = format!("missed heartbeats from client, timeout: {seconds}s");
             self.report_end(Some(error), ctx);
@@ -305,6 +313,35 @@ impl Connection {
         self.enter(Phase::Closing, timeout, ctx);
     }
 
+    /// Sends what waited for the batches of the log up to `durable`.
+    pub(crate) fn release_held(&mut self, ctx: &mut Context<'_>) {
+        let durable = ctx.engine.durable();
+        let holding = self.link.holding_deliveries();
+        self.link.release(ctx.out, ctx.now, durable);
+        for number in holding {
+            if !self.link.holds_deliveries(number)
+                && let Some(Slot::Open(channel)) = self.channels.get(&number)
+            {
+                ctx.engine.resume_session(channel.session());
+            }
+        }
+    }
+
+    /// Tells the client why it has to wait, if a publish of this channel does.
+    pub(crate) fn tell_blocked(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
+        if let Some((channel, link)) = self.channel(number) {
+            channel.tell_blocked(link, ctx);
+        }
+    }
+
+    /// Tells the client that it need not wait any more, if it was told that it had to.
+    pub(crate) fn tell_unblocked(&mut self, ctx: &mut Context<'_>) {
+        if core::mem::take(&mut self.link.is_blocked) {
+            let unblocked = on_channel(0, ConnectionUnblocked {});
+            self.link.send(ctx.out, ctx.now, unblocked);
+        }
+    }
+
     /// Sends the confirms that are due on all channels.
     fn flush_confirms(&mut self, ctx: &mut Context<'_>) {
         for slot in self.channels.values_mut() {
@@ -326,6 +363,10 @@ impl Connection {
 
     fn handle_running(&mut self, frame: Frame, ctx: &mut Context<'_>) -> Result<(), Fault> {
         match frame {
+            Frame::Method(0, Method::ConnectionClose(_)) if self.has_parked() => {
+                self.parked = Some(frame);
+                Ok(())
+            }
             Frame::Method(0, method) => self.handle_method(&method, ctx),
             Frame::Heartbeat(0) => Ok(()),
             Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => Err(unexpected_frame(8)),
@@ -334,6 +375,20 @@ impl Connection {
                 self.handle_channel_frame(number, frame, ctx)
             }
         }
+    }
+
+    /// Whether a channel's frames wait.
+    fn has_parked(&self) -> bool {
+        let mut slots = self.channels.values();
+        slots.any(|slot| matches!(slot, Slot::Open(channel) if channel.is_parked()))
+    }
+
+    /// The channels of which frames wait, and how many.
+    pub(crate) fn parked(&self) -> impl Iterator<Item = (ChannelNumber, usize)> + '_ {
+        self.channels.iter().filter_map(|(number, slot)| match slot {
+            Slot::Open(channel) if channel.is_parked() => Some((*number, channel.parked())),
+            _ => None,
+        })
     }
 
     fn handle_channel_frame(
@@ -353,6 +408,10 @@ impl Connection {
                 Ok(())
             }
             Some(Slot::Open(channel)) => match method {
+                Some(ChannelClose::ID) if channel.is_parked() => {
+                    channel.park(frame, &mut self.link, ctx);
+                    Ok(())
+                }
                 Some(ChannelClose::ID) => {
                     channel.check_between_contents()?;
                     channel.flush_confirms(&mut self.link, ctx);
@@ -417,8 +476,53 @@ impl Connection {
     }
 
     fn close_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
-        if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
+        if let Some(Slot::Open(mut channel)) = self.channels.remove(&number) {
+            if channel.is_parked() {
+                ctx.parked.retain(|session| *session != channel.handle());
+            }
+            let (_, len) = channel.take_parked();
+            self.unpark(len, ctx);
             channel.terminate(ctx.engine);
+        }
+    }
+
+    /// Handles what waits on a channel, as far as it need not wait again.
+    pub(crate) fn resume_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
+        let Some((channel, _)) = self.channel(number) else { return };
+        let (mut frames, len) = channel.take_parked();
+        while let Some(frame) = frames.pop_front() {
+            let handled = self.handle_channel_frame(number, frame, ctx);
+            if let Err(fault) = handled {
+                self.unpark(len, ctx);
+                return self.close_with(&fault, ctx);
+            }
+            match self.channels.get_mut(&number) {
+                Some(Slot::Open(channel)) if channel.is_parked() => {
+                    // It is the first to wait again; the others wait behind it.
+                    for frame in frames {
+                        channel.park(frame, &mut self.link, ctx);
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+        self.unpark(len, ctx);
+        if !self.has_parked()
+            && let Some(frame) = self.parked.take()
+        {
+            let handled = self.handle_running(frame, ctx);
+            if let Err(fault) = handled {
+                self.close_with(&fault, ctx);
+            }
+        }
+    }
+
+    /// Frames of so many bytes wait no more.
+    fn unpark(&mut self, len: usize, ctx: &mut Context<'_>) {
+        if self.link.unpark(ctx.out, len) {
+            // It could not be heard meanwhile.
+            self.last_received = ctx.now;
         }
     }
 

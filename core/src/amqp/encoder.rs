@@ -202,6 +202,7 @@ mod tests {
                 properties: Properties::default(),
                 body: Bytes::from_static(b"body").into(),
                 persistent: false,
+                charge: crate::broker::Charge::default(),
             });
             let deliver =
                 Deliver { consumer_tag: "tag".into(), delivery_tag: 7, redelivered, message };

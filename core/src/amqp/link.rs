@@ -1,12 +1,14 @@
 //! A connection as its channels see it: who is at the other end, and how to send there.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::frame::{ChannelNumber, FRAME_OVERHEAD, OutFrame};
 use super::method::{Method, MethodId};
 use super::{AmqpError, FieldTable, FieldValue};
 use crate::broker::{Message, Owner, VhostId};
+use crate::log::BatchNumber;
 use crate::{ConnectionId, Event, Instant, Output, Peer};
 
 /// What a method needs beside its texts, in bytes, at the most.
@@ -20,6 +22,7 @@ const CONTENT_OVERHEAD: usize = 80;
 pub(crate) struct Capabilities {
     pub(crate) consumer_cancel_notify: bool,
     pub(crate) authentication_failure_close: bool,
+    pub(crate) connection_blocked: bool,
 }
 
 impl Capabilities {
@@ -31,6 +34,7 @@ impl Capabilities {
         Self {
             consumer_cancel_notify: has("consumer_cancel_notify"),
             authentication_failure_close: has("authentication_failure_close"),
+            connection_blocked: has("connection.blocked"),
         }
     }
 }
@@ -43,6 +47,13 @@ pub(crate) struct Pause {
     pub(crate) last_taken: Instant,
 }
 
+/// A frame that waits for a batch of the log to be durable, or for others of its channel that do.
+#[derive(Debug)]
+struct HeldFrame {
+    gate: BatchNumber,
+    frame: OutFrame,
+}
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -52,8 +63,20 @@ pub(crate) struct Link {
     pub(crate) vhost: VhostId,
     pub(crate) capabilities: Capabilities,
     pub(crate) last_sent: Instant,
-    /// Set while nothing is read from the client.
+    /// Set while nothing is read from the client for want of room for answers.
     pub(crate) pause: Option<Pause>,
+    /// Bytes of frames that were read and wait until publishers may go on.
+    parked_len: usize,
+    /// Whether these are so many that nothing more is read.
+    is_parked_full: bool,
+    /// What the adapter was told last: whether to read.
+    is_deaf: bool,
+    /// Whether the client was told that it is blocked.
+    pub(crate) is_blocked: bool,
+    /// Frames that wait for the disk, in order.
+    held: VecDeque<HeldFrame>,
+    /// How many of them are of which channel.
+    held_of: BTreeMap<ChannelNumber, u32>,
     /// Bytes that wait for the socket, as last reported, and roughly those sent since.
     egress_len: usize,
     /// How many of them, at most, are answers: they are owed, whatever the client does.
@@ -73,6 +96,12 @@ impl Link {
             capabilities: Capabilities::default(),
             last_sent: now,
             pause: None,
+            parked_len: 0,
+            is_parked_full: false,
+            is_deaf: false,
+            is_blocked: false,
+            held: VecDeque::new(),
+            held_of: BTreeMap::new(),
             egress_len: 0,
             answers_len: 0,
             egress_len_max,
@@ -85,8 +114,59 @@ impl Link {
         Owner(u64::from(self.id.generation) << 32 | u64::from(self.id.index))
     }
 
-    /// Sends a frame.
+    /// Sends a frame, behind those of its channel that wait for the disk.
     pub(crate) fn send(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
+        if !self.held.is_empty() && self.must_wait(&frame) {
+            self.hold(frame, 0);
+        } else {
+            self.send_now(out, now, frame);
+        }
+    }
+
+    /// Sends a frame once this batch of the log is durable; to be followed by [`Self::release`].
+    pub(crate) fn hold(&mut self, frame: OutFrame, gate: BatchNumber) {
+        let gate = self.held.back().map_or(gate, |last| last.gate.max(gate));
+        *self.held_of.entry(channel_of(&frame)).or_default() += 1;
+        self.held.push_back(HeldFrame { gate, frame });
+    }
+
+    /// Sends what waited for the batches up to `durable`.
+    pub(crate) fn release(
+        &mut self,
+        out: &mut VecDeque<Output>,
+        now: Instant,
+        durable: BatchNumber,
+    ) {
+        while self.held.front().is_some_and(|held| held.gate <= durable) {
+            let Some(HeldFrame { frame, .. }) = self.held.pop_front() else { return };
+            let channel = channel_of(&frame);
+            if let Some(frames) = self.held_of.get_mut(&channel) {
+                *frames -= 1;
+                if *frames == 0 {
+                    self.held_of.remove(&channel);
+                }
+            }
+            self.send_now(out, now, frame);
+        }
+    }
+
+    /// Whether a frame must not overtake those that are held.
+    fn must_wait(&self, frame: &OutFrame) -> bool {
+        match frame {
+            OutFrame::Heartbeat | OutFrame::ProtocolHeader(_) => false,
+            OutFrame::Method(0, Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_)) => {
+                false
+            }
+            // The connection's end comes behind everything.
+            OutFrame::Method(0, _) => true,
+            OutFrame::Method(channel, _)
+            | OutFrame::Deliver(channel, _)
+            | OutFrame::GetOk(channel, _)
+            | OutFrame::Return(channel, ..) => self.held_of.contains_key(channel),
+        }
+    }
+
+    fn send_now(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
         let len = match &frame {
             OutFrame::Deliver(_, deliver) => {
                 deliver.consumer_tag.len() + content_len(&deliver.message)
@@ -108,7 +188,43 @@ impl Link {
         self.answers_len = self.answers_len.saturating_add(len);
         if self.answers_len > self.limit() && self.pause.is_none() {
             self.pause = Some(Pause { since: now, last_taken: now });
-            out.push_back(Output::PauseReading(self.id));
+            self.tell_reading(out);
+        }
+    }
+
+    /// Whether nothing is to be read from the client.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.pause.is_some() || self.is_parked_full
+    }
+
+    /// Whether nothing is read from the client because it has to wait with publishing.
+    pub(crate) fn is_parked_full(&self) -> bool {
+        self.is_parked_full
+    }
+
+    /// Frames of so many bytes wait until publishers may go on.
+    pub(crate) fn park(&mut self, out: &mut VecDeque<Output>, len: usize) {
+        self.parked_len += len;
+        self.is_parked_full |= self.parked_len >= self.egress_len_max;
+        self.tell_reading(out);
+    }
+
+    /// Frames of so many bytes wait no more. Whether the client is read from again because of it.
+    pub(crate) fn unpark(&mut self, out: &mut VecDeque<Output>, len: usize) -> bool {
+        self.parked_len -= len;
+        let is_over = self.parked_len == 0 && core::mem::take(&mut self.is_parked_full);
+        self.tell_reading(out);
+        is_over
+    }
+
+    /// Tells the adapter whether to read, if that has changed.
+    fn tell_reading(&mut self, out: &mut VecDeque<Output>) {
+        let is_deaf = self.is_deaf();
+        if is_deaf != core::mem::replace(&mut self.is_deaf, is_deaf) {
+            out.push_back(match is_deaf {
+                true => Output::PauseReading(self.id),
+                false => Output::ResumeReading(self.id),
+            });
         }
     }
 
@@ -117,6 +233,16 @@ impl Link {
         let has_room = self.egress_len < self.egress_len_max;
         self.is_stalled |= !has_room;
         has_room
+    }
+
+    /// Whether an answer of this channel is held that its deliveries must not overtake.
+    pub(crate) fn holds_deliveries(&self, channel: ChannelNumber) -> bool {
+        self.held_of.contains_key(&channel)
+    }
+
+    /// The channels with answers that their deliveries must not overtake.
+    pub(crate) fn holding_deliveries(&self) -> Vec<ChannelNumber> {
+        self.held_of.keys().copied().collect()
     }
 
     /// Whether so much waits that even what is owed had better be dropped, if it may be.
@@ -141,7 +267,7 @@ impl Link {
             pause.last_taken = now;
         }
         if self.answers_len < self.egress_len_max && self.pause.take().is_some() {
-            out.push_back(Output::ResumeReading(self.id));
+            self.tell_reading(out);
         }
         // Half empty, so that it fills and empties in strides.
         len <= self.egress_len_max / 2 && core::mem::take(&mut self.is_stalled)
@@ -201,6 +327,17 @@ fn content_len(message: &Message) -> usize {
     let body = message.body.len();
     let frames = message.body.pieces().count() + body / 4096 * 2;
     CONTENT_OVERHEAD + names + message.properties.wire().len() + body + frames * FRAME_OVERHEAD
+}
+
+/// The channel that a frame is of.
+fn channel_of(frame: &OutFrame) -> ChannelNumber {
+    match frame {
+        OutFrame::Method(channel, _)
+        | OutFrame::Deliver(channel, _)
+        | OutFrame::GetOk(channel, _)
+        | OutFrame::Return(channel, ..) => *channel,
+        OutFrame::Heartbeat | OutFrame::ProtocolHeader(_) => 0,
+    }
 }
 
 /// A method to be sent on a channel.

@@ -19,7 +19,7 @@ mod sasl;
 mod shortstr;
 mod unacked;
 
-pub(crate) use channel::Context;
+pub(crate) use channel::{Context, Gated};
 pub(crate) use connection::Connection;
 pub use decoder::{DecodeError, Decoder, FRAME_MAX_UNTUNED};
 pub use encoder::Egress;

@@ -186,7 +186,6 @@ fn print(value: &FieldValue) -> String {
 mod tests {
     use alloc::vec;
 
-    use super::super::engine::VhostId;
     use super::super::queue::Owner;
     use super::*;
 
@@ -205,7 +204,8 @@ mod tests {
         current: &[(&str, FieldValue)],
         received: &[(&str, FieldValue)],
     ) -> Result<(), String> {
-        let queue = Queue::new(VhostId::default(), "q".into(), &declaration(current), Owner(0));
+        let (number, vhost) = Default::default();
+        let queue = Queue::new(number, vhost, "q".into(), &declaration(current), Owner(0));
         check_equivalent(&queue, &declaration(received), &"/".into()).map_err(|r| r.explanation)
     }
 

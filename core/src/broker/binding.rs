@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::queue::QueueId;
 use crate::amqp::{FieldTable, Reader, ShortStr};
@@ -15,12 +15,15 @@ pub(crate) enum Destination {
     Exchange(ShortStr),
 }
 
+/// The bytes that say how long a table is.
+const TABLE_LEN_LEN: usize = 4;
+
 /// A binding, as its source knows it. Two bindings are the same when all of it is the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Binding {
     pub(crate) key: ShortStr,
     pub(crate) destination: Destination,
-    /// The arguments in their canonical form, encoded.
+    /// The arguments in their canonical form, encoded, without their length.
     arguments: Bytes,
 }
 
@@ -30,14 +33,30 @@ impl Binding {
         if !arguments.is_empty() {
             arguments.canonical().write(&mut encoded);
         }
-        Self { key: key.detached(), destination, arguments: encoded.freeze() }
+        let arguments = encoded.freeze();
+        let arguments = arguments.slice(arguments.len().min(TABLE_LEN_LEN)..);
+        Self { key: key.detached(), destination, arguments }
+    }
+
+    /// A binding whose arguments are encoded already, in their canonical form.
+    pub(crate) fn from_encoded(key: ShortStr, destination: Destination, arguments: Bytes) -> Self {
+        Self { key, destination, arguments }
+    }
+
+    /// The arguments in their canonical form, encoded, without their length; nothing if there are
+    /// none.
+    pub(crate) fn encoded_arguments(&self) -> &Bytes {
+        &self.arguments
     }
 
     pub(crate) fn arguments(&self) -> FieldTable {
         if self.arguments.is_empty() {
             return FieldTable::default();
         }
-        FieldTable::read(&mut Reader::new(&self.arguments)).expect("written by new")
+        let mut encoded = BytesMut::with_capacity(TABLE_LEN_LEN + self.arguments.len());
+        encoded.put_u32(self.arguments.len() as u32);
+        encoded.put_slice(&self.arguments);
+        FieldTable::read(&mut Reader::new(&encoded.freeze())).expect("written by new")
     }
 
     /// The same binding, as its destination remembers it.

@@ -86,6 +86,7 @@ pub(crate) struct Exchange {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
+    pub(crate) arguments: FieldTable,
     /// Where messages go that no binding takes.
     pub(crate) alternate: Option<ShortStr>,
     /// The bindings from it, and those to it.
@@ -104,6 +105,7 @@ impl Exchange {
             durable: declaration.durable,
             auto_delete: declaration.auto_delete,
             internal: declaration.internal,
+            arguments: declaration.arguments.canonical(),
             alternate: alternate(&declaration.arguments),
             bindings: BTreeSet::new(),
             incoming: BTreeSet::new(),

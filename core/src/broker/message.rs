@@ -2,7 +2,9 @@
 //!
 //! Messages never change. One message is shared by all queues that it was routed to.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
@@ -24,9 +26,67 @@ pub struct Message {
     pub body: Body,
     /// Whether it asks to survive a restart.
     pub persistent: bool,
+    /// The memory it is charged for, if it is kept.
+    pub charge: Charge,
+}
+
+/// What a message takes in memory beside its bytes, about.
+const OVERHEAD: usize = 320;
+
+/// Counts the bytes of messages that are kept in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    /// How many there are now.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A message's part of what a gauge counts, given back with the message. Copies of a message have
+/// none, and it makes no difference between messages.
+#[derive(Debug, Default)]
+pub struct Charge(Option<(Gauge, u64)>);
+
+impl Clone for Charge {
+    fn clone(&self) -> Self {
+        Self(None)
+    }
+}
+
+impl PartialEq for Charge {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Charge {}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some((gauge, len)) = &self.0 {
+            gauge.0.fetch_sub(*len, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Message {
+    /// How many bytes it takes in memory, about.
+    pub(crate) fn size(&self) -> usize {
+        OVERHEAD + self.routing_key.len() + self.properties.wire().len() + self.body.len()
+    }
+
+    /// Has a gauge count it for as long as it lives.
+    pub(crate) fn charge_to(&mut self, gauge: &Gauge) {
+        if self.charge.0.is_some() {
+            return;
+        }
+        let len = self.size() as u64;
+        gauge.0.fetch_add(len, Ordering::Relaxed);
+        self.charge = Charge(Some((gauge.clone(), len)));
+    }
+
     /// Makes a message fit for being kept: small pieces are copied into memory of their own.
     ///
     /// Without this, one message of a few bytes that waits in a queue would hold on to the whole
@@ -118,6 +178,7 @@ mod tests {
             properties: Properties::default(),
             body,
             persistent: true,
+            charge: Charge::default(),
         };
         let mut copy = message.clone();
         copy.detach();

@@ -12,6 +12,7 @@ mod exchange;
 mod headers;
 mod message;
 mod queue;
+mod reader;
 mod ready;
 mod refusal;
 mod topic;
@@ -19,8 +20,11 @@ mod turns;
 
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};
-pub(crate) use engine::{Delivery, Engine, FrontEnd, Lease, Route, Settlement, VhostId};
+pub(crate) use engine::{
+    Asked, Delivery, Engine, FrontEnd, Hindrance, Lease, Route, Settlement, VhostId,
+};
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
-pub use message::{Body, Message};
+pub use message::{Body, Charge, Message};
+pub(crate) use queue::QueueId;
 pub use queue::{Owner, QueueDeclaration};
 pub use refusal::{Refusal, RefusalKind};

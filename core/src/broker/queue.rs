@@ -3,16 +3,19 @@
 //! Each message has a position in its queue, given when it comes in and kept for good: a message
 //! that comes back goes to where it was. The ready messages are always sorted by position.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::binding::Incoming;
-use super::consumer::ConsumerId;
+use super::consumer::{ConsumerId, SessionHandle};
 use super::engine::VhostId;
 use super::message::Message;
+use super::reader::Reader;
 use super::ready::Ready;
 use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
+use crate::log::{BatchNumber, Extents, IndexEntry, Place, QueueNumber};
 use crate::slab::Key;
 
 /// A queue, for as long as it lives.
@@ -26,9 +29,45 @@ pub struct Owner(pub u64);
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) position: u64,
-    /// Whether it was handed out before.
-    pub(crate) redelivered: bool,
-    pub(crate) message: Arc<Message>,
+    /// Its number among all that the log was ever given; 0 when the log does not have it.
+    pub(crate) item: u64,
+    /// How often it was handed out before, or may have been.
+    pub(crate) deliveries: u32,
+    /// Whether the log has it only until the next start.
+    pub(crate) is_volatile: bool,
+    /// The message; `None` while it is on disk only.
+    pub(crate) message: Option<Arc<Message>>,
+}
+
+impl Entry {
+    /// Whether a start of the broker would find it.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.item != 0 && !self.is_volatile
+    }
+
+    /// How many bytes it takes in memory although it is on disk too.
+    pub(crate) fn cached_size(&self) -> usize {
+        match &self.message {
+            Some(message) if self.item != 0 => message.size(),
+            _ => 0,
+        }
+    }
+}
+
+/// Up to which position a durable queue may hand out, so that a start knows what may have been
+/// handed out before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    /// Everything below was reserved.
+    pub(crate) below: u64,
+    /// In this batch.
+    pub(crate) batch: BatchNumber,
+    /// Whatever the log got from this item on is no more durable than the reservation.
+    pub(crate) item: u64,
+    /// Everything below is reserved durably.
+    pub(crate) durable_below: u64,
+    /// How many messages the next reservation is for.
+    pub(crate) step: u64,
 }
 
 /// What happened to the messages of a queue, counted from its beginning.
@@ -43,6 +82,7 @@ pub(crate) struct Counts {
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    pub(crate) number: QueueNumber,
     pub(crate) vhost: VhostId,
     pub(crate) name: ShortStr,
     pub(crate) durable: bool,
@@ -59,7 +99,27 @@ pub(crate) struct Queue {
     pub(crate) counts: Counts,
     /// Whether it stands in the engine's list of queues to look after.
     pub(crate) is_stirred: bool,
-    next_position: u64,
+    /// Whether it stands in the engine's list of those to be stirred when a batch is durable.
+    pub(crate) awaits_log: bool,
+    pub(crate) next_position: u64,
+    /// What the log has of it, and where.
+    pub(crate) extents: Extents,
+    /// All that the log was ever given of it is below this position.
+    pub(crate) logged_below: u64,
+    /// What the segment that is written to has of it.
+    pub(crate) index: Vec<IndexEntry>,
+    /// Positions of messages that the log has until the next start only, as ranges with both ends.
+    pub(crate) volatile: BTreeMap<u64, u64>,
+    /// How often durable messages were handed out that came back.
+    pub(crate) returned: BTreeMap<u64, u32>,
+    pub(crate) mark: Mark,
+    /// All that was handed out is below this position.
+    pub(crate) handed_out_below: u64,
+    /// What was there at the start, below this position, may have been handed out before it.
+    pub(crate) delivered_below: u64,
+    pub(crate) reader: Reader,
+    /// Who asked for a message that has to be read first.
+    pub(crate) getters: Vec<SessionHandle>,
 }
 
 /// What a queue is declared as.
@@ -79,12 +139,14 @@ pub struct QueueDeclaration {
 
 impl Queue {
     pub(crate) fn new(
+        number: QueueNumber,
         vhost: VhostId,
         name: ShortStr,
         declaration: &QueueDeclaration,
         owner: Owner,
     ) -> Self {
         Self {
+            number,
             vhost,
             name,
             durable: declaration.durable && !declaration.exclusive,
@@ -99,31 +161,48 @@ impl Queue {
             unacked: 0,
             counts: Counts::default(),
             is_stirred: false,
+            awaits_log: false,
             next_position: 0,
+            extents: Extents::default(),
+            logged_below: 0,
+            index: Vec::new(),
+            volatile: BTreeMap::new(),
+            returned: BTreeMap::new(),
+            mark: Mark::default(),
+            handed_out_below: 0,
+            delivered_below: 0,
+            reader: Reader::default(),
+            getters: Vec::new(),
         }
     }
 
-    /// Appends a message.
-    pub(crate) fn push(&mut self, message: Arc<Message>) {
-        let position = self.next_position;
+    /// A place in it.
+    pub(crate) fn place(&self, position: u64) -> Place {
+        Place { queue: self.number, position }
+    }
+
+    /// The position of a message that comes in.
+    pub(crate) fn next_place(&mut self) -> Place {
         self.next_position += 1;
         self.counts.enqueued += 1;
-        self.ready.push(Entry { position, redelivered: false, message });
+        self.place(self.next_position - 1)
     }
 
-    /// Takes a message back that was handed out, to where it was.
-    pub(crate) fn put_back(&mut self, mut entry: Entry) {
-        entry.redelivered = true;
-        self.unacked -= 1;
-        self.ready.put_back(entry);
+    /// Takes the next message, to be handed out.
+    pub(crate) fn take(&mut self) -> Option<Entry> {
+        let entry = self.ready.take()?;
+        self.handed_out_below = self.handed_out_below.max(entry.position + 1);
+        Some(entry)
     }
 
-    /// Drops all ready messages; how many there were.
-    pub(crate) fn purge(&mut self) -> u64 {
-        let purged = self.ready.len() as u64;
-        self.counts.purged += purged;
-        self.ready = Ready::default();
-        purged
+    /// Notes that the log has the message at this position until the next start only.
+    pub(crate) fn note_volatile(&mut self, position: u64) {
+        match self.volatile.last_entry() {
+            Some(mut range) if *range.get() + 1 == position => *range.get_mut() = position,
+            _ => {
+                self.volatile.insert(position, position);
+            }
+        }
     }
 
     /// Whose turn it is, if no message waits.

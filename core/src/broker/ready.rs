@@ -1,51 +1,217 @@
-//! The ready messages of a queue, in order of their positions.
+//! The ready messages of a queue, in order of their positions: those in memory, and those that are
+//! on disk only.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use super::message::Message;
 use super::queue::Entry;
+use crate::log::Extents;
 
 /// Memory for this many messages is kept when none is left.
 const CAPACITY_KEPT: usize = 1024;
+
+/// The ready message that is next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// There is none.
+    None,
+    /// It can be taken.
+    Here,
+    /// It is on disk, or about to be there: it must be read first.
+    OnDisk,
+    /// It is at hand, and must not be handed out before the log is further.
+    Waits,
+}
 
 /// Messages by position. Always the first is taken; so what comes back was before all that never
 /// left, and nothing has to be searched or moved for it.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
     returned: BTreeMap<u64, Entry>,
-    /// Never taken, all behind those.
+    /// Never taken: what was read back from disk, and what never was only there. Each is sorted.
+    loaded: VecDeque<Entry>,
     fresh: VecDeque<Entry>,
+    /// Never taken and on disk only: all that the log has from this position on.
+    pub(crate) paged_from: u64,
+    /// How many those are, and how many of them are forgotten at a start.
+    paged: u64,
+    paged_volatile: u64,
+    /// About how many bytes those in memory take that are on disk too.
+    cached: usize,
 }
 
 impl Ready {
+    /// What a queue begins with whose messages, so many, are all on disk.
+    pub(crate) fn on_disk(count: u64) -> Self {
+        Self { paged: count, ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.returned.len() + self.fresh.len()
+        self.returned.len() + self.loaded.len() + self.fresh.len() + self.paged as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.returned.is_empty() && self.fresh.is_empty()
+        self.len() == 0
+    }
+
+    /// How many are on disk only.
+    pub(crate) fn paged(&self) -> u64 {
+        self.paged
+    }
+
+    /// About how many bytes those in memory take that are on disk too.
+    pub(crate) fn cached(&self) -> usize {
+        self.cached
     }
 
     /// Appends a message that is new.
     pub(crate) fn push(&mut self, entry: Entry) {
+        self.cached += entry.cached_size();
         self.fresh.push_back(entry);
+    }
+
+    /// Appends a message that is new, and is kept on disk only.
+    pub(crate) fn push_paged(&mut self, position: u64, is_volatile: bool) {
+        if self.paged == 0 {
+            self.paged_from = position;
+        }
+        self.paged += 1;
+        self.paged_volatile += u64::from(is_volatile);
     }
 
     /// Puts a message back that was taken.
     pub(crate) fn put_back(&mut self, entry: Entry) {
         debug_assert!(self.fresh.front().is_none_or(|first| entry.position < first.position));
+        self.cached += entry.cached_size();
         self.returned.insert(entry.position, entry);
     }
 
-    /// Takes the first.
-    pub(crate) fn take(&mut self) -> Option<Entry> {
-        if let Some((_, entry)) = self.returned.pop_first() {
+    /// Which is next.
+    pub(crate) fn next(&self, extents: &Extents) -> Next {
+        match self.first() {
+            Some(first) if first.message.is_none() => Next::OnDisk,
+            Some(first) if self.paged > 0 && self.returned.is_empty() => {
+                // Others may be before it that are on disk, or about to be written.
+                let on_disk = extents.first_from(self.paged_from).unwrap_or(self.paged_from);
+                if on_disk > first.position { Next::Here } else { Next::OnDisk }
+            }
+            Some(_) => Next::Here,
+            None if self.paged > 0 => Next::OnDisk,
+            None => Next::None,
+        }
+    }
+
+    /// The first of those in memory.
+    pub(crate) fn first(&self) -> Option<&Entry> {
+        if let Some((_, entry)) = self.returned.first_key_value() {
             return Some(entry);
         }
-        let entry = self.fresh.pop_front();
-        if self.fresh.is_empty() && self.fresh.capacity() > CAPACITY_KEPT {
-            self.fresh = VecDeque::new();
+        match (self.loaded.front(), self.fresh.front()) {
+            (Some(loaded), Some(fresh)) if loaded.position > fresh.position => Some(fresh),
+            (None, fresh) => fresh,
+            (loaded, _) => loaded,
         }
+    }
+
+    /// Takes the first of those in memory.
+    pub(crate) fn take(&mut self) -> Option<Entry> {
+        let entry = if let Some((_, entry)) = self.returned.pop_first() {
+            Some(entry)
+        } else {
+            let is_fresh = match (self.loaded.front(), self.fresh.front()) {
+                (Some(loaded), Some(fresh)) => loaded.position > fresh.position,
+                (loaded, _) => loaded.is_none(),
+            };
+            let from = if is_fresh { &mut self.fresh } else { &mut self.loaded };
+            let entry = from.pop_front();
+            if from.is_empty() && from.capacity() > CAPACITY_KEPT {
+                *from = VecDeque::new();
+            }
+            entry
+        };
+        self.cached -= entry.as_ref().map_or(0, Entry::cached_size);
         entry
+    }
+
+    /// Takes all of those in memory.
+    pub(crate) fn take_all(&mut self) -> Vec<Entry> {
+        self.cached = 0;
+        let returned = core::mem::take(&mut self.returned).into_values();
+        let loaded = core::mem::take(&mut self.loaded);
+        returned.chain(loaded).chain(core::mem::take(&mut self.fresh)).collect()
+    }
+
+    /// Those that were never taken and that the log does not have, from `position` on, in order.
+    pub(crate) fn unlogged_from(&mut self, position: u64) -> impl Iterator<Item = &mut Entry> {
+        let at = self.fresh.partition_point(|entry| entry.position < position);
+        self.fresh.range_mut(at..).filter(|entry| entry.item == 0)
+    }
+
+    /// Keeps what the log has on disk only.
+    pub(crate) fn evict(&mut self) {
+        self.cached = 0;
+        for entry in self.returned.values_mut().filter(|entry| entry.item != 0) {
+            entry.message = None;
+        }
+        let mut first = None;
+        let (mut count, mut volatile) = (0, 0);
+        let mut note = |entry: &Entry| {
+            first.get_or_insert(entry.position);
+            count += 1;
+            volatile += u64::from(entry.is_volatile);
+        };
+        core::mem::take(&mut self.loaded).iter().for_each(&mut note);
+        self.fresh.retain(|entry| {
+            if entry.item != 0 {
+                note(entry);
+            }
+            entry.item == 0
+        });
+        if let Some(first) = first {
+            self.paged_from = if self.paged == 0 { first } else { first.min(self.paged_from) };
+            self.paged += count;
+            self.paged_volatile += volatile;
+        }
+    }
+
+    /// Takes all that are on disk only: from which position on they are, how many, and how many of
+    /// them are forgotten at a start.
+    pub(crate) fn take_paged(&mut self) -> (u64, u64, u64) {
+        let volatile = core::mem::take(&mut self.paged_volatile);
+        (self.paged_from, core::mem::take(&mut self.paged), volatile)
+    }
+
+    /// The first that came back and is on disk only.
+    pub(crate) fn first_returned_on_disk(&self) -> Option<u64> {
+        // Only the first matters to consumers.
+        let (position, entry) = self.returned.first_key_value()?;
+        entry.message.is_none().then_some(*position)
+    }
+
+    /// Whether the message at this position came back and is on disk only.
+    pub(crate) fn is_returned_on_disk(&self, position: u64) -> bool {
+        self.returned.get(&position).is_some_and(|entry| entry.message.is_none())
+    }
+
+    /// One that came back was read from disk.
+    pub(crate) fn fill_returned(&mut self, position: u64, message: Arc<Message>) {
+        if let Some(entry) = self.returned.get_mut(&position)
+            && entry.message.is_none()
+        {
+            entry.message = Some(message);
+            self.cached += entry.cached_size();
+        }
+    }
+
+    /// The next of those on disk only was read.
+    pub(crate) fn load(&mut self, entry: Entry) {
+        self.paged -= 1;
+        self.paged_volatile -= u64::from(entry.is_volatile);
+        self.paged_from = entry.position + 1;
+        self.cached += entry.cached_size();
+        self.loaded.push_back(entry);
     }
 }
 
@@ -60,26 +226,49 @@ mod tests {
     use crate::broker::Lease;
 
     proptest! {
-        /// Against a plain set of positions.
+        /// Against a plain set of positions. Those that are multiples of three are on disk only
+        /// until they are read.
         #[test]
         fn the_first_in_order_is_always_next(
-            steps in prop::collection::vec((0u8..3, any::<prop::sample::Index>()), 0..200),
+            steps in prop::collection::vec((0u8..5, any::<prop::sample::Index>()), 0..200),
         ) {
             let (mut ready, mut model) = (Ready::default(), BTreeSet::new());
+            let mut unwritten = Vec::new();
+            let mut extents = Extents::default();
             let (mut taken, mut next) = (Vec::<Entry>::new(), 0);
+            let entry = |position| Entry { position, ..Lease::of_nothing().into_entry() };
             for (step, which) in steps {
                 match step {
                     0 => {
-                        ready.push(Entry { position: next, ..Lease::of_nothing().into_entry() });
+                        if next % 3 == 0 {
+                            unwritten.push(next);
+                            ready.push_paged(next, false);
+                        } else {
+                            ready.push(entry(next));
+                        }
                         model.insert(next);
                         next += 1;
                     }
                     1 => {
+                        while ready.next(&extents) == Next::OnDisk {
+                            unwritten.drain(..).for_each(|at| extents.append(1, at, 10));
+                            let at = extents.first_from(ready.paged_from).expect("on disk");
+                            ready.load(entry(at.next_multiple_of(3)));
+                        }
+                        let is_here = ready.next(&extents) == Next::Here;
                         let entry = ready.take();
+                        prop_assert_eq!(is_here, entry.is_some());
                         let position = entry.as_ref().map(|entry| entry.position);
                         prop_assert_eq!(position, model.pop_first());
                         taken.extend(entry);
                     }
+                    2 => {
+                        let first = ready.first().map(|entry| entry.position);
+                        if ready.next(&extents) == Next::Here {
+                            prop_assert_eq!(first, model.first().copied());
+                        }
+                    }
+                    3 => unwritten.drain(..).for_each(|at| extents.append(1, at, 10)),
                     _ if taken.is_empty() => {}
                     _ => {
                         let entry = taken.swap_remove(which.index(taken.len()));

@@ -6,17 +6,29 @@ use bytes::Bytes;
 use warren_core::amqp::*;
 use warren_core::{Boot, Broker, Config, ConnectionId, Input, Instant, Output, Peer};
 
+use super::disk::Disk;
+
 /// A broker, the time, and what it said so far.
 pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) now: Instant,
     said: Vec<Output>,
+    pub(crate) disk: Disk,
 }
 
 impl World {
     pub(crate) fn new(config: Config) -> Self {
-        let broker = Broker::new(config, Boot { seed: [1, 2] });
-        Self { broker, now: Instant::from_nanos(1), said: Vec::new() }
+        Self::of(Broker::new(config, Boot { seed: [1, 2] }))
+    }
+
+    pub(crate) fn of(broker: Broker) -> Self {
+        let disk = Disk::default();
+        Self { broker, now: Instant::from_nanos(1), said: Vec::new(), disk }
+    }
+
+    /// What was said that nobody heard yet.
+    pub(crate) fn outputs(&self) -> &[Output] {
+        &self.said
     }
 
     /// A connection before its protocol header.
@@ -105,7 +117,7 @@ impl World {
             | Output::FrameMax(to, _)
             | Output::PauseReading(to)
             | Output::ResumeReading(to) => *to == id,
-            Output::Event(_) => false,
+            Output::Event(_) | Output::Disk(_) | Output::Halt(_) => false,
         });
         self.said = others;
         let mine: Vec<Output> = mine;
@@ -114,19 +126,37 @@ impl World {
 
     fn drain(&mut self) {
         while let Some(output) = self.broker.poll_output() {
-            self.said.push(output);
+            match output {
+                Output::Disk(request) => self.disk.requests.push_back(request),
+                output => self.said.push(output),
+            }
         }
     }
 }
 
 /// The frames of a message to the default exchange, on channel 1.
 pub(crate) fn publish(id: ConnectionId, key: &str, body: &'static str) -> Vec<Input> {
+    publish_with(id, key, body, Properties::default())
+}
+
+/// The same of a message that is to survive.
+pub(crate) fn persist(id: ConnectionId, key: &str, body: &'static str) -> Vec<Input> {
+    let properties = BasicProperties { delivery_mode: Some(2), ..BasicProperties::default() };
+    publish_with(id, key, body, properties.encode())
+}
+
+fn publish_with(
+    id: ConnectionId,
+    key: &str,
+    body: &'static str,
+    properties: Properties,
+) -> Vec<Input> {
     let method = BasicPublish { routing_key: key.into(), mandatory: true, ..Default::default() };
     let header = ContentHeader {
         class_id: CLASS_BASIC,
         weight: 0,
         body_size: body.len() as u64,
-        properties: Properties::default(),
+        properties,
     };
     let mut frames = vec![Frame::Method(1, method.into()), Frame::Header(1, header)];
     if !body.is_empty() {
@@ -167,6 +197,6 @@ fn words(output: &Output) -> Option<String> {
         Output::Close(_) => "closed".into(),
         Output::PauseReading(_) => "pause".into(),
         Output::ResumeReading(_) => "resume".into(),
-        Output::FrameMax(..) | Output::Event(_) => return None,
+        Output::FrameMax(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => return None,
     })
 }

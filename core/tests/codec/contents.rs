@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use warren_core::amqp::*;
-use warren_core::broker::{Body, Message};
+use warren_core::broker::{Body, Charge, Message};
 
 use super::methods::any_method;
 use super::values::{Argument, Range, any_properties};
@@ -35,7 +35,8 @@ fn any_message(body_len_max: usize) -> impl Strategy<Value = Arc<Message>> {
     let message = (names, any_properties(Range::Wire), body, any::<bool>());
     message.prop_map(|((exchange, routing_key), properties, body, persistent)| {
         let properties = properties.encode();
-        Arc::new(Message { exchange, routing_key, properties, body, persistent })
+        let charge = Charge::default();
+        Arc::new(Message { exchange, routing_key, properties, body, persistent, charge })
     })
 }
 

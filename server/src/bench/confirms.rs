@@ -32,6 +32,11 @@ impl ConfirmWindow {
         Self { window, count: 0, lowest: 1, answered, mask: capacity - 1 }
     }
 
+    /// No two unanswered messages' numbers are further apart than this.
+    pub(super) fn span(&self) -> usize {
+        usize::try_from(self.mask + 1).expect("a bit for each is in memory")
+    }
+
     /// The highest sequence number that may be given out by now.
     #[inline]
     pub(super) fn limit(&self) -> u64 {

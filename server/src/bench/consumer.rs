@@ -180,7 +180,7 @@ fn wrong(delivery: &Delivery, size: u64, last_tag: u64) -> BenchError {
 
 /// The acks that a channel owes. Its tags are 1, 2, 3, ... without gaps.
 #[derive(Debug)]
-struct Acks {
+pub(super) struct Acks {
     /// One ack for so many messages, or for whatever has arrived.
     every: Option<u64>,
     /// The highest tag that has been acknowledged.
@@ -189,12 +189,13 @@ struct Acks {
 }
 
 impl Acks {
-    fn new(every: Option<u32>) -> Self {
+    /// One ack for so many messages, or, without a number, for whatever there is.
+    pub(super) fn new(every: Option<u32>) -> Self {
         Self { every: every.map(u64::from), acked: 0, bytes: Vec::new() }
     }
 
     /// The acks to be sent now that all up to `last_tag` has arrived.
-    fn due(&mut self, last_tag: u64) -> &[u8] {
+    pub(super) fn due(&mut self, last_tag: u64) -> &[u8] {
         self.bytes.clear();
         let step = self.every.unwrap_or((last_tag - self.acked).max(1));
         while last_tag - self.acked >= step {

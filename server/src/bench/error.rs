@@ -58,6 +58,8 @@ pub(super) enum BenchError {
         /// How far it had come, and whether the broker had blocked publishing.
         state: String,
     },
+    /// A queue did not give back each message once, in the order in which they went in.
+    Disorder,
     /// The user ended it before there was anything to report.
     Interrupted,
 }
@@ -90,6 +92,9 @@ impl fmt::Display for BenchError {
             Self::Protocol(text) => write!(f, "the broker broke the protocol: {text}."),
             Self::Stalled { after, state } => {
                 write!(f, "no progress for {} s: {state}.", after.as_secs())
+            }
+            Self::Disorder => {
+                write!(f, "a queue did not give back what went in, in the order in which it did.")
             }
             Self::Interrupted => write!(f, "interrupted before anything was measured."),
         }

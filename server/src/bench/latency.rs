@@ -89,8 +89,7 @@ impl Stopwatch {
             measured_ns: nanoseconds(warmup)..nanoseconds(end),
             epoch: None,
             now_ns: 0,
-            histogram: Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS)
-                .expect("the bounds are valid"),
+            histogram: histogram(),
         }
     }
 
@@ -121,7 +120,12 @@ impl Recorder for Stopwatch {
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+/// An empty histogram of times in nanoseconds.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS).expect("the bounds are valid")
+}
+
+pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -16,18 +16,23 @@
 //! | [`topology`] | the queues and the exchange that it declares and deletes |
 //! | [`publisher`], [`batch`], [`confirms`], [`schedule`] | the side that publishes |
 //! | [`consumer`] | the side that consumes |
+//! | [`backlog`], [`backlog_report`] | one side after the other, over a deep queue |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`report`] | CPU time and memory; the figures |
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+mod backlog;
+mod backlog_report;
 mod batch;
 mod board;
 mod confirms;
@@ -48,12 +53,14 @@ mod wire;
 
 pub(crate) use options::BenchArgs;
 
+use backlog_report::BacklogReport;
 use error::BenchError;
-use options::Plan;
+use options::Task;
 use report::Report;
 
 /// Carries out what the command line asks for, and prints it: progress and errors to the standard
-/// error, figures to the standard output. Ends with status 1 if there are no figures.
+/// error, figures to the standard output. Ends with status 1 if there are no figures, or if
+/// a queue did not give back what went in.
 pub(crate) fn main(args: BenchArgs) -> ExitCode {
     match measure(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,12 +72,28 @@ pub(crate) fn main(args: BenchArgs) -> ExitCode {
 }
 
 fn measure(args: BenchArgs) -> Result<(), BenchError> {
-    let plan = Plan::try_from(args)?;
+    let task = Task::try_from(args)?;
     let interrupt = interrupt().map_err(|e| BenchError::system("listening for Ctrl-C", e))?;
-    let report = Report::new(&plan, &run::run(&plan, &interrupt)?);
-    let text = if plan.workload.json {
-        let json = serde_json::to_string(&report);
-        json.expect("the report has only texts, numbers and fields") + "\n"
+    match task {
+        Task::Load(plan) => {
+            let report = Report::new(&plan, &run::run(&plan, &interrupt)?);
+            print(&report, plan.workload.json)
+        }
+        Task::Backlog(backlog) => {
+            let measured = backlog::run(&backlog, &interrupt)?;
+            print(&BacklogReport::new(&backlog, &measured), backlog.plan.workload.json)?;
+            match measured.drains.iter().all(|drained| drained.order.is_kept()) {
+                true => Ok(()),
+                false => Err(BenchError::Disorder),
+            }
+        }
+    }
+}
+
+fn print(report: &(impl Serialize + Display), as_json: bool) -> Result<(), BenchError> {
+    let text = if as_json {
+        let json = serde_json::to_string(report);
+        json.expect("a report has only texts, numbers and fields") + "\n"
     } else {
         report.to_string()
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::backlog::BacklogPlan;
 use super::error::BenchError;
 use super::uri::Uri;
 
@@ -17,7 +18,7 @@ pub(crate) struct BenchArgs {
     measurement: Measurement,
 }
 
-/// The two kinds of measurement.
+/// The kinds of measurement.
 #[derive(Debug, Subcommand)]
 enum Measurement {
     /// Measure how many messages per second go through, and at what cost.
@@ -28,6 +29,13 @@ enum Measurement {
     /// it could be sent in time: a broker that stalls is charged for the messages that waited. How
     /// late the load generator itself was is reported beside it.
     Latency(LatencyArgs),
+    /// Fill a queue that nobody consumes from, then drain it, and check that all comes in order.
+    ///
+    /// One connection publishes with confirms; when all is confirmed, another consumes with manual
+    /// acks. Rates (and with --pid the broker's memory) are told for each tenth of both. With
+    /// --only and --queue, the broker can be restarted between filling and draining. With --confirm
+    /// 1 the times of the confirms are those of one message at a time.
+    Backlog(BacklogArgs),
 }
 
 #[derive(Debug, Args)]
@@ -54,7 +62,74 @@ struct LatencyArgs {
     rate: u64,
 }
 
-/// What both measurements have in common: who publishes what to whom.
+#[derive(Debug, Args)]
+struct BacklogArgs {
+    /// The broker: amqp://user:password@host:port/vhost, percent-encoded
+    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/")]
+    uri: Uri,
+    /// Messages, such as 500000, 100k or 10M
+    #[arg(long, value_name = "N", default_value = "1M", value_parser = count)]
+    messages: u64,
+    /// Octets in a message's body, which begins with its number
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    #[arg(value_parser = clap::value_parser!(u32).range(8..=(256 << 20)))]
+    size: u32,
+    /// Queues; each gets every message, through a fanout exchange if there are several
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    fanout: u32,
+    /// Publish with delivery mode 1, to queues that are not durable
+    #[arg(long)]
+    transient: bool,
+    /// An argument of every queue, such as x-queue-type=quorum; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = queue_argument)]
+    queue_arg: Vec<(String, QueueValue)>,
+    /// Messages that may be unconfirmed at a time
+    #[arg(long, value_name = "WINDOW", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    confirm: u32,
+    /// Unacknowledged deliveries that the consumer may hold; 0 is without limit
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    prefetch: u16,
+    /// One ack for every EVERY messages, and multiple if that is more than one; unless given, one
+    /// ack for whatever each read from the socket brought
+    #[arg(long, value_name = "EVERY")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    multiple_ack: Option<u32>,
+    /// Only the one half; what is filled stays for a run that drains it
+    #[arg(long, value_enum, requires = "queue")]
+    only: Option<Half>,
+    /// What the names of the queues begin with [default: a name of its own]
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+    /// A process on this machine whose CPU time and memory to report, with its children: the
+    /// broker
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Half of a backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Half {
+    Fill,
+    Drain,
+}
+
+/// A number of messages: `500000`, `100k`, `10M`.
+fn count(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'k') => (&text[..text.len() - 1], 1000),
+        Some(b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    number.filter(|&number| number > 0).ok_or_else(|| "not a number such as 100k or 10M".into())
+}
+
+/// What both measurements of a load have in common: who publishes what to whom.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Workload {
     /// The broker: amqp://user:password@host:port/vhost, percent-encoded
@@ -229,8 +304,8 @@ impl Plan {
             }
         }
         if matches!(self.goal, Goal::Latency(_)) {
-            if workload.consumers == 0 {
-                return refuse("latency cannot be measured without a consumer");
+            if workload.consumers == 0 && workload.confirm.is_none() {
+                return refuse("latency cannot be measured without a consumer or confirms");
             }
             if workload.size < 8 {
                 return refuse("latency needs a --size of at least 8, which hold the time");
@@ -245,7 +320,16 @@ impl Plan {
     }
 }
 
-impl TryFrom<BenchArgs> for Plan {
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Task {
+    /// Publishers and consumers at once.
+    Load(Plan),
+    /// One after the other.
+    Backlog(BacklogPlan),
+}
+
+impl TryFrom<BenchArgs> for Task {
     type Error = BenchError;
 
     fn try_from(args: BenchArgs) -> Result<Self, BenchError> {
@@ -261,9 +345,44 @@ impl TryFrom<BenchArgs> for Plan {
                 let goal = Goal::Latency(workload.duration);
                 (workload, Some(rate), goal, 1)
             }
+            Measurement::Backlog(args) => return args.plan().map(Self::Backlog),
         };
         let warmup = workload.warmup.unwrap_or(Duration::from_secs(warmup_s));
-        Self { workload, rate, warmup, goal }.checked()
+        Plan { workload, rate, warmup, goal }.checked().map(Self::Load)
+    }
+}
+
+impl BacklogArgs {
+    fn plan(self) -> Result<BacklogPlan, BenchError> {
+        let messages = self.messages;
+        let workload = Workload {
+            uri: self.uri,
+            publishers: 1,
+            consumers: 1,
+            queues: self.fanout,
+            size: self.size,
+            persistent: !self.transient,
+            durable: !self.transient,
+            queue_arg: self.queue_arg,
+            exchange: (self.fanout > 1).then_some(ExchangeKind::Fanout),
+            confirm: Some(self.confirm),
+            ack: AckMode::Manual,
+            prefetch: self.prefetch,
+            multiple_ack: self.multiple_ack,
+            max_lead: 0,
+            warmup: None,
+            duration: Duration::ZERO,
+            pid: self.pid,
+            json: self.json,
+        };
+        let goal = Goal::Count(messages);
+        let plan = Plan { workload, rate: None, warmup: Duration::ZERO, goal }.checked()?;
+        if let Some(name) = &self.queue
+            && !(1..=200).contains(&name.len())
+        {
+            return Err(BenchError::Options("a --queue name has 1 to 200 bytes".into()));
+        }
+        Ok(BacklogPlan { plan, messages, name: self.queue, only: self.only })
     }
 }
 
@@ -283,7 +402,48 @@ pub(super) mod tests {
     pub(in super::super) fn plan(line: &str) -> Result<Plan, String> {
         let words = std::iter::once("bench").chain(line.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        Plan::try_from(cli.bench).map_err(|error| error.to_string())
+        match Task::try_from(cli.bench).map_err(|error| error.to_string())? {
+            Task::Load(plan) => Ok(plan),
+            Task::Backlog(backlog) => Ok(backlog.plan),
+        }
+    }
+
+    fn backlog(line: &str) -> Result<BacklogPlan, String> {
+        let words = ["bench", "backlog"].into_iter().chain(line.split_whitespace());
+        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        match Task::try_from(cli.bench).map_err(|error| error.to_string())? {
+            Task::Backlog(backlog) => Ok(backlog),
+            Task::Load(plan) => panic!("{plan:?}"),
+        }
+    }
+
+    #[test]
+    fn a_backlog_is_durable_and_has_both_halves_unless_told_otherwise() {
+        let both = backlog("--messages 10M").unwrap();
+        assert_eq!(both.messages, 10_000_000);
+        assert!(both.plan.workload.durable && both.plan.workload.persistent);
+        assert!(both.wants(Half::Fill) && both.wants(Half::Drain));
+        assert_eq!(both.plan.workload.exchange, None);
+        let fill = backlog("--only fill --queue q --transient --fanout 3").unwrap();
+        assert!(fill.wants(Half::Fill) && !fill.wants(Half::Drain));
+        assert_eq!((fill.plan.copies(), fill.plan.workload.durable), (3, false));
+    }
+
+    #[test]
+    fn a_backlog_that_cannot_be_is_refused() {
+        for line in ["--only drain", "--size 7", "--messages 0", "--messages 1x", "--queue="] {
+            assert!(backlog(line).is_err(), "{line}");
+        }
+        assert!(backlog("--prefetch 10 --multiple-ack 11").is_err(), "acks would never come");
+    }
+
+    #[test]
+    fn counts_have_thousands_and_millions() {
+        let counts = ["7", "100k", "10M"].map(count);
+        assert_eq!(counts, [Ok(7), Ok(100_000), Ok(10_000_000)]);
+        for text in ["", "k", "1G", "1.5k", "18446744073709551615k", "é"] {
+            assert!(count(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -339,9 +499,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn latency_needs_a_consumer_a_rate_and_room_for_the_time() {
+    fn latency_needs_a_consumer_or_confirms_a_rate_and_room_for_the_time() {
         assert_eq!(plan("latency").unwrap().rate, Some(1000));
         assert!(plan("latency --consumers 0").is_err());
+        assert!(plan("latency --consumers 0 --confirm 1").is_ok());
         assert!(plan("latency --size 7").is_err());
         assert!(plan("latency --rate 0").is_err());
         assert!(plan("latency --duration 0s").is_err());

@@ -46,7 +46,7 @@ pub(super) struct Report {
 
 /// What was asked for.
 #[derive(Debug, Serialize)]
-struct Workload {
+pub(super) struct Workload {
     publishers: u32,
     consumers: u32,
     queues: u32,
@@ -113,14 +113,14 @@ struct Latency {
 
 /// Points of a distribution, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-struct Percentiles {
+pub(super) struct Percentiles {
     count: u64,
-    p50: f64,
+    pub(super) p50: f64,
     p90: f64,
-    p99: f64,
+    pub(super) p99: f64,
     #[serde(rename = "p99.9")]
     p99_9: f64,
-    max: f64,
+    pub(super) max: f64,
 }
 
 impl Report {
@@ -170,7 +170,7 @@ impl Report {
 }
 
 impl Workload {
-    fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &Plan) -> Self {
         let workload = &plan.workload;
         Self {
             publishers: workload.publishers,
@@ -208,7 +208,7 @@ impl CpuCost {
 }
 
 impl Percentiles {
-    fn of(histogram: Option<&Histogram<u64>>) -> Self {
+    pub(super) fn of(histogram: Option<&Histogram<u64>>) -> Self {
         let Some(histogram) = histogram else { return Self::default() };
         let us = |ns: u64| ns as f64 / 1000.0;
         Self {
@@ -334,7 +334,7 @@ fn write_cost(f: &mut fmt::Formatter<'_>, name: &str, cost: Option<&CpuCost>) ->
 }
 
 /// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits
         .as_bytes()

@@ -27,6 +27,11 @@ impl Topology {
     pub(super) fn new(plan: &Plan) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let prefix = format!("warren-bench-{:x}-{:x}", std::process::id(), since_epoch.as_micros());
+        Self::named(plan, prefix)
+    }
+
+    /// The same, with names that begin with `prefix`, so that another run can find them.
+    pub(super) fn named(plan: &Plan, prefix: String) -> Self {
         let workload = &plan.workload;
         Self {
             exchange: workload.exchange.map(|_| prefix.clone()).unwrap_or_default(),
@@ -46,6 +51,11 @@ impl Topology {
     /// The exchange to publish to; empty for the default exchange.
     pub(super) fn exchange(&self) -> &str {
         &self.exchange
+    }
+
+    /// All queues.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &str> {
+        self.queues.iter().map(String::as_str)
     }
 
     /// The queues that worker `index` of `count` has to do with.

@@ -1,5 +1,6 @@
 //! Every publish on a confirm channel is answered exactly once, none before its return, and
-//! `multiple` answers all up to it.
+//! `multiple` answers all up to it. Nothing is confirmed, committed or declared well before the
+//! platter of the disk has it, whatever the broker believes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +12,15 @@ const ID: &str = "confirms";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confirms {
     published: u64,
-    /// Not answered yet; true while its return is still to come.
-    open: BTreeMap<u64, bool>,
+    /// Not answered yet: which message, and whether its return is still to come.
+    open: BTreeMap<u64, (usize, bool)>,
 }
 
 impl Confirms {
-    /// A publish; gives its number, from 1.
-    pub fn publish(&mut self, is_returned: bool) -> u64 {
+    /// A publish of a message; gives its number, from 1.
+    pub fn publish(&mut self, message: usize, is_returned: bool) -> u64 {
         self.published += 1;
-        self.open.insert(self.published, is_returned);
+        self.open.insert(self.published, (message, is_returned));
         self.published
     }
 
@@ -31,7 +32,7 @@ impl Confirms {
 
     /// The publish came back.
     pub fn returned(&mut self, number: u64) {
-        if let Some(awaits_return) = self.open.get_mut(&number) {
+        if let Some((_, awaits_return)) = self.open.get_mut(&number) {
             *awaits_return = false;
         }
     }
@@ -56,7 +57,7 @@ impl Confirms {
         if number > self.published {
             return Err(Failure::new(ID, format!("{number} is confirmed and was not published")));
         }
-        match answered.iter().find(|number| self.open[number]) {
+        match answered.iter().find(|number| self.open[number].1) {
             Some(early) => {
                 Err(Failure::new(ID, format!("publish {early} is confirmed before its return")))
             }
@@ -64,11 +65,10 @@ impl Confirms {
         }
     }
 
-    /// Takes note of an answer that was checked.
-    pub fn apply(&mut self, number: u64, is_multiple: bool) {
-        for answered in self.answered(number, is_multiple) {
-            self.open.remove(&answered);
-        }
+    /// Takes note of an answer that was checked; gives the messages that it is about.
+    pub fn apply(&mut self, number: u64, is_multiple: bool) -> Vec<usize> {
+        let answered = self.answered(number, is_multiple).into_iter();
+        answered.filter_map(|number| Some(self.open.remove(&number)?.0)).collect()
     }
 
     /// Checks that nothing is left to answer.
@@ -88,6 +88,28 @@ impl Confirms {
     }
 }
 
+/// Checks that a message is on the platter which somebody was told is safe.
+///
+/// # Errors
+/// When it is not.
+pub fn check_on_disk(name: &str, is_on_disk: bool) -> Result<(), Failure> {
+    if is_on_disk {
+        return Ok(());
+    }
+    Err(Failure::about(name, ID, format!("{name} is said to be safe, and is not on the disk")))
+}
+
+/// Checks that a queue or exchange is on the platter which somebody was told is declared.
+///
+/// # Errors
+/// When it is not.
+pub fn check_declared(name: &str, is_on_disk: bool) -> Result<(), Failure> {
+    if is_on_disk {
+        return Ok(());
+    }
+    Err(Failure::new(ID, format!("{name} is said to be declared, and is not on the disk")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +117,7 @@ mod tests {
     fn three() -> Confirms {
         let mut confirms = Confirms::default();
         (0..3).for_each(|_| {
-            confirms.publish(false);
+            confirms.publish(0, false);
         });
         confirms
     }
@@ -127,10 +149,18 @@ mod tests {
     #[test]
     fn an_answer_before_the_return_fails() {
         let mut confirms = Confirms::default();
-        confirms.publish(true);
+        confirms.publish(0, true);
         assert!(confirms.check(1, false, false).is_err());
         confirms.returned(1);
         assert_eq!(confirms.check(1, false, false), Ok(()));
+    }
+
+    #[test]
+    fn what_is_said_to_be_safe_must_be_on_the_disk() {
+        assert_eq!(check_on_disk("m1", true), Ok(()));
+        assert!(check_on_disk("m1", false).is_err());
+        assert_eq!(check_declared("q", true), Ok(()));
+        assert!(check_declared("q", false).is_err());
     }
 
     #[test]

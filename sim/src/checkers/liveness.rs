@@ -19,6 +19,17 @@ pub fn check_queue(name: &str, ready: usize, waiting: Option<&str>) -> Result<()
     }
 }
 
+/// Checks that no frames of a channel wait in a broker that has all it needs.
+///
+/// # Errors
+/// When they do.
+pub fn check_parked(waiting: Option<&str>) -> Result<(), Failure> {
+    match waiting {
+        None => Ok(()),
+        Some(who) => Err(Failure::new(ID, format!("frames of {who} wait for nothing"))),
+    }
+}
+
 /// Checks that a silent client is noticed: after two heartbeat intervals, with one to spare.
 ///
 /// # Errors
@@ -69,6 +80,12 @@ mod tests {
         assert_eq!(check_queue("q", 3, None), Ok(()));
         assert_eq!(check_queue("q", 0, Some("t")), Ok(()));
         assert!(check_queue("q", 3, Some("t")).is_err());
+    }
+
+    #[test]
+    fn frames_that_wait_for_nothing_fail() {
+        assert_eq!(check_parked(None), Ok(()));
+        assert!(check_parked(Some("c1/1")).is_err());
     }
 
     #[test]

@@ -3,14 +3,19 @@
 //! Checkers look at single facts (a delivery, an answer, a count) and know nothing of networks and
 //! plans. Who calls them, and when, is the business of the judge.
 
+pub mod ack_final;
+pub mod alarms;
 pub mod confirms;
 pub mod conservation;
+pub mod disk;
 pub mod fairness;
 pub mod liveness;
 pub mod memory;
+pub mod no_loss;
 pub mod no_phantom;
 pub mod order;
 pub mod protocol;
+pub mod recovery;
 pub mod redelivered;
 pub mod tags_and_prefetch;
 pub mod topology;

@@ -61,6 +61,7 @@ pub fn check_fate(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Fai
         Some(Fate::Rejected) => "was rejected for good",
         Some(Fate::Purged) => "was purged",
         Some(Fate::Dropped) => "went with its queue",
+        Some(Fate::Forgotten) => "was not there after the restart",
         Some(Fate::Ready | Fate::Uncommitted | Fate::RolledBack) | None => return Ok(()),
     };
     let text = format!("{name} is delivered from {queue} although it {state}");
@@ -69,7 +70,7 @@ pub fn check_fate(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Fai
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::wire::Argument;
@@ -88,6 +89,8 @@ mod tests {
             channel: (1, 1),
             sequence: None,
             reply_consumer: None,
+            batch: 0,
+            delivered_from: BTreeSet::new(),
             fates: BTreeMap::new(),
         }
     }

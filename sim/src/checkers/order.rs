@@ -25,15 +25,30 @@ pub fn check(
     Err(Failure::about(&delivered, ID, text))
 }
 
+/// Checks that the message that was fetched is the one that stood first.
+///
+/// # Errors
+/// When it is another.
+pub fn check_head(queue: &str, fetched: &str, first: &str) -> Result<(), Failure> {
+    if fetched == first {
+        return Ok(());
+    }
+    let text = format!("{queue} gives out {fetched} when it is asked, and {first} stood before it");
+    Err(Failure::about(fetched, ID, text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_the_head_may_leave() {
-        let copy = |position| Copy { message: 0, position, was_delivered: false };
+        let copy =
+            |position| Copy { message: 0, position, was_delivered: false, is_recovered: false };
         let ready = [copy(1), copy(2)];
         assert_eq!(check("q", &ready, 0, |_| "m".into()), Ok(()));
         assert!(check("q", &ready, 1, |_| "m".into()).is_err());
+        assert_eq!(check_head("q", "m1", "m1"), Ok(()));
+        assert!(check_head("q", "m2", "m1").is_err());
     }
 }

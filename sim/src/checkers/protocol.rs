@@ -25,9 +25,9 @@ pub fn check_reply(due: Option<&Expected>, reply: &Method, setup: &Setup) -> Res
                 && reply.number("frame-max") == u64::from(setup.frame_max)
                 && reply.number("heartbeat") == setup.heartbeat_s
         }
-        Expected::DeclareOk { ready, consumers, .. } => {
+        Expected::DeclareOk { ready, taken, consumers, .. } => {
             reply.name() == "queue.declare-ok"
-                && reply.number("message-count") == *ready
+                && (*ready..=ready + taken).contains(&reply.number("message-count"))
                 && reply.number("consumer-count") == *consumers
         }
         Expected::ReplyAddressOk => {
@@ -42,6 +42,7 @@ pub fn check_reply(due: Option<&Expected>, reply: &Method, setup: &Setup) -> Res
         }
         Expected::Get { .. } => reply.name() == "basic.get-empty",
         Expected::Close { refusal, cause } => return check_close(reply, refusal, *cause),
+        Expected::Promise(inner, _) => return check_reply(Some(inner), reply, setup),
         Expected::Return(_) | Expected::Refusal(_) => false,
     };
     if is_right {

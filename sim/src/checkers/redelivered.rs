@@ -1,6 +1,8 @@
-//! `redelivered` is false for what was never delivered before, and true for what was.
+//! `redelivered` is true for what was delivered before, restarts included, and false for what was
+//! not; but what a broker found at its start it may call so to be safe.
 
 use super::Failure;
+use crate::model::Copy;
 
 const ID: &str = "redelivered";
 
@@ -8,11 +10,11 @@ const ID: &str = "redelivered";
 ///
 /// # Errors
 /// When it says otherwise than the history.
-pub fn check(name: &str, was_delivered: bool, is_flagged: bool) -> Result<(), Failure> {
-    if was_delivered == is_flagged {
+pub fn check(name: &str, copy: &Copy, is_flagged: bool) -> Result<(), Failure> {
+    if copy.was_delivered == is_flagged || copy.is_recovered && is_flagged {
         return Ok(());
     }
-    let history = if was_delivered { "was delivered before" } else { "is new" };
+    let history = if copy.was_delivered { "was delivered before" } else { "is new" };
     let text = format!("{name} {history} and comes with redelivered={is_flagged}");
     Err(Failure::about(name, ID, text))
 }
@@ -23,9 +25,18 @@ mod tests {
 
     #[test]
     fn the_flag_must_say_what_happened() {
-        assert_eq!(check("m", false, false), Ok(()));
-        assert_eq!(check("m", true, true), Ok(()));
-        assert!(check("m", true, false).is_err());
-        assert!(check("m", false, true).is_err());
+        let copy = |was_delivered, is_recovered| Copy {
+            message: 0,
+            position: 1,
+            was_delivered,
+            is_recovered,
+        };
+        for is_recovered in [false, true] {
+            assert_eq!(check("m", &copy(false, is_recovered), false), Ok(()));
+            assert_eq!(check("m", &copy(true, is_recovered), true), Ok(()));
+            assert!(check("m", &copy(true, is_recovered), false).is_err());
+        }
+        assert!(check("m", &copy(false, false), true).is_err());
+        assert_eq!(check("m", &copy(false, true), true), Ok(()));
     }
 }

@@ -3,17 +3,15 @@
 
 use super::Judge;
 use crate::checkers::{
-    Failure, fairness, no_phantom, order, redelivered, tags_and_prefetch, topology, tx,
+    Failure, ack_final, fairness, no_phantom, order, redelivered, tags_and_prefetch, topology, tx,
 };
-use crate::model::{ChannelKey, Consumer, Expected, Mode, QueueId};
+use crate::model::{ChannelKey, Consumer, Copy, Expected, Message, QueueId};
 use crate::wire::{Method, Properties};
 
 /// A delivery as the client sees it.
 struct Delivered<'a> {
     key: ChannelKey,
     queue: QueueId,
-    consumer: Option<Consumer>,
-    no_ack: bool,
     method: &'a Method,
     properties: &'a Properties,
     body: &'a [u8],
@@ -32,13 +30,14 @@ impl Judge {
             return fail(format!("{method:?} on a channel that is not open"));
         };
         let due = channel.replies.front();
-        let delivered = match (method.name(), due) {
+        match (method.name(), due) {
             ("basic.return", Some(Expected::Return(index))) => {
-                return self.hear_return(key, *index, method, properties, body);
+                self.hear_return(key, *index, method, properties, body)
             }
-            ("basic.get-ok", Some(Expected::Get { queue, no_ack })) => {
-                let (queue, no_ack) = (*queue, *no_ack);
-                Delivered { key, queue, consumer: None, no_ack, method, properties, body }
+            ("basic.get-ok", Some(Expected::Get { queue, taken: Some(taken), left })) => {
+                let (queue, taken, left) = (*queue, *taken, *left);
+                let delivered = Delivered { key, queue, method, properties, body };
+                self.hear_get(&delivered, taken, left)
             }
             ("basic.deliver", _) => {
                 let tag = method.text("consumer-tag");
@@ -52,13 +51,53 @@ impl Judge {
                 if channel.replies.iter().any(|due| is_due(&due)) {
                     return fail(format!("a delivery for {tag} before its consume-ok"));
                 }
-                let (queue, no_ack) = (consumer.queue, consumer.no_ack);
-                let consumer = Some(consumer);
-                Delivered { key, queue, consumer, no_ack, method, properties, body }
+                let queue = consumer.queue;
+                let delivered = Delivered { key, queue, method, properties, body };
+                self.hear_delivery(&delivered, &consumer)
             }
-            _ => return fail(format!("{method:?} where {due:?} is due")),
-        };
-        self.hear_delivery(delivered)
+            _ => fail(format!("{method:?} where {due:?} is due")),
+        }
+    }
+
+    /// The answer to a `basic.get`, which took the head of the queue when it was handled.
+    fn hear_get(
+        &mut self,
+        delivered: &Delivered<'_>,
+        taken: (Copy, u64),
+        left: u64,
+    ) -> Result<(), Failure> {
+        let Delivered { key, queue, method, .. } = delivered;
+        let (copy, tag) = taken;
+        let message = self.published(delivered)?;
+        let index = message.index;
+        if index != copy.message {
+            let due = &self.model.messages[copy.message].name;
+            let name = self.model.queues.get(queue).map_or("a queue", |queue| &queue.name);
+            return order::check_head(name, &message.name, due);
+        }
+        redelivered::check(&message.name, &copy, method.bit("redelivered"))?;
+        tags_and_prefetch::check_tag(tag - 1, method.number("delivery-tag"))?;
+        if method.number("message-count") != left {
+            let text = format!("{method:?} where {left} stay ready");
+            return Err(Failure::about(&message.name, "conservation", text));
+        }
+        let reply = self.check_reply_address(message.reply_consumer, delivered.properties)?;
+        self.model.reply_addresses.extend(reply);
+        self.model.channel_mut(*key).replies.pop_front();
+        Ok(())
+    }
+
+    /// The message that was delivered, as it was published.
+    fn published(&self, delivered: &Delivered<'_>) -> Result<&Message, Failure> {
+        let Delivered { method, properties, body, .. } = delivered;
+        let published = properties.text("message-id").and_then(|name| self.model.names.get(name));
+        no_phantom::check(
+            published.map(|index| &self.model.messages[*index]),
+            method.text("exchange"),
+            method.text("routing-key"),
+            properties,
+            body,
+        )
     }
 
     fn hear_return(
@@ -79,67 +118,61 @@ impl Judge {
         }
         let sequence = message.sequence;
         let channel = self.model.channel_mut(key);
-        if let (Mode::Confirm(confirms), Some(sequence)) = (&mut channel.mode, sequence) {
+        if let (Some(confirms), Some(sequence)) = (channel.confirms(), sequence) {
             confirms.returned(sequence);
         }
         channel.replies.pop_front();
         Ok(())
     }
 
-    fn hear_delivery(&mut self, delivered: Delivered<'_>) -> Result<(), Failure> {
-        let Delivered { key, queue: id, consumer, no_ack, method, properties, body } = delivered;
+    fn hear_delivery(
+        &mut self,
+        delivered: &Delivered<'_>,
+        consumer: &Consumer,
+    ) -> Result<(), Failure> {
+        let Delivered { key, queue: id, method, properties, .. } = delivered;
         let model = &self.model;
-        let Some(queue) = model.queues.get(&id) else {
+        let Some(queue) = model.queues.get(id) else {
             let text = format!("{method:?} from a queue that is gone");
             return Err(Failure::new("topology", text));
         };
-        let published = properties.text("message-id").and_then(|name| model.names.get(name));
-        let message = no_phantom::check(
-            published.map(|index| &model.messages[*index]),
-            method.text("exchange"),
-            method.text("routing-key"),
-            properties,
-            body,
-        )?;
-        let fate = message.fates.get(&id).copied();
+        let message = self.published(delivered)?;
+        let fate = message.fates.get(id).copied();
         topology::check_route(&message.name, &queue.name, fate)?;
         tx::check(&message.name, fate)?;
+        if queue.is_recovered {
+            ack_final::check(&message.name, &queue.name, fate)?;
+        }
         no_phantom::check_fate(&message.name, &queue.name, fate)?;
         let at = queue.ready.iter().position(|copy| copy.message == message.index);
         let at = at.expect("a message whose fate is to be ready is among the ready");
         order::check(&queue.name, &queue.ready, at, |index| model.messages[index].name.clone())?;
-        let was_delivered = queue.ready[at].was_delivered;
-        redelivered::check(&message.name, was_delivered, method.bit("redelivered"))?;
-        let channel = model.channel(key).expect("the channel of a delivery");
+        redelivered::check(&message.name, &queue.ready[at], method.bit("redelivered"))?;
+        let channel = model.channel(*key).expect("the channel of a delivery");
         let tag = method.number("delivery-tag");
-        tags_and_prefetch::check_tag(channel.tag_last, tag)?;
-        if let Some(consumer) = &consumer {
-            if !consumer.no_ack {
-                let held = (channel.held_by(consumer.id), consumer.prefetch);
-                let held_all = (channel.held_by_consumers(), channel.prefetch_of_channel);
-                tags_and_prefetch::check_prefetch(&consumer.tag, held, held_all)?;
-            }
-        } else if method.number("message-count") != queue.ready.len() as u64 - 1 {
-            let text = format!("{method:?} where {} stay ready", queue.ready.len() - 1);
-            return Err(Failure::about(&message.name, "conservation", text));
+        let before = channel.tag_before_gets(tag).filter(|_| queue.is_hidden);
+        tags_and_prefetch::check_tag(before.unwrap_or(channel.tag_last), tag)?;
+        if !consumer.no_ack {
+            let held = (channel.held_by(consumer.id), consumer.prefetch);
+            let held_all = (channel.held_by_consumers(), channel.prefetch_of_channel);
+            tags_and_prefetch::check_prefetch(&consumer.tag, held, held_all)?;
         }
         let reply = self.check_reply_address(message.reply_consumer, properties)?;
-        let turn = consumer.as_ref().map(|consumer| (consumer.id, consumer.priority));
-        let rivals = self.check_fairness(consumer.as_ref(), id)?;
+        let rivals = self.check_fairness(consumer, *id)?;
 
+        let last = channel.tag_last;
         self.model.reply_addresses.extend(reply);
-        self.model.deliver(key, id, at, tag, turn.map(|(id, _)| id), no_ack);
-        if let Some((consumer, _)) = turn {
-            for rival in rivals {
-                if let Some(rival) = self.model.consumers.get_mut(&rival) {
-                    rival.passed_over += 1;
-                }
+        self.model.deliver(*key, *id, at, tag, Some(consumer.id), consumer.no_ack);
+        if before.is_some() {
+            self.model.channel_mut(*key).shift_gets(tag, last);
+        }
+        for rival in rivals {
+            if let Some(rival) = self.model.consumers.get_mut(&rival) {
+                rival.passed_over += 1;
             }
-            if let Some(consumer) = self.model.consumers.get_mut(&consumer) {
-                consumer.passed_over = 0;
-            }
-        } else {
-            self.model.channel_mut(key).replies.pop_front();
+        }
+        if let Some(consumer) = self.model.consumers.get_mut(&consumer.id) {
+            consumer.passed_over = 0;
         }
         Ok(())
     }
@@ -162,16 +195,11 @@ impl Judge {
     }
 
     /// Checks whose turn it was; gives those of the same rank who could have taken the message.
-    fn check_fairness(
-        &self,
-        consumer: Option<&Consumer>,
-        queue: QueueId,
-    ) -> Result<Vec<usize>, Failure> {
-        let Some(consumer) = consumer else { return Ok(Vec::new()) };
+    fn check_fairness(&self, consumer: &Consumer, queue: QueueId) -> Result<Vec<usize>, Failure> {
         let others = self.model.queues[&queue].consumers.iter().map(|id| &self.model.consumers[id]);
         let rivals: Vec<&Consumer> = others
             .filter(|other| other.id != consumer.id)
-            .filter(|other| self.model.has_credit(other) && self.model.is_link_free(other))
+            .filter(|other| self.model.can_be_served(other))
             .collect();
         let seen = |rival: &&Consumer| fairness::Rival {
             tag: rival.tag.clone(),

@@ -1,6 +1,6 @@
 //! The lines of the trace.
 
-use super::{Judge, Said, Told};
+use super::{ChannelKey, Judge, Parked, Said, Told};
 use crate::wire::{Frame, Incoming};
 
 impl Judge {
@@ -51,10 +51,36 @@ impl Judge {
                 let text = format!("> is to stop: {reason}");
                 return self.trace.line(&self.model, now, "", &text, None);
             }
-            Told::Received(_) | Told::Drained(..) | Told::Tick => return,
+            Told::DiskFree(free) => {
+                let text = format!("> {free} bytes are free");
+                return self.trace.line(&self.model, now, "", &text, None);
+            }
+            Told::Received(_) | Told::Drained(..) | Told::Disk | Told::Tick => return,
         };
         let who = self.who(*link, number);
         self.trace.line(&self.model, now, &who, &format!("> {text}"), self.model.touched);
+    }
+
+    /// A method that waited is handled.
+    pub(super) fn trace_released(&mut self, now: u64, key: ChannelKey, frame: &Frame) {
+        if let Frame::Method(_, method) = frame {
+            let who = self.who(key.0, key.1);
+            let text = format!("^ now {method:?}");
+            self.trace.line(&self.model, now, &who, &text, self.model.touched);
+        }
+    }
+
+    /// How many frames wait, when that has changed.
+    pub(super) fn trace_parked(&mut self, now: u64, parked: &Parked) {
+        if *parked == self.parked {
+            return;
+        }
+        self.parked.clone_from(parked);
+        let waiting = parked
+            .iter()
+            .map(|((link, number), frames)| format!(" {} {frames}", self.who(*link, *number)));
+        let text = format!("^ frames wait:{}", waiting.collect::<String>());
+        self.trace.line(&self.model, now, "", &text, None);
     }
 
     pub(super) fn trace_said(&mut self, now: u64, said: &Said, mark: &str) {
@@ -76,6 +102,19 @@ impl Judge {
             Said::Closed(link) => (link, 0, "closes".to_owned()),
             Said::Paused(link) => (link, 0, "stops reading".to_owned()),
             Said::Resumed(link) => (link, 0, "reads again".to_owned()),
+            Said::Alarm(alarm, is_on) => {
+                let state = if *is_on { "is short of" } else { "has enough" };
+                let text = format!("{mark} {state} {alarm}");
+                return self.trace.line(&self.model, now, "", &text, None);
+            }
+            Said::Noted(text) => {
+                let text = format!("{mark} {text}");
+                return self.trace.line(&self.model, now, "", &text, None);
+            }
+            Said::Halted(reason) => {
+                let text = format!("{mark} gives up: {reason}");
+                return self.trace.line(&self.model, now, "", &text, None);
+            }
         };
         let who = self.who(*link, number);
         let touched = self.model.touched;

@@ -8,18 +8,23 @@
 
 mod delivery;
 mod lines;
+mod restart;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use warren_core::Broker;
 
-use crate::checkers::{Failure, conservation, fairness, liveness, protocol, topology};
-use crate::model::{ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Phase, QueueId, Stage};
+use crate::checkers::{
+    Failure, alarms, conservation, fairness, liveness, memory, protocol, topology,
+};
+use crate::model::{
+    ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Phase, Promise, Queue, QueueId, Stage,
+};
 use crate::plan::Setup;
 use crate::trace::Trace;
 use crate::wire::{Incoming, Method};
 
-pub use crate::model::Told;
+pub use crate::model::{Parked, Position, Told};
 
 /// What the broker said.
 #[derive(Clone, Debug)]
@@ -32,6 +37,21 @@ pub enum Said {
     Paused(usize),
     /// It reads again.
     Resumed(usize),
+    /// It is short of `memory` or `disk`, or not any more.
+    Alarm(&'static str, bool),
+    /// Something for people.
+    Noted(String),
+    /// It gives up, for this reason.
+    Halted(String),
+}
+
+/// What the disk is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskState {
+    /// Something is under way: messages may wait to be read, or for what they rest on.
+    pub is_busy: bool,
+    /// Until then faults keep it, or kept it, from answering in time or from taking more.
+    pub ailing_until: u64,
 }
 
 /// Holds the broker to the model.
@@ -45,6 +65,10 @@ pub struct Judge {
     paused: BTreeMap<usize, u64>,
     /// Since when a channel's first reply has been due.
     due_since: BTreeMap<ChannelKey, u64>,
+    /// What the broker promised in the batch that is being looked at.
+    promises: Vec<Promise>,
+    /// What waited in the broker when it was last looked at, for the trace.
+    parked: Parked,
 }
 
 impl Judge {
@@ -56,32 +80,51 @@ impl Judge {
             trace: Trace::new(keeps_lines),
             paused: BTreeMap::new(),
             due_since: BTreeMap::new(),
+            promises: Vec::new(),
+            parked: Parked::new(),
         }
     }
 
-    /// The broker was told all of `told`, in this order, and then said all of `said`.
+    /// The broker was told all of `told`, in this order, each with what waited in it then, and then
+    /// said all of `said`. When all was told, its log was at `position`.
     ///
     /// # Errors
     /// When it must not say so.
     pub fn batch(
         &mut self,
         now: u64,
-        mut told: VecDeque<Told>,
+        position: Position,
+        mut told: VecDeque<(Told, Parked)>,
         said: &[Said],
     ) -> Result<(), Failure> {
         self.trace.note((now, told.len(), said.len()));
+        self.model.enter(position);
+        self.model.queues.values_mut().for_each(|queue| queue.taken_now = 0);
         let busy = self.model.busy_links();
+        let mut waiting = Parked::new();
+        let mut is_told = false;
         for said in said {
+            while is_delivery(said) && self.model.has_turn(&waiting) {
+                self.release_one(now, &waiting);
+            }
             while let Err(failure) = self.hear(now, said) {
-                let Some(told) = told.pop_front() else {
+                if is_told && self.release_one(now, &waiting) {
+                    continue;
+                }
+                let Some((next, parked)) = told.pop_front() else {
                     self.trace_said(now, said, "<!");
                     return Err(failure);
                 };
-                self.tell(now, &told);
+                self.tell(now, &next, &parked);
+                (waiting, is_told) = (parked, true);
             }
             self.trace_said(now, said, "<");
         }
-        told.iter().for_each(|told| self.tell(now, told));
+        while is_told && self.release_one(now, &waiting) {}
+        for (told, parked) in &told {
+            self.tell(now, told, parked);
+            while self.release_one(now, parked) {}
+        }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
         // either way it waits for the socket now.
         for said in said {
@@ -102,19 +145,37 @@ impl Judge {
     ///
     /// # Errors
     /// When it is not in the state it must be in.
-    pub fn settle(&mut self, now: u64, broker: &Broker) -> Result<(), Failure> {
-        let listed = broker.queues();
-        let visible = self.model.queues.values().filter(|queue| !queue.is_hidden);
-        let queues: BTreeMap<_, _> = visible.map(|queue| (queue.name.as_str(), queue)).collect();
+    pub fn settle(&mut self, now: u64, broker: &Broker, disk: DiskState) -> Result<(), Failure> {
+        let mut listed = broker.queues();
+        let mut queues = self.queues_by_name();
+        // Queues that the broker named are not known by name until it has told.
+        let is_told = |name: &str| !name.starts_with('?');
+        let untold = queues.keys().filter(|name| !is_told(name)).count();
+        let known = listed.len();
+        listed.retain(|status| {
+            !status.name.starts_with("amq.gen-") || queues.contains_key(status.name.as_str())
+        });
+        topology::check_untold(known - listed.len(), untold)?;
+        queues.retain(|name, _| is_told(name));
         topology::check_list(&listed, &queues)?;
         for status in &listed {
             conservation::check(status, queues[status.name.as_str()])?;
         }
         if broker.poll_timeout().is_none_or(|at| at.as_nanos() > now) {
-            self.check_waiting()?;
+            if !disk.is_busy && now > disk.ailing_until {
+                self.check_waiting()?;
+                self.check_parked()?;
+            }
             self.check_silence(now)?;
         }
-        self.check_replies(now)
+        self.check_alarms()?;
+        self.check_memory(broker)?;
+        self.check_replies(now, disk.ailing_until)
+    }
+
+    fn queues_by_name(&self) -> BTreeMap<&str, &Queue> {
+        let visible = self.model.queues.values().filter(|queue| !queue.is_hidden);
+        visible.map(|queue| (queue.name.as_str(), queue)).collect()
     }
 
     /// Checks that nothing is pending.
@@ -141,6 +202,14 @@ impl Judge {
                 }
             }
         }
+        // What consumers hold takes memory until they settle it: as long as that is too much,
+        // publishers wait.
+        let is_held = self.model.queues.values().any(|queue| queue.unacked > 0);
+        if !(is_held && self.model.alarms.contains("memory")) {
+            pending.extend(self.model.waiting().map(|(link, number)| {
+                format!("{}: frames wait in the broker", self.who(link, number))
+            }));
+        }
         liveness::check_pending(&pending)
     }
 
@@ -156,24 +225,36 @@ impl Judge {
         self.trace.line(&self.model, now, who, what, None);
     }
 
-    fn tell(&mut self, now: u64, told: &Told) {
+    fn tell(&mut self, now: u64, told: &Told, parked: &Parked) {
         let messages = self.model.messages.len();
         let settled = if self.trace.keeps_lines() { self.settled(told) } else { String::new() };
-        self.model.tell(now, told);
+        self.model.tell(now, told, parked);
         if self.trace.keeps_lines() {
             self.trace_told(now, told, &settled);
+            self.trace_parked(now, parked);
             if self.model.messages.len() > messages {
                 self.trace_route(now, messages);
             }
         }
     }
 
+    /// The model handles one frame that has waited in the broker.
+    fn release_one(&mut self, now: u64, waiting: &Parked) -> bool {
+        let messages = self.model.messages.len();
+        let Some((key, frame)) = self.model.release_one(waiting) else { return false };
+        if self.trace.keeps_lines() {
+            self.trace_released(now, key, &frame);
+            if self.model.messages.len() > messages {
+                self.trace_route(now, messages);
+            }
+        }
+        true
+    }
+
     fn check_waiting(&self) -> Result<(), Failure> {
         for queue in self.model.queues.values().filter(|queue| !queue.ready.is_empty()) {
             let mut consumers = queue.consumers.iter().map(|id| &self.model.consumers[id]);
-            let waiting = consumers.find(|consumer| {
-                self.model.has_credit(consumer) && self.model.is_link_free(consumer)
-            });
+            let waiting = consumers.find(|consumer| self.model.can_be_served(consumer));
             let waiting = waiting.map(|consumer| {
                 let place = self.who(consumer.channel.0, consumer.channel.1);
                 format!("{} on {place}", consumer.tag)
@@ -181,6 +262,13 @@ impl Judge {
             liveness::check_queue(&queue.name, queue.ready.len(), waiting.as_deref())?;
         }
         Ok(())
+    }
+
+    /// Once the disk has done all, only an alarm makes frames wait.
+    fn check_parked(&self) -> Result<(), Failure> {
+        let mut waiting = self.model.waiting().filter(|_| self.model.alarms.is_empty());
+        let first = waiting.next().map(|(link, number)| self.who(link, number));
+        liveness::check_parked(first.as_deref())
     }
 
     fn check_silence(&self, now: u64) -> Result<(), Failure> {
@@ -196,7 +284,7 @@ impl Judge {
         Ok(())
     }
 
-    fn check_replies(&mut self, now: u64) -> Result<(), Failure> {
+    fn check_replies(&mut self, now: u64, ailing_until: u64) -> Result<(), Failure> {
         for (link, connection) in &self.model.connections {
             for (number, channel) in &connection.channels {
                 let key = (*link, *number);
@@ -205,7 +293,8 @@ impl Judge {
                     continue;
                 };
                 let since = *self.due_since.entry(key).or_insert(now);
-                fairness::check_reply(&format!("{due:?}"), since, now)?;
+                // It may rest on the disk: then its time begins when that is well again.
+                fairness::check_reply(&format!("{due:?}"), since.max(ailing_until), now)?;
             }
         }
         Ok(())
@@ -213,8 +302,17 @@ impl Judge {
 
     /// Checks one thing that the broker said, and takes note of it if it is allowed.
     fn hear(&mut self, now: u64, said: &Said) -> Result<(), Failure> {
+        if let Said::Alarm(alarm, is_on) = said {
+            match is_on {
+                true => self.model.alarms.insert(alarm),
+                false => self.model.alarms.remove(alarm),
+            };
+        }
         let (Said::Sent(link, _) | Said::Closed(link) | Said::Paused(link) | Said::Resumed(link)) =
-            said;
+            said
+        else {
+            return Ok(());
+        };
         if !self.model.connections.contains_key(link) {
             let text = "something is said to a connection that is not made";
             return Err(Failure::new("protocol", text));
@@ -231,6 +329,7 @@ impl Judge {
                 Ok(())
             }
             Said::Closed(link) => self.hear_end(now, *link),
+            Said::Alarm(..) | Said::Noted(_) | Said::Halted(_) => Ok(()),
             Said::Sent(link, incoming) => {
                 if self.model.connections[link].stage == Stage::Gone {
                     return Ok(());
@@ -238,7 +337,12 @@ impl Judge {
                 match incoming {
                     Incoming::Heartbeat => Ok(()),
                     Incoming::Refusal(header) => self.hear_refusal(*link, *header),
-                    Incoming::Method(0, method) => self.hear_reply((*link, 0), method),
+                    Incoming::Method(0, method) => match method.name() {
+                        "connection.blocked" | "connection.unblocked" => {
+                            self.hear_blocked(*link, method)
+                        }
+                        _ => self.hear_reply((*link, 0), method),
+                    },
                     Incoming::Method(number, method) => self.hear_method((*link, *number), method),
                     Incoming::Content(number, method, properties, body) => {
                         self.hear_content((*link, *number), method, properties, body)
@@ -252,7 +356,9 @@ impl Judge {
 
     fn hear_end(&mut self, now: u64, link: usize) -> Result<(), Failure> {
         let connection = &self.model.connections[&link];
-        let is_answered = connection.replies.is_empty();
+        // Who has said that it goes need not be answered by a broker that goes too.
+        let is_going = connection.stage == Stage::Closing && self.model.is_stopped();
+        let is_answered = connection.replies.is_empty() || is_going;
         let is_expected = connection.may_end || connection.stage == Stage::Refused;
         let is_young = !matches!(connection.stage, Stage::Running | Stage::Closing);
         let is_late = is_young && now - connection.connected_at >= HANDSHAKE_NS;
@@ -262,6 +368,52 @@ impl Judge {
         }
         self.model.end_connection(link);
         Ok(())
+    }
+
+    fn hear_blocked(&mut self, link: usize, method: &Method) -> Result<(), Failure> {
+        // One that waited for a moment only is not seen to wait.
+        let waits = self.model.is_publish_waiting(link)
+            || self.model.connections[&link].published_at == self.model.now;
+        let connection = &self.model.connections[&link];
+        let (client, alarms) = (connection.client, &self.model.alarms);
+        let is_blocked = method.name() == "connection.blocked";
+        if is_blocked {
+            let state = (connection.wants_blocked, waits, connection.is_blocked);
+            alarms::check_blocked(client, method.text("reason"), alarms, state)?;
+        } else {
+            alarms::check_unblocked(client, alarms, connection.is_blocked)?;
+        }
+        self.model.connection_mut(link).is_blocked = is_blocked;
+        Ok(())
+    }
+
+    fn check_memory(&self, broker: &Broker) -> Result<(), Failure> {
+        let limit = self.model.setup.memory_max;
+        let taken = broker.memory();
+        if taken <= limit {
+            return Ok(());
+        }
+        let channels = self.model.connections.values().map(|c| c.channels.len() as u64).sum();
+        let largest = self.model.messages.iter().map(|message| message.body.len() as u64).max();
+        memory::check_messages(taken, limit, largest.unwrap_or(0), channels)
+    }
+
+    fn check_alarms(&self) -> Result<(), Failure> {
+        let model = &self.model;
+        // Who waits because the disk is behind is not told; with much room it never is.
+        let has_pace = model.setup.log_pending_max >= 1 << 20;
+        for (link, connection) in &model.connections {
+            if connection.stage == Stage::Running {
+                let must_know =
+                    has_pace && connection.wants_blocked && model.is_publish_waiting(*link);
+                let (client, is_blocked) = (connection.client, connection.is_blocked);
+                alarms::check_told(client, &model.alarms, must_know, is_blocked)?;
+            }
+        }
+        match model.disk_free {
+            Some(free) => alarms::check_disk(free, model.setup.disk_free_min, &model.alarms),
+            None => Ok(()),
+        }
     }
 
     fn hear_refusal(&mut self, link: usize, header: [u8; 8]) -> Result<(), Failure> {
@@ -276,13 +428,14 @@ impl Judge {
     fn hear_method(&mut self, key: ChannelKey, method: &Method) -> Result<(), Failure> {
         match method.name() {
             "basic.ack" | "basic.nack" => {
-                let Mode::Confirm(confirms) = &mut self.model.channel_mut(key).mode else {
+                let Some(confirms) = self.model.channel_mut(key).confirms() else {
                     let text = format!("{method:?} on a channel without confirms");
                     return Err(Failure::new("confirms", text));
                 };
                 let (number, is_multiple) = (method.number("delivery-tag"), method.bit("multiple"));
                 confirms.check(number, is_multiple, method.name() == "basic.nack")?;
-                confirms.apply(number, is_multiple);
+                let messages = confirms.apply(number, is_multiple);
+                self.hear_confirm(messages);
                 Ok(())
             }
             "basic.cancel" => {
@@ -306,10 +459,14 @@ impl Judge {
         };
         let due = replies.front().cloned();
         protocol::check_reply(due.as_ref(), method, &self.model.setup)?;
+        let (due, promise) = match due {
+            Some(Expected::Promise(reply, promise)) => (Some(*reply), Some(promise)),
+            due => (due, None),
+        };
         match &due {
             Some(Expected::DeclareOk { queue, .. }) => self.name_queue(*queue, method)?,
             Some(Expected::ConsumeOk { consumer }) => self.name_consumer(key, *consumer, method)?,
-            Some(Expected::Get { queue, .. }) => self.check_empty(*queue)?,
+            Some(Expected::Get { taken, .. }) => self.check_empty(taken.is_none())?,
             _ => {}
         }
         let replies = match key {
@@ -317,17 +474,18 @@ impl Judge {
             key => &mut self.model.channel_mut(key).replies,
         };
         replies.pop_front();
+        if matches!(method.name(), "channel.close" | "channel.close-ok") {
+            self.model.channel_mut(key).ended.pop_front();
+        }
+        self.hear_promise(promise);
         Ok(())
     }
 
-    fn check_empty(&self, queue: QueueId) -> Result<(), Failure> {
-        match self.model.queues.get(&queue).map(|queue| queue.ready.len()) {
-            None | Some(0) => Ok(()),
-            Some(ready) => {
-                let text = format!("basic.get-empty where {ready} messages are ready");
-                Err(Failure::new("conservation", text))
-            }
+    fn check_empty(&self, is_empty: bool) -> Result<(), Failure> {
+        if is_empty {
+            return Ok(());
         }
+        Err(Failure::new("conservation", "basic.get-empty where a message was ready"))
     }
 
     /// The broker tells a queue's name; it may choose it where the client left it open.
@@ -351,7 +509,15 @@ impl Judge {
         method: &Method,
     ) -> Result<(), Failure> {
         let tag = method.text("consumer-tag");
-        let Some(found) = self.model.consumers.get_mut(&consumer) else { return Ok(()) };
+        let Some(found) = self.model.consumers.get_mut(&consumer) else {
+            // It has ended meanwhile, which it is told next.
+            let unnamed = format!("?{consumer}");
+            let mut cancels = self.model.channel_mut(key).cancels.iter_mut();
+            if let Some(cancel) = cancels.find(|cancel| **cancel == unnamed) {
+                tag.clone_into(cancel);
+            }
+            return Ok(());
+        };
         if found.tag.starts_with('?') && tag.starts_with("amq.ctag-") {
             let old = std::mem::replace(&mut found.tag, tag.to_owned());
             let consumers = &mut self.model.channel_mut(key).consumers;
@@ -363,5 +529,13 @@ impl Judge {
             return Ok(());
         }
         Err(Failure::new("protocol", format!("consumer {} is called {tag}", found.tag)))
+    }
+}
+
+/// Whether this is a message for a consumer.
+fn is_delivery(said: &Said) -> bool {
+    match said {
+        Said::Sent(_, Incoming::Content(_, method, ..)) => method.name() == "basic.deliver",
+        _ => false,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::channel::{Partial, Settle};
 use super::{
-    ChannelKey, Consumer, Copy, Expected, Fate, Message, Mode, Model, Queue, QueueId, Refusal,
-    Unacked,
+    ChannelKey, Consumer, Copy, Expected, Fate, Message, Mode, Model, Promise, Queue, QueueId,
+    Refusal, Unacked,
 };
 use crate::checkers::confirms::Confirms;
 use crate::wire::{Method, Table, Value};
@@ -58,6 +58,8 @@ impl Model {
             channel: key,
             sequence: None,
             reply_consumer,
+            batch: self.history.batch,
+            delivered_from: BTreeSet::new(),
             fates: BTreeMap::new(),
         });
         self.take_in(key, index);
@@ -86,7 +88,7 @@ impl Model {
                 return;
             }
             Mode::Confirm(confirms) => {
-                let sequence = confirms.publish(is_returned);
+                let sequence = confirms.publish(index, is_returned);
                 self.messages[index].sequence = Some(sequence);
             }
             Mode::Plain => {}
@@ -222,7 +224,14 @@ impl Model {
     pub(super) fn get(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
         let queue = self.find_queue(key, method.text("queue"))?;
         self.touched = Some(queue);
-        self.reply(key, Expected::Get { queue, no_ack: method.bit("no-ack") });
+        let ready = &self.queues[&queue].ready;
+        let (head, left) = (ready.first().copied(), ready.len().saturating_sub(1) as u64);
+        let taken = head.map(|copy| {
+            let tag = self.channel_mut(key).tag_last + 1;
+            self.deliver(key, queue, 0, tag, None, method.bit("no-ack"));
+            (copy, tag)
+        });
+        self.reply(key, Expected::Get { queue, taken, left });
         Ok(())
     }
 
@@ -339,7 +348,24 @@ impl Model {
             self.deliver_to(key, *message, queues);
         }
         settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
-        self.reply(key, Expected::Method("tx.commit-ok"));
+        let mut messages: Vec<usize> = publishes.into_iter().map(|(message, _)| message).collect();
+        for message in &messages {
+            self.messages[*message].batch = self.history.batch;
+        }
+        messages.retain(|message| self.must_be_on_disk(*message));
+        let is_settled = |(_, unacked, how): &(u64, Unacked, Settle)| {
+            *how != Settle::Requeue
+                && self.messages[unacked.copy.message].is_persistent()
+                && self.queues.get(&unacked.queue).is_some_and(|queue| queue.is_durable)
+        };
+        let reply = Expected::Method("tx.commit-ok");
+        let reply = if messages.is_empty() && !settles.iter().any(is_settled) {
+            reply
+        } else {
+            let promise = Promise { batch: self.history.batch, messages, name: None };
+            Expected::Promise(Box::new(reply), promise)
+        };
+        self.reply(key, reply);
         Ok(())
     }
 
@@ -401,6 +427,7 @@ impl Model {
         self.touched = Some(queue);
         let from = self.queues.get_mut(&queue).expect("the queue of a delivery");
         let copy: Copy = from.ready.remove(at);
+        from.taken_now += 1;
         let fate = if no_ack {
             from.acked += 1;
             Fate::Acked
@@ -408,7 +435,9 @@ impl Model {
             from.unacked += 1;
             Fate::Held
         };
-        self.messages[copy.message].fates.insert(queue, fate);
+        let message = &mut self.messages[copy.message];
+        message.fates.insert(queue, fate);
+        message.delivered_from.insert(queue);
         let channel = self.channel_mut(key);
         channel.tag_last = tag;
         if !no_ack {

@@ -75,6 +75,9 @@ pub struct Channel {
     pub mode: Mode,
     /// Replies due, in order.
     pub replies: VecDeque<Expected>,
+    /// Confirms of the lives of this channel that have ended, while the client has not been told
+    /// of their end: they may still come.
+    pub ended: VecDeque<Option<Confirms>>,
     /// Consumers that the broker ended and has to tell of.
     pub cancels: Vec<String>,
     /// The last delivery's tag.
@@ -93,6 +96,40 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// The confirms that the client can be told of next.
+    pub fn confirms(&mut self) -> Option<&mut Confirms> {
+        match (self.ended.front_mut(), &mut self.mode) {
+            (Some(ended), _) => ended.as_mut(),
+            (None, Mode::Confirm(confirms)) => Some(confirms),
+            _ => None,
+        }
+    }
+
+    /// The tag before this one, if it was given to a `basic.get` whose answer is still due: a
+    /// direct reply that was made before that comes behind other answers too.
+    #[must_use]
+    pub fn tag_before_gets(&self, tag: u64) -> Option<u64> {
+        let is_taken = |due: &Expected| match due {
+            Expected::Get { taken: Some((_, taken)), .. } => *taken == tag,
+            _ => false,
+        };
+        self.replies.iter().any(is_taken).then_some(tag - 1)
+    }
+
+    /// A direct reply has this tag: the gets behind it have one more each.
+    pub(crate) fn shift_gets(&mut self, tag: u64, last: u64) {
+        for due in &mut self.replies {
+            if let Expected::Get { taken: Some((_, taken)), .. } = due
+                && *taken >= tag
+            {
+                *taken += 1;
+            }
+        }
+        let behind = self.unacked.split_off(&tag);
+        self.unacked.extend(behind.into_iter().map(|(tag, unacked)| (tag + 1, unacked)));
+        self.tag_last = last + 1;
+    }
+
     /// How many deliveries this consumer holds.
     #[must_use]
     pub fn held_by(&self, consumer: usize) -> usize {
@@ -170,8 +207,8 @@ impl Model {
             return self.refuse(key.0, Refusal::hard(530, text), Some((20, 10)));
         }
         let channel = self.channel_mut(key);
-        let replies = std::mem::take(&mut channel.replies);
-        *channel = Channel { phase: Phase::Open, replies, ..Channel::default() };
+        let Channel { replies, ended, cancels, .. } = std::mem::take(channel);
+        *channel = Channel { phase: Phase::Open, replies, ended, cancels, ..Channel::default() };
         channel.replies.push_back(Expected::Method("channel.open-ok"));
     }
 
@@ -298,10 +335,16 @@ impl Model {
         let consumers: Vec<usize> = std::mem::take(&mut channel.consumers).into_values().collect();
         let mode = std::mem::take(&mut channel.mode);
         let unacked = std::mem::take(&mut channel.unacked);
-        if let Mode::Tx { publishes, settles } = mode {
-            self.forget_publishes(&publishes);
-            settles.iter().for_each(|(_, unacked, _)| self.give_back(unacked));
+        let mut ended = None;
+        match mode {
+            Mode::Tx { publishes, settles } => {
+                self.forget_publishes(&publishes);
+                settles.iter().for_each(|(_, unacked, _)| self.give_back(unacked));
+            }
+            Mode::Confirm(confirms) => ended = Some(confirms),
+            Mode::Plain => {}
         }
+        self.channel_mut(key).ended.push_back(ended);
         unacked.values().for_each(|unacked| self.give_back(unacked));
         consumers.into_iter().for_each(|consumer| self.remove_consumer(consumer));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::channel::{Channel, Phase};
-use super::{Expected, Model, Refusal, Told};
+use super::{Expected, Model, Parked, Refusal, Told};
 use crate::wire::{Bad, Frame, Method, Value};
 
 const SECOND: u64 = 1_000_000_000;
@@ -54,6 +54,12 @@ pub struct Connection {
     pub connected_at: u64,
     /// Whether it wants to be told when the broker ends a consumer.
     pub wants_cancels: bool,
+    /// When it last began to publish.
+    pub published_at: u64,
+    /// Whether it wants to be told when it has to wait with publishing.
+    pub wants_blocked: bool,
+    /// Whether it was told so.
+    pub is_blocked: bool,
     /// Whether the broker was given more for it than its link has taken.
     pub has_backlog: bool,
     /// Whether the broker may close it without a further word.
@@ -73,6 +79,9 @@ impl Connection {
             heard_at: now,
             connected_at: now,
             wants_cancels: false,
+            published_at: u64::MAX,
+            wants_blocked: false,
+            is_blocked: false,
             has_backlog: false,
             may_end: false,
             wants_refusals: false,
@@ -81,12 +90,16 @@ impl Connection {
 }
 
 impl Model {
-    /// The broker was told this.
-    pub fn tell(&mut self, now: u64, told: &Told) {
+    /// The broker was told this; then so many frames waited in it. What waits no longer is to be
+    /// handled next, see [`Self::release_one`].
+    pub fn tell(&mut self, now: u64, told: &Told, parked: &Parked) {
         self.now = now;
         self.touched = None;
-        if let Told::Stopped(reason) = told {
-            return self.stop(reason);
+        self.end_turn();
+        match told {
+            Told::Stopped(reason) => return self.stop(reason),
+            Told::DiskFree(free) => self.disk_free = Some(*free),
+            _ => {}
         }
         let (Told::Connected(link, _)
         | Told::Frame(link, _)
@@ -112,8 +125,16 @@ impl Model {
             return;
         }
         connection.heard_at = now;
+        if let Told::Frame(_, Frame::Method(_, method)) = told
+            && method.name() == "basic.publish"
+        {
+            connection.published_at = now;
+        }
         match told {
-            Told::Frame(_, frame) => self.on_frame(link, frame),
+            Told::Frame(_, frame) => match channel_of(frame) {
+                0 => self.take_own_frame(link, frame),
+                number => self.take_frame((link, number), frame, parked),
+            },
             Told::Bad(_, bad) => self.on_bad(link, bad),
             Told::Closed(_) => self.end_connection(link),
             _ => {}
@@ -125,8 +146,14 @@ impl Model {
         self.is_stopped = true;
         let links: Vec<usize> = self.connections.keys().copied().collect();
         for link in links {
-            match self.connection_mut(link).stage {
+            let stage = self.connection_mut(link).stage;
+            match stage {
                 Stage::Gone | Stage::Closing | Stage::Refused => {}
+                // It has said that it goes; it is not told any more.
+                Stage::Running if self.is_close_waiting(link) => {
+                    self.end_channels(link);
+                    self.end_handshake(link);
+                }
                 Stage::Running => self.refuse(link, Refusal::hard(320, reason), Some((0, 0))),
                 _ => self.end_handshake(link),
             }
@@ -144,7 +171,7 @@ impl Model {
         self.connections.get_mut(&link).expect("a connection that was made")
     }
 
-    fn on_frame(&mut self, link: usize, frame: &Frame) {
+    pub(super) fn on_frame(&mut self, link: usize, frame: &Frame) {
         let connection = self.connection_mut(link);
         match (connection.stage, frame) {
             (Stage::Gone | Stage::Closing, _) => {}
@@ -242,6 +269,7 @@ impl Model {
         let response = String::from_utf8_lossy(method.blob("response")).into_owned();
         let connection = self.connection_mut(link);
         connection.wants_cancels = is_capable("consumer_cancel_notify");
+        connection.wants_blocked = is_capable("connection.blocked");
         connection.wants_refusals = is_capable("authentication_failure_close");
         if response.matches("guest").count() == 2 {
             connection.stage = Stage::Tune;
@@ -318,5 +346,14 @@ impl Model {
         for queue in owned.map(|queue| queue.id).collect::<Vec<_>>() {
             self.delete_queue(queue);
         }
+    }
+}
+
+/// The channel that a frame is of; 0 for the connection's own.
+fn channel_of(frame: &Frame) -> u16 {
+    match frame {
+        Frame::Method(number, _) | Frame::Body(number, _) => *number,
+        Frame::Header { channel, .. } => *channel,
+        Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => 0,
     }
 }

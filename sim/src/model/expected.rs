@@ -1,6 +1,7 @@
 //! Replies that are due, and refusals.
 
-use super::queue::QueueId;
+use super::durable::Promise;
+use super::queue::{Copy, QueueId};
 
 /// Why an operation is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Expected {
         queue: QueueId,
         /// Messages ready.
         ready: u64,
+        /// Deliveries that may have been made just before or just after.
+        taken: u64,
         /// Consumers.
         consumers: u64,
     },
@@ -65,13 +68,17 @@ pub enum Expected {
     },
     /// `basic.cancel-ok` with this tag.
     CancelOk(String),
-    /// `basic.get-ok` with the head of the queue, or `basic.get-empty`.
+    /// `basic.get-ok` with this message, or `basic.get-empty`.
     Get {
         /// From where.
         queue: QueueId,
-        /// Whether it counts as settled at once.
-        no_ack: bool,
+        /// What was at the queue's head, if there was something, and its delivery tag.
+        taken: Option<(Copy, u64)>,
+        /// How many messages were left.
+        left: u64,
     },
+    /// This reply, which promises something.
+    Promise(Box<Expected>, Promise),
     /// `basic.return` of this message.
     Return(usize),
     /// `channel.close` or `connection.close`, caused by the method of this number, if it was one.

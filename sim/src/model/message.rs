@@ -1,6 +1,6 @@
 //! Messages as they were published, and what became of each copy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ChannelKey;
 use super::queue::QueueId;
@@ -25,6 +25,8 @@ pub enum Fate {
     Purged,
     /// Gone with its queue.
     Dropped,
+    /// Gone with the broker's process: nobody had promised to keep it.
+    Forgotten,
 }
 
 /// A publish attempt.
@@ -50,11 +52,21 @@ pub struct Message {
     pub sequence: Option<u64>,
     /// The consumer of replies that it names, if it asks for direct replies.
     pub reply_consumer: Option<usize>,
+    /// The batch of the log that it belongs to.
+    pub batch: u64,
+    /// The queues from which somebody got it at least once.
+    pub delivered_from: BTreeSet<QueueId>,
     /// What became of it, by queue.
     pub fates: BTreeMap<QueueId, Fate>,
 }
 
 impl Message {
+    /// Whether it is to survive a restart, if its queue does.
+    #[must_use]
+    pub fn is_persistent(&self) -> bool {
+        self.properties.number("delivery-mode") == Some(2)
+    }
+
     /// The routing key and those of the headers `CC` and `BCC`.
     #[must_use]
     pub fn keys(&self) -> Vec<&str> {

@@ -8,24 +8,29 @@
 mod basic;
 mod channel;
 mod connection;
+mod durable;
 mod expected;
 mod message;
 mod queue;
 mod routing;
 mod topology;
+mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use channel::{Channel, Mode, Phase, Unacked};
 pub(crate) use connection::HANDSHAKE_NS;
 pub use connection::{Connection, Stage};
+pub use durable::{History, Position, Promise};
 pub use expected::{Expected, Refusal};
 pub use message::{Fate, Message};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
+pub use waiting::Parked;
 
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};
+use waiting::Waiting;
 
 /// What the broker was told.
 #[derive(Clone, Debug)]
@@ -44,6 +49,10 @@ pub enum Told {
     Drained(usize, usize),
     /// It is to stop, for this reason.
     Stopped(String),
+    /// The disk did something.
+    Disk,
+    /// So many bytes are free on the disk.
+    DiskFree(u64),
     /// Time passed.
     Tick,
 }
@@ -78,6 +87,13 @@ pub struct Model {
     pub touched: Option<QueueId>,
     /// Client operations so far.
     pub operations: u64,
+    /// What the broker says it is short of: `memory`, `disk`.
+    pub alarms: BTreeSet<&'static str>,
+    /// How many bytes are free on the disk, if the broker was told.
+    pub disk_free: Option<u64>,
+    /// What of the past may come back at a start.
+    pub history: History,
+    waiting: Waiting,
     is_stopped: bool,
     made: usize,
 }
@@ -86,7 +102,7 @@ impl Model {
     /// A broker that holds the predeclared exchanges only.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
-        Self {
+        let mut model = Self {
             setup: setup.clone(),
             now: 0,
             connections: BTreeMap::new(),
@@ -99,9 +115,16 @@ impl Model {
             names: BTreeMap::new(),
             touched: None,
             operations: 0,
+            alarms: BTreeSet::new(),
+            disk_free: None,
+            history: History::default(),
+            waiting: Waiting::default(),
             is_stopped: false,
             made: 0,
-        }
+        };
+        // As if one before it had ended in order.
+        model.end(true);
+        model
     }
 
     /// The channel, if its connection was ever made and it was ever opened.
@@ -139,6 +162,23 @@ impl Model {
     pub fn is_link_free(&self, consumer: &Consumer) -> bool {
         let connection = self.connections.get(&consumer.channel.0);
         connection.is_some_and(|connection| !connection.has_backlog)
+    }
+
+    /// Whether nothing at all keeps the broker from giving this consumer another message.
+    #[must_use]
+    pub fn can_be_served(&self, consumer: &Consumer) -> bool {
+        self.has_credit(consumer) && self.is_link_free(consumer) && !self.has_answers_due(consumer)
+    }
+
+    /// Whether answers are due on the consumer's channel: deliveries stay behind them.
+    fn has_answers_due(&self, consumer: &Consumer) -> bool {
+        self.channel(consumer.channel).is_some_and(|channel| !channel.replies.is_empty())
+    }
+
+    /// Whether the broker was told to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
     }
 
     fn next_number(&mut self) -> usize {

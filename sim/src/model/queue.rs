@@ -16,6 +16,9 @@ pub struct Copy {
     pub position: u64,
     /// Whether it was delivered before.
     pub was_delivered: bool,
+    /// Whether it was there when the broker started: then it may say that it was delivered before,
+    /// though it was not.
+    pub is_recovered: bool,
 }
 
 /// A queue.
@@ -39,6 +42,14 @@ pub struct Queue {
     pub ready: Vec<Copy>,
     /// How many are with consumers.
     pub unacked: u64,
+    /// Deliveries to consumers in the batch of inputs that is being looked at.
+    pub taken_now: u64,
+    /// The place of the next message.
+    pub next_position: u64,
+    /// The batch of the log that it was declared in.
+    pub batch: u64,
+    /// Whether it was there when the broker started.
+    pub is_recovered: bool,
     /// Its consumers, in the order of their coming.
     pub consumers: Vec<usize>,
     /// Messages that ever came in.
@@ -65,6 +76,10 @@ impl Queue {
             is_hidden: false,
             ready: Vec::new(),
             unacked: 0,
+            taken_now: 0,
+            next_position: 1,
+            batch: 0,
+            is_recovered: false,
             consumers: Vec::new(),
             enqueued: 0,
             acked: 0,
@@ -76,7 +91,24 @@ impl Queue {
     /// Puts a new message behind all others.
     pub fn enqueue(&mut self, message: usize) {
         self.enqueued += 1;
-        self.ready.push(Copy { message, position: self.enqueued, was_delivered: false });
+        let position = self.next_position;
+        self.next_position += 1;
+        let copy = Copy { message, position, was_delivered: false, is_recovered: false };
+        self.ready.push(copy);
+    }
+
+    /// The queue as it is after a start, without its messages.
+    #[must_use]
+    pub fn recovered(&self) -> Self {
+        Self {
+            is_durable: true,
+            is_auto_delete: self.is_auto_delete,
+            arguments: self.arguments.clone(),
+            next_position: self.next_position,
+            batch: self.batch,
+            is_recovered: true,
+            ..Self::new(self.id, self.name.clone())
+        }
     }
 
     /// Puts a message that was delivered back to its place.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ChannelKey, Expected, Fate, Model, Queue, QueueId, Refusal};
+use super::{ChannelKey, Expected, Fate, Model, Promise, Queue, QueueId, Refusal};
 use crate::wire::{Method, Table, Value};
 
 /// An exchange.
@@ -123,8 +123,17 @@ impl Model {
         if !method.bit("nowait") {
             let status = &self.queues[&queue];
             let ready = status.ready.len() as u64;
+            let taken = status.taken_now;
             let consumers = status.consumers.len() as u64;
-            self.reply(key, Expected::DeclareOk { queue, ready, consumers });
+            let reply = Expected::DeclareOk { queue, ready, taken, consumers };
+            let reply = if status.is_durable && !method.bit("passive") {
+                let name = Some((status.name.clone(), status.batch));
+                let promise = Promise { batch: status.batch, messages: Vec::new(), name };
+                Expected::Promise(Box::new(reply), promise)
+            } else {
+                reply
+            };
+            self.reply(key, reply);
         }
         Ok(())
     }
@@ -138,6 +147,10 @@ impl Model {
         queue.is_durable = method.bit("durable") && queue.owner.is_none();
         queue.is_auto_delete = method.bit("auto-delete");
         queue.arguments = meaningful(method.table("arguments"));
+        queue.batch = self.history.batch;
+        if queue.is_durable {
+            self.history.names.insert((queue.name.clone(), queue.batch), None);
+        }
         self.queues.insert(id, queue);
         id
     }
@@ -149,6 +162,7 @@ impl Model {
     ) -> Result<(), Refusal> {
         let name = method.text("queue");
         let mut count = 0;
+        let mut is_durable = false;
         if name.is_empty() || self.queue_named(name).is_some() {
             let id = self.find_queue(key, name)?;
             let queue = &self.queues[&id];
@@ -159,10 +173,11 @@ impl Model {
                 return Err(Refusal::soft_any_text(406));
             }
             count = queue.ready.len() as u64;
+            is_durable = queue.is_durable;
             self.delete_queue(id);
         }
         if !method.bit("nowait") {
-            self.reply(key, Expected::Count("queue.delete-ok", count));
+            self.reply_durably(key, Expected::Count("queue.delete-ok", count), is_durable, None);
         }
         Ok(())
     }
@@ -215,6 +230,7 @@ impl Model {
         if name.is_empty() {
             return Err(default_exchange());
         }
+        let mut is_new = false;
         let alternate = method.table("arguments").iter();
         let mut alternate = alternate.filter(|(name, _)| name == "alternate-exchange");
         let wanted = Exchange {
@@ -234,12 +250,18 @@ impl Model {
                 return Err(Refusal::soft(403, text));
             }
             None => {
+                if wanted.is_durable {
+                    self.history.names.insert((name.to_owned(), self.history.batch), None);
+                }
                 self.exchanges.insert(name.to_owned(), wanted);
+                is_new = true;
             }
             Some(_) => {}
         }
         if !method.bit("nowait") {
-            self.reply(key, Expected::Method("exchange.declare-ok"));
+            let is_durable = is_new && self.exchanges[name].is_durable;
+            let reply = Expected::Method("exchange.declare-ok");
+            self.reply_durably(key, reply, is_durable, Some(name));
         }
         Ok(())
     }
@@ -260,9 +282,11 @@ impl Model {
         if method.bit("if-unused") && is_used {
             return Err(Refusal::soft(406, format!("exchange '{name}' in vhost '/' in use")));
         }
+        let is_durable = self.exchanges.get(name).is_some_and(|exchange| exchange.is_durable);
         self.delete_exchange(name);
         if !method.bit("nowait") {
-            self.reply(key, Expected::Method("exchange.delete-ok"));
+            let reply = Expected::Method("exchange.delete-ok");
+            self.reply_durably(key, reply, is_durable, None);
         }
         Ok(())
     }
@@ -300,19 +324,23 @@ impl Model {
         if kind == "headers" && !rule.is_some_and(|rule| rules.contains(&rule)) {
             return Err(Refusal::soft_any_text(406));
         }
+        let mut is_durable = false;
         if !self.bindings.contains(&binding) {
+            is_durable = self.is_durable(&binding);
             self.bindings.push(binding);
         }
         if !method.bit("nowait") {
             let name = if method.id().0 == 40 { "exchange.bind-ok" } else { "queue.bind-ok" };
-            self.reply(key, Expected::Method(name));
+            self.reply_durably(key, Expected::Method(name), is_durable, None);
         }
         Ok(())
     }
 
     pub(super) fn unbind(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
         let is_exchange = method.id().0 == 40;
+        let mut is_durable = false;
         if let Ok(unbound) = self.binding(key, method, false) {
+            is_durable = self.bindings.contains(&unbound) && self.is_durable(&unbound);
             self.remove_bindings(|binding| *binding == unbound);
         } else {
             // What is not there is unbound already; what one may not touch is refused.
@@ -330,9 +358,21 @@ impl Model {
             ("queue.unbind-ok", false)
         };
         if !is_nowait {
-            self.reply(key, Expected::Method(name));
+            self.reply_durably(key, Expected::Method(name), is_durable, None);
         }
         Ok(())
+    }
+
+    /// A reply that promises something if what changed is durable.
+    fn reply_durably(
+        &mut self,
+        key: ChannelKey,
+        reply: Expected,
+        is_durable: bool,
+        name: Option<&str>,
+    ) {
+        let reply = if is_durable { self.promise(reply, name) } else { reply };
+        self.reply(key, reply);
     }
 
     fn binding(&self, key: ChannelKey, method: &Method, is_new: bool) -> Result<Binding, Refusal> {

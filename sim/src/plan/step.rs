@@ -31,6 +31,24 @@ use Level::{Channel, Client, World};
 /// Every verb. Durations are in microseconds, sizes in bytes.
 const VERBS: &[Verb] = &[
     ("wait", World, &["us"], &[]),
+    ("crash", World, &["seed"], &[]),
+    ("power", World, &["seed"], &[]),
+    ("disk", World, &["us", "crash_at", "eio", "seed"], &["power", "full", "slow", "stuck"]),
+    (
+        "restart",
+        World,
+        &[
+            "memory_max",
+            "queue_window",
+            "log_pending_max",
+            "segment_len",
+            "disk_free_min",
+            "read_len",
+            "batch_max",
+        ],
+        &[],
+    ),
+    ("stop", World, &[], &[]),
     (
         "connect",
         Client,
@@ -170,6 +188,11 @@ impl Step {
     #[must_use]
     pub fn number(&self, key: &str, default: u64) -> u64 {
         self.value(key).and_then(|value| value.parse().ok()).unwrap_or(default)
+    }
+
+    /// The arguments that are given.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.values.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
     /// Whether a flag is set.

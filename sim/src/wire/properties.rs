@@ -52,6 +52,15 @@ impl Properties {
         }
     }
 
+    /// The number of a property, if it is set.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        match self.0.get(name) {
+            Some(Argument::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// The headers, if they are set.
     #[must_use]
     pub fn headers(&self) -> Option<&Table> {

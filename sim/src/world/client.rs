@@ -243,7 +243,8 @@ impl Client {
         };
         let mut properties = Table::new();
         if !self.connect.is("plain_client") {
-            let names = ["consumer_cancel_notify", "authentication_failure_close"];
+            let names =
+                ["consumer_cancel_notify", "authentication_failure_close", "connection.blocked"];
             let capable = |name: &str| (name.to_owned(), Value::Bool(true));
             let capabilities = Value::Table(names.into_iter().map(capable).collect());
             properties.push(("capabilities".into(), capabilities));

@@ -4,6 +4,7 @@
 //! here reads a clock or draws a number that is not salted by the plan.
 
 mod client;
+mod disk;
 mod host;
 mod net;
 mod request;
@@ -12,16 +13,23 @@ mod tamper;
 use std::collections::BTreeMap;
 
 pub use client::{Client, Stage};
+pub use disk::Failing;
+pub(crate) use disk::{Image, names_of};
 pub use tamper::{Fault, Tamper};
 
 use crate::checkers::Failure;
 use crate::judge::Judge;
 use crate::plan::{Setup, Step, Who};
+use disk::Crash;
 use host::Host;
 use net::{LinkSetup, Pipe};
 
 /// More turns than this at one moment, and something spins.
 const TURNS_MAX: usize = 10_000;
+/// How long a step waits for the broker to start, or to stop.
+const START_NS: u64 = 60_000_000_000;
+/// Time passes in steps of this, where something is waited for.
+const TICK_NS: u64 = 1_000_000;
 
 /// The two directions of a connection.
 #[derive(Debug)]
@@ -82,7 +90,7 @@ impl World {
     /// What a checker found.
     pub fn execute(&mut self, step: &Step, judge: &mut Judge) -> Result<(), Failure> {
         match step.who {
-            Who::World => return self.advance(step.number("us", 0) * 1000, judge),
+            Who::World => return self.execute_here(step, judge),
             Who::Client(number) => self.execute_on_client(number, step, judge)?,
             Who::Channel(number, _) => {
                 if let Some(client) = self.clients.get_mut(&number) {
@@ -91,6 +99,85 @@ impl World {
             }
         }
         self.turn(judge)
+    }
+
+    fn execute_here(&mut self, step: &Step, judge: &mut Judge) -> Result<(), Failure> {
+        let seed = step.number("seed", 0);
+        match step.verb() {
+            "wait" => return self.advance(step.number("us", 0) * 1000, judge),
+            "crash" => self.host.crash(self.now, Crash::Process(seed), judge)?,
+            "power" => self.host.crash(self.now, Crash::Power(seed), judge)?,
+            "restart" => return self.start(Some(step), judge),
+            "stop" => return self.stop("maintenance", judge),
+            _ => self.harm_disk(step),
+        }
+        self.turn(judge)
+    }
+
+    /// Something befalls the disk.
+    fn harm_disk(&mut self, step: &Step) {
+        let until = self.now + step.number("us", 0) * 1000;
+        let seed = step.number("seed", 0);
+        let disk = self.host.disk_mut();
+        if step.is("full") {
+            disk.fill(until);
+        }
+        if step.is("slow") {
+            disk.slow(until);
+        }
+        if step.is("stuck") {
+            disk.stick(until);
+        }
+        if let Some(failing) = step.value("eio").and_then(Failing::named) {
+            disk.fail_next(failing, seed);
+        }
+        if step.value("crash_at").is_some() {
+            let crash = if step.is("power") { Crash::Power(seed) } else { Crash::Process(seed) };
+            disk.crash_at(step.number("crash_at", 1), crash);
+        }
+    }
+
+    /// Starts the broker if it is not there, and waits until it serves clients or is gone again.
+    ///
+    /// # Errors
+    /// What a checker found.
+    pub fn start(&mut self, step: Option<&Step>, judge: &mut Judge) -> Result<(), Failure> {
+        self.host.start(self.now, step, judge)?;
+        let until = self.now + START_NS;
+        while self.host.is_starting() && self.now < until {
+            self.advance(TICK_NS, judge)?;
+        }
+        self.turn(judge)
+    }
+
+    /// Tells the broker to stop, and waits until it has or is gone otherwise.
+    ///
+    /// # Errors
+    /// What a checker found.
+    pub fn stop(&mut self, reason: &str, judge: &mut Judge) -> Result<(), Failure> {
+        self.tell_to_stop(reason, judge)?;
+        let until = self.now + START_NS;
+        while self.host.is_up() && self.now < until {
+            self.advance(TICK_NS, judge)?;
+        }
+        Ok(())
+    }
+
+    /// What befell the broker's process and its disk, by class.
+    #[must_use]
+    pub fn faults(&self) -> &BTreeMap<&'static str, u64> {
+        self.host.faults()
+    }
+
+    /// Whether the broker serves clients.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.host.is_up()
+    }
+
+    /// What is on the disk.
+    pub(crate) fn image(&self) -> &Image {
+        self.host.disk().image()
     }
 
     fn execute_on_client(
@@ -138,7 +225,7 @@ impl World {
 
     fn connect(&mut self, number: u8, step: &Step, judge: &mut Judge) -> Result<(), Failure> {
         let client = self.clients.entry(number).or_insert_with(|| Client::new(number));
-        if client.link.is_some() {
+        if client.link.is_some() || !self.host.is_up() {
             return Ok(());
         }
         self.links_made += 1;
@@ -165,6 +252,7 @@ impl World {
         for client in self.clients.values_mut() {
             client.stalled_until = 0;
         }
+        self.host.disk_mut().heal();
     }
 
     /// Whether the broker still holds on to links that their clients abandoned.
@@ -177,8 +265,10 @@ impl World {
     ///
     /// # Errors
     /// What a checker found.
-    pub fn stop(&mut self, reason: &str, judge: &mut Judge) -> Result<(), Failure> {
-        self.host.stop(self.now, reason, judge)?;
+    pub fn tell_to_stop(&mut self, reason: &str, judge: &mut Judge) -> Result<(), Failure> {
+        if self.host.is_up() {
+            self.host.stop(self.now, reason, judge)?;
+        }
         self.turn(judge)
     }
 
@@ -214,6 +304,10 @@ impl World {
             }
             let mut is_busy = self.send();
             is_busy |= self.host.turn(self.now, &mut self.links, judge)?;
+            if self.host.take_end() {
+                self.disconnect_all();
+                is_busy = true;
+            }
             is_busy |= self.receive(judge)?;
             if !is_busy {
                 self.forget();
@@ -221,6 +315,12 @@ impl World {
             }
         }
         Err(Failure::new("liveness", "the world does not come to rest"))
+    }
+
+    /// The broker's process is gone, and all its connections with it.
+    fn disconnect_all(&mut self) {
+        self.links.clear();
+        self.clients.values_mut().for_each(Client::disconnect);
     }
 
     /// Clients hand their bytes to their links.

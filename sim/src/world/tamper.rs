@@ -39,6 +39,24 @@ pub enum Fault {
     LosePriority,
     /// A connection is closed without the word that it will be.
     DropCloseOk,
+    /// The disk says that files are synced, and does not do it.
+    LieAboutSync,
+    /// The disk says that the directory is synced, and does not do it.
+    LieAboutSyncDir,
+    /// The broker does not hear that a sync failed.
+    HideSyncError,
+    /// Deleted files stay.
+    LoseFileDeletion,
+    /// At a restart the disk is empty.
+    EmptyDisk,
+    /// At a restart the disk is as it was before the first publish.
+    DiskBeforePublish,
+    /// At a restart the disk is as it was before the first ack.
+    DiskBeforeAck,
+    /// What the first recovery left behind is gone when the second looks at it.
+    EmptyDiskAgain,
+    /// A client is not told that it has to wait.
+    HideBlocked,
 }
 
 /// A fault and what it needs to remember.
@@ -54,6 +72,12 @@ impl Tamper {
     #[must_use]
     pub fn new(fault: Fault) -> Self {
         Self { fault, is_done: false, held: None }
+    }
+
+    /// What is to be done.
+    #[must_use]
+    pub(super) fn fault(&self) -> Fault {
+        self.fault
     }
 
     /// What the broker hears instead of `input`.
@@ -125,7 +149,8 @@ impl Tamper {
                 self.is_done = true;
                 return Vec::new();
             }
-            (OutFrame::Method(0, Method::ConnectionCloseOk(_)), Fault::DropCloseOk) => {
+            (OutFrame::Method(0, Method::ConnectionCloseOk(_)), Fault::DropCloseOk)
+            | (OutFrame::Method(0, Method::ConnectionBlocked(_)), Fault::HideBlocked) => {
                 self.is_done = true;
                 return Vec::new();
             }

@@ -5,12 +5,12 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::sync::Arc;
 
-use super::super::frame::{Deliver, GetOk, OutFrame};
+use super::super::frame::{Deliver, Frame, GetOk, OutFrame};
 use super::super::link::{Link, on_channel};
 use super::super::method::*;
 use super::topology::{REPLY_QUEUE, clamp};
 use super::{AmqpError, Channel, Context, ReplyCode, ReplyConsumer, ShortStr, precondition};
-use crate::broker::{Consume, Delivery, Message};
+use crate::broker::{Asked, Consume, Delivery, Message};
 use crate::{Instant, Output};
 
 impl Channel {
@@ -92,10 +92,18 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let queue = self.queue_name(&get.queue)?;
-        let got = ctx.engine.get(link.vhost, &queue, link.owner(), get.no_ack)?;
-        let Some(got) = got else {
-            self.reply(BasicGetEmpty::default(), link, ctx);
-            return Ok(());
+        let asked = ctx.engine.get(link.vhost, &queue, link.owner(), get.no_ack, self.handle)?;
+        let got = match asked {
+            Asked::Got(got) => got,
+            Asked::Empty => {
+                self.reply(BasicGetEmpty::default(), link, ctx);
+                return Ok(());
+            }
+            Asked::Later => {
+                let get = BasicGet { queue, ..get.clone() };
+                self.park(Frame::Method(self.number, get.into()), link, ctx);
+                return Ok(());
+            }
         };
         self.last_delivery_tag += 1;
         let frame = GetOk {

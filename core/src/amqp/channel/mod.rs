@@ -4,6 +4,7 @@
 //! deliveries, prefetch, consumer tags, confirm numbering and transactions. It ends with all its
 //! unacked deliveries requeued.
 
+mod confirms;
 mod consuming;
 mod publishing;
 mod settling;
@@ -12,6 +13,7 @@ mod topology;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 
+use self::confirms::Confirms;
 pub(crate) use self::publishing::expected_method;
 use self::publishing::{Incoming, LastRoute};
 use self::settling::Transaction;
@@ -21,9 +23,10 @@ use super::method::*;
 use super::unacked::UnackedDeliveries;
 use super::{AmqpError, ReplyCode, ShortStr};
 use crate::broker::{
-    ConsumerId, Engine, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
+    ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
-use crate::{Config, Instant, Output};
+use crate::log::BatchNumber;
+use crate::{Config, ConnectionId, Instant, Output};
 
 /// What a connection lends its channels while they handle a frame.
 pub(crate) struct Context<'a> {
@@ -32,7 +35,22 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     /// Channels with confirms to send once the batch of inputs is worked off.
     pub(crate) unconfirmed: &'a mut VecDeque<SessionHandle>,
+    /// Who waits for which batch of the log, and for what.
+    pub(crate) gated: &'a mut VecDeque<(BatchNumber, Gated)>,
+    /// Channels that wait until publishers may go on.
+    pub(crate) parked: &'a mut VecDeque<SessionHandle>,
+    /// Why publishers have to wait, if they do.
+    pub(crate) hindrance: Hindrance,
     pub(crate) now: Instant,
+}
+
+/// What waits for a batch of the log to be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gated {
+    /// Confirms of a channel.
+    Confirms(SessionHandle),
+    /// Frames of a connection.
+    Frames(ConnectionId),
 }
 
 /// What publishing means on this channel.
@@ -41,13 +59,6 @@ enum Mode {
     Plain,
     Confirm(Confirms),
     Transaction(Transaction),
-}
-
-/// Which publishes are answered; sequence numbers count from 1.
-#[derive(Debug, Default)]
-struct Confirms {
-    published: u64,
-    confirmed: u64,
 }
 
 /// The consumer of direct replies.
@@ -74,6 +85,9 @@ pub(crate) struct Channel {
     last_queue: ShortStr,
     mode: Mode,
     last_route: Option<LastRoute>,
+    /// What waits until publishers may go on, or a message was read from disk; in order.
+    parked: VecDeque<Frame>,
+    parked_len: usize,
 }
 
 impl Channel {
@@ -92,6 +106,8 @@ impl Channel {
             last_queue: ShortStr::EMPTY,
             mode: Mode::Plain,
             last_route: None,
+            parked: VecDeque::new(),
+            parked_len: 0,
         }
     }
 
@@ -130,9 +146,21 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
+        if self.is_parked() && !self.may_overtake(&frame) {
+            self.park(frame, link, ctx);
+            return Ok(());
+        }
         match frame {
             Frame::Method(_, method) => {
                 self.check_between_contents()?;
+                if self.is_hindered(&method, ctx.hindrance) {
+                    ctx.parked.push_back(self.handle);
+                    if !ctx.hindrance.is_pace_only() && matches!(method, Method::BasicPublish(_)) {
+                        tell_blocked(link, ctx);
+                    }
+                    self.park(Frame::Method(self.number, method), link, ctx);
+                    return Ok(());
+                }
                 if let Method::BasicPublish(publish) = method {
                     self.incoming = Some(Incoming::new(publish));
                     return Ok(());
@@ -151,11 +179,80 @@ impl Channel {
     /// Sends the confirms that are due.
     pub(crate) fn flush_confirms(&mut self, link: &mut Link, ctx: &mut Context<'_>) {
         let Mode::Confirm(confirms) = &mut self.mode else { return };
-        if confirms.confirmed < confirms.published {
-            let multiple = confirms.published - confirms.confirmed > 1;
-            confirms.confirmed = confirms.published;
-            let ack = BasicAck { delivery_tag: confirms.published, multiple };
+        for (delivery_tag, multiple) in confirms.take_due(ctx.engine.durable()) {
+            let ack = BasicAck { delivery_tag, multiple };
             link.send(ctx.out, ctx.now, on_channel(self.number, ack));
+        }
+    }
+
+    /// What it is called towards the engine.
+    pub(crate) fn handle(&self) -> SessionHandle {
+        self.handle
+    }
+
+    /// Whether frames of the channel wait, and those that come must wait behind them.
+    pub(crate) fn is_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Tells the client why it has to wait, if a publish is what waits.
+    pub(crate) fn tell_blocked(&self, link: &mut Link, ctx: &mut Context<'_>) {
+        if let Some(Frame::Method(_, Method::BasicPublish(_))) = self.parked.front() {
+            tell_blocked(link, ctx);
+        }
+    }
+
+    /// How many frames wait.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Lets a frame wait.
+    pub(crate) fn park(&mut self, frame: Frame, link: &mut Link, ctx: &mut Context<'_>) {
+        let len = parked_len(&frame);
+        self.parked_len += len;
+        link.park(ctx.out, len);
+        self.parked.push_back(frame);
+    }
+
+    /// Takes what waits, to be handled now.
+    pub(crate) fn take_parked(&mut self) -> (VecDeque<Frame>, usize) {
+        (core::mem::take(&mut self.parked), core::mem::take(&mut self.parked_len))
+    }
+
+    /// Whether a frame may be handled before those that wait: it concerns deliveries only.
+    fn may_overtake(&self, frame: &Frame) -> bool {
+        let is_settling = matches!(
+            frame,
+            Frame::Method(_, Method::BasicAck(_) | Method::BasicNack(_) | Method::BasicReject(_))
+        );
+        is_settling && !matches!(self.mode, Mode::Transaction(_)) && !self.is_in_content()
+    }
+
+    /// Whether the last frame that waits is a part of a content of which more is to come.
+    fn is_in_content(&self) -> bool {
+        let mut left = None;
+        for frame in self.parked.iter().rev() {
+            match frame {
+                Frame::Body(_, payload) => *left.get_or_insert(0) += payload.len() as u64,
+                Frame::Header(_, header) => return header.body_size > left.unwrap_or(0),
+                Frame::Method(_, Method::BasicPublish(_)) => return true,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether a method must wait until publishers may go on.
+    fn is_hindered(&self, method: &Method, hindrance: Hindrance) -> bool {
+        match method {
+            Method::BasicPublish(_) => hindrance.any(),
+            Method::ExchangeDeclare(_)
+            | Method::ExchangeBind(_)
+            | Method::QueueDeclare(_)
+            | Method::QueueBind(_)
+            | Method::TxCommit(_) => hindrance.pace,
+            _ => false,
         }
     }
 
@@ -165,6 +262,8 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
+        // One that was refused leaves nothing behind.
+        ctx.engine.take_gate();
         match method {
             Method::ChannelFlow(flow) => self.flow(&flow, link, ctx),
             Method::AccessRequest(_) => {
@@ -254,6 +353,23 @@ impl Channel {
         link.send(ctx.out, ctx.now, frame);
     }
 
+    /// Answers a method, once the batch of the log that the answer rests on is durable.
+    fn reply_gated(
+        &mut self,
+        method: impl Into<Method>,
+        gate: BatchNumber,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) {
+        if gate <= ctx.engine.durable() {
+            return self.reply(method, link, ctx);
+        }
+        self.flush_confirms(link, ctx);
+        ctx.engine.urge_log();
+        link.hold(on_channel(self.number, method), gate);
+        ctx.gated.push_back((gate, Gated::Frames(link.id)));
+    }
+
     /// The queue that a method means: an empty name is the last one declared on this channel.
     fn queue_name(&self, name: &ShortStr) -> Result<ShortStr, AmqpError> {
         if !name.is_empty() {
@@ -263,6 +379,29 @@ impl Channel {
             return Err(AmqpError::new(ReplyCode::NotFound, "no previously declared queue"));
         }
         Ok(self.last_queue.clone())
+    }
+}
+
+/// Tells a client why it has to wait, if it wants to know and was not told yet.
+fn tell_blocked(link: &mut Link, ctx: &mut Context<'_>) {
+    if link.capabilities.connection_blocked && !link.is_blocked {
+        link.is_blocked = true;
+        let reason = match (ctx.hindrance.memory, ctx.hindrance.disk) {
+            (true, true) => "low on memory & disk",
+            (true, false) => "low on memory",
+            (false, _) => "low on disk",
+        };
+        let blocked = ConnectionBlocked { reason: ShortStr::from_static(reason) };
+        link.send(ctx.out, ctx.now, on_channel(0, blocked));
+    }
+}
+
+/// About how many bytes a frame takes while it waits.
+fn parked_len(frame: &Frame) -> usize {
+    match frame {
+        Frame::Body(_, payload) => 64 + payload.len(),
+        Frame::Header(_, header) => 128 + header.properties.wire().len(),
+        _ => 256,
     }
 }
 

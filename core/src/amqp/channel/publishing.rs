@@ -13,10 +13,12 @@ use super::super::method::{BasicPublish, BasicReturn};
 use super::super::{
     AmqpError, BasicProperties, FieldTable, FieldValue, Properties, ReplyCode, ShortStr,
 };
+use super::confirms::Noted;
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
-use super::{Channel, Context, Mode, precondition};
-use crate::broker::{Body, Message, Route};
+use super::{Channel, Context, Gated, Mode, precondition};
+use crate::broker::{Body, Charge, Message, Route};
+use crate::log::BatchNumber;
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
@@ -186,29 +188,38 @@ impl Channel {
             None => header.properties,
         };
         let routing_key = publish.routing_key;
-        let message = Message { exchange, routing_key, properties, body, persistent };
+        let charge = Charge::default();
+        let message = Message { exchange, routing_key, properties, body, persistent, charge };
         let published = Published { route, message, mandatory: publish.mandatory };
         match &mut self.mode {
-            Mode::Transaction(transaction) => transaction.publish(published),
-            Mode::Plain => self.distribute(published, link, ctx),
-            Mode::Confirm(confirms) => {
-                if confirms.published == confirms.confirmed {
-                    ctx.unconfirmed.push_back(self.handle);
-                }
-                confirms.published += 1;
+            Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
+            Mode::Plain => {
                 self.distribute(published, link, ctx);
+            }
+            Mode::Confirm(_) => {
+                let gate = self.distribute(published, link, ctx);
+                let Mode::Confirm(confirms) = &mut self.mode else { return Ok(()) };
+                match confirms.publish(gate, ctx.engine.durable()) {
+                    Noted::Due => ctx.unconfirmed.push_back(self.handle),
+                    Noted::Waits => {
+                        ctx.engine.urge_log();
+                        ctx.gated.push_back((gate, Gated::Confirms(self.handle)));
+                    }
+                    Noted::Known => {}
+                }
             }
         }
         Ok(())
     }
 
-    /// Hands a message to the engine, or back to its publisher.
+    /// Hands a message to the engine, or back to its publisher. The batch of the log that its
+    /// confirm rests on; 0 if it rests on none.
     pub(super) fn distribute(
         &mut self,
         published: Published,
         link: &mut Link,
         ctx: &mut Context<'_>,
-    ) {
+    ) -> BatchNumber {
         let Published { route, message, mandatory } = published;
         if !route.is_empty() {
             return ctx.engine.enqueue(&route, message);
@@ -224,6 +235,7 @@ impl Channel {
             let frame = OutFrame::Return(self.number, method, Arc::new(message));
             link.send(ctx.out, ctx.now, frame);
         }
+        0
     }
 
     /// The last message's route, if it is this one's too.

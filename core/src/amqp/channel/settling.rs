@@ -11,9 +11,17 @@ use super::super::unacked::Unacked;
 use super::{AmqpError, Channel, Context, Mode, ReplyCode, precondition};
 use crate::broker::{Message, Route, Settlement};
 
+/// A transaction may always have messages of this many bytes.
+const LEN_MIN: u64 = 1 << 20;
+
+/// And never of more than this many: it is one batch of the log.
+const LEN_MAX: u64 = 1 << 30;
+
 /// What is done at `tx.commit`, and not before.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
+    /// About how many bytes its messages take.
+    len: u64,
     published: Vec<Published>,
     settled: Vec<(Unacked, Settlement)>,
 }
@@ -28,9 +36,23 @@ pub(super) struct Published {
 
 impl Transaction {
     /// Adds a message.
-    pub(super) fn publish(&mut self, mut published: Published) {
+    ///
+    /// # Errors
+    /// When it has grown larger than what the broker may keep in memory.
+    pub(super) fn publish(
+        &mut self,
+        mut published: Published,
+        ctx: &Context<'_>,
+    ) -> Result<(), AmqpError> {
         published.message.detach();
+        ctx.engine.keep(&mut published.message);
+        self.len += published.message.size() as u64;
+        let len_max = ctx.config.memory_max.clamp(LEN_MIN, LEN_MAX);
+        if self.len > len_max {
+            return Err(precondition(&format!("transaction is larger than {len_max} bytes")));
+        }
         self.published.push(published);
+        Ok(())
     }
 
     /// Takes the deliveries that it would have settled.
@@ -102,6 +124,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let transaction = core::mem::take(self.transaction()?);
+        let changes = ctx.engine.changes();
         for mut published in transaction.published {
             if !ctx.engine.is_alive(&published.route) {
                 // What it was routed to has been deleted since: nobody gets it, as if unrouted.
@@ -112,7 +135,8 @@ impl Channel {
         for (unacked, settlement) in transaction.settled.into_iter().rev() {
             ctx.engine.settle(self.session, unacked.lease, settlement);
         }
-        self.reply(TxCommitOk {}, link, ctx);
+        let gate = ctx.engine.gate_since(changes);
+        self.reply_gated(TxCommitOk {}, gate, link, ctx);
         Ok(())
     }
 

@@ -175,8 +175,9 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
+        let gate = ctx.engine.take_gate();
         if !nowait {
-            self.reply(method, link, ctx);
+            self.reply_gated(method, gate, link, ctx);
         }
         Ok(())
     }

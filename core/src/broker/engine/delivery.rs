@@ -2,14 +2,17 @@
 
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
 use super::super::message::Message;
 use super::super::queue::{Entry, Owner, QueueId};
+use super::super::ready::Next;
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::routing::{REPLY_PREFIX, Route};
 use super::{Engine, Notice, VhostId};
 use crate::amqp::ShortStr;
+use crate::log::{BatchNumber, Fact, Item, PendingMessage, Spot, Spots};
 
 /// The side of the broker that clients see. The engine calls it from [`Engine::dispatch`] only.
 pub(crate) trait FrontEnd {
@@ -22,6 +25,9 @@ pub(crate) trait FrontEnd {
 
     /// Sends a direct reply.
     fn reply(&mut self, session: SessionHandle, message: Arc<Message>);
+
+    /// [`Engine::get`] had to wait for the disk; it may go better now.
+    fn get_again(&mut self, session: SessionHandle);
 
     /// A consumer is gone, and not by its client's wish.
     fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr);
@@ -55,6 +61,16 @@ pub(crate) enum Settlement {
     Reject,
     /// It goes back to where it was.
     Requeue,
+}
+
+/// What comes of asking for a message.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Got(Got),
+    /// There is none.
+    Empty,
+    /// It has to be read from disk; [`FrontEnd::get_again`] says when to ask again.
+    Later,
 }
 
 /// A message that was asked for.
@@ -110,10 +126,13 @@ impl Engine {
         }
     }
 
-    /// Puts a message into all queues of its route.
-    pub(crate) fn enqueue(&mut self, route: &Route, mut message: Message) {
-        if !self.passes_through(route) {
+    /// Puts a message into all queues of its route. The batch that must be durable before it is
+    /// safe in those that are; 0 when none must.
+    pub(crate) fn enqueue(&mut self, route: &Route, mut message: Message) -> BatchNumber {
+        let is_kept = !self.passes_through(route);
+        if is_kept {
             message.detach();
+            self.keep(&mut message);
         }
         let message = Arc::new(message);
         for session in &route.replies {
@@ -121,12 +140,51 @@ impl Engine {
                 self.notices.push(Notice::Reply(session.handle, message.clone()));
             }
         }
-        if let [queue] = route.queues[..] {
-            return self.push(queue, message);
+        let is_pressed = is_kept && self.is_pressed();
+        let (mut is_logged, mut is_durable) = (false, false);
+        for queue in route.queues.iter().filter_map(|id| self.queues.get(*id)) {
+            let is_ours = self.log.is_enabled() && message.persistent && queue.durable;
+            is_durable |= is_ours;
+            is_logged |= is_ours || is_pressed;
         }
-        for queue in &route.queues {
-            self.push(*queue, message.clone());
+        if !is_logged {
+            for id in &route.queues {
+                self.push(*id, &message, 0, false);
+            }
+            return 0;
         }
+        self.enqueue_logged(route, &message, is_pressed);
+        if is_durable { self.log.position() } else { 0 }
+    }
+
+    /// Puts a message into all queues of its route, and into the log for those that are durable,
+    /// if it is, or for all when memory is short.
+    fn enqueue_logged(&mut self, route: &Route, message: &Arc<Message>, is_pressed: bool) {
+        let mut spots = Vec::with_capacity(route.queues.len());
+        // A record is either durable or not: with queues of both kinds it counts as durable, and
+        // only the durable ones go into it.
+        let has_durable = message.persistent
+            && route.queues.iter().any(|id| self.queues.get(*id).is_some_and(|q| q.durable));
+        let item = self.log.pending.next_item();
+        for id in &route.queues {
+            let Some(queue) = self.queues.get_mut(*id) else { continue };
+            let is_ours = if has_durable { queue.durable } else { is_pressed };
+            if is_ours {
+                spots.push(Spot { queue: *id, place: queue.place(queue.next_position) });
+                queue.logged_below = queue.next_position + 1;
+            }
+            self.push(*id, message, if is_ours { item } else { 0 }, !has_durable);
+        }
+        let spots = match spots[..] {
+            [spot] => Spots::One(Some(spot)),
+            _ => Spots::Many(spots),
+        };
+        self.log.pending.push(Item::Message(PendingMessage {
+            message: message.clone(),
+            spots,
+            is_moved: false,
+            is_volatile: !has_durable,
+        }));
     }
 
     /// Adds a consumer.
@@ -207,40 +265,74 @@ impl Engine {
         name: &ShortStr,
         owner: Owner,
         no_ack: bool,
-    ) -> Result<Option<Got>, Refusal> {
+        session: SessionHandle,
+    ) -> Result<Asked, Refusal> {
         let id = self.queue(vhost, name, owner)?;
+        let next = self.next_of(id);
+        match next {
+            Next::None => return Ok(Asked::Empty),
+            Next::OnDisk => self.read(id, false),
+            Next::Here | Next::Waits => {}
+        }
         let queue = self.queues.get_mut(id).expect("just found");
-        let Some(entry) = queue.ready.take() else { return Ok(None) };
+        if next != Next::Here {
+            queue.getters.push(session);
+            return Ok(Asked::Later);
+        }
+        let mut entry = queue.take().expect("at hand");
         let remaining = queue.ready.len() as u64;
-        if no_ack {
+        let message = self.hand_out(&mut entry);
+        let queue = self.queues.get_mut(id).expect("just found");
+        let redelivered = entry.deliveries > 0;
+        let lease = if no_ack {
             queue.counts.acked += 1;
+            self.forget_entry(id, &entry);
+            None
         } else {
             queue.unacked += 1;
+            Some(Lease { queue: id, consumer: None, entry })
+        };
+        Ok(Asked::Got(Got { redelivered, message, remaining, lease }))
+    }
+
+    /// Which message of a queue is next.
+    fn next_of(&mut self, id: QueueId) -> Next {
+        let Some(queue) = self.queues.get(id) else { return Next::None };
+        let next = queue.ready.next(&queue.extents);
+        let Some(first) = queue.ready.first().filter(|_| next == Next::Here) else { return next };
+        let (position, item) = (first.position, first.item);
+        if !first.is_durable()
+            || position < queue.mark.durable_below.saturating_sub(queue.mark.step)
+        {
+            return next;
         }
-        Ok(Some(Got {
-            redelivered: entry.redelivered,
-            message: entry.message.clone(),
-            remaining,
-            lease: (!no_ack).then_some(Lease { queue: id, consumer: None, entry }),
-        }))
+        if self.may_hand_out(id, position, item) { next } else { Next::Waits }
+    }
+
+    /// The message of an entry that is handed out. Where memory is short, the entry is left without
+    /// it, if it can be read back.
+    fn hand_out(&mut self, entry: &mut Entry) -> Arc<Message> {
+        match entry.item != 0 && self.is_pressed() {
+            true => entry.message.take(),
+            false => entry.message.clone(),
+        }
+        .expect("a message that is next is at hand")
     }
 
     /// Ends a lease. Of a queue that is gone, nothing comes back.
     pub(crate) fn settle(&mut self, session: SessionId, lease: Lease, settlement: Settlement) {
         if let Some(queue) = self.queues.get_mut(lease.queue) {
+            queue.unacked -= 1;
             match settlement {
                 Settlement::Ack => {
-                    queue.unacked -= 1;
                     queue.counts.acked += 1;
+                    self.forget_entry(lease.queue, &lease.entry);
                 }
                 Settlement::Reject => {
-                    queue.unacked -= 1;
                     queue.counts.rejected += 1;
+                    self.forget_entry(lease.queue, &lease.entry);
                 }
-                Settlement::Requeue => {
-                    queue.put_back(lease.entry);
-                    self.stir(lease.queue);
-                }
+                Settlement::Requeue => self.put_back(lease.queue, lease.entry),
             }
         }
         if let Some(consumer) = lease.consumer {
@@ -250,22 +342,37 @@ impl Engine {
 
     /// Hands out what can be handed out, and tells the front end what it must know.
     pub(crate) fn dispatch(&mut self, front: &mut impl FrontEnd) {
-        for notice in self.notices.drain(..) {
-            match notice {
-                Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
-                Notice::Reply(session, message) => front.reply(session, message),
+        loop {
+            for notice in self.notices.drain(..) {
+                match notice {
+                    Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
+                    Notice::Reply(session, message) => front.reply(session, message),
+                    Notice::Again(session) => front.get_again(session),
+                }
             }
-        }
-        while let Some(queue) = self.stirred.pop_front() {
-            self.serve(queue, front);
+            // To serve a queue may be to notice more.
+            match self.stirred.pop_front() {
+                Some(queue) => self.serve(queue, front),
+                None if self.notices.is_empty() => return,
+                None => {}
+            }
         }
     }
 
     fn serve(&mut self, id: QueueId, front: &mut impl FrontEnd) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.is_stirred = false;
-        while !queue.ready.is_empty() {
-            let Some(consumer_id) = queue.turns.take() else { break };
+        if !queue.getters.is_empty() {
+            self.recall_getters(id);
+        }
+        while self.queues.get(id).is_some_and(|queue| queue.turns.next().is_some()) {
+            match self.next_of(id) {
+                Next::Here => {}
+                Next::OnDisk => return self.read(id, false),
+                Next::None | Next::Waits => return,
+            }
+            let Some(queue) = self.queues.get_mut(id) else { return };
+            let Some(consumer_id) = queue.turns.take() else { return };
             let Some(consumer) = self.consumers.get_mut(consumer_id) else {
                 queue.turns.pass_over();
                 continue;
@@ -276,22 +383,31 @@ impl Engine {
                 consumer.has_turn = false;
                 continue;
             }
-            let entry = queue.ready.take().expect("not empty");
-            let (tag, redelivered) = (consumer.tag.clone(), entry.redelivered);
-            let (message, lease) = if consumer.no_ack {
+            let mut entry = queue.take().expect("at hand");
+            let is_low =
+                queue.ready.paged() > 0 && queue.ready.cached() < self.limits.queue_window / 4;
+            let (tag, redelivered) = (consumer.tag.clone(), entry.deliveries > 0);
+            let (handle, priority, no_ack) = (session.handle, consumer.priority, consumer.no_ack);
+            session.served_last = Some(consumer_id);
+            if no_ack {
                 queue.counts.acked += 1;
-                (entry.message, None)
             } else {
                 queue.unacked += 1;
                 consumer.unacked += 1;
                 session.unacked += 1;
-                let message = entry.message.clone();
-                (message, Some(Lease { queue: id, consumer: Some(consumer_id), entry }))
+            }
+            queue.turns.give(consumer_id, priority);
+            let message = self.hand_out(&mut entry);
+            let lease = if no_ack {
+                self.forget_entry(id, &entry);
+                None
+            } else {
+                Some(Lease { queue: id, consumer: Some(consumer_id), entry })
             };
-            let delivery = Delivery { tag, redelivered, message, lease };
-            session.served_last = Some(consumer_id);
-            front.deliver(session.handle, delivery);
-            queue.turns.give(consumer_id, consumer.priority);
+            front.deliver(handle, Delivery { tag, redelivered, message, lease });
+            if is_low {
+                self.read(id, true);
+            }
         }
     }
 
@@ -306,15 +422,44 @@ impl Engine {
         route.queues.iter().all(passes)
     }
 
-    fn push(&mut self, id: QueueId, message: Arc<Message>) {
-        if let Some(queue) = self.queues.get_mut(id) {
-            queue.push(message);
-            self.stir(id);
+    /// Appends a message to a queue. Where the log has it, as this item, it may be kept on disk
+    /// only.
+    fn push(&mut self, id: QueueId, message: &Arc<Message>, item: u64, is_volatile: bool) {
+        let is_pressed = item != 0 && self.is_pressed();
+        let window = self.limits.queue_window;
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        let position = queue.next_place().position;
+        let has_room = queue.ready.paged() == 0
+            && (queue.ready.is_empty() && queue.turns.next().is_some()
+                || !is_pressed && queue.ready.cached() < window);
+        if item != 0 && !has_room {
+            queue.ready.push_paged(position, is_volatile);
+        } else {
+            let message = Some(message.clone());
+            queue.ready.push(Entry { position, item, deliveries: 0, is_volatile, message });
         }
+        self.stir(id);
+    }
+
+    /// Takes a message back that was handed out, to where it was.
+    fn put_back(&mut self, id: QueueId, mut entry: Entry) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        entry.deliveries = entry.deliveries.saturating_add(1);
+        if entry.is_durable() {
+            queue.returned.insert(entry.position, entry.deliveries);
+            let place = queue.place(entry.position);
+            self.log.note(Fact::Returned(place, entry.deliveries));
+        }
+        if entry.item != 0 && self.is_pressed() {
+            entry.message = None;
+        }
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        queue.ready.put_back(entry);
+        self.stir(id);
     }
 
     /// Notes that a queue is to be looked after.
-    fn stir(&mut self, id: QueueId) {
+    pub(super) fn stir(&mut self, id: QueueId) {
         if let Some(queue) = self.queues.get_mut(id)
             && !queue.is_stirred
         {
@@ -390,8 +535,15 @@ impl Lease {
             properties: Default::default(),
             body: Default::default(),
             persistent: false,
+            charge: Default::default(),
         });
-        let entry = Entry { position: 0, redelivered: false, message };
+        let entry = Entry {
+            position: 0,
+            item: 0,
+            deliveries: 0,
+            is_volatile: false,
+            message: Some(message),
+        };
         Self { queue: QueueId::new(0, 0), consumer: None, entry }
     }
 

@@ -3,8 +3,12 @@
 //! An operation that is refused changes nothing. What an operation causes for others (messages to
 //! deliver, consumers to cancel) is done by [`Engine::dispatch`], once per input.
 
+mod cleaning;
 mod delivery;
+mod paging;
+mod recovered;
 mod routing;
+mod storage;
 mod topology;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,18 +16,21 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-pub(crate) use delivery::{Delivery, FrontEnd, Lease, Settlement};
+pub(crate) use delivery::{Asked, Delivery, FrontEnd, Lease, Settlement};
 pub(crate) use routing::Route;
+pub(crate) use storage::Hindrance;
 
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
 use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
-use super::message::Message;
+use super::message::{Gauge, Message};
 use super::queue::{Owner, Queue, QueueId};
-use crate::QueueStatus;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
+use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
+use crate::{Config, QueueStatus};
+use cleaning::Cleaning;
 
 /// A virtual host, for as long as it lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +41,8 @@ pub(crate) struct VhostId(u32);
 struct Vhost {
     name: ShortStr,
     exchanges: HashMap<ShortStr, Exchange>,
+    /// Those of them that outlive a restart, in order.
+    durable_exchanges: BTreeSet<ShortStr>,
     queues: HashMap<ShortStr, QueueId>,
 }
 
@@ -51,7 +60,18 @@ pub(crate) struct Engine {
     /// Changes with everything that routing depends on.
     topology_version: u64,
     stirred: VecDeque<QueueId>,
+    /// Queues to be stirred when the next batch is durable.
+    awaiting_log: Vec<QueueId>,
+    /// Queues by their number in the log.
+    numbers: HashMap<QueueNumber, QueueId>,
     notices: Vec<Notice>,
+    log: Log,
+    /// The batch that what was just done to something durable rests on; 0 when it rests on none.
+    gate: BatchNumber,
+    cleaning: Option<Cleaning>,
+    /// What messages take that are in memory.
+    gauge: Gauge,
+    limits: Limits,
     entropy: Entropy,
     hash_seed: u64,
 }
@@ -61,11 +81,22 @@ pub(crate) struct Engine {
 enum Notice {
     Cancelled(SessionHandle, ShortStr),
     Reply(SessionHandle, Arc<Message>),
+    /// A message that was asked for may be at hand now.
+    Again(SessionHandle),
+}
+
+/// The limits that the engine keeps to; see [`Config`].
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    memory_max: u64,
+    queue_window: usize,
+    log_pending_max: usize,
+    read_len: u32,
 }
 
 impl Engine {
-    /// An engine with one virtual host, `/`, and its predeclared exchanges.
-    pub(crate) fn new(mut entropy: Entropy) -> Self {
+    /// An engine with one virtual host, `/`, and its predeclared exchanges; it writes to this log.
+    pub(crate) fn new(mut entropy: Entropy, config: &Config, log: Log) -> Self {
         let hash_seed = entropy.u64();
         let mut engine = Self {
             vhosts: Vec::new(),
@@ -76,7 +107,19 @@ impl Engine {
             repliers: hash::map(hash_seed),
             topology_version: 0,
             stirred: VecDeque::new(),
+            awaiting_log: Vec::new(),
+            numbers: hash::map(hash_seed),
             notices: Vec::new(),
+            log,
+            gate: 0,
+            cleaning: None,
+            gauge: Gauge::default(),
+            limits: Limits {
+                memory_max: config.memory_max.max(1),
+                queue_window: config.queue_window,
+                log_pending_max: config.log_pending_max,
+                read_len: config.read_len.max(1),
+            },
             entropy,
             hash_seed,
         };
@@ -86,6 +129,7 @@ impl Engine {
 
     fn add_vhost(&mut self, name: ShortStr) {
         let mut exchanges = hash::map(self.hash_seed);
+        let mut durable_exchanges = BTreeSet::new();
         for (name, kind, internal) in [
             ("", ExchangeKind::Direct, false),
             ("amq.direct", ExchangeKind::Direct, false),
@@ -104,9 +148,11 @@ impl Engine {
                 arguments: FieldTable::default(),
             };
             let exchange = Exchange::new(&declaration, self.hash_seed).expect("a known type");
+            durable_exchanges.insert(declaration.name.clone());
             exchanges.insert(declaration.name, exchange);
         }
-        self.vhosts.push(Vhost { name, exchanges, queues: hash::map(self.hash_seed) });
+        let queues = hash::map(self.hash_seed);
+        self.vhosts.push(Vhost { name, exchanges, durable_exchanges, queues });
     }
 
     /// The virtual host called `name`.

@@ -12,6 +12,7 @@ use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::routing::REPLY_PREFIX;
 use super::{Engine, Notice, VhostId};
 use crate::amqp::{FieldTable, ShortStr};
+use crate::log::{BatchNumber, ExchangeFact, Fact};
 
 /// What `queue.declare` answers.
 #[derive(Clone, Debug)]
@@ -38,21 +39,44 @@ impl Engine {
         refuse_default(name)?;
         let host = self.host_mut(vhost);
         if let Some(exchange) = host.exchanges.get(name) {
-            return exchange.check_equivalent(declaration, &host.name);
+            exchange.check_equivalent(declaration, &host.name)?;
+            self.rest_on_topology(declaration.durable);
+            return Ok(());
         }
         refuse_reserved("exchange", name)?;
-        host.exchanges.insert(made.name.clone(), made);
+        if made.durable {
+            host.durable_exchanges.insert(made.name.clone());
+            let fact = exchange_fact(&made, &host.name);
+            self.log.note_topology(Fact::ExchangeDeclared(fact));
+        }
+        self.rest_on_topology(made.durable);
+        self.host_mut(vhost).exchanges.insert(made.name.clone(), made);
         self.topology_version += 1;
         Ok(())
+    }
+
+    /// What was just done to something that is durable, or not, rests on the topology as it is now.
+    pub(super) fn rest_on_topology(&mut self, is_durable: bool) {
+        if is_durable {
+            self.gate = self.log.topology();
+        }
+    }
+
+    /// The batch that the operation just done rests on: its answer must wait until that is durable;
+    /// 0 if it rests on none.
+    pub(crate) fn take_gate(&mut self) -> BatchNumber {
+        core::mem::take(&mut self.gate)
     }
 
     /// Finds an exchange.
     ///
     /// # Errors
     /// When it is the default exchange, or missing.
-    pub(crate) fn find_exchange(&self, vhost: VhostId, name: &ShortStr) -> Result<(), Refusal> {
+    pub(crate) fn find_exchange(&mut self, vhost: VhostId, name: &ShortStr) -> Result<(), Refusal> {
         refuse_default(name)?;
-        self.exchange(vhost, name).map(drop)
+        let is_durable = self.exchange(vhost, name)?.durable;
+        self.rest_on_topology(is_durable);
+        Ok(())
     }
 
     /// Deletes an exchange with its bindings; one that is missing is as good as deleted.
@@ -78,8 +102,10 @@ impl Engine {
             Some(exchange) if if_unused && !exchange.bindings.is_empty() => {
                 Err(Refusal::precondition(format!("{resource} in use")))
             }
-            Some(_) => {
+            Some(exchange) => {
+                let is_durable = exchange.durable;
                 self.drop_exchange(vhost, name);
+                self.rest_on_topology(is_durable);
                 Ok(())
             }
             None => Ok(()),
@@ -106,7 +132,9 @@ impl Engine {
                 return Err(Refusal::locked(&resource));
             }
             arguments::check_equivalent(queue, declaration, &host.name)?;
-            return Ok(declared(queue));
+            let (declared, is_durable) = (declared(queue), queue.durable);
+            self.rest_on_topology(is_durable);
+            return Ok(declared);
         }
         refuse_reserved("queue", &declaration.name)?;
         let name = match declaration.name.is_empty() {
@@ -114,9 +142,15 @@ impl Engine {
             false => declaration.name.detached(),
         };
         arguments::check(declaration, &name, &self.host(vhost).name)?;
-        let queue = Queue::new(vhost, name.clone(), declaration, owner);
+        let number = self.log.number_queue();
+        let queue = Queue::new(number, vhost, name.clone(), declaration, owner);
         let answer = declared(&queue);
+        if queue.durable {
+            self.log.note_topology(Fact::QueueDeclared(self.queue_fact(&queue)));
+        }
+        self.rest_on_topology(queue.durable);
         let id = self.queues.insert(queue);
+        self.numbers.insert(number, id);
         self.host_mut(vhost).queues.insert(name, id);
         if declaration.exclusive {
             self.owned.entry(owner).or_default().insert(id);
@@ -130,7 +164,7 @@ impl Engine {
     /// # Errors
     /// When it is missing, or another connection's.
     pub(crate) fn find_queue(
-        &self,
+        &mut self,
         vhost: VhostId,
         name: &ShortStr,
         owner: Owner,
@@ -139,7 +173,10 @@ impl Engine {
             return Ok(DeclaredQueue { name: name.detached(), ready: 0, consumers: 1 });
         }
         let id = self.queue(vhost, name, owner)?;
-        Ok(declared(self.queues.get(id).expect("just found")))
+        let queue = self.queues.get(id).expect("just found");
+        let (declared, is_durable) = (declared(queue), queue.durable);
+        self.rest_on_topology(is_durable);
+        Ok(declared)
     }
 
     /// Deletes a queue with its messages; how many were ready. One that is missing is as good as
@@ -167,7 +204,10 @@ impl Engine {
         if if_empty && !queue.ready.is_empty() {
             return Err(Refusal::precondition(format!("{resource} not empty")));
         }
-        Ok(self.drop_queue(id))
+        let is_durable = queue.durable;
+        let ready = self.drop_queue(id);
+        self.rest_on_topology(is_durable);
+        Ok(ready)
     }
 
     /// Drops what is ready in a queue; how many messages that was.
@@ -181,7 +221,18 @@ impl Engine {
         owner: Owner,
     ) -> Result<u64, Refusal> {
         let id = self.queue(vhost, name, owner)?;
-        Ok(self.queues.get_mut(id).expect("just found").purge())
+        let changes = self.changes();
+        let queue = self.queues.get_mut(id).expect("just found");
+        let purged = queue.ready.len() as u64;
+        queue.counts.purged += purged;
+        for entry in queue.ready.take_all() {
+            self.forget_entry(id, &entry);
+        }
+        self.forget_paged(id);
+        // Not every message is in the log: with nothing to be written, nothing is to be waited for.
+        self.gate = self.gate_since(changes);
+        self.recall_getters(id);
+        Ok(purged)
     }
 
     /// Binds a queue to an exchange; a binding that is there stays one.
@@ -300,9 +351,12 @@ impl Engine {
 
     /// Deletes a queue, its bindings and its consumers; how many messages were ready.
     pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
-        let Some(queue) = self.queues.remove(id) else { return 0 };
+        self.recall_getters(id);
+        let Some(mut queue) = self.queues.remove(id) else { return 0 };
         self.topology_version += 1;
         self.host_mut(queue.vhost).queues.remove(&queue.name);
+        self.numbers.remove(&queue.number);
+        self.forget_queue(&mut queue);
         if let Some(owner) = queue.owner
             && let Some(owned) = self.owned.get_mut(&owner)
         {
@@ -344,10 +398,14 @@ impl Engine {
         if let Some(known) = self.incoming_of(vhost, &binding.destination) {
             known.insert(incoming);
         }
+        let fact = self.bound(vhost, &source, &binding);
+        let is_durable = fact.is_some();
         let exchange = self.host_mut(vhost).exchanges.get_mut(&source).expect("just found");
         if exchange.bind(binding) {
             self.topology_version += 1;
+            fact.into_iter().for_each(|bound| self.log.note_topology(Fact::Bound(bound)));
         }
+        self.rest_on_topology(is_durable);
         Ok(())
     }
 
@@ -355,7 +413,18 @@ impl Engine {
         if let Some(known) = self.incoming_of(vhost, &binding.destination) {
             known.remove(&binding.incoming(source));
         }
+        let bound = self.bound(vhost, source, binding);
+        let is_there = self
+            .host(vhost)
+            .exchanges
+            .get(source)
+            .is_some_and(|exchange| exchange.bindings.contains(binding));
+        let is_durable = bound.is_some();
+        if let Some(bound) = bound.filter(|_| is_there) {
+            self.log.note_topology(Fact::Unbound(bound));
+        }
         self.unbind_at_source(vhost, source, binding);
+        self.rest_on_topology(is_durable);
     }
 
     /// Removes a binding from its source, and the source if that was the last and it is
@@ -377,7 +446,12 @@ impl Engine {
     fn drop_exchange(&mut self, vhost: VhostId, name: &ShortStr) {
         let mut going = Vec::from([name.clone()]);
         while let Some(name) = going.pop() {
-            let Some(gone) = self.host_mut(vhost).exchanges.remove(&name) else { continue };
+            let host = self.host_mut(vhost);
+            let Some(gone) = host.exchanges.remove(&name) else { continue };
+            if host.durable_exchanges.remove(&name) {
+                let fact = Fact::ExchangeDeleted(host.name.clone(), name.clone());
+                self.log.note_topology(fact);
+            }
             self.topology_version += 1;
             for binding in &gone.bindings {
                 if let Some(known) = self.incoming_of(vhost, &binding.destination) {
@@ -398,7 +472,7 @@ impl Engine {
     }
 
     /// The bindings that lead to a destination, as it remembers them.
-    fn incoming_of(
+    pub(super) fn incoming_of(
         &mut self,
         vhost: VhostId,
         destination: &Destination,
@@ -410,6 +484,17 @@ impl Engine {
                 exchange.map(|exchange| &mut exchange.incoming)
             }
         }
+    }
+}
+
+pub(super) fn exchange_fact(exchange: &Exchange, vhost: &ShortStr) -> ExchangeFact {
+    ExchangeFact {
+        vhost: vhost.clone(),
+        name: exchange.name.clone(),
+        kind: ShortStr::from_static(exchange.kind.name()),
+        auto_delete: exchange.auto_delete,
+        internal: exchange.internal,
+        arguments: exchange.arguments.clone(),
     }
 }
 

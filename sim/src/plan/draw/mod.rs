@@ -3,12 +3,14 @@
 //! Each feature and fault class is left out of many runs, so that each is also seen alone. There
 //! is one stream of numbers per concern, so that a new draw in one leaves the others as they were.
 
+mod disk;
 mod fault;
 mod workload;
 
 use fastrand::Rng;
 
 use super::{Plan, Setup, Step, Who};
+use disk::DiskFeatures;
 
 const KEYS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.a", "", "a.c.d", "q1"];
 const PATTERNS: [&str; 10] = ["a", "b", "a.b", "a.*", "a.#", "#", "*", "*.b", "#.c", ""];
@@ -117,7 +119,9 @@ struct Draw {
     net: Rng,
     faults: Rng,
     schedule: Rng,
+    disks: Rng,
     features: Features,
+    disk_features: DiskFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -135,7 +139,10 @@ pub fn draw(seed: u64) -> Plan {
     let mut work = stream(1);
     let mut schedule = stream(4);
     let features = Features::draw(&mut work);
-    let setup = draw_setup(seed, &mut stream(5));
+    let mut setup = draw_setup(seed, &mut stream(5));
+    let mut disks = stream(6);
+    let disk_features = DiskFeatures::draw(&mut disks);
+    disk::draw_setup(seed, &mut stream(7), &mut setup);
     let channels = work.u16(1..=4).min(setup.channel_max);
     let mut draw = Draw {
         clients: work.u8(1..=6),
@@ -148,7 +155,9 @@ pub fn draw(seed: u64) -> Plan {
         net: stream(2),
         faults: stream(3),
         schedule,
+        disks,
         features,
+        disk_features,
         setup,
         steps: Vec::new(),
     };
@@ -156,6 +165,7 @@ pub fn draw(seed: u64) -> Plan {
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
         draw.fault();
+        draw.disk_fault();
         draw.pause();
     }
     Plan { setup: draw.setup, steps: draw.steps }
@@ -180,6 +190,7 @@ fn draw_setup(seed: u64, rng: &mut Rng) -> Setup {
         egress_len_max: pick(rng, &[1 << 20, 1 << 20, 1 << 16, 5000, 100, 1]),
         batch_max: pick(rng, &[1, 1, 1, 2, 8, 64]),
         read_len_max: pick(rng, &[65_536, 65_536, 4096, 100]),
+        ..Setup::default()
     }
 }
 
@@ -219,6 +230,11 @@ impl Draw {
                 self.open(client, channel);
             }
         }
+        self.set_up();
+    }
+
+    /// Exchanges, queues, bindings and consumers.
+    fn set_up(&mut self) {
         for at in 0..self.exchanges.len() {
             self.declare_exchange(Who::Channel(1, 1), at);
         }

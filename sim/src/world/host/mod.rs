@@ -1,20 +1,25 @@
 //! The broker's host: what an adapter does in production, with simulated links for sockets.
 //!
 //! Takes no decisions. Whatever goes into the broker and comes out of it is shown to the judge,
-//! inputs as the simulator's own decoder reads them, outputs as it reads the broker's bytes.
+//! inputs as the simulator's own decoder reads them, outputs as it reads the broker's bytes. How
+//! the broker's process starts and ends, and what it has to do with its disk, is in [`life`].
+
+mod life;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use warren_core::amqp::{Decoder, Egress, OutFrame};
-use warren_core::{Boot, Broker, Config, ConnectionId, Input, Instant, Output, Peer};
+use warren_core::{Alarm, Broker, ConnectionId, Event, Input, Instant, Output, Peer, Recovery};
 
 use super::Link;
-use super::tamper::Tamper;
+use super::disk::{Crash, Disk, Failing, Image, Lie};
+use super::tamper::{Fault, Tamper};
 use crate::checkers::{Failure, memory};
-use crate::judge::{Judge, Said, Told};
+use crate::judge::{Judge, Parked, Said, Told};
 use crate::plan::Setup;
 use crate::wire::{self, Stream};
+use life::position;
 
 /// More rounds than this at one moment, and the broker spins.
 const ROUNDS_MAX: usize = 10_000;
@@ -37,47 +42,71 @@ struct Socket {
     frames_seen: usize,
 }
 
-/// The broker and its sockets.
+/// The broker's process, its sockets, and its disk.
 #[derive(Debug)]
 pub(super) struct Host {
-    broker: Broker,
+    /// The limits of the next start.
+    setup: Setup,
+    /// How often the process was started.
+    starts: u64,
+    recovery: Option<Recovery>,
+    broker: Option<Broker>,
+    disk: Disk,
+    /// How the process is to end, now.
+    dying: Option<Crash>,
+    /// Whether it has ended since the world last asked.
+    has_ended: bool,
+    /// What was made to fail since the process was started.
+    failed: Vec<Failing>,
+    /// Whether the batch that was being written when the process ended was there at this start.
+    had_last_batch: bool,
+    /// In which second so many requests went to the disk.
+    requests: (u64, u64),
+    /// What the disk held once, for a fault that brings it back.
+    old_image: Option<Image>,
+    /// What befell it, by class.
+    faults: BTreeMap<&'static str, u64>,
     sockets: BTreeMap<usize, Socket>,
     links_by_id: BTreeMap<ConnectionId, usize>,
-    batch: Vec<Input>,
-    told: VecDeque<Told>,
-    batch_max: usize,
-    read_len_max: usize,
-    egress_len_max: usize,
+    /// What the broker is to be told next, and what the judge is told of it.
+    batch: Vec<(Option<Input>, Told)>,
     tamper: Option<Tamper>,
 }
 
 impl Host {
-    /// A host whose broker has these limits.
+    /// A host whose broker, once it is started, has these limits.
     #[must_use]
     pub(super) fn new(setup: &Setup, tamper: Option<Tamper>) -> Self {
-        let config = Config {
-            channel_max: setup.channel_max,
-            frame_max: setup.frame_max,
-            heartbeat: std::time::Duration::from_secs(setup.heartbeat_s),
-            message_size_max: setup.message_size_max,
-            egress_len_max: setup.egress_len_max,
-            ..Config::default()
-        };
-        let boot = Boot { seed: [setup.boot_seed, !setup.boot_seed] };
+        let mut disk = Disk::new(setup);
+        let lie = tamper.as_ref().and_then(|tamper| match tamper.fault() {
+            Fault::LieAboutSync => Some(Lie::Sync),
+            Fault::LieAboutSyncDir => Some(Lie::SyncDir),
+            Fault::LoseFileDeletion => Some(Lie::Delete),
+            Fault::HideSyncError => Some(Lie::SyncError),
+            _ => None,
+        });
+        lie.into_iter().for_each(|lie| disk.lie(lie));
         Self {
-            broker: Broker::new(config, boot),
+            setup: setup.clone(),
+            starts: 0,
+            recovery: None,
+            broker: None,
+            disk,
+            requests: (0, 0),
+            old_image: None,
+            dying: None,
+            has_ended: false,
+            failed: Vec::new(),
+            had_last_batch: false,
+            faults: BTreeMap::new(),
             sockets: BTreeMap::new(),
             links_by_id: BTreeMap::new(),
             batch: Vec::new(),
-            told: VecDeque::new(),
-            batch_max: setup.batch_max,
-            read_len_max: setup.read_len_max,
-            egress_len_max: setup.egress_len_max,
             tamper,
         }
     }
 
-    /// A client connected over this link.
+    /// A client connected over this link. The broker must be up.
     ///
     /// # Errors
     /// What the judge found.
@@ -91,9 +120,10 @@ impl Host {
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
         let peer = Peer { name, is_loopback: true };
-        let id = self.broker.connect(Instant::from_nanos(now), peer);
+        let Some(broker) = &mut self.broker else { return Ok(()) };
+        let id = broker.connect(Instant::from_nanos(now), peer);
         self.links_by_id.insert(id, link);
-        self.told.push_back(Told::Connected(link, client));
+        self.batch.push((None, Told::Connected(link, client)));
         let socket = Socket {
             id,
             decoder: Decoder::new(),
@@ -110,21 +140,6 @@ impl Host {
         self.flush(now, judge)
     }
 
-    /// The broker is to stop.
-    ///
-    /// # Errors
-    /// What the judge found.
-    pub(super) fn stop(
-        &mut self,
-        now: u64,
-        reason: &str,
-        judge: &mut Judge,
-    ) -> Result<(), Failure> {
-        self.batch.push(Input::Shutdown(reason.to_owned()));
-        self.told.push_back(Told::Stopped(reason.to_owned()));
-        self.flush(now, judge)
-    }
-
     /// Does what can be done now: reads, lets the broker work, writes. Says whether anything was
     /// read or written.
     ///
@@ -136,10 +151,9 @@ impl Host {
         links: &mut BTreeMap<usize, Link>,
         judge: &mut Judge,
     ) -> Result<bool, Failure> {
-        let mut is_busy = false;
-        if self.broker.poll_timeout().is_some_and(|at| at.as_nanos() <= now) {
-            self.batch.push(Input::Tick);
-            self.told.push_back(Told::Tick);
+        let mut is_busy = self.turn_disk(now, judge)?;
+        if self.is_due(now) {
+            self.batch.push((Some(Input::Tick), Told::Tick));
             self.flush(now, judge)?;
         }
         let open: Vec<usize> = self.sockets.keys().copied().collect();
@@ -149,10 +163,11 @@ impl Host {
         self.flush(now, judge)?;
         for _ in 0..ROUNDS_MAX {
             if !self.write(now, links) {
-                judge.settle(now, &self.broker)?;
+                if let Some(broker) = &self.broker {
+                    judge.settle(now, broker, self.disk_state())?;
+                }
                 // A timer that is due already is worked off in another turn at this moment.
-                let is_due = self.broker.poll_timeout().is_some_and(|at| at.as_nanos() <= now);
-                return Ok(is_busy || is_due);
+                return Ok(is_busy || self.is_due(now));
             }
             is_busy = true;
             self.flush(now, judge)?;
@@ -160,16 +175,10 @@ impl Host {
         Err(Failure::new("liveness", "the broker answers drained sockets with ever more output"))
     }
 
-    /// When the broker wants to be woken.
-    #[must_use]
-    pub(super) fn timeout(&self) -> Option<u64> {
-        self.broker.poll_timeout().map(Instant::as_nanos)
-    }
-
     /// How many connections the broker has.
     #[must_use]
     pub(super) fn connections(&self) -> usize {
-        self.broker.connections()
+        self.broker.as_ref().map_or(0, Broker::connections)
     }
 
     /// Whether the host still holds its end of this link.
@@ -191,8 +200,7 @@ impl Host {
             return Ok(false);
         }
         if pipes.up.is_at_end(now) {
-            self.batch.push(Input::Closed(socket.id));
-            self.told.push_back(Told::Closed(link));
+            self.batch.push((Some(Input::Closed(socket.id)), Told::Closed(link)));
             self.flush(now, judge)?;
             if let Some(socket) = self.sockets.remove(&link) {
                 self.links_by_id.remove(&socket.id);
@@ -203,7 +211,7 @@ impl Host {
         if !pipes.up.has_arrived() {
             return Ok(false);
         }
-        let bytes = pipes.up.read(self.read_len_max);
+        let bytes = pipes.up.read(self.setup.read_len_max);
         if !socket.is_lost {
             self.decode(now, link, bytes, judge)?;
         }
@@ -244,12 +252,13 @@ impl Host {
             let is_young = socket.frames_seen < 6;
             let is_done = matches!(input, Input::Received(_)) || socket.is_lost;
             frames += 1;
-            self.batch.push(match &mut self.tamper {
+            self.keep_image(&input);
+            let input = match &mut self.tamper {
                 Some(tamper) => tamper.input(input),
                 None => input,
-            });
-            self.told.push_back(told);
-            if is_young || self.batch.len() >= self.batch_max {
+            };
+            self.batch.push((Some(input), told));
+            if is_young || self.batch.len() >= self.setup.batch_max {
                 self.flush(now, judge)?;
             }
             if is_done {
@@ -260,25 +269,47 @@ impl Host {
 
     /// Gives the batch to the broker, drains it, and shows both to the judge.
     fn flush(&mut self, now: u64, judge: &mut Judge) -> Result<(), Failure> {
-        if self.told.is_empty() {
+        if self.batch.is_empty() {
             return Ok(());
         }
-        for input in self.batch.drain(..) {
-            self.broker.handle(Instant::from_nanos(now), input);
+        let Some(broker) = &mut self.broker else { return Ok(()) };
+        let mut told = VecDeque::new();
+        for (input, what) in self.batch.drain(..) {
+            if let Some(input) = input {
+                broker.handle(Instant::from_nanos(now), input);
+            }
+            told.push_back((what, parked(broker, &self.links_by_id)));
         }
+        let position = position(broker);
         let mut said = Vec::new();
-        while let Some(output) = self.broker.poll_output() {
-            self.carry_out(output, &mut said)?;
+        while let Some(output) = self.broker.as_mut().and_then(Broker::poll_output) {
+            self.carry_out(now, output, &mut said)?;
             if said.len() > 1_000_000 {
                 return Err(Failure::new("liveness", "the broker's outputs do not end"));
             }
+            if self.dying.is_some() {
+                break;
+            }
         }
-        judge.batch(now, std::mem::take(&mut self.told), &said)
+        if let Some(broker) = &self.broker {
+            told.push_back((Told::Tick, parked(broker, &self.links_by_id)));
+        }
+        judge.batch(now, position, told, &said)?;
+        judge.check_promises(self.disk.image())?;
+        match self.dying.take() {
+            Some(crash) => self.die(now, crash, judge),
+            None => Ok(()),
+        }
     }
 
-    fn carry_out(&mut self, output: Output, said: &mut Vec<Said>) -> Result<(), Failure> {
+    fn carry_out(&mut self, now: u64, output: Output, said: &mut Vec<Said>) -> Result<(), Failure> {
         let id = match &output {
-            Output::Event(_) => return Ok(()),
+            Output::Event(event) => {
+                said.extend(noted(event));
+                return Ok(());
+            }
+            Output::Disk(request) => return self.submit(now, request.clone(), false),
+            Output::Halt(reason) => return self.halt(reason, said),
             Output::Send(id, _)
             | Output::FrameMax(id, _)
             | Output::PauseReading(id)
@@ -292,7 +323,7 @@ impl Host {
         match output {
             Output::Send(_, frame) => {
                 if is_bounded(&frame) {
-                    memory::check_egress(socket.egress.len(), self.egress_len_max)?;
+                    memory::check_egress(socket.egress.len(), self.setup.egress_len_max)?;
                 }
                 let frames = match &mut self.tamper {
                     Some(tamper) => tamper.output(frame),
@@ -322,7 +353,7 @@ impl Host {
                 self.links_by_id.remove(&id);
                 said.push(Said::Closed(link));
             }
-            Output::Event(_) => {}
+            Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
         }
         Ok(())
     }
@@ -337,8 +368,9 @@ impl Host {
             if written > 0 {
                 has_written = true;
                 if !socket.is_closing {
-                    self.batch.push(Input::EgressLen(socket.id, socket.egress.len()));
-                    self.told.push_back(Told::Drained(*link, socket.egress.len()));
+                    let len = socket.egress.len();
+                    let input = Input::EgressLen(socket.id, len);
+                    self.batch.push((Some(input), Told::Drained(*link, len)));
                 }
             }
             if socket.is_closing && (socket.egress.is_empty() || pipes.down.is_cut()) {
@@ -388,6 +420,26 @@ impl Socket {
         self.egress.advance(total);
         total
     }
+}
+
+/// What the judge is told of an event.
+fn noted(event: &Event) -> Option<Said> {
+    let name = |alarm: &Alarm| match alarm {
+        Alarm::Memory => "memory",
+        Alarm::Disk => "disk",
+    };
+    Some(match event {
+        Event::AlarmRaised(alarm) => Said::Alarm(name(alarm), true),
+        Event::AlarmCleared(alarm) => Said::Alarm(name(alarm), false),
+        Event::DiskError(text) => Said::Noted(format!("the disk refused: {text}")),
+        _ => return None,
+    })
+}
+
+/// How many frames wait in the broker, by channel.
+fn parked(broker: &Broker, links: &BTreeMap<ConnectionId, usize>) -> Parked {
+    let parked = broker.parked().into_iter();
+    parked.filter_map(|(id, channel, frames)| Some(((*links.get(&id)?, channel), frames))).collect()
 }
 
 /// Whether a frame is a delivery that waits for room. Direct replies do not: they go at once, or

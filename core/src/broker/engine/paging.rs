@@ -1,0 +1,208 @@
+//! Reading messages back that are on disk only.
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::super::queue::{Entry, Queue, QueueId};
+use super::super::reader::{Part, Reading, Run};
+use super::{Engine, Notice};
+use crate::FileId;
+use crate::log::{self, Extent, IndexEntry, Purpose, RecordHeader, message_flag};
+
+/// What [`Entry::item`] is of a message that was read back: it was written long ago.
+const ITEM_READ: u64 = 1;
+
+/// What a queue's reader can do now.
+enum Step {
+    Read(Reading, u64, u32),
+    /// What it wants is not written yet.
+    Await,
+}
+
+impl Engine {
+    /// Begins to read what a queue needs next, unless it is at it. With `is_ahead`, what it is
+    /// going to need as well.
+    pub(super) fn read(&mut self, id: QueueId, is_ahead: bool) {
+        let window = if self.is_pressed() { 1 } else { self.limits.queue_window / 2 };
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        if queue.reader.reading.is_some() || queue.awaits_log && is_ahead {
+            return;
+        }
+        let Some((from, are_returned)) = queue.wanted(is_ahead, window) else { return };
+        match self.next_step(id, from, are_returned) {
+            Some(Step::Read(reading, offset, len)) => {
+                let segment = match &reading {
+                    Reading::Part(segment, _) => *segment,
+                    Reading::Run(run) => run.segment,
+                };
+                let queue = self.queues.get_mut(id).expect("found above");
+                let number = queue.reader.begin(reading);
+                self.log.read(Purpose::ReadQueue(id, number), segment, offset, len);
+            }
+            Some(Step::Await) | None => self.await_log(id),
+        }
+    }
+
+    fn next_step(&mut self, id: QueueId, from: u64, are_returned: bool) -> Option<Step> {
+        let queue = self.queues.get_mut(id)?;
+        sort(&mut queue.index);
+        let mut from = from;
+        loop {
+            let extent = self.queues.get(id)?.extents.at_or_after(from)?;
+            let last = extent.last;
+            let step = self.step_in(id, extent, from, are_returned);
+            if step.is_some() {
+                return step;
+            }
+            // What is left of an extent may all be settled. That is found out once: the index that
+            // says so is not kept when the next is read.
+            from = last.checked_add(1)?;
+            if !are_returned {
+                self.queues.get_mut(id)?.ready.paged_from = from;
+            }
+        }
+    }
+
+    /// What can be done to read the messages of an extent from a position on; `None` if none of
+    /// them lives.
+    fn step_in(&self, id: QueueId, extent: &Extent, from: u64, are_returned: bool) -> Option<Step> {
+        let len_max = self.limits.read_len;
+        let queue = self.queues.get(id)?;
+        let is_active = self.log.active().is_some_and(|active| active.segment == extent.segment);
+        let mut run = if is_active {
+            queue.run(extent, &queue.index, from, are_returned, len_max)
+        } else if let Some(entries) = self.index_being_written(queue, extent.segment) {
+            queue.run(extent, &entries, from, are_returned, len_max)
+        } else {
+            let (segment, offset) = (extent.segment, extent.index_offset);
+            match queue.reader.part.as_ref().filter(|p| (p.segment, p.offset) == (segment, offset))
+            {
+                Some(part) => queue.run(extent, &part.entries, from, are_returned, len_max),
+                // It is going to be written there.
+                None if self.log.segments.get(segment).is_none() => return Some(Step::Await),
+                None => {
+                    let len = log::part_len(extent.index_count) as u32;
+                    let reading = Reading::Part(segment, offset);
+                    return Some(Step::Read(reading, u64::from(offset), len));
+                }
+            }
+        };
+        if run.entries.is_empty() {
+            return None;
+        }
+        let written = self.log.written(extent.segment);
+        let is_written = |entry: &&IndexEntry| u64::from(entry.offset + entry.len) <= written;
+        run.entries.truncate(run.entries.iter().take_while(is_written).count());
+        if run.entries.is_empty() {
+            return Some(Step::Await);
+        }
+        let (offset, len) = (run.offset(), run.len());
+        Some(Step::Read(Reading::Run(run), offset, len))
+    }
+
+    /// The queue's entries in the index of a segment that is being sealed.
+    fn index_being_written(&self, queue: &Queue, segment: u64) -> Option<Vec<IndexEntry>> {
+        let index = self.log.sealing()?.index.as_ref().filter(|index| index.segment == segment)?;
+        let extent = queue.extents.iter().find(|extent| extent.segment == segment)?;
+        let offset = u64::from(extent.index_offset);
+        let bytes = index.bytes.get((offset.checked_sub(index.data_end)?) as usize..)?;
+        let identity = self.log.identity(segment);
+        let (_, entries) = log::decode_part(bytes, identity, offset)?;
+        Some(entries.collect())
+    }
+
+    /// Takes what was read for a queue.
+    pub(super) fn take_read(&mut self, id: QueueId, number: u64, data: &Bytes) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        let Some(reading) = queue.reader.end(number) else { return };
+        match reading {
+            Reading::Part(segment, offset) => {
+                let identity = self.log.identity(segment);
+                match log::decode_part(data, identity, u64::from(offset)) {
+                    Some((owner, entries)) if owner == queue.number.0 => {
+                        let entries = entries.collect();
+                        queue.reader.part = Some(Part { segment, offset, entries });
+                    }
+                    _ => return self.halt_for_damage(segment, u64::from(offset), "index"),
+                }
+            }
+            Reading::Run(run) => self.take_run(id, &run, data),
+        }
+        self.stir(id);
+        if let Some(queue) = self.queues.get(id)
+            && (!queue.getters.is_empty() || queue.turns.next().is_some())
+        {
+            self.read(id, true);
+        }
+    }
+
+    fn take_run(&mut self, id: QueueId, run: &Run, data: &Bytes) {
+        let identity = self.log.identity(run.segment);
+        let base = run.offset();
+        for entry in &run.entries {
+            let offset = u64::from(entry.offset);
+            let start = (offset - base) as usize;
+            let record = data.get(start..start + entry.len as usize);
+            let decoded = record
+                .and_then(|record| RecordHeader::decode(record, identity, offset))
+                .and_then(|(header, body)| {
+                    let body = data.slice_ref(body);
+                    Some((header, log::decode_message(header.flags, &body)?))
+                });
+            let Some((header, mut message)) = decoded else {
+                if offset == base {
+                    return self.halt_for_damage(run.segment, offset, "message");
+                }
+                // Those before it are whole, and come first.
+                return;
+            };
+            self.keep(&mut message);
+            let message = Arc::new(message);
+            let queue = self.queues.get_mut(id).expect("it was there when this was read");
+            if run.are_returned {
+                queue.ready.fill_returned(entry.position, message);
+                continue;
+            }
+            if queue.ready.paged() == 0 || entry.position < queue.ready.paged_from {
+                continue;
+            }
+            let was_returned = queue.returned.get(&entry.position).copied();
+            let may_be_known = u32::from(entry.position < queue.delivered_below);
+            queue.ready.load(Entry {
+                position: entry.position,
+                item: ITEM_READ,
+                deliveries: was_returned.unwrap_or(may_be_known),
+                is_volatile: header.flags & message_flag::VOLATILE != 0,
+                message: Some(message),
+            });
+        }
+    }
+
+    /// What is on disk is not what was written: nothing that rests on it can be promised.
+    pub(super) fn halt_for_damage(&mut self, segment: u64, offset: u64, what: &str) {
+        let file = FileId::Segment(segment);
+        self.log.halt(format!(
+            "{file} is damaged at offset {offset}: its {what} is not what was written there; \
+             see `warren check` and `warren salvage`"
+        ));
+    }
+
+    /// Has those who asked for a message of a queue ask again.
+    pub(super) fn recall_getters(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(id) {
+            for session in core::mem::take(&mut queue.getters) {
+                self.notices.push(Notice::Again(session));
+            }
+        }
+    }
+}
+
+/// Sorts by position what mostly is.
+fn sort(entries: &mut [IndexEntry]) {
+    if !entries.is_sorted_by_key(|entry| entry.position) {
+        entries.sort_unstable_by_key(|entry| entry.position);
+    }
+}

@@ -1,0 +1,92 @@
+//! An engine that has what the log says it had.
+
+use alloc::vec::Vec;
+
+use super::super::binding::{Binding, Destination};
+use super::super::exchange::{Exchange, ExchangeDeclaration};
+use super::super::queue::{Mark, Owner, Queue, QueueDeclaration};
+use super::super::ready::Ready;
+use super::Engine;
+use super::storage::is_predeclared;
+use crate::Config;
+use crate::entropy::Entropy;
+use crate::log::{Bound, Log, QueueState, State, Target};
+
+impl Engine {
+    /// The engine of a state that was recovered; `log` goes on from there.
+    pub(crate) fn recovered(entropy: Entropy, config: &Config, log: Log, state: State) -> Self {
+        let bindings: Vec<Bound> = state.bindings().cloned().collect();
+        let mut engine = Self::new(entropy, config, log);
+        for exchange in state.exchanges.into_values() {
+            let Some(vhost) = engine.vhost(&exchange.vhost) else { continue };
+            let declaration = ExchangeDeclaration {
+                name: exchange.name,
+                kind: exchange.kind,
+                durable: true,
+                auto_delete: exchange.auto_delete,
+                internal: exchange.internal,
+                arguments: exchange.arguments,
+            };
+            let made = Exchange::new(&declaration, engine.hash_seed);
+            let Some(made) = made.filter(|made| !is_predeclared(&made.name)) else { continue };
+            let host = engine.host_mut(vhost);
+            host.durable_exchanges.insert(made.name.clone());
+            host.exchanges.insert(made.name.clone(), made);
+        }
+        for queue in state.queues.into_values() {
+            engine.restore_queue(queue);
+        }
+        for bound in bindings {
+            engine.restore_binding(bound);
+        }
+        engine
+    }
+
+    fn restore_queue(&mut self, state: QueueState) {
+        let QueueState { declaration, next_position, delivered_below, returned, extents } = state;
+        let Some(vhost) = self.vhost(&declaration.vhost) else { return };
+        let name = declaration.name;
+        let number = declaration.number;
+        let declaration = QueueDeclaration {
+            name: name.clone(),
+            durable: true,
+            exclusive: false,
+            auto_delete: declaration.auto_delete,
+            arguments: declaration.arguments,
+        };
+        // A durable queue has no owner.
+        let mut queue = Queue::new(number, vhost, name.clone(), &declaration, Owner(0));
+        let live = extents.live();
+        queue.ready = Ready::on_disk(live);
+        queue.counts.enqueued = live;
+        queue.next_position = next_position.max(delivered_below);
+        queue.mark = Mark { below: delivered_below, ..Mark::default() };
+        queue.delivered_below = delivered_below;
+        queue.handed_out_below = delivered_below;
+        queue.returned = returned;
+        queue.extents = extents;
+        queue.logged_below = queue.next_position;
+        let id = self.queues.insert(queue);
+        self.numbers.insert(number, id);
+        self.host_mut(vhost).queues.insert(name, id);
+    }
+
+    fn restore_binding(&mut self, bound: Bound) {
+        let Some(vhost) = self.vhost(&bound.vhost) else { return };
+        let destination = match bound.target {
+            Target::Queue(number) => match self.numbers.get(&number) {
+                Some(id) => Destination::Queue(*id),
+                None => return,
+            },
+            Target::Exchange(name) => Destination::Exchange(name),
+        };
+        let binding = Binding::from_encoded(bound.key, destination, bound.arguments);
+        let Some(exchange) = self.host(vhost).exchanges.get(&bound.source) else { return };
+        let incoming = binding.incoming(&exchange.name);
+        let Some(known) = self.incoming_of(vhost, &binding.destination) else { return };
+        known.insert(incoming);
+        if let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(&bound.source) {
+            exchange.bind(binding);
+        }
+    }
+}

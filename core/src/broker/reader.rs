@@ -1,0 +1,129 @@
+//! How a queue reads back what is on disk only: which messages next, and from where.
+//!
+//! A queue has one read under way at the most. First it reads its part of a segment's index, unless
+//! it has that at hand, then a run of messages.
+
+use alloc::vec::Vec;
+
+use super::queue::Queue;
+use crate::log::{Extent, IndexEntry};
+
+/// Between two messages that are wanted, so many bytes of others are read along rather than in two
+/// reads.
+const GAP_MAX: u64 = 64 << 10;
+
+/// The queue's part of the index of a sealed segment.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) segment: u64,
+    /// Where it is in the segment.
+    pub(crate) offset: u32,
+    pub(crate) entries: Vec<IndexEntry>,
+}
+
+/// A read that is under way.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Of a part of an index: the segment and where in it.
+    Part(u64, u32),
+    /// Of messages.
+    Run(Run),
+}
+
+/// Messages that are read together.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) segment: u64,
+    pub(crate) entries: Vec<IndexEntry>,
+    /// Whether they came back, and were on disk only meanwhile.
+    pub(crate) are_returned: bool,
+}
+
+impl Run {
+    /// Where it begins in the segment, in bytes.
+    pub(crate) fn offset(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| u64::from(entry.offset))
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> u32 {
+        let end = self.entries.last().map_or(0, |entry| u64::from(entry.offset + entry.len));
+        (end - self.offset()) as u32
+    }
+}
+
+/// What a queue's reader is about.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// The number of the read under way: answers to others are not for us any more.
+    pub(crate) number: u64,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) part: Option<Part>,
+}
+
+impl Reader {
+    /// Forgets what is under way.
+    pub(crate) fn reset(&mut self) {
+        self.reading = None;
+        self.part = None;
+    }
+
+    /// Begins a read; its number.
+    pub(crate) fn begin(&mut self, reading: Reading) -> u64 {
+        self.number += 1;
+        self.reading = Some(reading);
+        self.number
+    }
+
+    /// Ends the read of this number.
+    pub(crate) fn end(&mut self, number: u64) -> Option<Reading> {
+        if number == self.number { self.reading.take() } else { None }
+    }
+}
+
+impl Queue {
+    /// From which position on messages are to be read, if any are; and whether they are such that
+    /// came back. With `is_ahead`, also messages that are not next.
+    pub(crate) fn wanted(&self, is_ahead: bool, window: usize) -> Option<(u64, bool)> {
+        if let Some(position) = self.ready.first_returned_on_disk() {
+            return Some((position, true));
+        }
+        let has_room = if is_ahead { self.ready.cached() < window } else { true };
+        (self.ready.paged() > 0 && has_room).then_some((self.ready.paged_from, false))
+    }
+
+    /// The run of messages of an extent that begins with the first of `entries`, sorted by
+    /// position, from `from` on; of about `len_max` bytes, if it has more than one.
+    pub(crate) fn run(
+        &self,
+        extent: &Extent,
+        entries: &[IndexEntry],
+        from: u64,
+        are_returned: bool,
+        len_max: u32,
+    ) -> Run {
+        let mut chosen: Vec<IndexEntry> = Vec::new();
+        let begin = entries.partition_point(|entry| entry.position < from.max(extent.first));
+        for entry in &entries[begin..] {
+            if entry.position > extent.last {
+                break;
+            }
+            let is_wanted = extent.is_live(entry.position)
+                && (!are_returned || self.ready.is_returned_on_disk(entry.position));
+            if !is_wanted {
+                continue;
+            }
+            if let (Some(first), Some(last)) = (chosen.first(), chosen.last()) {
+                let end = u64::from(last.offset) + u64::from(last.len);
+                let is_near = u64::from(entry.offset) >= end
+                    && u64::from(entry.offset) - end <= GAP_MAX.min(u64::from(len_max));
+                let len = u64::from(entry.offset) + u64::from(entry.len) - u64::from(first.offset);
+                if !is_near || len > u64::from(len_max) {
+                    break;
+                }
+            }
+            chosen.push(*entry);
+        }
+        Run { segment: extent.segment, entries: chosen, are_returned }
+    }
+}

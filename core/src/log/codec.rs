@@ -1,0 +1,673 @@
+//! Facts as records and back, as `FORMAT.md` has them.
+//!
+//! Decoding trusts nothing: whatever the bytes, it does not panic and does not take more memory
+//! than a constant times what it was given. What it gives out are slices of its input.
+
+use alloc::vec::Vec;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::extents::Extent;
+use super::fact::{
+    Bound, ExchangeFact, Fact, MessageFact, MessagesFact, Place, QueueFact, QueueNumber,
+    SegmentFact, Settled, Target,
+};
+use super::format::put_record;
+use crate::amqp::{FieldTable, Properties, Reader, ShortStr};
+use crate::broker::{Body, Charge, Message};
+
+/// The kinds of records.
+pub(crate) mod kind {
+    pub(crate) const MESSAGE: u8 = 1;
+    pub(crate) const SETTLED: u8 = 2;
+    pub(crate) const RETURNED: u8 = 3;
+    pub(crate) const DELIVERED: u8 = 4;
+    pub(crate) const QUEUE_DECLARED: u8 = 5;
+    pub(crate) const QUEUE_DELETED: u8 = 6;
+    pub(crate) const EXCHANGE_DECLARED: u8 = 7;
+    pub(crate) const EXCHANGE_DELETED: u8 = 8;
+    pub(crate) const BOUND: u8 = 9;
+    pub(crate) const UNBOUND: u8 = 10;
+    pub(crate) const DROPPED: u8 = 11;
+    pub(crate) const SEGMENT: u8 = 16;
+    pub(crate) const MESSAGES: u8 = 17;
+}
+
+/// The flags of message records.
+pub(crate) mod message_flag {
+    pub(crate) const MOVED: u8 = 1;
+    pub(crate) const VOLATILE: u8 = 2;
+    pub(crate) const PERSISTENT: u8 = 4;
+    pub(crate) const ALL: u8 = MOVED | VOLATILE | PERSISTENT;
+}
+
+const AUTO_DELETE: u8 = 1;
+const INTERNAL: u8 = 2;
+const TO_EXCHANGE: u8 = 1;
+
+/// How many bytes a place takes in a message record.
+const PLACE_LEN: usize = 16;
+
+impl Fact {
+    /// Appends the fact as a record to `out`, which begins at `base` in its file.
+    pub(crate) fn encode(&self, out: &mut BytesMut, identity: u64, base: u64) {
+        let (kind, flags) = self.kind_and_flags();
+        put_record(out, kind, flags, identity, base, |out| self.put_body(out));
+    }
+
+    /// The fact that a record says; `None` when it says none.
+    pub(crate) fn decode(kind: u8, flags: u8, body: &Bytes) -> Option<Self> {
+        let mut cursor = Cursor { bytes: body, at: 0 };
+        let flags_known = match kind {
+            kind::MESSAGE => message_flag::ALL,
+            kind::EXCHANGE_DECLARED => AUTO_DELETE | INTERNAL,
+            kind::QUEUE_DECLARED | kind::BOUND | kind::UNBOUND => 1,
+            _ => 0,
+        };
+        if flags & !flags_known != 0 {
+            return None;
+        }
+        let fact = match kind {
+            kind::MESSAGE => Self::Message(MessageFact {
+                places: cursor.many(PLACE_LEN, Cursor::place)?,
+                is_moved: flags & message_flag::MOVED != 0,
+                is_volatile: flags & message_flag::VOLATILE != 0,
+                message: cursor.message(flags)?,
+            }),
+            kind::SETTLED => Self::Settled(cursor.settled()?),
+            kind::RETURNED => Self::Returned(cursor.place()?, cursor.u32()?),
+            kind::DELIVERED => Self::Delivered(cursor.queue()?, cursor.u64()?),
+            kind::QUEUE_DECLARED => Self::QueueDeclared(QueueFact {
+                number: cursor.queue()?,
+                vhost: cursor.str8()?,
+                name: cursor.str8()?,
+                auto_delete: flags & AUTO_DELETE != 0,
+                arguments: decode_table(&cursor.str32()?)?,
+            }),
+            kind::QUEUE_DELETED => Self::QueueDeleted(cursor.queue()?),
+            kind::EXCHANGE_DECLARED => Self::ExchangeDeclared(ExchangeFact {
+                vhost: cursor.str8()?,
+                name: cursor.str8()?,
+                kind: cursor.str8()?,
+                auto_delete: flags & AUTO_DELETE != 0,
+                internal: flags & INTERNAL != 0,
+                arguments: decode_table(&cursor.str32()?)?,
+            }),
+            kind::EXCHANGE_DELETED => Self::ExchangeDeleted(cursor.str8()?, cursor.str8()?),
+            kind::BOUND => Self::Bound(cursor.bound(flags)?),
+            kind::UNBOUND => Self::Unbound(cursor.bound(flags)?),
+            kind::DROPPED => Self::Dropped(cursor.place()?, cursor.u64()?),
+            kind::SEGMENT => Self::Segment(SegmentFact {
+                segment: cursor.u64()?,
+                data_end: cursor.u64()?,
+                len: cursor.u64()?,
+                last: cursor.u64()?,
+            }),
+            kind::MESSAGES => Self::Messages(cursor.messages()?),
+            _ => return None,
+        };
+        cursor.is_at_end().then_some(fact)
+    }
+
+    fn kind_and_flags(&self) -> (u8, u8) {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        match self {
+            Self::Message(message) => (kind::MESSAGE, message.flags()),
+            Self::Settled(_) => (kind::SETTLED, 0),
+            Self::Returned(..) => (kind::RETURNED, 0),
+            Self::Delivered(..) => (kind::DELIVERED, 0),
+            Self::QueueDeclared(queue) => {
+                (kind::QUEUE_DECLARED, flag(queue.auto_delete, AUTO_DELETE))
+            }
+            Self::QueueDeleted(_) => (kind::QUEUE_DELETED, 0),
+            Self::ExchangeDeclared(exchange) => {
+                let flags = flag(exchange.auto_delete, AUTO_DELETE);
+                (kind::EXCHANGE_DECLARED, flags | flag(exchange.internal, INTERNAL))
+            }
+            Self::ExchangeDeleted(..) => (kind::EXCHANGE_DELETED, 0),
+            Self::Bound(bound) => (kind::BOUND, bound.flags()),
+            Self::Unbound(bound) => (kind::UNBOUND, bound.flags()),
+            Self::Dropped(..) => (kind::DROPPED, 0),
+            Self::Segment(_) => (kind::SEGMENT, 0),
+            Self::Messages(_) => (kind::MESSAGES, 0),
+        }
+    }
+
+    fn put_body(&self, out: &mut BytesMut) {
+        match self {
+            Self::Message(fact) => {
+                put_message_head(out, &fact.places, &fact.message);
+                fact.message.body.pieces().for_each(|piece| out.put_slice(piece));
+            }
+            Self::Settled(settled) => settled.iter().for_each(|settled| settled.put(out)),
+            Self::Returned(place, count) => {
+                put_place(out, *place);
+                out.put_u32_le(*count);
+            }
+            Self::Delivered(queue, below) => {
+                out.put_u64_le(queue.0);
+                out.put_u64_le(*below);
+            }
+            Self::QueueDeclared(queue) => {
+                out.put_u64_le(queue.number.0);
+                put_str8(out, &queue.vhost);
+                put_str8(out, &queue.name);
+                put_table(out, &queue.arguments);
+            }
+            Self::QueueDeleted(queue) => out.put_u64_le(queue.0),
+            Self::ExchangeDeclared(exchange) => {
+                put_str8(out, &exchange.vhost);
+                put_str8(out, &exchange.name);
+                put_str8(out, &exchange.kind);
+                put_table(out, &exchange.arguments);
+            }
+            Self::ExchangeDeleted(vhost, name) => {
+                put_str8(out, vhost);
+                put_str8(out, name);
+            }
+            Self::Bound(bound) | Self::Unbound(bound) => bound.put(out),
+            Self::Dropped(place, count) => {
+                put_place(out, *place);
+                out.put_u64_le(*count);
+            }
+            Self::Segment(segment) => {
+                for number in [segment.segment, segment.data_end, segment.len, segment.last] {
+                    out.put_u64_le(number);
+                }
+            }
+            Self::Messages(messages) => messages.put(out),
+        }
+    }
+}
+
+impl MessageFact {
+    /// The flags of its record.
+    pub(crate) fn flags(&self) -> u8 {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        flag(self.is_moved, message_flag::MOVED)
+            | flag(self.is_volatile, message_flag::VOLATILE)
+            | flag(self.message.persistent, message_flag::PERSISTENT)
+    }
+}
+
+impl Settled {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u64_le(self.queue.0);
+        put_many(out, self.ranges.iter(), |out, (first, last)| {
+            out.put_u64_le(*first);
+            out.put_u64_le(*last);
+        });
+    }
+}
+
+impl Bound {
+    fn flags(&self) -> u8 {
+        if matches!(self.target, Target::Exchange(_)) { TO_EXCHANGE } else { 0 }
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        put_str8(out, &self.vhost);
+        put_str8(out, &self.source);
+        put_str8(out, &self.key);
+        put_str32(out, &self.arguments);
+        match &self.target {
+            Target::Queue(queue) => out.put_u64_le(queue.0),
+            Target::Exchange(name) => put_str8(out, name),
+        }
+    }
+}
+
+impl MessagesFact {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u64_le(self.queue.0);
+        out.put_u64_le(self.next_position);
+        out.put_u64_le(self.delivered_below);
+        put_many(out, self.returned.iter(), |out, (position, count)| {
+            out.put_u64_le(*position);
+            out.put_u32_le(*count);
+        });
+        put_many(out, self.extents.iter(), |out, extent| {
+            out.put_u64_le(extent.segment);
+            out.put_u64_le(extent.first);
+            out.put_u64_le(extent.last);
+            out.put_u32_le(extent.live);
+            out.put_u64_le(extent.bytes);
+            out.put_u32_le(extent.index_offset);
+            out.put_u32_le(extent.index_count);
+            put_many(out, extent.settled.iter(), |out, (first, last)| {
+                out.put_u64_le(*first);
+                out.put_u64_le(*last);
+            });
+        });
+    }
+}
+
+/// Appends the body of a message record but for the message's own body, which stands behind it.
+pub(crate) fn put_message_head(out: &mut BytesMut, places: &[Place], message: &Message) {
+    put_many(out, places.iter(), |out, place| put_place(out, *place));
+    put_str8(out, &message.exchange);
+    put_str8(out, &message.routing_key);
+    put_str32(out, message.properties.wire());
+}
+
+/// The places of a message record; `None` when it is none. The message itself is only passed over.
+pub(crate) fn message_places(
+    flags: u8,
+    body: &[u8],
+) -> Option<impl ExactSizeIterator<Item = Place> + Clone + '_> {
+    if flags & !message_flag::ALL != 0 {
+        return None;
+    }
+    let count = u32_at(body, 0)? as usize;
+    let places = body.get(4..)?.get(..count.checked_mul(PLACE_LEN)?)?;
+    let mut at = 4 + places.len();
+    for _ in 0..2 {
+        at += 1 + usize::from(*body.get(at)?);
+    }
+    let properties = u32_at(body, at)? as usize;
+    if properties > body.len() - at - 4 {
+        return None;
+    }
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    Some(places.chunks_exact(PLACE_LEN).map(move |place| Place {
+        queue: QueueNumber(word(&place[..8])),
+        position: word(&place[8..]),
+    }))
+}
+
+/// The message of a message record with these flags and this body; `None` when it is none. Its
+/// parts are slices of `body`.
+pub(crate) fn message(flags: u8, body: &Bytes) -> Option<Message> {
+    let places = message_places(flags, body)?.len();
+    Cursor { bytes: body, at: 4 + places * PLACE_LEN }.message(flags)
+}
+
+/// A table as it stands in records: without a length. Nothing for an empty one.
+pub(crate) fn encode_table(table: &FieldTable) -> Bytes {
+    let mut out = BytesMut::new();
+    if !table.is_empty() {
+        table.write(&mut out);
+    }
+    let mut bytes = out.freeze();
+    bytes.split_off(bytes.len().min(4))
+}
+
+/// The table that these bytes are, see [`encode_table`], in memory of its own.
+pub(crate) fn decode_table(bytes: &[u8]) -> Option<FieldTable> {
+    if bytes.is_empty() {
+        return Some(FieldTable::default());
+    }
+    let mut copy = BytesMut::with_capacity(4 + bytes.len());
+    copy.put_u32(u32::try_from(bytes.len()).ok()?);
+    copy.put_slice(bytes);
+    FieldTable::read(&mut Reader::new(&copy.freeze())).ok()
+}
+
+/// A position in the body of a record.
+struct Cursor<'a> {
+    bytes: &'a Bytes,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = self.bytes[self.at..].first_chunk()?;
+        self.at += N;
+        Some(*bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn take(&mut self, len: usize) -> Option<Bytes> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len())?;
+        let bytes = self.bytes.slice(self.at..end);
+        self.at = end;
+        Some(bytes)
+    }
+
+    fn str8(&mut self) -> Option<ShortStr> {
+        let [len] = self.array()?;
+        ShortStr::new(self.take(len.into())?)
+    }
+
+    fn str32(&mut self) -> Option<Bytes> {
+        let len = self.u32()?;
+        self.take(len as usize)
+    }
+
+    /// A count, and so many items of at least `len` bytes each.
+    fn many<T>(&mut self, len: usize, item: fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.u32()? as usize;
+        if count > (self.bytes.len() - self.at) / len {
+            return None;
+        }
+        let mut items = Vec::with_capacity(count);
+        for _ in 0..count {
+            items.push(item(self)?);
+        }
+        Some(items)
+    }
+
+    fn queue(&mut self) -> Option<QueueNumber> {
+        self.u64().map(QueueNumber)
+    }
+
+    fn place(&mut self) -> Option<Place> {
+        Some(Place { queue: self.queue()?, position: self.u64()? })
+    }
+
+    /// Positions from the first to the last.
+    fn range(&mut self) -> Option<(u64, u64)> {
+        let range = (self.u64()?, self.u64()?);
+        (range.0 <= range.1).then_some(range)
+    }
+
+    fn message(&mut self, flags: u8) -> Option<Message> {
+        let (exchange, routing_key) = (self.str8()?, self.str8()?);
+        let properties = Properties::from_wire(self.str32()?);
+        let body = Body::from(self.take(self.bytes.len() - self.at)?);
+        let persistent = flags & message_flag::PERSISTENT != 0;
+        let charge = Charge::default();
+        Some(Message { exchange, routing_key, properties, body, persistent, charge })
+    }
+
+    fn settled(&mut self) -> Option<Vec<Settled>> {
+        let mut settled = Vec::new();
+        while !self.is_at_end() {
+            settled.push(Settled { queue: self.queue()?, ranges: self.many(16, Self::range)? });
+        }
+        Some(settled)
+    }
+
+    fn bound(&mut self, flags: u8) -> Option<Bound> {
+        let (vhost, source, key) = (self.str8()?, self.str8()?, self.str8()?);
+        let arguments = self.str32()?;
+        decode_table(&arguments)?;
+        let target = match flags & TO_EXCHANGE {
+            0 => Target::Queue(self.queue()?),
+            _ => Target::Exchange(self.str8()?),
+        };
+        Some(Bound { vhost, source, key, target, arguments })
+    }
+
+    fn messages(&mut self) -> Option<MessagesFact> {
+        Some(MessagesFact {
+            queue: self.queue()?,
+            next_position: self.u64()?,
+            delivered_below: self.u64()?,
+            returned: self.many(12, |cursor| Some((cursor.u64()?, cursor.u32()?)))?,
+            extents: self.many(48, |cursor| {
+                let (segment, (first, last)) = (cursor.u64()?, cursor.range()?);
+                Some(Extent {
+                    segment,
+                    first,
+                    last,
+                    live: cursor.u32()?,
+                    bytes: cursor.u64()?,
+                    index_offset: cursor.u32()?,
+                    index_count: cursor.u32()?,
+                    settled: cursor.many(16, Self::range)?.into_iter().collect(),
+                })
+            })?,
+        })
+    }
+}
+
+fn put_place(out: &mut BytesMut, place: Place) {
+    out.put_u64_le(place.queue.0);
+    out.put_u64_le(place.position);
+}
+
+fn put_str8(out: &mut BytesMut, text: &ShortStr) {
+    out.put_u8(text.len() as u8);
+    out.put_slice(text.as_bytes());
+}
+
+fn put_str32(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u32_le(bytes.len() as u32);
+    out.put_slice(bytes);
+}
+
+fn put_table(out: &mut BytesMut, table: &FieldTable) {
+    put_str32(out, &encode_table(table));
+}
+
+fn put_many<T>(
+    out: &mut BytesMut,
+    items: impl ExactSizeIterator<Item = T>,
+    put: impl Fn(&mut BytesMut, T),
+) {
+    out.put_u32_le(items.len() as u32);
+    items.for_each(|item| put(out, item));
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::super::format::{RECORD_HEADER_LEN, RecordHeader};
+    use super::*;
+    use crate::amqp::FieldValue;
+
+    fn any_name() -> impl Strategy<Value = ShortStr> {
+        "[a-zé.#*-]{0,9}".prop_map(|text| ShortStr::from(text.as_str()))
+    }
+
+    fn any_bytes(len_max: usize) -> impl Strategy<Value = Bytes> {
+        prop::collection::vec(any::<u8>(), 0..=len_max).prop_map(Bytes::from)
+    }
+
+    fn any_table() -> impl Strategy<Value = FieldTable> {
+        let value = prop_oneof![
+            any::<i64>().prop_map(FieldValue::I64),
+            any_bytes(9).prop_map(FieldValue::LongStr),
+            prop::collection::vec(any::<i32>().prop_map(FieldValue::I32), 0..3)
+                .prop_map(FieldValue::Array),
+        ];
+        prop::collection::vec((any_name(), value), 0..4).prop_map(FieldTable::new)
+    }
+
+    fn any_queue() -> impl Strategy<Value = QueueNumber> {
+        any::<u64>().prop_map(QueueNumber)
+    }
+
+    fn any_place() -> impl Strategy<Value = Place> {
+        (any_queue(), any::<u64>()).prop_map(|(queue, position)| Place { queue, position })
+    }
+
+    fn any_ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
+        prop::collection::vec((0..99_u64, 0..99_u64), 0..5)
+            .prop_map(|ranges| ranges.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect())
+    }
+
+    fn any_message() -> impl Strategy<Value = Fact> {
+        let places = prop::collection::vec(any_place(), 0..4);
+        let flags = any::<(bool, bool, bool)>();
+        let parts = (any_name(), any_name(), any_bytes(30), any_bytes(40));
+        (places, flags, parts).prop_map(|(places, flags, parts)| {
+            let (is_moved, is_volatile, persistent) = flags;
+            let (exchange, routing_key, properties, body) = parts;
+            let properties = Properties::from_wire(properties);
+            let body = Body::from(body);
+            let charge = Charge::default();
+            let message = Message { exchange, routing_key, properties, body, persistent, charge };
+            Fact::Message(MessageFact { places, is_moved, is_volatile, message })
+        })
+    }
+
+    fn any_bound() -> impl Strategy<Value = Bound> {
+        let target =
+            prop_oneof![any_queue().prop_map(Target::Queue), any_name().prop_map(Target::Exchange)];
+        (any_name(), any_name(), any_name(), target, any_table()).prop_map(
+            |(vhost, source, key, target, table)| {
+                let arguments = encode_table(&table);
+                Bound { vhost, source, key, target, arguments }
+            },
+        )
+    }
+
+    fn any_extent() -> impl Strategy<Value = Extent> {
+        let numbers = any::<(u64, u32, u64, u32, u32)>();
+        ((0..9_u64, 9..99_u64), numbers, any_ranges()).prop_map(|(range, numbers, settled)| {
+            let (first, last) = range;
+            let (segment, live, bytes, index_offset, index_count) = numbers;
+            let settled = settled.into_iter().collect();
+            Extent { segment, first, last, live, bytes, index_offset, index_count, settled }
+        })
+    }
+
+    pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
+        let settled =
+            (any_queue(), any_ranges()).prop_map(|(queue, ranges)| Settled { queue, ranges });
+        let queue = (any_queue(), any_name(), any_name(), any::<bool>(), any_table()).prop_map(
+            |(number, vhost, name, auto_delete, arguments)| {
+                Fact::QueueDeclared(QueueFact { number, vhost, name, auto_delete, arguments })
+            },
+        );
+        let flags = any::<(bool, bool)>();
+        let exchange = (any_name(), any_name(), any_name(), flags, any_table()).prop_map(
+            |(vhost, name, kind, (auto_delete, internal), arguments)| {
+                let fact = ExchangeFact { vhost, name, kind, auto_delete, internal, arguments };
+                Fact::ExchangeDeclared(fact)
+            },
+        );
+        let returned = prop::collection::vec(any::<(u64, u32)>(), 0..4);
+        let extents = prop::collection::vec(any_extent(), 0..4);
+        let messages = (any_queue(), any::<(u64, u64)>(), returned, extents).prop_map(
+            |(queue, (next_position, delivered_below), returned, extents)| {
+                let fact =
+                    MessagesFact { queue, next_position, delivered_below, returned, extents };
+                Fact::Messages(fact)
+            },
+        );
+        prop_oneof![
+            any_message(),
+            prop::collection::vec(settled, 0..4).prop_map(Fact::Settled),
+            (any_place(), any::<u64>()).prop_map(|(place, count)| Fact::Dropped(place, count)),
+            (any_place(), any::<u32>()).prop_map(|(place, count)| Fact::Returned(place, count)),
+            (any_queue(), any::<u64>()).prop_map(|(queue, below)| Fact::Delivered(queue, below)),
+            queue,
+            any_queue().prop_map(Fact::QueueDeleted),
+            exchange,
+            (any_name(), any_name()).prop_map(|(vhost, name)| Fact::ExchangeDeleted(vhost, name)),
+            any_bound().prop_map(Fact::Bound),
+            any_bound().prop_map(Fact::Unbound),
+            any::<(u64, u64, u64, u64)>().prop_map(|(segment, data_end, len, last)| {
+                Fact::Segment(SegmentFact { segment, data_end, len, last })
+            }),
+            messages,
+        ]
+    }
+
+    fn encoded(fact: &Fact) -> (u8, u8, Bytes) {
+        let mut out = BytesMut::from(&b"what was before"[..]);
+        let start = out.len();
+        fact.encode(&mut out, 7, 1000);
+        let record = out.freeze().slice(start..);
+        let offset = 1000 + start as u64;
+        let (header, body) = RecordHeader::decode(&record, 7, offset).expect("a whole record");
+        assert_eq!(header.len as usize, record.len());
+        assert_eq!(body.len(), record.len() - RECORD_HEADER_LEN);
+        (header.kind, header.flags, record.slice(RECORD_HEADER_LEN..))
+    }
+
+    proptest! {
+        #[test]
+        fn a_fact_reads_back_as_itself(fact in any_fact()) {
+            let (kind, flags, body) = encoded(&fact);
+            prop_assert_eq!(Fact::decode(kind, flags, &body), Some(fact));
+        }
+
+        #[test]
+        fn a_cut_record_is_no_fact_or_a_shorter_one(fact in any_fact(), cut in any::<usize>()) {
+            let (kind, flags, body) = encoded(&fact);
+            prop_assume!(!body.is_empty());
+            let cut = body.slice(..cut % body.len());
+            prop_assert_ne!(Fact::decode(kind, flags, &cut), Some(fact));
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(
+            fact in any_fact(),
+            kind in 0..20_u8,
+            flags in 0..16_u8,
+            noise in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4),
+        ) {
+            let (own, own_flags, body) = encoded(&fact);
+            let mut body = body.to_vec();
+            for (at, byte) in noise {
+                let len = body.len().max(1);
+                if let Some(place) = body.get_mut(at % len) {
+                    *place = byte;
+                }
+            }
+            let body = Bytes::from(body);
+            for (kind, flags) in [(own, own_flags), (kind, flags)] {
+                let _ = Fact::decode(kind, flags, &body);
+                // All three ways to read a message agree on what is one.
+                let fact = Fact::decode(kind::MESSAGE, flags, &body);
+                let places = message_places(flags, &body).map(|places| places.collect::<Vec<_>>());
+                let message = message(flags, &body);
+                match fact {
+                    Some(Fact::Message(fact)) => {
+                        prop_assert_eq!(Some(fact.places), places);
+                        prop_assert_eq!(Some(fact.message), message);
+                    }
+                    _ => prop_assert_eq!((places, message), (None, None)),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_is_made_of_slices_of_the_record() {
+        let message = Message {
+            exchange: "x".into(),
+            routing_key: "key".into(),
+            properties: Properties::from_wire(Bytes::from_static(&[0x10, 0, 2])),
+            body: Body::from(Bytes::from_static(b"hello")),
+            persistent: true,
+            charge: Charge::default(),
+        };
+        let fact = MessageFact {
+            places: vec![Place { queue: QueueNumber(1), position: 2 }],
+            is_moved: false,
+            is_volatile: false,
+            message,
+        };
+        let (_, flags, body) = encoded(&Fact::Message(fact.clone()));
+        let read = super::message(flags, &body).expect("a message");
+        assert_eq!(read, fact.message);
+        let within = |piece: &[u8]| body.as_ptr_range().contains(&piece.as_ptr());
+        assert!(read.body.pieces().all(|piece| within(piece)));
+        assert!(within(read.routing_key.as_bytes()) && within(read.properties.wire()));
+    }
+
+    #[test]
+    fn a_count_that_the_bytes_do_not_bear_out_is_refused_before_memory_is_taken() {
+        let mut body = BytesMut::new();
+        body.put_u64_le(1);
+        body.put_u32_le(u32::MAX);
+        assert_eq!(Fact::decode(kind::SETTLED, 0, &body.freeze()), None);
+        let body = Bytes::from_static(&[0xFF; 64]);
+        for kind in 0..=u8::MAX {
+            assert_eq!(Fact::decode(kind, 0, &body).map(|_| kind), None);
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! Which messages of a queue the log holds, and in which segments: bits per message, not bytes.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::ops::Bound::{Included, Unbounded};
+
+/// Messages of one queue in one segment, without a gap between their positions that another
+/// segment would fill.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) segment: u64,
+    /// Positions, both ends included. Not every position between belongs to a message of the log.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// How many messages are not settled; at least one.
+    pub(crate) live: u32,
+    /// About how many bytes their records take.
+    pub(crate) bytes: u64,
+    /// Where the queue's part of the segment's index begins; 0 while the segment is not sealed.
+    pub(crate) index_offset: u32,
+    /// How many entries that part has.
+    pub(crate) index_count: u32,
+    /// Positions that are settled, as ranges with both ends, by the first.
+    pub(crate) settled: BTreeMap<u64, u64>,
+}
+
+impl Extent {
+    /// Whether the message at this position, if the extent has one, is alive.
+    pub(crate) fn is_live(&self, position: u64) -> bool {
+        let range = self.settled.range((Unbounded, Included(position))).next_back();
+        let is_settled = range.is_some_and(|(_, last)| *last >= position);
+        (self.first..=self.last).contains(&position) && !is_settled
+    }
+
+    /// Counts the messages of a range of positions, both ends included, as settled; those that are
+    /// outside of the extent, or settled already, make no difference.
+    pub(crate) fn exclude(&mut self, first: u64, last: u64) {
+        if first <= self.last && last >= self.first {
+            self.settle(first, last);
+        }
+    }
+
+    /// Settles the positions of a range, both ends included, that are within the extent and not
+    /// settled yet: each is a message of the log. What that frees.
+    fn settle(&mut self, first: u64, last: u64) -> Freed {
+        let (mut first, mut last) = (first.max(self.first), last.min(self.last));
+        let mut count = (last - first).saturating_add(1);
+        // What touches or overlaps the range becomes one with it.
+        let from = match self.settled.range(..first).next_back() {
+            Some((&before, &end)) if end >= first - 1 => before,
+            _ => first,
+        };
+        while let Some((&before, &end)) = self.settled.range(from..=last.saturating_add(1)).next() {
+            if end >= first && before <= last {
+                count -= end.min(last) - before.max(first) + 1;
+            }
+            self.settled.remove(&before);
+            (first, last) = (first.min(before), last.max(end));
+        }
+        self.settled.insert(first, last);
+        let messages = u32::try_from(count).unwrap_or(u32::MAX).min(self.live);
+        self.free(messages)
+    }
+
+    /// Takes away so many live messages and their share of the bytes.
+    fn free(&mut self, messages: u32) -> Freed {
+        let bytes = match messages == self.live {
+            true => self.bytes,
+            false => self.bytes / u64::from(self.live) * u64::from(messages),
+        };
+        self.bytes -= bytes;
+        self.live -= messages;
+        Freed { segment: self.segment, messages, bytes }
+    }
+}
+
+/// What became free in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub(crate) segment: u64,
+    pub(crate) messages: u32,
+    pub(crate) bytes: u64,
+}
+
+/// All messages of one queue that the log holds: extents by position, which do not overlap.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extents {
+    list: VecDeque<Extent>,
+    /// The highest position that was ever added.
+    highest: u64,
+}
+
+impl PartialEq for Extents {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Eq for Extents {}
+
+impl Extents {
+    /// The extents, by position.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Extent> {
+        self.list.iter()
+    }
+
+    /// For taking note of where indexes are.
+    pub(crate) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Extent> {
+        self.list.iter_mut()
+    }
+
+    /// The number of live messages.
+    pub(crate) fn live(&self) -> u64 {
+        self.list.iter().map(|extent| u64::from(extent.live)).sum()
+    }
+
+    /// The first extent that ends at `position` or behind it.
+    pub(crate) fn at_or_after(&self, position: u64) -> Option<&Extent> {
+        self.list.get(self.list.partition_point(|extent| extent.last < position))
+    }
+
+    /// Adds a new message, behind all others.
+    pub(crate) fn append(&mut self, segment: u64, position: u64, bytes: u64) {
+        // An extent does not reach over positions that were in other segments and are settled.
+        let end = core::mem::replace(&mut self.highest, position);
+        match self.list.back_mut() {
+            Some(extent) if extent.segment == segment && extent.last == end => {
+                extent.last = position;
+                extent.live += 1;
+                extent.bytes += bytes;
+            }
+            _ => self.list.push_back(Extent {
+                segment,
+                first: position,
+                last: position,
+                live: 1,
+                bytes,
+                ..Extent::default()
+            }),
+        }
+    }
+
+    /// Whether there is a live message at this position, provided that the log ever held one there.
+    pub(crate) fn is_live(&self, position: u64) -> bool {
+        self.at_or_after(position).is_some_and(|extent| extent.is_live(position))
+    }
+
+    /// Settles the message at this position, which the log holds; `None` when it was settled
+    /// already.
+    pub(crate) fn settle(&mut self, position: u64) -> Option<Freed> {
+        let at = self.list.partition_point(|extent| extent.last < position);
+        let extent = self.list.get_mut(at).filter(|extent| extent.is_live(position))?;
+        let freed = extent.settle(position, position);
+        if extent.live == 0 {
+            self.list.remove(at);
+        }
+        Some(freed)
+    }
+
+    /// Settles a range, both ends included, of positions that each belong to a message of the log.
+    pub(crate) fn settle_range(&mut self, first: u64, last: u64) -> Vec<Freed> {
+        let mut freed = Vec::new();
+        let mut at = self.list.partition_point(|extent| extent.last < first);
+        while let Some(extent) = self.list.get_mut(at).filter(|extent| extent.first <= last) {
+            freed.push(extent.settle(first, last));
+            if extent.live == 0 {
+                self.list.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        freed
+    }
+
+    /// Settles everything from `position` on, which are `count` live messages.
+    pub(crate) fn settle_from(&mut self, position: u64, count: u64) -> Vec<Freed> {
+        let at = self.list.partition_point(|extent| extent.first < position);
+        let mut freed: Vec<Freed> =
+            self.list.drain(at..).map(|extent| Freed::all(&extent)).collect();
+        let whole: u64 = freed.iter().map(|freed| u64::from(freed.messages)).sum();
+        if let Some(extent) = self.list.back_mut()
+            && extent.last >= position
+            && count > whole
+        {
+            let messages = u32::try_from(count - whole).unwrap_or(u32::MAX).min(extent.live);
+            freed.push(extent.free(messages));
+            if extent.live == 0 {
+                self.list.pop_back();
+            } else {
+                extent.settled.split_off(&position);
+                let (before, end) = match extent.settled.range(..position).next_back() {
+                    Some((&first, &last)) if last >= position - 1 => (first, last),
+                    _ => (position, position),
+                };
+                let end = end.max(extent.last);
+                extent.settled.insert(before, end);
+            }
+        }
+        freed
+    }
+
+    /// Takes all extents away.
+    pub(crate) fn clear(&mut self) -> Vec<Freed> {
+        self.list.drain(..).map(|extent| Freed::all(&extent)).collect()
+    }
+
+    /// The first position from `position` on that may have a live message.
+    pub(crate) fn first_from(&self, position: u64) -> Option<u64> {
+        let extent = self.at_or_after(position)?;
+        let at = position.max(extent.first);
+        match extent.settled.range(..=at).next_back() {
+            Some((_, &last)) if last >= at => last.checked_add(1),
+            _ => Some(at),
+        }
+    }
+
+    /// Messages at these positions, sorted, alive, and the last that segment `from` got, are going
+    /// to be in segment `to` instead. What that frees in the old one.
+    pub(crate) fn retarget(&mut self, positions: &[u64], from: u64, to: u64) -> Vec<Freed> {
+        let mut freed = Vec::new();
+        for (at, &position) in positions.iter().enumerate() {
+            let place = self.list.partition_point(|extent| extent.last < position);
+            let Some(extent) = self.list.get_mut(place) else { continue };
+            if extent.segment != from || !extent.is_live(position) {
+                continue;
+            }
+            let rest = &positions[at..];
+            let count = rest.partition_point(|position| *position <= extent.last) as u32;
+            let live = count.min(extent.live);
+            let bytes = extent.bytes / u64::from(extent.live) * u64::from(live);
+            let moved = Extent {
+                segment: to,
+                first: position,
+                last: extent.last,
+                live,
+                bytes,
+                settled: extent.settled.split_off(&position),
+                ..Extent::default()
+            };
+            freed.push(Freed { segment: from, messages: live, bytes });
+            extent.live -= live;
+            extent.bytes -= bytes;
+            if extent.live == 0 {
+                *extent = moved;
+            } else {
+                extent.last = position - 1;
+                self.list.insert(place + 1, moved);
+            }
+        }
+        freed
+    }
+
+    /// The first live message of an extent, the one at `position`, is in another segment now. What
+    /// became free in the old one; `None` when the message is settled.
+    pub(crate) fn relocate(&mut self, position: u64, segment: u64, bytes: u64) -> Option<Freed> {
+        let at = self.list.partition_point(|extent| extent.last < position);
+        let extent = self.list.get_mut(at).filter(|extent| extent.is_live(position))?;
+        let mut freed = extent.settle(position, position);
+        // What is before it is settled, or moved already; what is behind it may have been settled
+        // in one range with it.
+        if position == extent.last {
+            (freed.messages, freed.bytes) =
+                (freed.messages + extent.live, freed.bytes + extent.bytes);
+            (extent.live, extent.bytes) = (0, 0);
+        }
+        extent.first = position.saturating_add(1);
+        let rest = extent.settled.split_off(&extent.first);
+        if let Some((_, last)) = extent.settled.pop_last().filter(|(_, last)| *last > position) {
+            extent.settled = BTreeMap::from([(extent.first, last)]);
+        } else {
+            extent.settled.clear();
+        }
+        extent.settled.extend(rest);
+        let is_done = extent.live == 0;
+        let before = at.checked_sub(1).and_then(|before| self.list.get_mut(before));
+        match before {
+            Some(before) if before.segment == segment => {
+                // Between the two, nothing is alive.
+                if before.last + 1 < position {
+                    match before.settled.last_entry() {
+                        Some(mut range) if *range.get() == before.last => {
+                            range.insert(position - 1);
+                        }
+                        _ => {
+                            before.settled.insert(before.last + 1, position - 1);
+                        }
+                    }
+                }
+                before.last = position;
+                before.live += 1;
+                before.bytes += bytes;
+                if is_done {
+                    self.list.remove(at);
+                }
+            }
+            _ => {
+                let moved = Extent {
+                    segment,
+                    first: position,
+                    last: position,
+                    live: 1,
+                    bytes,
+                    ..Extent::default()
+                };
+                if is_done {
+                    self.list[at] = moved;
+                } else {
+                    self.list.insert(at, moved);
+                }
+            }
+        }
+        Some(freed)
+    }
+}
+
+impl Freed {
+    fn all(extent: &Extent) -> Self {
+        Self { segment: extent.segment, messages: extent.live, bytes: extent.bytes }
+    }
+}
+
+impl FromIterator<Extent> for Extents {
+    fn from_iter<T: IntoIterator<Item = Extent>>(extents: T) -> Self {
+        let list: VecDeque<Extent> = extents.into_iter().collect();
+        let highest = list.back().map_or(0, |extent| extent.last);
+        Self { list, highest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the model knows of a message: its segment and its bytes, all 100 each, so that shares
+    /// come out even.
+    const BYTES: u64 = 100;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// So many positions are passed over, then so many messages come, then the next segment.
+        Append(u64, u64, bool),
+        Settle(usize),
+        SettleRun(usize, usize),
+        SettleFrom(u64),
+        /// This many live messages of the first extent are moved on.
+        /// To the same segment as those before, or to the next.
+        Relocate(usize, bool),
+        Clear,
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3_u64, 1..6_u64, any::<bool>())
+                .prop_map(|(gap, count, next)| Step::Append(gap, count, next)),
+            6 => any::<usize>().prop_map(Step::Settle),
+            3 => (any::<usize>(), 0..6_usize).prop_map(|(at, len)| Step::SettleRun(at, len)),
+            1 => (0..80_u64).prop_map(Step::SettleFrom),
+            3 => (1..8_usize, any::<bool>()).prop_map(|(count, next)| Step::Relocate(count, next)),
+            1 => Just(Step::Clear),
+        ]
+    }
+
+    /// All messages that there ever were, and those that live: the segment by position.
+    #[derive(Default)]
+    struct Model {
+        known: BTreeMap<u64, u64>,
+        live: BTreeMap<u64, u64>,
+        next_position: u64,
+        next_segment: u64,
+    }
+
+    impl Model {
+        fn segment(&self) -> u64 {
+            self.next_segment
+        }
+
+        /// Takes these positions away; what that frees, by segment.
+        fn settle(&mut self, positions: impl IntoIterator<Item = u64>) -> BTreeMap<u64, u64> {
+            let mut freed = BTreeMap::new();
+            for position in positions {
+                if let Some(segment) = self.live.remove(&position) {
+                    *freed.entry(segment).or_default() += 1;
+                }
+            }
+            freed
+        }
+
+        /// The known positions, beginning with one of them, up to the first that is unknown: what
+        /// one range may settle.
+        fn run(&self, at: usize, len: usize) -> Option<(u64, u64)> {
+            let first = *self.known.keys().nth(at % self.known.len().max(1))?;
+            let is_known = |position: &u64| self.known.contains_key(position);
+            Some((first, (first..=first + len as u64).take_while(is_known).last()?))
+        }
+    }
+
+    fn by_segment(freed: impl IntoIterator<Item = Freed>) -> BTreeMap<u64, u64> {
+        let mut sums = BTreeMap::new();
+        for freed in freed {
+            assert_eq!(freed.bytes, BYTES * u64::from(freed.messages));
+            if freed.messages > 0 {
+                *sums.entry(freed.segment).or_default() += u64::from(freed.messages);
+            }
+        }
+        sums
+    }
+
+    fn check(extents: &Extents, model: &Model) {
+        assert_eq!(extents.live(), model.live.len() as u64);
+        for position in model.known.keys() {
+            assert_eq!(extents.is_live(*position), model.live.contains_key(position), "{position}");
+        }
+        let mut last = None;
+        for extent in extents.iter() {
+            assert!(last.is_none_or(|last| last < extent.first), "extents overlap");
+            last = Some(extent.last);
+            let within = model.live.range(extent.first..=extent.last);
+            assert!(within.clone().all(|(_, segment)| *segment == extent.segment));
+            assert_eq!(within.count(), extent.live as usize);
+            assert_eq!(extent.bytes, BYTES * u64::from(extent.live));
+            assert!(extent.live > 0);
+            let mut end = None;
+            for (first, last) in &extent.settled {
+                assert!(extent.first <= *first && first <= last && *last <= extent.last);
+                assert!(end.is_none_or(|end| end + 1 < *first), "ranges touch");
+                end = Some(*last);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn extents_say_what_a_table_of_all_messages_says(
+            start in 0..2_u64,
+            steps in prop::collection::vec(any_step(), 1..40),
+        ) {
+            let mut extents = Extents::default();
+            let mut model = Model { next_position: start, ..Model::default() };
+            for step in steps {
+                match step {
+                    Step::Append(gap, count, next) => {
+                        model.next_position += gap;
+                        for _ in 0..count {
+                            let (position, segment) = (model.next_position, model.segment());
+                            extents.append(segment, position, BYTES);
+                            model.known.insert(position, segment);
+                            model.live.insert(position, segment);
+                            model.next_position += 1;
+                        }
+                        model.next_segment += u64::from(next);
+                    }
+                    Step::Settle(at) => {
+                        if let Some((position, _)) = model.run(at, 0) {
+                            let freed = by_segment(extents.settle(position));
+                            prop_assert_eq!(freed, model.settle([position]));
+                        }
+                    }
+                    Step::SettleRun(at, len) => {
+                        if let Some((first, last)) = model.run(at, len) {
+                            let freed = by_segment(extents.settle_range(first, last));
+                            prop_assert_eq!(freed, model.settle(first..=last));
+                        }
+                    }
+                    Step::SettleFrom(position) => {
+                        let positions: Vec<u64> =
+                            model.live.range(position..).map(|(position, _)| *position).collect();
+                        let count = positions.len() as u64;
+                        let freed = by_segment(extents.settle_from(position, count));
+                        prop_assert_eq!(freed, model.settle(positions));
+                    }
+                    Step::Relocate(count, next) => {
+                        model.next_segment += u64::from(next);
+                        // The oldest segment is cleaned; one that is written to is not.
+                        let Some(old) = extents.iter().map(|extent| extent.segment).min() else {
+                            continue;
+                        };
+                        if old == model.segment() {
+                            continue;
+                        }
+                        let positions: Vec<u64> = model.live.iter()
+                            .filter(|(_, segment)| **segment == old)
+                            .map(|(position, _)| *position)
+                            .take(count)
+                            .collect();
+                        let segment = model.segment();
+                        for position in positions {
+                            let freed = by_segment(extents.relocate(position, segment, BYTES));
+                            prop_assert_eq!(freed, BTreeMap::from([(old, 1)]));
+                            model.live.insert(position, segment);
+                            model.known.insert(position, segment);
+                            check(&extents, &model);
+                        }
+                    }
+                    Step::Clear => {
+                        let freed = by_segment(extents.clear());
+                        let all: Vec<u64> = model.live.keys().copied().collect();
+                        prop_assert_eq!(freed, model.settle(all));
+                    }
+                }
+                check(&extents, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_settled_behind_a_moved_message_stays_settled() {
+        let mut extents = Extents::default();
+        (0..4).for_each(|position| extents.append(1, position, BYTES));
+        extents.settle_range(0, 0);
+        extents.settle_range(2, 2);
+        extents.relocate(1, 2, BYTES);
+        assert!(!extents.is_live(0) && extents.is_live(1));
+        assert!(!extents.is_live(2) && extents.is_live(3));
+        assert_eq!(extents.relocate(2, 2, BYTES), None);
+    }
+
+    #[test]
+    fn the_highest_position_is_no_trouble() {
+        let mut extents = Extents::default();
+        extents.append(1, 0, BYTES);
+        extents.append(1, u64::MAX, BYTES);
+        assert_eq!(extents.settle_from(u64::MAX, 1).len(), 1);
+        extents.clear();
+        extents.append(1, u64::MAX, BYTES);
+        extents.settle_range(0, u64::MAX);
+        assert_eq!(extents.live(), 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! Facts: what was decided, and what the broker's durable state is the sum of.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::extents::Extent;
+use crate::amqp::{FieldTable, ShortStr};
+use crate::broker::Message;
+
+/// The number of a queue from its declaration to its end, over all starts of the broker; no other
+/// queue ever has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct QueueNumber(pub(crate) u64);
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) queue: QueueNumber,
+    pub(crate) position: u64,
+}
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Queue(QueueNumber),
+    /// An exchange of the same virtual host.
+    Exchange(ShortStr),
+}
+
+/// A binding between what is durable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bound {
+    pub(crate) vhost: ShortStr,
+    pub(crate) source: ShortStr,
+    pub(crate) key: ShortStr,
+    pub(crate) target: Target,
+    /// A field table in its canonical form, encoded; empty when it is empty.
+    pub(crate) arguments: Bytes,
+}
+
+/// A durable queue's declaration.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct QueueFact {
+    pub(crate) number: QueueNumber,
+    pub(crate) vhost: ShortStr,
+    pub(crate) name: ShortStr,
+    pub(crate) auto_delete: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+/// A durable exchange's declaration.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ExchangeFact {
+    pub(crate) vhost: ShortStr,
+    pub(crate) name: ShortStr,
+    pub(crate) kind: ShortStr,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) arguments: FieldTable,
+}
+
+/// A message, and where it was put.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MessageFact {
+    pub(crate) places: Vec<Place>,
+    /// Whether it was in an older segment before, and is there no more.
+    pub(crate) is_moved: bool,
+    /// Whether it is forgotten at a start.
+    pub(crate) is_volatile: bool,
+    pub(crate) message: Message,
+}
+
+/// Positions of a queue, by ranges with both ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) queue: QueueNumber,
+    pub(crate) ranges: Vec<(u64, u64)>,
+}
+
+/// What a checkpoint says of a sealed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentFact {
+    pub(crate) segment: u64,
+    /// Where its index begins.
+    pub(crate) data_end: u64,
+    /// Of the file, in bytes.
+    pub(crate) len: u64,
+    /// The number of its last batch.
+    pub(crate) last: u64,
+}
+
+/// What a checkpoint says of a queue's messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MessagesFact {
+    pub(crate) queue: QueueNumber,
+    pub(crate) next_position: u64,
+    /// Every message before this position may have been handed out.
+    pub(crate) delivered_below: u64,
+    /// How often messages were handed out that came back, by position.
+    pub(crate) returned: Vec<(u64, u32)>,
+    pub(crate) extents: Vec<Extent>,
+}
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fact {
+    Message(MessageFact),
+    Settled(Vec<Settled>),
+    /// All that live in a queue from this position on, which are so many, are done with.
+    Dropped(Place, u64),
+    Returned(Place, u32),
+    /// Every message of the queue before this position may have been handed out.
+    Delivered(QueueNumber, u64),
+    QueueDeclared(QueueFact),
+    QueueDeleted(QueueNumber),
+    ExchangeDeclared(ExchangeFact),
+    /// Of a virtual host, by name.
+    ExchangeDeleted(ShortStr, ShortStr),
+    Bound(Bound),
+    Unbound(Bound),
+    Segment(SegmentFact),
+    Messages(MessagesFact),
+}

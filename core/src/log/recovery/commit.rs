@@ -1,0 +1,181 @@
+//! Making durable what a start came to.
+//!
+//! No file that an older checkpoint rests on is changed or deleted before the new checkpoint is
+//! durable, and no checkpoint is written over: whenever this is cut off, the next start comes to
+//! the same state.
+
+use alloc::collections::BTreeMap;
+use alloc::vec;
+
+use bytes::{Bytes, BytesMut};
+
+use super::base::Files;
+use super::copies::{Index, NewSegment};
+use super::replay::{Outcome, Replayed};
+use super::{FIRST_BATCH, StartError};
+use crate::FileId;
+use crate::entropy::Entropy;
+use crate::log::checkpoint;
+use crate::log::fact::SegmentFact;
+use crate::log::format::{CheckpointHeader, identity, put_part};
+use crate::log::state::State;
+use crate::log::task::{Disk, Refused};
+
+/// Where the parts of indexes are, and how many entries they have: by segment and queue.
+pub(in crate::log) type Parts = BTreeMap<(u64, u64), (u32, u32)>;
+
+/// A broker's first start.
+pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<State, StartError> {
+    // Left by a first start that was cut off.
+    for number in files.segments.keys() {
+        disk.delete(FileId::Segment(*number)).await?;
+    }
+    for number in files.checkpoints.keys() {
+        disk.delete(FileId::Checkpoint(*number)).await?;
+    }
+    // Apart from what the engine draws.
+    let mut entropy = Entropy::new([seed[0], !seed[1]]);
+    let state = State::new(&CheckpointHeader {
+        epoch: 1,
+        node: entropy.u64(),
+        next_batch: FIRST_BATCH,
+        next_segment: files.segments.keys().next_back().map_or(0, |highest| highest + 1),
+        next_queue: 0,
+        len: 0,
+        count: 0,
+    });
+    write_checkpoint(disk, &state).await?;
+    Ok(state)
+}
+
+/// Makes the outcome of a replay that began with checkpoint `base` durable.
+pub(super) async fn commit(
+    disk: &Disk,
+    files: &Files,
+    base: u64,
+    outcome: Outcome,
+) -> Result<State, StartError> {
+    let Outcome { mut state, replayed, spares, copy } = outcome;
+    state.epoch = state.epoch.saturating_add(1);
+    // First what makes room.
+    for segment in &spares {
+        disk.delete(FileId::Segment(*segment)).await?;
+    }
+    // A checkpoint that is the only one was durable before those before it were deleted; but for
+    // the very first.
+    let is_durable = files.checkpoints.len() == 1 && base > FIRST_BATCH;
+    let is_new = !replayed.is_empty() || !is_durable;
+    if is_new {
+        let mut parts = Parts::new();
+        for (number, replayed) in replayed {
+            if state.segments.contains_key(&number) {
+                let file_len = files.segments.get(&number).copied().unwrap_or(0);
+                seal(disk, &mut state, &mut parts, (number, file_len), replayed).await?;
+            }
+        }
+        if let Some(copy) = copy {
+            state.set_segment(write_copy(disk, state.node, &mut parts, copy).await?);
+        }
+        note_parts(&mut state, &parts);
+        let highest = files.checkpoints.keys().next_back();
+        let free = highest.map_or(FIRST_BATCH, |highest| highest.saturating_add(1));
+        state.next_batch = state.next_batch.max(free);
+        write_checkpoint(disk, &state).await?;
+        for number in files.checkpoints.keys() {
+            disk.delete(FileId::Checkpoint(*number)).await?;
+        }
+    }
+    let mut has_changed = is_new || !spares.is_empty();
+    for number in files.segments.keys() {
+        if !state.segments.contains_key(number) && !spares.contains(number) {
+            disk.delete(FileId::Segment(*number)).await?;
+            has_changed = true;
+        }
+    }
+    if has_changed {
+        disk.sync_dir().await?;
+    }
+    Ok(state)
+}
+
+pub(in crate::log) async fn write_checkpoint(disk: &Disk, state: &State) -> Result<(), Refused> {
+    let file = FileId::Checkpoint(state.next_batch);
+    let pieces = checkpoint::of_state(state);
+    disk.create(file, pieces.iter().map(|piece| piece.len() as u64).sum()).await?;
+    disk.write(file, 0, pieces).await?;
+    disk.sync(file).await?;
+    disk.sync_dir().await
+}
+
+/// Gives a segment its end and its index.
+async fn seal(
+    disk: &Disk,
+    state: &mut State,
+    parts: &mut Parts,
+    (number, file_len): (u64, u64),
+    Replayed { data_end, last, index }: Replayed,
+) -> Result<(), StartError> {
+    let index = encode_index(state.node, number, data_end, index, parts)?;
+    let file = FileId::Segment(number);
+    let len = data_end + index.len() as u64;
+    state.set_segment(SegmentFact { segment: number, data_end, len, last });
+    if file_len != data_end {
+        disk.truncate(file, data_end).await?;
+    }
+    disk.write(file, data_end, vec![index]).await?;
+    disk.sync(file).await?;
+    Ok(())
+}
+
+/// Makes a segment of copies durable, and its name. Where its parts are goes to `parts`.
+pub(in crate::log) async fn write_copy(
+    disk: &Disk,
+    node: u64,
+    parts: &mut Parts,
+    NewSegment { number, data, last, index }: NewSegment,
+) -> Result<SegmentFact, StartError> {
+    let data_end = data.len() as u64;
+    let index = encode_index(node, number, data_end, index, parts)?;
+    let file = FileId::Segment(number);
+    let len = data_end + index.len() as u64;
+    disk.create(file, len).await?;
+    disk.write(file, 0, vec![data, index]).await?;
+    disk.sync(file).await?;
+    // The checkpoint must not be there without it.
+    disk.sync_dir().await?;
+    Ok(SegmentFact { segment: number, data_end, len, last })
+}
+
+/// The bytes of an index that stands at `base` of a segment.
+fn encode_index(
+    node: u64,
+    segment: u64,
+    base: u64,
+    index: Index,
+    parts: &mut Parts,
+) -> Result<Bytes, StartError> {
+    let mut out = BytesMut::new();
+    for (queue, mut entries) in index {
+        entries.sort_unstable_by_key(|entry| entry.position);
+        let (Ok(offset), Ok(count)) =
+            (u32::try_from(base + out.len() as u64), u32::try_from(entries.len()))
+        else {
+            let file = FileId::Segment(segment);
+            return Err(StartError::damaged(file, base, "it is longer than any broker makes it"));
+        };
+        put_part(&mut out, queue, &entries, identity(node, segment), base);
+        parts.insert((segment, queue), (offset, count));
+    }
+    Ok(out.freeze())
+}
+
+/// Lets the extents know where the indexes are.
+pub(in crate::log) fn note_parts(state: &mut State, parts: &Parts) {
+    for (number, queue) in &mut state.queues {
+        for extent in queue.extents.iter_mut() {
+            if let Some((offset, count)) = parts.get(&(extent.segment, number.0)) {
+                (extent.index_offset, extent.index_count) = (*offset, *count);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the broker promises, and whether it is kept when the process is gone.
+
+use warren_core::Broker;
+
+use super::{Judge, Position};
+use crate::checkers::{Failure, ack_final, confirms, conservation, disk, no_loss, topology};
+use crate::model::{Promise, Queue};
+use crate::plan::Setup;
+use crate::world::{Image, names_of};
+
+impl Judge {
+    /// The broker confirmed these messages.
+    pub(super) fn hear_confirm(&mut self, messages: Vec<usize>) {
+        let mut messages = messages;
+        messages.retain(|message| self.model.must_be_on_disk(*message));
+        let batch = messages.iter().map(|message| self.model.messages[*message].batch).max();
+        let promise = batch.map(|batch| Promise { batch, messages, name: None });
+        self.hear_promise(promise);
+    }
+
+    pub(super) fn hear_promise(&mut self, promise: Option<Promise>) {
+        let Some(promise) = promise else { return };
+        self.model.note_promise(&promise);
+        self.promises.push(promise);
+    }
+
+    /// Holds what was promised since the last time against what the disk's platter has. A message
+    /// that is settled meanwhile need not be there.
+    ///
+    /// # Errors
+    /// When something is not there.
+    pub(crate) fn check_promises(&mut self, image: &Image) -> Result<(), Failure> {
+        for ((name, _), before) in &mut self.model.history.names {
+            before.get_or_insert_with(|| image.count_name(name).0);
+        }
+        for promise in std::mem::take(&mut self.promises) {
+            for message in promise.messages {
+                if !self.model.must_be_on_disk(message) {
+                    continue;
+                }
+                let name = &self.model.messages[message].name;
+                let serial = name.strip_prefix('m').and_then(|serial| serial.parse().ok());
+                let is_there = serial.is_some_and(|serial| image.has_message(serial));
+                confirms::check_on_disk(name, is_there)?;
+            }
+            let names = &self.model.history.names;
+            let before = promise.name.as_ref().and_then(|name| *names.get(name)?);
+            if let (Some(before), Some(name)) = (before, promise.name) {
+                let (count, is_there) = image.count_name(&name.0);
+                confirms::check_declared(&name.0, is_there && count > before)?;
+                // Once is enough: segments go, and what they held is in a checkpoint.
+                self.model.history.names.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The process is gone without a word; its log was at `position`, unless it was still starting.
+    pub(crate) fn crashed(&mut self, position: Option<Position>) {
+        if let Some(position) = position {
+            self.model.enter(position);
+            self.model.end(false);
+        }
+        self.forget();
+    }
+
+    /// The process has come to its end in order.
+    pub(crate) fn exited(&mut self, position: Option<Position>) {
+        if let Some(position) = position {
+            self.model.enter(position);
+        }
+        self.model.end(true);
+        self.forget();
+    }
+
+    /// Checks what the disk holds when all is drained and nothing goes on.
+    ///
+    /// # Errors
+    /// When it is out of proportion to what lives.
+    pub(crate) fn check_quiet(&self, image: &Image) -> Result<(), Failure> {
+        let segment_len = u64::from(self.model.setup.segment_len);
+        let files = image.list();
+        // The segment that is written to may be as long as one large batch.
+        let longest = files.iter().map(|(_, len)| *len).max().unwrap_or(0);
+        disk::check_space(image.len() - longest, 0, segment_len, &names_of(&files))
+    }
+
+    fn forget(&mut self) {
+        self.paused.clear();
+        self.due_since.clear();
+        self.promises.clear();
+    }
+
+    /// Another process has recovered what the one before left behind. Of the batch that was being
+    /// written then, the disk `had` all, or not.
+    ///
+    /// # Errors
+    /// When that is not what it must be.
+    pub(crate) fn started(
+        &mut self,
+        broker: &Broker,
+        position: Position,
+        had_last_batch: bool,
+        setup: &Setup,
+    ) -> Result<(), Failure> {
+        self.model.setup = setup.clone();
+        let listed = broker.queues();
+        let is_like = |queues: &[&Queue]| {
+            queues.len() == listed.len()
+                && queues.iter().all(|queue| {
+                    let ready = queue.ready.len() as u64;
+                    listed.iter().any(|found| found.name == queue.name && found.ready == ready)
+                })
+        };
+        no_loss::check_log(self.model.restart(position, had_last_batch, is_like))?;
+        topology::check_list(&listed, &self.queues_by_name())?;
+        for status in &listed {
+            let queue = self.queues_by_name()[status.name.as_str()];
+            let left = queue.ready.len() as u64;
+            no_loss::check_recovered(&queue.name, status.ready, left)?;
+            ack_final::check_recovered(&queue.name, status.ready, left)?;
+            conservation::check(status, queue)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,356 @@
+//! What outlives the broker's process.
+//!
+//! The broker writes what happens in numbered batches, one after the other. Whatever happens while
+//! batch `n` gathers becomes part of it, all or nothing. So after a restart the broker's state is
+//! the one it had after one of its batches: the last that reached the disk, and certainly none
+//! before those it has promised to keep. The model keeps the state after each batch that is not
+//! known to be durable, and takes it up again.
+
+use std::collections::BTreeMap;
+
+use super::connection::Stage;
+use super::{Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId};
+
+/// How far a broker's log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The batch that gathers.
+    pub next: u64,
+    /// The last that is durable, with all before it.
+    pub durable: u64,
+}
+
+/// What a reply promises.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Promise {
+    /// It rests on this batch.
+    pub batch: u64,
+    /// Messages that are to be on disk.
+    pub messages: Vec<usize>,
+    /// The queue or exchange that is to be on disk, and the batch it was declared in.
+    pub name: Option<(String, u64)>,
+}
+
+/// What a broker has after a start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Durable {
+    exchanges: BTreeMap<String, Exchange>,
+    bindings: Vec<Binding>,
+    queues: BTreeMap<QueueId, Queue>,
+}
+
+/// What of the past may come back.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The batch that what happens now belongs to.
+    pub batch: u64,
+    /// The last batch that is durable.
+    pub durable: u64,
+    /// The last batch that something was promised for.
+    pub promised: u64,
+    /// Queues and exchanges that were declared since the start: in which batch, and how often their
+    /// name was on the disk before.
+    pub names: BTreeMap<(String, u64), Option<usize>>,
+    /// By the last batch that each contains.
+    states: BTreeMap<u64, Durable>,
+}
+
+impl Durable {
+    fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.values()
+    }
+}
+
+impl Model {
+    /// The broker's log is so far; what it is told from now on belongs to the batch that gathers.
+    pub fn enter(&mut self, position: Position) {
+        if position.next > self.history.batch {
+            let state = self.durable();
+            self.history.states.insert(position.next - 1, state);
+            self.history.batch = position.next;
+        }
+        if position.durable > self.history.durable {
+            self.history.durable = position.durable;
+            self.history.states = self.history.states.split_off(&position.durable);
+        }
+    }
+
+    /// The process is gone. If it was `done`, nothing that happened may be forgotten.
+    pub fn end(&mut self, is_done: bool) {
+        let state = self.durable();
+        let last = if is_done { u64::MAX } else { self.history.batch };
+        if is_done {
+            self.history.states.clear();
+        }
+        self.history.states.insert(last, state);
+        for connection in self.connections.values_mut() {
+            connection.stage = Stage::Gone;
+            connection.replies.clear();
+            connection.channels.clear();
+        }
+        self.consumers.clear();
+        self.forget_waiting();
+        self.alarms.clear();
+        self.disk_free = None;
+        self.is_stopped = false;
+    }
+
+    /// Another process is there, whose log goes on at this position. Its state is the one after
+    /// the last batch that was durable, or the one that was being written, which the disk `had`
+    /// whole or not. Where a batch was written twice, because the first time failed, what the disk
+    /// had does not tell: then the state that `is_like` the broker's it is.
+    ///
+    /// # Errors
+    /// When the log ends before a batch that was promised.
+    pub fn restart(
+        &mut self,
+        position: Position,
+        had_last_batch: bool,
+        is_like: impl Fn(&[&Queue]) -> bool,
+    ) -> Result<(), String> {
+        let recovered = position.next.saturating_sub(1);
+        let History { batch, durable, promised, .. } = self.history;
+        let last = batch.saturating_sub(1).max(durable);
+        if recovered.max(durable) < promised {
+            return Err(format!(
+                "the log ends with batch {recovered}, and {promised} was promised"
+            ));
+        }
+        let (first, second) = match had_last_batch && recovered >= last {
+            true => (last, durable),
+            false => (durable, last),
+        };
+        let matches = |batch: &u64| is_like(&self.state_after(*batch).queues().collect::<Vec<_>>());
+        let found = [first, second].into_iter().find(|batch| *batch >= promised && matches(batch));
+        let state = self.state_after(found.unwrap_or(first)).clone();
+        self.history = History { batch: position.next, durable: recovered, ..History::default() };
+        self.history.states.insert(recovered, state.clone());
+        self.take_up(state);
+        Ok(())
+    }
+
+    fn state_after(&self, batch: u64) -> &Durable {
+        let state = self.history.states.range(batch..).next();
+        state.map(|(_, state)| state).expect("the state after the last batch is kept")
+    }
+
+    /// What would be left, were all that happened so far on disk.
+    fn durable(&self) -> Durable {
+        let exchanges = self.exchanges.iter().filter(|(_, exchange)| exchange.is_durable);
+        let exchanges: BTreeMap<_, _> =
+            exchanges.map(|(name, exchange)| (name.clone(), exchange.clone())).collect();
+        let bindings = self.bindings.iter().filter(|binding| self.is_durable(binding));
+        let kept = |copy: &Copy| self.messages[copy.message].is_persistent();
+        let mut queues = BTreeMap::new();
+        for queue in self.queues.values().filter(|queue| queue.is_durable) {
+            let mut left = queue.recovered();
+            left.ready = queue.ready.iter().filter(|copy| kept(copy)).copied().collect();
+            queues.insert(queue.id, left);
+        }
+        for channel in self.connections.values().flat_map(|c| c.channels.values()) {
+            let uncommitted = match &channel.mode {
+                Mode::Tx { settles, .. } => settles.as_slice(),
+                _ => &[],
+            };
+            let held = channel.unacked.values();
+            let held = held.chain(uncommitted.iter().map(|(_, unacked, _)| unacked));
+            for unacked in held.filter(|unacked| kept(&unacked.copy)) {
+                if let Some(queue) = queues.get_mut(&unacked.queue) {
+                    queue.ready.push(unacked.copy);
+                }
+            }
+        }
+        for queue in queues.values_mut() {
+            queue.ready.sort_by_key(|copy| copy.position);
+        }
+        Durable { exchanges, bindings: bindings.cloned().collect(), queues }
+    }
+
+    /// Whether the binding outlives the process: both its ends do.
+    pub(super) fn is_durable(&self, binding: &Binding) -> bool {
+        let is_durable = |name: &str| self.exchanges.get(name).is_some_and(|x| x.is_durable);
+        is_durable(&binding.source)
+            && match &binding.destination {
+                Destination::Queue(queue) => {
+                    self.queues.get(queue).is_some_and(|queue| queue.is_durable)
+                }
+                Destination::Exchange(name) => is_durable(name),
+            }
+    }
+
+    fn take_up(&mut self, state: Durable) {
+        let Durable { exchanges, bindings, mut queues } = state;
+        for message in &mut self.messages {
+            for (id, fate) in &mut message.fates {
+                *fate = match (*fate, queues.get(id)) {
+                    (Fate::Ready | Fate::Held | Fate::Uncommitted, None) => Fate::Dropped,
+                    (Fate::Ready | Fate::Held | Fate::Uncommitted, Some(_)) => Fate::Forgotten,
+                    (fate, _) => fate,
+                };
+            }
+        }
+        for (id, queue) in &mut queues {
+            queue.enqueued = queue.ready.len() as u64;
+            for copy in &mut queue.ready {
+                let message = &mut self.messages[copy.message];
+                message.fates.insert(*id, Fate::Ready);
+                copy.was_delivered = message.delivered_from.contains(id);
+                copy.is_recovered = true;
+            }
+        }
+        (self.exchanges, self.bindings, self.queues) = (exchanges, bindings, queues);
+    }
+
+    /// A reply that promises that what has changed stays so.
+    pub(super) fn promise(&self, reply: Expected, name: Option<&str>) -> Expected {
+        let name = name.map(|name| (name.to_owned(), self.history.batch));
+        let promise = Promise { batch: self.history.batch, messages: Vec::new(), name };
+        Expected::Promise(Box::new(reply), promise)
+    }
+
+    /// The broker gave this promise.
+    pub fn note_promise(&mut self, promise: &Promise) {
+        self.history.promised = self.history.promised.max(promise.batch);
+    }
+
+    /// Whether the message must be on disk before anybody is told that it is safe: it is
+    /// persistent, and a durable queue has it and is not done with it.
+    #[must_use]
+    pub fn must_be_on_disk(&self, message: usize) -> bool {
+        let message = &self.messages[message];
+        let mut fates = message.fates.iter();
+        message.is_persistent()
+            && fates.any(|(queue, fate)| {
+                matches!(fate, Fate::Ready | Fate::Held)
+                    && self.queues.get(queue).is_some_and(|queue| queue.is_durable)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Message;
+    use crate::plan::Setup;
+    use crate::wire::{Argument, Properties, Table};
+
+    const QUEUE: QueueId = QueueId(1);
+
+    /// A model with a durable queue `q`, bound to two exchanges of which one is durable.
+    fn model() -> Model {
+        let mut model = Model::new(&Setup::default());
+        let mut queue = Queue::new(QUEUE, "q".into());
+        queue.is_durable = true;
+        model.queues.insert(QUEUE, queue);
+        model.queues.insert(QueueId(2), Queue::new(QueueId(2), "transient".into()));
+        let mut transient = model.exchanges["amq.direct"].clone();
+        transient.is_durable = false;
+        model.exchanges.insert("x".into(), transient);
+        for source in ["x", "amq.direct"] {
+            model.bindings.push(Binding {
+                source: source.into(),
+                destination: Destination::Queue(QUEUE),
+                key: "k".into(),
+                arguments: Table::new(),
+            });
+        }
+        model
+    }
+
+    fn publish(model: &mut Model, is_persistent: bool) -> usize {
+        let mut properties = Properties::default();
+        if is_persistent {
+            properties.set("delivery-mode", Argument::Number(2));
+        }
+        let index = model.messages.len();
+        model.messages.push(Message {
+            index,
+            name: format!("m{index}"),
+            exchange: String::new(),
+            key: "q".into(),
+            properties,
+            body: Vec::new(),
+            is_mandatory: false,
+            channel: (1, 1),
+            sequence: None,
+            reply_consumer: None,
+            fates: BTreeMap::from([(QUEUE, Fate::Ready)]),
+            batch: model.history.batch,
+            delivered_from: Default::default(),
+        });
+        model.queues.get_mut(&QUEUE).unwrap().enqueue(index);
+        index
+    }
+
+    fn ready(model: &Model) -> Vec<usize> {
+        model.queues[&QUEUE].ready.iter().map(|copy| copy.message).collect()
+    }
+
+    fn any(_: &[&Queue]) -> bool {
+        true
+    }
+
+    fn at(next: u64, durable: u64) -> Position {
+        Position { next, durable }
+    }
+
+    #[test]
+    fn what_is_transient_is_gone_and_what_is_durable_is_there() {
+        let mut model = model();
+        model.enter(at(1, 0));
+        publish(&mut model, true);
+        publish(&mut model, false);
+        model.end(true);
+        assert_eq!(model.restart(at(2, 1), true, any), Ok(()));
+        assert_eq!(ready(&model), [0]);
+        assert_eq!(model.queues.len(), 1);
+        assert_eq!(model.bindings.len(), 1);
+        assert!(!model.exchanges.contains_key("x"));
+        assert_eq!(model.messages[1].fates[&QUEUE], Fate::Forgotten);
+    }
+
+    #[test]
+    fn the_state_is_that_after_the_batch_with_which_the_log_ends() {
+        for (had_last_batch, left) in [(false, vec![0]), (true, vec![0, 1])] {
+            let mut model = model();
+            model.enter(at(1, 0));
+            publish(&mut model, true);
+            model.enter(at(2, 1));
+            publish(&mut model, true);
+            model.enter(at(3, 1));
+            model.queues.get_mut(&QUEUE).unwrap().ready.remove(0);
+            model.messages[0].fates.insert(QUEUE, Fate::Acked);
+            model.end(false);
+            assert_eq!(model.restart(at(3, 2), had_last_batch, any), Ok(()));
+            assert_eq!(ready(&model), left);
+            assert_eq!(model.messages[0].fates[&QUEUE], Fate::Ready);
+        }
+    }
+
+    #[test]
+    fn a_log_that_ends_before_what_was_promised_fails() {
+        let ended = || {
+            let mut model = model();
+            model.enter(at(3, 1));
+            let Expected::Promise(_, promise) = model.promise(Expected::Tune, None) else {
+                panic!("a promise");
+            };
+            model.note_promise(&promise);
+            model.end(false);
+            model
+        };
+        assert!(ended().restart(at(3, 2), true, any).is_err());
+        assert_eq!(ended().restart(at(4, 3), true, any), Ok(()));
+    }
+
+    #[test]
+    fn what_was_delivered_once_stays_so_through_restarts() {
+        let mut model = model();
+        model.enter(at(1, 0));
+        let message = publish(&mut model, true);
+        model.messages[message].delivered_from.insert(QUEUE);
+        model.end(true);
+        assert_eq!(model.restart(at(2, 1), true, any), Ok(()));
+        assert!(model.queues[&QUEUE].ready[0].was_delivered);
+    }
+}

@@ -1,0 +1,215 @@
+//! Frames that wait in the broker until publishers may go on.
+//!
+//! When the broker is short of memory, of room on the disk, or behind with writing, it lets
+//! publishes wait, and everything that comes behind them on their channel. Only settling goes on.
+//! When to wait is the broker's choice; it tells the model how many frames of which channel wait.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{ChannelKey, Mode, Model};
+use crate::wire::Frame;
+
+/// How many frames of which channels wait in the broker.
+pub type Parked = BTreeMap<ChannelKey, usize>;
+
+/// What waits.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    frames: BTreeMap<ChannelKey, VecDeque<Frame>>,
+    /// Which channel began to wait first.
+    order: VecDeque<ChannelKey>,
+    /// The channel whose frames are being handled.
+    running: Option<Running>,
+    /// Connections whose end waits for their channels.
+    closing: BTreeMap<usize, Frame>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    key: ChannelKey,
+    /// Whether it waited for a message to get.
+    is_getter: bool,
+}
+
+/// What waits for a message.
+const GETS: &[&str] = &["basic.get"];
+/// What waits when publishers have to.
+const PUBLISHES: &[&str] =
+    &["basic.publish", "exchange.declare", "exchange.bind", "queue.declare", "queue.bind"];
+
+impl Waiting {
+    /// Whether a channel that waited for a message has to wait with publishing now, as others do.
+    fn is_held_up(&self, running: Running) -> bool {
+        let is_publishing = |key: &ChannelKey| is_method(&self.frames[key][0], PUBLISHES);
+        let mut others = self.order.iter().filter(|key| **key != running.key);
+        running.is_getter && is_publishing(&running.key) && others.any(is_publishing)
+    }
+
+    /// The channel's turn is over.
+    fn leave(&mut self, key: ChannelKey) {
+        self.running = None;
+        self.order.retain(|other| *other != key);
+        match self.frames.get(&key).is_none_or(VecDeque::is_empty) {
+            true => drop(self.frames.remove(&key)),
+            false => self.order.push_back(key),
+        }
+    }
+}
+
+fn is_method(frame: &Frame, names: &[&str]) -> bool {
+    match frame {
+        Frame::Method(_, method) => names.contains(&method.name()),
+        _ => false,
+    }
+}
+
+impl Model {
+    /// Takes a frame of a channel, to be handled now or to wait.
+    pub(super) fn take_frame(&mut self, key: ChannelKey, frame: &Frame, parked: &Parked) {
+        debug_assert!(self.waiting.running.is_none());
+        let is_waiting = self.is_waiting(key);
+        let waits = match is_waiting {
+            true => !self.may_overtake(key, frame),
+            false => parked.contains_key(&key),
+        };
+        if !waits {
+            return self.on_frame(key.0, frame);
+        }
+        if !is_waiting {
+            self.waiting.order.push_back(key);
+        }
+        self.waiting.frames.entry(key).or_default().push_back(frame.clone());
+    }
+
+    /// Handles one frame that waits no longer, now that so many are left; gives it if there was
+    /// one. Who waited for a message to get goes first, as far as it need not wait with publishing;
+    /// then whoever waits, in order, each as far as it may. Who waits again stands behind the
+    /// others.
+    pub fn release_one(&mut self, parked: &Parked) -> Option<(ChannelKey, Frame)> {
+        // The end of a connection comes right behind the last that waited on its channels.
+        if let Some(closed) = self.release_close() {
+            return Some(closed);
+        }
+        let left = |key: &ChannelKey| parked.get(key).copied().unwrap_or(0);
+        let may_go = |waiting: &Waiting, key: &ChannelKey| waiting.frames[key].len() > left(key);
+        if let Some(running) = self.waiting.running
+            && (!may_go(&self.waiting, &running.key) || self.waiting.is_held_up(running))
+        {
+            self.waiting.leave(running.key);
+        }
+        if self.waiting.running.is_none() {
+            let waiting = &self.waiting;
+            let mut ready = waiting.order.iter().filter(|key| may_go(waiting, key));
+            let getter = ready.clone().find(|key| is_method(&waiting.frames[*key][0], GETS));
+            let is_getter = getter.is_some();
+            let key = getter.or_else(|| ready.next())?;
+            self.waiting.running = Some(Running { key: *key, is_getter });
+        }
+        let key = self.waiting.running.expect("chosen just now").key;
+        let frames = self.waiting.frames.get_mut(&key).expect("a channel that waits");
+        let frame = frames.pop_front().expect("more than are left");
+        if frames.is_empty() {
+            self.waiting.leave(key);
+        }
+        self.on_frame(key.0, &frame);
+        Some((key, frame))
+    }
+
+    /// Handles the end of a connection that waited for its channels.
+    fn release_close(&mut self) -> Option<(ChannelKey, Frame)> {
+        let mut closing = self.waiting.closing.keys().copied();
+        let link = closing.find(|link| !self.has_waiting(*link))?;
+        let frame = self.waiting.closing.remove(&link).expect("a connection that was found");
+        // The broker may have closed it meanwhile: then this is forgotten.
+        if self.is_running(link) {
+            self.on_frame(link, &frame);
+        }
+        Some(((link, 0), frame))
+    }
+
+    /// Takes a frame of the connection itself: its end waits for what waits on its channels.
+    pub(super) fn take_own_frame(&mut self, link: usize, frame: &Frame) {
+        let is_close = |frame: &Frame| matches!(frame, Frame::Method(_, method) if method.name() == "connection.close");
+        if self.is_running(link) && self.has_waiting(link) && is_close(frame) {
+            self.waiting.closing.insert(link, frame.clone());
+        } else {
+            self.on_frame(link, frame);
+        }
+    }
+
+    /// Whether the connection's end waits for its channels.
+    #[must_use]
+    pub fn is_close_waiting(&self, link: usize) -> bool {
+        self.waiting.closing.contains_key(&link)
+    }
+
+    fn has_waiting(&self, link: usize) -> bool {
+        self.waiting.frames.range((link, 0)..=(link, u16::MAX)).next().is_some()
+    }
+
+    /// Whether frames of this channel wait.
+    #[must_use]
+    pub fn is_waiting(&self, key: ChannelKey) -> bool {
+        self.waiting.frames.contains_key(&key)
+    }
+
+    /// The channels that wait.
+    pub fn waiting(&self) -> impl Iterator<Item = ChannelKey> + '_ {
+        self.waiting.frames.keys().copied()
+    }
+
+    /// Whether a publish is what a channel of this connection waits with.
+    #[must_use]
+    pub fn is_publish_waiting(&self, link: usize) -> bool {
+        let of_link = self.waiting.frames.range((link, 0)..=(link, u16::MAX));
+        let mut first = of_link.filter_map(|(_, frames)| frames.front());
+        first.any(|frame| is_method(frame, &["basic.publish"]))
+    }
+
+    /// Whether a channel's turn goes on. The broker delivers when it is over, not in between.
+    #[must_use]
+    pub fn has_turn(&self, parked: &Parked) -> bool {
+        self.waiting.running.is_some_and(|running| {
+            let left = parked.get(&running.key).copied().unwrap_or(0);
+            self.waiting.frames[&running.key].len() > left && !self.waiting.is_held_up(running)
+        })
+    }
+
+    /// What is handled from here on has another cause.
+    pub(super) fn end_turn(&mut self) {
+        if let Some(running) = self.waiting.running {
+            self.waiting.leave(running.key);
+        }
+    }
+
+    /// Nothing waits any more: it is gone with the broker.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting = Waiting::default();
+    }
+
+    /// Whether a frame is handled before those that wait.
+    fn may_overtake(&self, key: ChannelKey, frame: &Frame) -> bool {
+        let Frame::Method(_, method) = frame else { return false };
+        if method.name() == "channel.open" {
+            return true;
+        }
+        let is_settling = matches!(method.name(), "basic.ack" | "basic.nack" | "basic.reject");
+        let channel = self.channel(key);
+        let is_tx = channel.is_some_and(|channel| matches!(channel.mode, Mode::Tx { .. }));
+        is_settling && !is_tx && !self.is_in_content(key)
+    }
+
+    /// Whether what waits ends within a content.
+    fn is_in_content(&self, key: ChannelKey) -> bool {
+        let mut seen = 0;
+        for frame in self.waiting.frames[&key].iter().rev() {
+            match frame {
+                Frame::Body(_, bytes) => seen += bytes.len() as u64,
+                Frame::Header { body_len, .. } => return *body_len > seen,
+                Frame::Method(_, method) => return method.name() == "basic.publish",
+                _ => return false,
+            }
+        }
+        false
+    }
+}

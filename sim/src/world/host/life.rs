@@ -1,0 +1,369 @@
+//! The life of the broker's process: it starts by recovery, has requests carried out by the disk,
+//! and ends by a crash, a halt, or because it was told to stop.
+
+use std::collections::BTreeMap;
+
+use warren_core::amqp::{Frame, Method};
+use warren_core::{Boot, Broker, Config, DiskRequest, Input, Instant, Recovery, RecoveryOutput};
+
+use super::Host;
+use crate::checkers::{Failure, disk, recovery};
+use crate::judge::{DiskState, Judge, Position, Said, Told};
+use crate::plan::Step;
+use crate::world::disk::{Crash, Disk, Done, Failing, Image};
+use crate::world::tamper::Fault;
+
+/// More requests than this for one recovery, or in one second, and they do not end.
+const REQUESTS_MAX: u64 = 100_000;
+
+impl Host {
+    /// Whether the broker serves clients.
+    #[must_use]
+    pub(in crate::world) fn is_up(&self) -> bool {
+        self.broker.is_some()
+    }
+
+    /// Whether the process is there but does not serve clients yet.
+    #[must_use]
+    pub(in crate::world) fn is_starting(&self) -> bool {
+        self.recovery.is_some()
+    }
+
+    /// Whether the process has ended since this was asked last: then its clients must hear of it.
+    pub(in crate::world) fn take_end(&mut self) -> bool {
+        std::mem::take(&mut self.has_ended)
+    }
+
+    /// What befell it, by class.
+    pub(in crate::world) fn faults(&self) -> &BTreeMap<&'static str, u64> {
+        &self.faults
+    }
+
+    fn count(&mut self, fault: &'static str) {
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
+    /// The disk, for faults.
+    pub(in crate::world) fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    /// The disk.
+    pub(in crate::world) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Starts the process, with other limits if the step names some; does nothing if it is there.
+    ///
+    /// # Errors
+    /// What the judge found.
+    pub(in crate::world) fn start(
+        &mut self,
+        now: u64,
+        step: Option<&Step>,
+        judge: &mut Judge,
+    ) -> Result<(), Failure> {
+        if self.is_up() || self.is_starting() {
+            return Ok(());
+        }
+        for (key, value) in step.into_iter().flat_map(Step::values) {
+            // A value that cannot be read leaves the limit as it was.
+            let _ = self.setup.set(key, value);
+        }
+        self.starts += 1;
+        self.failed.clear();
+        if self.starts > 1 {
+            self.swap_disk();
+        }
+        self.had_last_batch = self.disk.has_last_batch();
+        judge.trace_world(now, "", &format!("! start {}", self.starts));
+        let (config, boot) = (self.config(), self.boot(self.starts));
+        self.recovery = Some(Recovery::new(config, boot));
+        self.turn_recovery(now, judge)
+    }
+
+    /// Keeps what the disk holds now, if a fault is to bring it back.
+    pub(super) fn keep_image(&mut self, input: &Input) {
+        let Input::Frame(_, Frame::Method(_, method)) = input else { return };
+        let is_wanted = match method {
+            Method::BasicPublish(_) => self.has_fault(Fault::DiskBeforePublish),
+            Method::BasicAck(_) => self.has_fault(Fault::DiskBeforeAck),
+            _ => false,
+        };
+        if is_wanted && self.old_image.is_none() {
+            self.old_image = Some(self.disk.image().clone());
+        }
+    }
+
+    /// A fault puts another disk in place of the one that was.
+    fn swap_disk(&mut self) {
+        if self.has_fault(Fault::EmptyDisk) {
+            self.disk.replace(Image::default());
+        }
+        if let Some(image) = self.old_image.take() {
+            self.disk.replace(image);
+        }
+    }
+
+    fn has_fault(&self, fault: Fault) -> bool {
+        self.tamper.as_ref().is_some_and(|tamper| tamper.fault() == fault)
+    }
+
+    /// The process ends at once.
+    ///
+    /// # Errors
+    /// What the judge found.
+    pub(in crate::world) fn crash(
+        &mut self,
+        now: u64,
+        crash: Crash,
+        judge: &mut Judge,
+    ) -> Result<(), Failure> {
+        // What was read and not handled yet is lost with it.
+        self.batch.clear();
+        self.die(now, crash, judge)
+    }
+
+    /// The broker is to stop.
+    ///
+    /// # Errors
+    /// What the judge found.
+    pub(in crate::world) fn stop(
+        &mut self,
+        now: u64,
+        reason: &str,
+        judge: &mut Judge,
+    ) -> Result<(), Failure> {
+        let input = Input::Shutdown(reason.to_owned());
+        self.batch.push((Some(input), Told::Stopped(reason.to_owned())));
+        self.flush(now, judge)
+    }
+
+    /// When something happens here without a client's doing.
+    #[must_use]
+    pub(in crate::world) fn timeout(&self) -> Option<u64> {
+        let broker = self.broker.as_ref().and_then(Broker::poll_timeout).map(Instant::as_nanos);
+        let report = self.is_up().then(|| self.disk.report_at());
+        [broker, report, self.disk.next_at()].into_iter().flatten().min()
+    }
+
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        let timeout = self.broker.as_ref().and_then(Broker::poll_timeout);
+        timeout.is_some_and(|at| at.as_nanos() <= now)
+    }
+
+    pub(super) fn disk_state(&self) -> DiskState {
+        DiskState { is_busy: !self.disk.is_idle(), ailing_until: self.disk.ailing_until() }
+    }
+
+    /// Carries on what the disk has done, and ends a process that was told to stop and has.
+    pub(super) fn turn_disk(&mut self, now: u64, judge: &mut Judge) -> Result<bool, Failure> {
+        let (Done { results, failed }, crash) = self.disk.advance(now);
+        let is_busy = !results.is_empty();
+        self.failed.extend(&failed);
+        failed.iter().for_each(|failed| self.count(failed.class()));
+        for (id, result) in results {
+            if let Some(recovery) = &mut self.recovery {
+                recovery.handle(id, result);
+            } else if self.is_up() {
+                self.batch.push((Some(Input::Disk(id, result)), Told::Disk));
+            }
+        }
+        let has_failed_sync = failed.contains(&Failing::Sync);
+        let was_up = self.is_up();
+        if crash.is_none() {
+            self.flush(now, judge)?;
+        }
+        if was_up && has_failed_sync && crash.is_none() {
+            disk::check_halted(!self.is_up())?;
+        }
+        self.turn_recovery(now, judge)?;
+        if let Some(crash) = crash {
+            self.crash(now, crash, judge)?;
+        }
+        if self.is_up() && self.disk.report_at() <= now {
+            let free = self.disk.report(now);
+            self.batch.push((Some(Input::DiskFree(free)), Told::DiskFree(free)));
+            self.flush(now, judge)?;
+        }
+        if self.broker.as_ref().is_some_and(Broker::is_stopped) {
+            self.exit(now, judge)?;
+        }
+        Ok(is_busy)
+    }
+
+    /// Gives a request to the disk.
+    pub(super) fn submit(
+        &mut self,
+        now: u64,
+        request: DiskRequest,
+        is_recovering: bool,
+    ) -> Result<(), Failure> {
+        self.check_pace(now, &request)?;
+        let dying = self.disk.submit(now, request, is_recovering);
+        self.dying = dying.map_err(|text| Failure::new(disk::ID, text))?;
+        Ok(())
+    }
+
+    /// Nothing makes the broker ask for the same over and over.
+    fn check_pace(&mut self, now: u64, request: &DiskRequest) -> Result<(), Failure> {
+        let second = now / 1_000_000_000;
+        if self.requests.0 != second {
+            self.requests = (second, 0);
+        }
+        self.requests.1 += 1;
+        if self.requests.1 > REQUESTS_MAX {
+            let text = format!("the broker asks the disk for ever more, now {:?}", request.op);
+            return Err(Failure::new("liveness", text));
+        }
+        Ok(())
+    }
+
+    /// The broker gives up.
+    pub(super) fn halt(&mut self, reason: &str, said: &mut Vec<Said>) -> Result<(), Failure> {
+        disk::check_halt(reason, &self.failed)?;
+        self.count("halt");
+        said.push(Said::Halted(reason.to_owned()));
+        let broker = self.broker.as_mut().expect("who halts is there");
+        let more = broker.poll_output();
+        disk::check_silent(more.map(|output| format!("{output:?}")))?;
+        self.dying = Some(Crash::Process(self.setup.boot_seed ^ self.starts));
+        Ok(())
+    }
+
+    /// Takes a process away that has ended for whatever reason.
+    pub(super) fn die(&mut self, now: u64, crash: Crash, judge: &mut Judge) -> Result<(), Failure> {
+        let position = self.broker.as_ref().map(position);
+        let class = match (crash, self.recovery.is_some()) {
+            (Crash::Power(_), false) => "power",
+            (Crash::Process(_), false) => "crash",
+            (Crash::Power(_), true) => "power-in-recovery",
+            (Crash::Process(_), true) => "crash-in-recovery",
+        };
+        if position.is_none() && self.recovery.is_none() {
+            // Nobody is there, but the power may fail all the same.
+            self.disk.crash(crash);
+            return Ok(());
+        }
+        self.count(class);
+        self.leave();
+        self.disk.crash(crash);
+        judge.trace_world(now, "", &format!("! the process ends: {crash:?}"));
+        judge.crashed(position);
+        Ok(())
+    }
+
+    /// The process has done all it was to do before its end.
+    fn exit(&mut self, now: u64, judge: &mut Judge) -> Result<(), Failure> {
+        self.flush(now, judge)?;
+        if !self.disk.is_idle() {
+            return Err(Failure::new(disk::ID, "the broker has stopped, and the disk is at work"));
+        }
+        let position = self.broker.as_ref().map(position);
+        self.count("stop");
+        self.leave();
+        judge.trace_world(now, "", "! the process is done");
+        judge.exited(position);
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.broker = None;
+        self.recovery = None;
+        self.dying = None;
+        self.sockets.clear();
+        self.links_by_id.clear();
+        self.batch.clear();
+        self.has_ended = true;
+    }
+
+    fn turn_recovery(&mut self, now: u64, judge: &mut Judge) -> Result<(), Failure> {
+        let begun = self.disk.begun();
+        while let Some(output) = self.recovery.as_mut().and_then(Recovery::poll_output) {
+            match output {
+                RecoveryOutput::Disk(request) => self.submit(now, request, true)?,
+                RecoveryOutput::Note(text) => judge.trace_world(now, "", &format!("^ {text}")),
+            }
+            if let Some(crash) = self.dying.take() {
+                return self.die(now, crash, judge);
+            }
+            if self.disk.begun() - begun > REQUESTS_MAX {
+                return Err(Failure::new(recovery::ID, "recovery asks for ever more"));
+            }
+        }
+        let Some(recovery) = self.recovery.take_if(|recovery| recovery.is_done()) else {
+            recovery::check_going_on(self.recovery.is_some() && self.disk.is_idle())?;
+            return Ok(());
+        };
+        match recovery.finish() {
+            Ok(broker) => {
+                judge.trace_world(now, "", &format!("^ serves from {:?}", position(&broker)));
+                self.check_again(&broker)?;
+                judge.started(&broker, position(&broker), self.had_last_batch, &self.setup)?;
+                self.broker = Some(broker);
+                self.batch.push((None, Told::Tick));
+                self.flush(now, judge)
+            }
+            Err(error) => {
+                let is_excused = !self.failed.is_empty() || self.disk.is_full(now);
+                recovery::check_refusal(&error, is_excused)?;
+                self.die(now, Crash::Process(self.starts), judge)
+            }
+        }
+    }
+
+    /// Recovers once more from a copy of what the first left behind: the outcome must be the same.
+    fn check_again(&self, broker: &Broker) -> Result<(), Failure> {
+        let mut image = match self.has_fault(Fault::EmptyDiskAgain) {
+            true => Image::default(),
+            false => self.disk.image().clone(),
+        };
+        let mut again = Recovery::new(self.config(), self.boot(self.starts + 1_000_000));
+        let mut requests = 0;
+        while !again.is_done() {
+            let Some(output) = again.poll_output() else {
+                return recovery::check_going_on(true);
+            };
+            if let RecoveryOutput::Disk(request) = output {
+                again.handle(request.id, image.apply(&request.op));
+                requests += 1;
+            }
+            if requests > REQUESTS_MAX {
+                return Err(Failure::new(recovery::ID, "recovery asks for ever more"));
+            }
+        }
+        let again = again.finish().map_err(|error| {
+            Failure::new(recovery::ID, format!("recovery fails the second time: {error}"))
+        })?;
+        recovery::check_same(&broker.queues(), &again.queues())
+    }
+
+    fn config(&self) -> Config {
+        let setup = &self.setup;
+        Config {
+            channel_max: setup.channel_max,
+            frame_max: setup.frame_max,
+            heartbeat: std::time::Duration::from_secs(setup.heartbeat_s),
+            message_size_max: setup.message_size_max,
+            egress_len_max: setup.egress_len_max,
+            memory_max: setup.memory_max,
+            queue_window: setup.queue_window,
+            log_pending_max: setup.log_pending_max,
+            segment_len: setup.segment_len,
+            disk_free_min: setup.disk_free_min,
+            read_len: setup.read_len,
+            ..Config::default()
+        }
+    }
+
+    fn boot(&self, start: u64) -> Boot {
+        let seed = self.setup.boot_seed.wrapping_add((start - 1).wrapping_mul(0x9E37_79B9));
+        Boot { seed: [seed, !seed] }
+    }
+}
+
+/// How far the broker's log is.
+pub(super) fn position(broker: &Broker) -> Position {
+    let (next, durable) = broker.log_position();
+    Position { next, durable }
+}
