@@ -154,15 +154,15 @@ impl KillTest {
     }
 
     /// The same directory each time, with other limits: all of them change what is kept where.
-    ///
-    /// None of them is so little memory that messages are spilled: with `--memory 64MiB` some acks
-    /// that were final come again, which is a known defect (see the CHANGELOG).
     fn setup(&mut self) -> Setup {
         let setup = brokers::on(&self.scratch.path().join("data"));
         match self.random.u8(..3) {
             0 => setup,
             1 => setup.flag("--segment-size", "1MiB").flag("--queue-window", "64KiB"),
-            _ => setup.flag("--segment-size", "256KiB").flag("--queue-window", "4KiB"),
+            _ => setup
+                .flag("--segment-size", "256KiB")
+                .flag("--queue-window", "4KiB")
+                .flag("--memory", "64MiB"),
         }
     }
 
