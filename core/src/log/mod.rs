@@ -341,6 +341,12 @@ impl Log {
         self.pending.len + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.batch.len)
     }
 
+    /// The segment to be cleaned next, if all together have more than `ratio` times the bytes that
+    /// live, and `segments` segments' length besides.
+    pub(crate) fn sparsest(&self, ratio: u64, segments: u64) -> Option<u64> {
+        self.segments.sparsest(ratio, segments * self.segment_len)
+    }
+
     /// Whether the disk has too little room for publishers to go on.
     pub(crate) fn is_short_of_space(&self) -> bool {
         self.is_full || self.is_short || self.is_troubled

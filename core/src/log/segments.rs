@@ -141,16 +141,23 @@ impl Segments {
         taken
     }
 
-    /// The full segment with the smallest part alive, if that is no more than one in `ratio`.
-    pub(crate) fn sparsest(&self, ratio: u64) -> Option<u64> {
-        let candidates = self.full.iter().filter_map(|(number, segment)| {
-            let life = self.life.get(number)?;
-            let is_sparse = life.messages > 0 && life.bytes * ratio <= segment.data_end;
-            (segment.has_index && is_sparse).then(|| {
-                let part = u128::from(life.bytes) << 32;
-                (part / u128::from(segment.data_end.max(1)), *number)
-            })
-        });
-        candidates.min().map(|(_, number)| number)
+    /// The full segment with the smallest part alive, if all that have something alive are together
+    /// longer than `ratio` times what lives, and `slack` bytes: then no more than one byte in
+    /// `ratio` of it lives.
+    pub(crate) fn sparsest(&self, ratio: u64, slack: u64) -> Option<u64> {
+        let (mut len, mut alive) = (0, 0);
+        let mut sparsest = None;
+        for (number, segment) in &self.full {
+            let Some(life) = self.life.get(number).filter(|life| life.messages > 0) else {
+                continue;
+            };
+            (len, alive) = (len + segment.data_end, alive + life.bytes);
+            if segment.has_index {
+                let part = (u128::from(life.bytes) << 32) / u128::from(segment.data_end.max(1));
+                sparsest = sparsest.into_iter().chain([(part, *number)]).min();
+            }
+        }
+        let (_, number) = sparsest.filter(|_| len > alive.saturating_mul(ratio) + slack)?;
+        Some(number)
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Disk {
     pub(crate) requests: VecDeque<DiskRequest>,
     /// Whether what is written is not kept, so that much can be.
     pub(crate) is_sink: bool,
+    /// How many bytes were written.
+    pub(crate) written: usize,
 }
 
 impl Disk {
@@ -47,6 +49,7 @@ impl Disk {
             DiskOp::Write { file, offset, data } => {
                 let (bytes, start, data) =
                     (self.files.get_mut(file)?, *offset as usize, data.concat());
+                self.written += data.len();
                 if bytes.len() < start + data.len() {
                     bytes.resize(start + data.len(), 0);
                 }

@@ -246,3 +246,45 @@ fn transactions_do_not_pile_up_before_a_disk_that_is_behind() {
     }
     assert_eq!(all_of(&mut world, client, "q").len(), 8);
 }
+
+/// How many segments' files there are.
+fn segments(world: &World) -> usize {
+    world.disk.files.keys().filter(|file| matches!(file, FileId::Segment(_))).count()
+}
+
+/// Puts so many messages of 1,000 bytes into queues, one in ten into this one.
+fn fill(world: &mut World, client: ConnectionId, tenth: &'static str, count: usize) {
+    let body: &str = Box::leak("x".repeat(1000).into_boxed_str());
+    for n in 0..count {
+        world.write(persist(client, if n % 10 == 0 { tenth } else { "q" }, body));
+        world.settle();
+    }
+}
+
+#[test]
+fn what_little_lives_in_many_segments_does_not_keep_them() {
+    let config = Config { segment_len: 16 << 10, ..Config::default() };
+    let (mut world, client) = world(config.clone());
+    world.tell(client, 1, durable("kept"));
+    fill(&mut world, client, "kept", 400);
+    world.heard(client);
+    assert!(segments(&world) > 25);
+    // They are gone as soon as a checkpoint is behind them.
+    assert_eq!(all_of(&mut world, client, "q").len(), 360);
+    fill(&mut world, client, "kept", 100);
+    assert!(segments(&world) < 25, "{} segments", segments(&world));
+    world.restart(config);
+    let client = world.client();
+    assert_eq!(all_of(&mut world, client, "kept").len(), 50);
+}
+
+#[test]
+fn a_queue_that_is_read_in_order_is_not_copied() {
+    let config = Config { segment_len: 16 << 10, ..Config::default() };
+    let (mut world, client) = world(config);
+    fill(&mut world, client, "q", 400);
+    let before = world.disk.written;
+    assert_eq!(all_of(&mut world, client, "q").len(), 400);
+    let written = world.disk.written - before;
+    assert!(written < 100_000, "{written} bytes");
+}

@@ -15,8 +15,10 @@ use crate::log::{
     Spots, message_flag,
 };
 
-/// A segment is cleaned when at most one byte in so many lives.
-const SPARSE_RATIO: u64 = 4;
+/// Segments are cleaned when all together have this many times the bytes that live, and this many
+/// segments' length besides: what is read in order is gone soon, and not worth a copy.
+const SPARSE_RATIO: u64 = 3;
+const SPARSE_SEGMENTS: u64 = 4;
 
 /// How far the cleaning of a segment is.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Engine {
             // There is no room for copies; what is consumed makes some.
             return;
         }
-        let Some(segment) = self.log.segments.sparsest(SPARSE_RATIO) else { return };
+        let Some(segment) = self.log.sparsest(SPARSE_RATIO, SPARSE_SEGMENTS) else { return };
         let Some(found) = self.log.segments.get(segment) else { return };
         let (offset, len) = (found.data_end, (found.len - found.data_end) as u32);
         self.cleaning = Some(Cleaning {
