@@ -68,6 +68,8 @@ pub(crate) struct Mark {
     pub(crate) durable_below: u64,
     /// How many messages the next reservation is for.
     pub(crate) step: u64,
+    /// Whether a message had to wait since the last one was noted: it was for too few.
+    pub(crate) is_short: bool,
 }
 
 /// What happened to the messages of a queue, counted from its beginning.

@@ -288,3 +288,23 @@ fn a_queue_that_is_read_in_order_is_not_copied() {
     let written = world.disk.written - before;
     assert!(written < 100_000, "{written} bytes");
 }
+
+#[test]
+fn a_queue_that_is_read_in_order_reserves_ever_more_to_hand_out() {
+    let (mut world, client) = world(Config::default());
+    for _ in 0..80 {
+        world.write((0..100).flat_map(|_| persist(client, "q", "x")));
+        world.settle();
+    }
+    let before = world.broker.log_position().0;
+    let no_ack = BasicConsume { queue: "q".into(), no_ack: true, ..Default::default() };
+    world.tell(client, 1, no_ack);
+    let mut came = 0;
+    while came < 8000 {
+        world.settle();
+        world.input(Input::EgressLen(client, 0));
+        came += world.heard(client).iter().filter(|heard| heard.contains(" x")).count();
+    }
+    let batches = world.broker.log_position().0 - before;
+    assert!(batches < 10, "{batches} batches");
+}

@@ -380,8 +380,9 @@ impl Engine {
         // Ahead of need, so that nothing has to wait; one at a time.
         let is_spent = position >= mark.below;
         if is_spent || is_durable && position + mark.step >= mark.below {
-            let step = if is_spent { mark.step * 2 } else { mark.step };
+            let step = if is_spent || mark.is_short { mark.step * 2 } else { mark.step };
             mark.step = step.clamp(RESERVED_FIRST, RESERVED_MAX);
+            mark.is_short = false;
             mark.below = position + 1 + 2 * mark.step;
             mark.batch = self.log.position();
             mark.item = self.log.pending.first_item;
@@ -389,6 +390,7 @@ impl Engine {
         }
         let is_certain = position < mark.durable_below || item >= mark.item;
         if !is_certain {
+            mark.is_short = true;
             self.await_log(id);
         }
         is_certain
