@@ -71,6 +71,8 @@ pub(super) struct Progress {
     pub(super) memory_peak: Option<u64>,
     /// CPU time that the broker has used.
     pub(super) cpu: Option<Duration>,
+    /// Bytes that the broker had written to disks.
+    pub(super) written: Option<u64>,
 }
 
 /// How far a half had come at one time.
@@ -239,6 +241,7 @@ struct Watch {
     doing: &'static str,
     processes: Option<ProcessTree>,
     cpu_at_start: Option<Duration>,
+    written_at_start: Option<u64>,
     progress: Progress,
     part: u64,
     looked: Instant,
@@ -257,8 +260,15 @@ impl Watch {
         Ok(Self {
             doing,
             cpu_at_start: processes.as_ref().and_then(|tree| tree.cpu().ok()),
+            written_at_start: processes.as_ref().and_then(ProcessTree::written_bytes),
             processes,
-            progress: Progress { started: now, marks: vec![], memory_peak: None, cpu: None },
+            progress: Progress {
+                started: now,
+                marks: vec![],
+                memory_peak: None,
+                cpu: None,
+                written: None,
+            },
             part: (backlog.messages / PARTS).max(1),
             looked: now,
             moved: (now, 0),
@@ -288,6 +298,9 @@ impl Watch {
         }
         let cpu = self.processes.as_ref().and_then(|tree| tree.cpu().ok());
         self.progress.cpu = cpu.zip(self.cpu_at_start).map(|(end, start)| end - start);
+        let written = self.processes.as_ref().and_then(ProcessTree::written_bytes);
+        let between = written.zip(self.written_at_start);
+        self.progress.written = between.map(|(end, start)| end.saturating_sub(start));
         self.progress
     }
 

@@ -51,6 +51,8 @@ struct Half {
     broker_memory_peak_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     broker_cpu_us_per_message: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker_written_bytes: Option<u64>,
 }
 
 /// What was done from one mark to the next.
@@ -114,6 +116,7 @@ impl Half {
             parts: progress.marks.iter().zip(before).map(part).collect(),
             broker_memory_peak_bytes: progress.memory_peak,
             broker_cpu_us_per_message: us.filter(|us| us.is_finite()),
+            broker_written_bytes: progress.written,
         }
     }
 }
@@ -166,6 +169,10 @@ impl fmt::Display for Half {
         }
         if let Some(peak) = mib(self.broker_memory_peak_bytes) {
             write!(f, "; {peak} at most")?;
+        }
+        if let Some(each) = self.broker_written_bytes.and_then(|all| all.checked_div(self.messages))
+        {
+            write!(f, "; {} bytes written to disk per message", grouped(each))?;
         }
         writeln!(f)
     }

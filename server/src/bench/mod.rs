@@ -15,11 +15,11 @@
 //! | [`run`], [`board`] | one measurement from beginning to end; what its threads share |
 //! | [`topology`] | the queues and the exchange that it declares and deletes |
 //! | [`publisher`], [`batch`], [`confirms`], [`schedule`] | the side that publishes |
-//! | [`consumer`] | the side that consumes |
+//! | [`consumer`], [`hold`] | the side that consumes; one that does not acknowledge |
 //! | [`backlog`], [`backlog_report`] | one side after the other, over a deep queue |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
-//! | [`process`], [`report`] | CPU time and memory; the figures |
+//! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -38,7 +38,9 @@ mod board;
 mod confirms;
 mod connection;
 mod consumer;
+mod directory;
 mod error;
+mod hold;
 mod latency;
 mod options;
 mod process;

@@ -3,6 +3,7 @@
 //! Options that contradict each other are refused here, so that whatever holds a [`Plan`] can rely
 //! on it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -102,8 +103,8 @@ struct BacklogArgs {
     /// What the names of the queues begin with [default: a name of its own]
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
-    /// A process on this machine whose CPU time and memory to report, with its children: the
-    /// broker
+    /// A process on this machine whose CPU time, memory and writes to report, with its children:
+    /// the broker
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
     /// Print one JSON object instead of the table
@@ -190,10 +191,18 @@ pub(super) struct Workload {
     #[arg(long, value_name = "TIME", default_value = "10s")]
     #[arg(value_parser = humantime::parse_duration)]
     duration: Duration,
-    /// A process on this machine whose CPU time and memory to report, with its children: the
-    /// broker
+    /// Messages of each queue that another consumer takes before the load begins and does not
+    /// acknowledge before its end
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) hold: u16,
+    /// A process on this machine whose CPU time, memory and writes to report, with its children:
+    /// the broker
     #[arg(long, value_name = "PID")]
     pub(super) pid: Option<u32>,
+    /// A directory on this machine of which to report how much of the disk its files take: the
+    /// broker's data
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
     /// Print one JSON object instead of the table
     #[arg(long)]
     pub(super) json: bool,
@@ -372,7 +381,9 @@ impl BacklogArgs {
             max_lead: 0,
             warmup: None,
             duration: Duration::ZERO,
+            hold: 0,
             pid: self.pid,
+            dir: None,
             json: self.json,
         };
         let goal = Goal::Count(messages);
@@ -473,7 +484,7 @@ pub(super) mod tests {
              --persistent --durable --confirm 200 --ack manual --prefetch 100 --multiple-ack 50 \
              --rate 5000 --duration 2s --exchange fanout --queue-arg x-queue-type=quorum \
              --queue-arg x-max-length=5 --queue-arg x-single-active-consumer=true \
-             --max-lead 1000 --json --pid 1",
+             --max-lead 1000 --json --pid 1 --hold 1 --dir /tmp",
         )
         .unwrap();
         assert_eq!(plan.rate, Some(5000));

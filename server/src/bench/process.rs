@@ -61,6 +61,18 @@ impl ProcessTree {
         let statuses = statuses.filter_map(|pid| fs::read(format!("/proc/{pid}/status")).ok());
         statuses.map(|status| resident_bytes(&String::from_utf8_lossy(&status))).sum()
     }
+
+    /// Bytes that the tree's processes have had written to disks since they began; `None` where one
+    /// may not be asked, as it is another user's.
+    pub(super) fn written_bytes(&self) -> Option<u64> {
+        let of = |pid| written_bytes(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?);
+        self.members.iter().map(of).sum()
+    }
+}
+
+/// `write_bytes` of proc_pid_io(5): bytes of pages that were made to be written.
+fn written_bytes(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
 }
 
 /// CPU time that this process has used.
@@ -149,6 +161,15 @@ mod tests {
     fn the_time_of_a_thread_is_read_in_nanoseconds() {
         assert_eq!(running_time("1500000000 136705 2\n"), Some(Duration::from_millis(1500)));
         assert_eq!(running_time(""), None);
+    }
+
+    #[test]
+    fn what_was_written_is_read_in_bytes() {
+        assert_eq!(
+            written_bytes("wchar: 5\nwrite_bytes: 8192\ncancelled_write_bytes: 1"),
+            Some(8192)
+        );
+        assert_eq!(written_bytes(""), None);
     }
 
     #[test]

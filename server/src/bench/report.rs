@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::options::{AckMode, Goal, Plan};
-use super::run::Measured;
+use super::run::{self, Measured};
 
 /// The figures of a run.
 #[derive(Debug, Serialize)]
@@ -39,7 +39,12 @@ pub(super) struct Report {
     redelivered: u64,
     cpu: CpuCosts,
     #[serde(skip_serializing_if = "Option::is_none")]
-    broker_memory: Option<Memory>,
+    broker_memory: Option<Levels>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker_disk: Option<Levels>,
+    /// What the broker had written to disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker_written_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latency: Option<Latency>,
 }
@@ -93,9 +98,9 @@ struct CpuCost {
     us_per_message: Option<f64>,
 }
 
-/// Resident memory of the broker.
+/// How much there is of something.
 #[derive(Debug, Serialize)]
-struct Memory {
+struct Levels {
     end_bytes: u64,
     peak_bytes: u64,
 }
@@ -156,9 +161,9 @@ impl Report {
                 consumers: cost(measured.cpu.consumers, totals.consumed),
                 bench: cost(measured.cpu.bench, through),
             },
-            broker_memory: measured
-                .memory
-                .map(|memory| Memory { end_bytes: memory.end, peak_bytes: memory.peak }),
+            broker_memory: measured.memory.map(Levels::from),
+            broker_disk: measured.disk.map(Levels::from),
+            broker_written_bytes: measured.written,
             latency: matches!(plan.goal, Goal::Latency(_)).then(|| Latency {
                 delivery_us: Percentiles::of(latencies.delivery.as_ref()),
                 confirm_us: latencies.confirm.as_ref().map(|of| Percentiles::of(Some(of))),
@@ -187,6 +192,12 @@ impl Workload {
             max_lead: workload.max_lead,
             rate_per_s: plan.rate,
         }
+    }
+}
+
+impl From<run::Levels> for Levels {
+    fn from(levels: run::Levels) -> Self {
+        Self { end_bytes: levels.end, peak_bytes: levels.peak }
     }
 }
 
@@ -245,13 +256,20 @@ impl fmt::Display for Report {
         write_cost(f, "bench, publishing", self.cpu.publishers.as_ref())?;
         write_cost(f, "bench, consuming", self.cpu.consumers.as_ref())?;
         write_cost(f, "bench, in all", self.cpu.bench.as_ref())?;
-        if let Some(memory) = &self.broker_memory {
-            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-            let (end, peak) = (mib(memory.end_bytes), mib(memory.peak_bytes));
-            writeln!(
-                f,
-                "\nbroker memory           {end:.1} MiB at the end, {peak:.1} MiB at most"
-            )?;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        if self.broker_memory.is_some() || self.broker_disk.is_some() {
+            writeln!(f)?;
+        }
+        for (name, levels) in [("memory", &self.broker_memory), ("disk", &self.broker_disk)] {
+            let Some(Levels { end_bytes, peak_bytes }) = levels else { continue };
+            let (end, peak) = (mib(*end_bytes), mib(*peak_bytes));
+            let name = format!("broker {name}");
+            writeln!(f, "{name:<24}{end:.1} MiB at the end, {peak:.1} MiB at most")?;
+        }
+        if let Some(written) = self.broker_written_bytes.filter(|_| self.published.messages > 0) {
+            let each = written / self.published.messages;
+            let (name, all) = ("broker wrote", mib(written));
+            writeln!(f, "{name:<24}{all:.1} MiB, {} bytes per message", grouped(each))?;
         }
         match &self.latency {
             Some(latency) => write!(f, "\n{latency}"),
@@ -356,7 +374,7 @@ mod tests {
     use super::super::board::Totals;
     use super::super::latency::Latencies;
     use super::super::options::tests::plan;
-    use super::super::run::{Cpu, Memory};
+    use super::super::run::Cpu;
     use super::*;
 
     fn measured() -> Measured {
@@ -378,7 +396,9 @@ mod tests {
                 consumers: Some(Duration::from_millis(500)),
                 bench: None,
             },
-            memory: Some(Memory { end: 3 << 20, peak: 5 << 20 }),
+            memory: Some(run::Levels { end: 3 << 20, peak: 5 << 20 }),
+            disk: Some(run::Levels { end: 7 << 20, peak: 9 << 20 }),
+            written: Some(2 << 30),
             latencies: Latencies::default(),
         }
     }
@@ -452,6 +472,7 @@ mod tests {
         assert_eq!(json["latency"]["delivery_us"]["p99.9"], 0.0);
         assert_eq!(json["cpu"]["broker"]["us_per_message"], 6.0);
         assert_eq!(json["broker_memory"]["peak_bytes"], 5 << 20);
+        assert_eq!(json["broker_disk"]["end_bytes"], 7 << 20);
     }
 
     #[test]

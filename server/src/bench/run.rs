@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use super::board::{Board, Role, Tally, Totals, totals};
 use super::connection::Connection;
 use super::consumer::{self, Consumer};
+use super::directory;
 use super::error::BenchError;
+use super::hold::Hold;
 use super::latency::{Latencies, Link, Listener, Sender, Stopwatch};
 use super::options::{Goal, Plan};
 use super::process::{self, ProcessTree};
@@ -23,8 +25,8 @@ use super::topology::Topology;
 const STALL: Duration = Duration::from_secs(10);
 /// How often the supervisor looks, which is also how exactly the measured time is kept.
 const TICK: Duration = Duration::from_millis(5);
-/// How often the broker's memory is looked at.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the broker's memory and its data are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a line about the progress is printed.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long messages under way are waited for after the user ended a measurement of latency.
@@ -49,7 +51,11 @@ pub(super) struct Measured {
     /// CPU time used in that time.
     pub(super) cpu: Cpu,
     /// The broker's memory.
-    pub(super) memory: Option<Memory>,
+    pub(super) memory: Option<Levels>,
+    /// What the broker's data take of the disk.
+    pub(super) disk: Option<Levels>,
+    /// Bytes that the broker had written to disks in that time.
+    pub(super) written: Option<u64>,
     /// What was learnt about time.
     pub(super) latencies: Latencies,
 }
@@ -67,9 +73,9 @@ pub(super) struct Cpu {
     pub(super) bench: Option<Duration>,
 }
 
-/// Resident memory of the broker's processes, in bytes.
+/// How much there is of something, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(super) struct Levels {
     /// At the end of the measured time.
     pub(super) end: u64,
     /// The most that was seen at any look since the load began.
@@ -85,6 +91,11 @@ pub(super) fn run(plan: &Plan, interrupt: &AtomicBool) -> Result<Measured, Bench
             })?),
             None => None,
         };
+    if let Some(dir) = &plan.workload.dir {
+        let looked = directory::disk_bytes(dir);
+        looked
+            .map_err(|error| BenchError::system(format!("looking at {}", dir.display()), error))?;
+    }
     let topology = Topology::new(plan);
     let mut admin = Connection::open(&plan.workload.uri, "warren bench")?;
     let broker = admin.broker().to_owned();
@@ -115,6 +126,7 @@ fn measure(
     broker_processes: Option<ProcessTree>,
     interrupt: &AtomicBool,
 ) -> Result<Measured, BenchError> {
+    let _hold = Hold::begin(plan, topology)?;
     let connections = Connections::open(plan, topology, interrupt)?;
     let workload = &plan.workload;
     let workers = (workload.publishers + workload.consumers) as usize;
@@ -134,6 +146,7 @@ fn measure(
                 interrupt,
                 broker_processes,
                 memory: None,
+                disk: None,
             };
             supervisor.watch()
         });
@@ -251,6 +264,7 @@ struct Reading {
     at: Instant,
     totals: Totals,
     cpu: Cpu,
+    written: Option<u64>,
 }
 
 /// The thread that watches the others.
@@ -260,7 +274,8 @@ struct Supervisor<'a> {
     tallies: &'a [Tally],
     interrupt: &'a AtomicBool,
     broker_processes: Option<ProcessTree>,
-    memory: Option<Memory>,
+    memory: Option<Levels>,
+    disk: Option<Levels>,
 }
 
 impl Supervisor<'_> {
@@ -284,9 +299,9 @@ impl Supervisor<'_> {
                 interrupted_at = Some(now);
                 self.board.quiet.store(true, Ordering::Relaxed);
             }
-            if now - looked >= MEMORY_INTERVAL {
+            if now - looked >= LOOK_INTERVAL {
                 looked = now;
-                self.look_at_memory();
+                self.look();
             }
             if progress.tick(now, &totals, warm) {
                 self.refresh_processes();
@@ -297,7 +312,7 @@ impl Supervisor<'_> {
                     first = self.reading();
                 }
                 if interrupted_at.is_some() || self.is_measured(now - epoch, &totals) {
-                    self.look_at_memory();
+                    self.look();
                     last = Some(self.reading());
                 }
             }
@@ -315,6 +330,8 @@ impl Supervisor<'_> {
             totals: last.totals.since(&first.totals),
             cpu: last.cpu.since(&first.cpu),
             memory: self.memory,
+            disk: self.disk,
+            written: last.written.zip(first.written).map(|(to, from)| to.saturating_sub(from)),
             latencies: Latencies::default(),
         })
     }
@@ -396,6 +413,7 @@ impl Supervisor<'_> {
                 consumers: of_role(Role::Consumer),
                 bench: process::own_cpu().ok(),
             },
+            written: self.broker_processes.as_ref().and_then(ProcessTree::written_bytes),
             totals: totals(self.tallies),
             at: Instant::now(),
         }
@@ -408,11 +426,23 @@ impl Supervisor<'_> {
         }
     }
 
-    fn look_at_memory(&mut self) {
-        let Some(tree) = &self.broker_processes else { return };
-        let now = tree.resident_bytes();
-        let peak = self.memory.map_or(now, |memory| memory.peak.max(now));
-        self.memory = Some(Memory { end: now, peak });
+    /// Looks at the broker's memory and at its data.
+    fn look(&mut self) {
+        if let Some(tree) = &self.broker_processes {
+            self.memory = Some(Levels::seen(self.memory, tree.resident_bytes()));
+        }
+        // A directory that could be read at first can be so later, or is gone with all it took.
+        if let Some(dir) = &self.plan.workload.dir
+            && let Ok(now) = directory::disk_bytes(dir)
+        {
+            self.disk = Some(Levels::seen(self.disk, now));
+        }
+    }
+}
+
+impl Levels {
+    fn seen(before: Option<Self>, now: u64) -> Self {
+        Self { end: now, peak: before.map_or(now, |before| before.peak.max(now)) }
     }
 }
 
