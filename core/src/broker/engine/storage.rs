@@ -109,9 +109,9 @@ impl Engine {
             let is_moved = pending.is_moved;
             pending.spots.retain(|spot| {
                 let queue = queues.get(spot.queue);
-                queue.is_some_and(|queue| {
-                    !is_moved || is_again || queue.extents.is_live(spot.place.position)
-                })
+                let is_wanted = |queue: &Queue| queue.extents.is_live(spot.place.position);
+                // What is written again says what it said: what ended since is for later batches.
+                is_again || queue.is_some_and(|queue| !is_moved || is_wanted(queue))
             });
             let count = pending.spots.as_slice().len() as u64;
             if count == 0 {
