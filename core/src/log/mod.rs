@@ -74,8 +74,9 @@ pub(crate) enum Purpose {
     /// Makes the next segment.
     CreateSpare,
     SyncSpare,
-    /// Of the sealing that is under way: the index, other steps, what makes them durable, the end.
+    /// Of the sealing that is under way: the index, its sync, other steps, their syncs, the end.
     WriteIndex,
+    SyncIndex,
     Seal,
     SealSync,
     SealEnd,
@@ -716,6 +717,7 @@ impl Log {
                 }
                 return Completion::Sealed;
             }
+            Purpose::SyncIndex => self.go_on_behind_index(),
             Purpose::SealEnd => self.end_sealing(),
             Purpose::DeleteEnd => self.delete_dead(),
             _ => {}
@@ -742,6 +744,7 @@ impl Log {
         match purpose {
             Purpose::SyncBatch
             | Purpose::SyncSpare
+            | Purpose::SyncIndex
             | Purpose::SealSync
             | Purpose::SealEnd
             | Purpose::DeleteEnd => {
@@ -819,16 +822,26 @@ impl Log {
             return;
         }
         sealing.is_begun = true;
-        let (index, checkpoint) = (sealing.index.clone(), sealing.checkpoint.clone());
-        let lane = Lane::Background;
-        if let Some(NewIndex { segment, data_end, bytes }) = index {
-            let file = FileId::Segment(segment);
-            let len = data_end + bytes.len() as u64;
-            let write = DiskOp::Write { file, offset: data_end, data: alloc::vec![bytes] };
-            self.request(Purpose::WriteIndex, lane, write);
-            self.request(Purpose::Seal, lane, DiskOp::Truncate { file, len });
-            self.request(Purpose::SealSync, lane, DiskOp::Sync { file });
+        let Some(NewIndex { segment, data_end, bytes }) = sealing.index.clone() else {
+            return self.go_on_behind_index();
+        };
+        let (file, lane) = (FileId::Segment(segment), Lane::Background);
+        let len = data_end + bytes.len() as u64;
+        let write = DiskOp::Write { file, offset: data_end, data: alloc::vec![bytes] };
+        self.request(Purpose::WriteIndex, lane, write);
+        self.request(Purpose::Seal, lane, DiskOp::Truncate { file, len });
+        self.request(Purpose::SyncIndex, lane, DiskOp::Sync { file });
+    }
+
+    /// Goes on with a sealing whose index is durable: a checkpoint that says where the index is must
+    /// not be there before it.
+    fn go_on_behind_index(&mut self) {
+        let Some(sealing) = &mut self.sealing else { return };
+        sealing.is_begun = !sealing.is_failed;
+        if sealing.is_failed {
+            return;
         }
+        let (lane, checkpoint) = (Lane::Background, sealing.checkpoint.clone());
         if let Some(NewCheckpoint { next_batch, data, len }) = checkpoint {
             let file = FileId::Checkpoint(next_batch);
             // What an earlier attempt left.
