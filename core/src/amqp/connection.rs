@@ -220,6 +220,8 @@ impl Connection {
                 }
                 Some(send.min(self.silent_since() + 2 * self.heartbeat))
             }
+            // The last word waits for the disk. The time to answer it begins when it is said.
+            _ if self.link.is_holding() => None,
             _ => Some(self.deadline),
         }
     }
@@ -306,18 +308,30 @@ impl Connection {
         let close = fault.error.connection_close(fault.method);
         self.link.send(ctx.out, ctx.now, on_channel(0, close));
         self.report_end(Some(fault.error.reply_text().to_string()), ctx);
-        let timeout = match self.heartbeat {
+        self.enter(Phase::Closing, self.close_timeout(ctx), ctx);
+    }
+
+    /// How long the client has to answer `connection.close`.
+    fn close_timeout(&self, ctx: &Context<'_>) -> Duration {
+        match self.heartbeat {
             Duration::ZERO => ctx.config.close_timeout,
             heartbeat => ctx.config.close_timeout.min(heartbeat),
-        };
-        self.enter(Phase::Closing, timeout, ctx);
+        }
     }
 
     /// Sends what waited for the batches of the log up to `durable`.
     pub(crate) fn release_held(&mut self, ctx: &mut Context<'_>) {
         let durable = ctx.engine.durable();
         let holding = self.link.holding_deliveries();
+        let was_holding = self.link.is_holding();
         self.link.release(ctx.out, ctx.now, durable);
+        if was_holding && !self.link.is_holding() {
+            match self.phase {
+                Phase::Closing => self.enter(Phase::Closing, self.close_timeout(ctx), ctx),
+                Phase::Silent => self.enter(Phase::Silent, SILENCE, ctx),
+                _ => {}
+            }
+        }
         for number in holding {
             if !self.link.holds_deliveries(number)
                 && let Some(Slot::Open(channel)) = self.channels.get(&number)

@@ -150,6 +150,11 @@ impl Link {
         }
     }
 
+    /// Whether frames wait for the disk.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether a frame must not overtake those that are held.
     fn must_wait(&self, frame: &OutFrame) -> bool {
         match frame {
