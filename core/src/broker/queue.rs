@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::binding::Incoming;
-use super::consumer::{ConsumerId, SessionHandle};
+use super::consumer::{ConsumerId, SessionId};
 use super::engine::VhostId;
 use super::message::Message;
 use super::reader::Reader;
@@ -121,7 +121,7 @@ pub(crate) struct Queue {
     pub(crate) delivered_below: u64,
     pub(crate) reader: Reader,
     /// Who asked for a message that has to be read first.
-    pub(crate) getters: Vec<SessionHandle>,
+    pub(crate) getters: Vec<SessionId>,
 }
 
 /// What a queue is declared as.

@@ -92,7 +92,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let queue = self.queue_name(&get.queue)?;
-        let asked = ctx.engine.get(link.vhost, &queue, link.owner(), get.no_ack, self.handle)?;
+        let asked = ctx.engine.get(link.vhost, &queue, link.owner(), get.no_ack, self.session)?;
         let got = match asked {
             Asked::Got(got) => got,
             Asked::Empty => {

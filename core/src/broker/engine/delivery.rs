@@ -265,7 +265,7 @@ impl Engine {
         name: &ShortStr,
         owner: Owner,
         no_ack: bool,
-        session: SessionHandle,
+        session: SessionId,
     ) -> Result<Asked, Refusal> {
         let id = self.queue(vhost, name, owner)?;
         let next = self.next_of(id);

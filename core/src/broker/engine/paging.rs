@@ -193,9 +193,10 @@ impl Engine {
     /// Has those who asked for a message of a queue ask again.
     pub(super) fn recall_getters(&mut self, id: QueueId) {
         if let Some(queue) = self.queues.get_mut(id) {
-            for session in core::mem::take(&mut queue.getters) {
-                self.notices.push(Notice::Again(session));
-            }
+            let sessions = core::mem::take(&mut queue.getters).into_iter();
+            // Some may have ended since.
+            let sessions = sessions.filter_map(|session| self.sessions.get(session));
+            self.notices.extend(sessions.map(|session| Notice::Again(session.handle)));
         }
     }
 }
