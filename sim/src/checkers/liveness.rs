@@ -30,6 +30,17 @@ pub fn check_parked(waiting: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// Checks a direct reply that stood behind answers: once these are given, it comes, unless something
+/// waited for its client, or it is named here.
+///
+/// # Errors
+/// When it was not dropped for a reason and does not come.
+pub fn check_direct_reply(missing: Result<(), String>) -> Result<(), Failure> {
+    missing.map_err(|name| {
+        Failure::about(&name, ID, format!("the direct reply {name} never comes, without a reason"))
+    })
+}
+
 /// Checks that a silent client is noticed: after two heartbeat intervals, with one to spare.
 ///
 /// # Errors
@@ -86,6 +97,12 @@ mod tests {
     fn frames_that_wait_for_nothing_fail() {
         assert_eq!(check_parked(None), Ok(()));
         assert!(check_parked(Some("c1/1")).is_err());
+    }
+
+    #[test]
+    fn a_direct_reply_that_never_comes_fails() {
+        assert_eq!(check_direct_reply(Ok(())), Ok(()));
+        assert!(check_direct_reply(Err("m1".into())).is_err());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use super::Judge;
 use crate::checkers::{
-    Failure, ack_final, fairness, no_phantom, order, redelivered, tags_and_prefetch, topology, tx,
+    Failure, ack_final, fairness, liveness, no_phantom, order, redelivered, tags_and_prefetch,
+    topology, tx,
 };
-use crate::model::{ChannelKey, Consumer, Copy, Expected, Message, QueueId};
+use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
 use crate::wire::{Method, Properties};
 
 /// A delivery as the client sees it.
@@ -41,16 +42,17 @@ impl Judge {
             }
             ("basic.deliver", _) => {
                 let tag = method.text("consumer-tag");
+                if let Some(late) = self.late_reply(key, properties) {
+                    let queue = late.queue;
+                    let delivered = Delivered { key, queue, method, properties, body };
+                    return self.hear_late_reply(&delivered, &late);
+                }
                 let consumer =
                     channel.consumers.get(tag).map(|id| self.model.consumers[id].clone());
                 let Some(consumer) = consumer else {
                     return fail(format!("a delivery for {tag}, which does not consume"));
                 };
-                let is_due =
-                    |due: &&Expected| **due == Expected::ConsumeOk { consumer: consumer.id };
-                if channel.replies.iter().any(|due| is_due(&due)) {
-                    return fail(format!("a delivery for {tag} before its consume-ok"));
-                }
+                self.check_told(key, consumer.id, tag)?;
                 let queue = consumer.queue;
                 let delivered = Delivered { key, queue, method, properties, body };
                 self.hear_delivery(&delivered, &consumer)
@@ -84,6 +86,50 @@ impl Judge {
         let reply = self.check_reply_address(message.reply_consumer, delivered.properties)?;
         self.model.reply_addresses.extend(reply);
         self.model.channel_mut(*key).replies.pop_front();
+        Ok(())
+    }
+
+    /// A consumer gets nothing before it knows that it is one.
+    fn check_told(&self, key: ChannelKey, consumer: usize, tag: &str) -> Result<(), Failure> {
+        let mut replies = self.model.channel(key).into_iter().flat_map(|channel| &channel.replies);
+        match replies.any(|due| *due == Expected::ConsumeOk { consumer }) {
+            true => {
+                let text = format!("a delivery for {tag} before its consume-ok");
+                Err(Failure::new("protocol", text))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The direct reply with these properties, if it is one that stood behind answers.
+    fn late_reply(&self, key: ChannelKey, properties: &Properties) -> Option<LateReply> {
+        let message = self.model.names.get(properties.text("message-id")?)?;
+        self.model.late_reply(key, *message).cloned()
+    }
+
+    fn hear_late_reply(
+        &mut self,
+        delivered: &Delivered<'_>,
+        late: &LateReply,
+    ) -> Result<(), Failure> {
+        let Delivered { key, method, properties, .. } = delivered;
+        let message = self.published(delivered)?;
+        self.check_told(*key, late.consumer, &late.tag)?;
+        if method.text("consumer-tag") != late.tag {
+            let text = format!("{method:?} is for {}", late.tag);
+            return Err(Failure::about(&message.name, "no-phantom", text));
+        }
+        redelivered::check(&message.name, &late.copy, method.bit("redelivered"))?;
+        let reply = self.check_reply_address(message.reply_consumer, properties)?;
+        let channel = self.model.channel(*key).expect("the channel of a delivery");
+        let (tag, last) = (method.number("delivery-tag"), channel.tag_last_seen());
+        let before = channel.tag_before_gets(tag);
+        tags_and_prefetch::check_tag(before.unwrap_or(last), tag)?;
+        self.model.reply_addresses.extend(reply);
+        liveness::check_direct_reply(self.model.deliver_late(*key, late, tag))?;
+        if before.is_some() {
+            self.model.channel_mut(*key).shift_gets(tag, last);
+        }
         Ok(())
     }
 

@@ -105,10 +105,10 @@ impl Judge {
         let mut is_told = false;
         for said in said {
             while is_delivery(said) && self.model.has_turn(&waiting) {
-                self.release_one(now, &waiting);
+                self.release_one(now, &waiting, None);
             }
             while let Err(failure) = self.hear(now, said) {
-                if is_told && self.release_one(now, &waiting) {
+                if is_told && self.release_one(now, &waiting, channel_of(said)) {
                     continue;
                 }
                 let Some((next, parked)) = told.pop_front() else {
@@ -120,10 +120,10 @@ impl Judge {
             }
             self.trace_said(now, said, "<");
         }
-        while is_told && self.release_one(now, &waiting) {}
+        while is_told && self.release_one(now, &waiting, None) {}
         for (told, parked) in &told {
             self.tell(now, told, parked);
-            while self.release_one(now, parked) {}
+            while self.release_one(now, parked, None) {}
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
         // either way it waits for the socket now.
@@ -132,8 +132,7 @@ impl Judge {
                 self.model.connection_mut(*link).has_backlog = true;
             }
         }
-        self.model.drop_late_replies(&busy);
-        Ok(())
+        liveness::check_direct_reply(self.model.end_batch(&busy))
     }
 
     /// A client received these bytes.
@@ -239,9 +238,9 @@ impl Judge {
     }
 
     /// The model handles one frame that has waited in the broker.
-    fn release_one(&mut self, now: u64, waiting: &Parked) -> bool {
+    fn release_one(&mut self, now: u64, waiting: &Parked, answered: Option<ChannelKey>) -> bool {
         let messages = self.model.messages.len();
-        let Some((key, frame)) = self.model.release_one(waiting) else { return false };
+        let Some((key, frame)) = self.model.release_one(waiting, answered) else { return false };
         if self.trace.keeps_lines() {
             self.trace_released(now, key, &frame);
             if self.model.messages.len() > messages {
@@ -469,14 +468,12 @@ impl Judge {
             Some(Expected::Get { taken, .. }) => self.check_empty(taken.is_none())?,
             _ => {}
         }
+        liveness::check_direct_reply(self.model.end_late(key, method))?;
         let replies = match key {
             (link, 0) => &mut self.model.connection_mut(link).replies,
             key => &mut self.model.channel_mut(key).replies,
         };
         replies.pop_front();
-        if matches!(method.name(), "channel.close" | "channel.close-ok") {
-            self.model.channel_mut(key).ended.pop_front();
-        }
         self.hear_promise(promise);
         Ok(())
     }
@@ -529,6 +526,16 @@ impl Judge {
             return Ok(());
         }
         Err(Failure::new("protocol", format!("consumer {} is called {tag}", found.tag)))
+    }
+}
+
+/// The channel that this is said on.
+fn channel_of(said: &Said) -> Option<ChannelKey> {
+    match said {
+        Said::Sent(link, Incoming::Method(number, _) | Incoming::Content(number, ..)) => {
+            Some((*link, *number))
+        }
+        _ => None,
     }
 }
 

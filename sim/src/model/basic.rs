@@ -202,6 +202,7 @@ impl Model {
     pub(super) fn cancel(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
         let tag = method.text("consumer-tag").to_owned();
         if let Some(consumer) = self.channel_mut(key).consumers.remove(&tag) {
+            self.delay_replies(self.consumers[&consumer].queue);
             self.remove_consumer(consumer);
         }
         if !method.bit("nowait") {
@@ -389,28 +390,6 @@ impl Model {
                 Ok((std::mem::take(publishes), std::mem::take(settles)))
             }
             _ => Err(Refusal::soft(406, "channel is not transactional")),
-        }
-    }
-
-    /// The connections for which something waits.
-    #[must_use]
-    pub fn busy_links(&self) -> BTreeSet<usize> {
-        let busy = self.connections.iter().filter(|(_, connection)| connection.has_backlog);
-        busy.map(|(link, _)| *link).collect()
-    }
-
-    /// Direct replies go at once or not at all: those that did not go are dropped if something
-    /// waited for their client, before (`busy`) or now. With nothing in their way they must go.
-    pub fn drop_late_replies(&mut self, busy: &BTreeSet<usize>) {
-        for queue in self.queues.values_mut().filter(|queue| queue.is_hidden) {
-            let consumer = queue.consumers.first().and_then(|id| self.consumers.get(id));
-            let Some(link) = consumer.map(|consumer| consumer.channel.0) else { continue };
-            if !busy.contains(&link) && !self.connections[&link].has_backlog {
-                continue;
-            }
-            for copy in queue.ready.drain(..) {
-                self.messages[copy.message].fates.insert(queue.id, Fate::Dropped);
-            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::connection::Stage;
+use super::late::{LateReply, ends_channel};
 use super::{ChannelKey, Copy, Expected, Model, QueueId, Refusal};
 use crate::checkers::confirms::Confirms;
 use crate::wire::{Method, Properties};
@@ -66,6 +67,17 @@ pub(super) struct Partial {
     pub(super) body: Vec<u8>,
 }
 
+/// What may still come of a life of a channel that has ended, until the client is told of the end.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Confirms.
+    pub confirms: Option<Confirms>,
+    /// Direct replies.
+    pub late: VecDeque<LateReply>,
+    /// The last delivery's tag.
+    pub tag_last: u64,
+}
+
 /// A channel.
 #[derive(Debug, Default)]
 pub struct Channel {
@@ -75,9 +87,10 @@ pub struct Channel {
     pub mode: Mode,
     /// Replies due, in order.
     pub replies: VecDeque<Expected>,
-    /// Confirms of the lives of this channel that have ended, while the client has not been told
-    /// of their end: they may still come.
-    pub ended: VecDeque<Option<Confirms>>,
+    /// The lives of this channel that have ended, while the client has not been told of their end.
+    pub ended: VecDeque<Ended>,
+    /// Direct replies that stand behind answers.
+    pub late: VecDeque<LateReply>,
     /// Consumers that the broker ended and has to tell of.
     pub cancels: Vec<String>,
     /// The last delivery's tag.
@@ -99,10 +112,24 @@ impl Channel {
     /// The confirms that the client can be told of next.
     pub fn confirms(&mut self) -> Option<&mut Confirms> {
         match (self.ended.front_mut(), &mut self.mode) {
-            (Some(ended), _) => ended.as_mut(),
+            (Some(ended), _) => ended.confirms.as_mut(),
             (None, Mode::Confirm(confirms)) => Some(confirms),
             _ => None,
         }
+    }
+
+    /// The late direct replies that the client can be given next, and its last delivery's tag.
+    pub(super) fn late_mut(&mut self) -> (&mut VecDeque<LateReply>, &mut u64) {
+        match self.ended.front_mut() {
+            Some(ended) => (&mut ended.late, &mut ended.tag_last),
+            None => (&mut self.late, &mut self.tag_last),
+        }
+    }
+
+    /// The last tag of a delivery that the client can be given next.
+    #[must_use]
+    pub fn tag_last_seen(&self) -> u64 {
+        self.ended.front().map_or(self.tag_last, |ended| ended.tag_last)
     }
 
     /// The tag before this one, if it was given to a `basic.get` whose answer is still due: a
@@ -113,17 +140,22 @@ impl Channel {
             Expected::Get { taken: Some((_, taken)), .. } => *taken == tag,
             _ => false,
         };
-        self.replies.iter().any(is_taken).then_some(tag - 1)
+        let mut replies = self.replies.iter().take_while(|due| !ends_channel(due));
+        replies.any(is_taken).then_some(tag - 1)
     }
 
     /// A direct reply has this tag: the gets behind it have one more each.
     pub(crate) fn shift_gets(&mut self, tag: u64, last: u64) {
-        for due in &mut self.replies {
+        for due in self.replies.iter_mut().take_while(|due| !ends_channel(due)) {
             if let Expected::Get { taken: Some((_, taken)), .. } = due
                 && *taken >= tag
             {
                 *taken += 1;
             }
+        }
+        if let Some(ended) = self.ended.front_mut() {
+            ended.tag_last = last + 1;
+            return;
         }
         let behind = self.unacked.split_off(&tag);
         self.unacked.extend(behind.into_iter().map(|(tag, unacked)| (tag + 1, unacked)));
@@ -333,15 +365,20 @@ impl Model {
         }
         channel.content = None;
         let consumers: Vec<usize> = std::mem::take(&mut channel.consumers).into_values().collect();
+        for consumer in &consumers {
+            self.delay_replies(self.consumers[consumer].queue);
+        }
+        let channel = self.channel_mut(key);
         let mode = std::mem::take(&mut channel.mode);
         let unacked = std::mem::take(&mut channel.unacked);
-        let mut ended = None;
+        let late = std::mem::take(&mut channel.late);
+        let mut ended = Ended { confirms: None, late, tag_last: channel.tag_last };
         match mode {
             Mode::Tx { publishes, settles } => {
                 self.forget_publishes(&publishes);
                 settles.iter().for_each(|(_, unacked, _)| self.give_back(unacked));
             }
-            Mode::Confirm(confirms) => ended = Some(confirms),
+            Mode::Confirm(confirms) => ended.confirms = Some(confirms),
             Mode::Plain => {}
         }
         self.channel_mut(key).ended.push_back(ended);

@@ -149,11 +149,6 @@ impl Model {
             let stage = self.connection_mut(link).stage;
             match stage {
                 Stage::Gone | Stage::Closing | Stage::Refused => {}
-                // It has said that it goes; it is not told any more.
-                Stage::Running if self.is_close_waiting(link) => {
-                    self.end_channels(link);
-                    self.end_handshake(link);
-                }
                 Stage::Running => self.refuse(link, Refusal::hard(320, reason), Some((0, 0))),
                 _ => self.end_handshake(link),
             }

@@ -20,39 +20,55 @@ pub(super) struct Waiting {
     order: VecDeque<ChannelKey>,
     /// The channel whose frames are being handled.
     running: Option<Running>,
+    /// Whether publishers go on: one that waited has, since the broker was last told something.
+    is_flowing: bool,
     /// Connections whose end waits for their channels.
     closing: BTreeMap<usize, Frame>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     key: ChannelKey,
-    /// Whether it waited for a message to get.
-    is_getter: bool,
+    /// The name of the queue, if it waited for a message to get.
+    queue: Option<String>,
 }
 
-/// What waits for a message.
-const GETS: &[&str] = &["basic.get"];
 /// What waits when publishers have to.
 const PUBLISHES: &[&str] =
     &["basic.publish", "exchange.declare", "exchange.bind", "queue.declare", "queue.bind"];
 
 impl Waiting {
     /// Whether a channel that waited for a message has to wait with publishing now, as others do.
-    fn is_held_up(&self, running: Running) -> bool {
+    fn is_held_up(&self, running: &Running) -> bool {
         let is_publishing = |key: &ChannelKey| is_method(&self.frames[key][0], PUBLISHES);
         let mut others = self.order.iter().filter(|key| **key != running.key);
-        running.is_getter && is_publishing(&running.key) && others.any(is_publishing)
+        let is_getter = running.queue.is_some() && !self.is_flowing;
+        is_getter && is_publishing(&running.key) && others.any(is_publishing)
     }
 
-    /// The channel's turn is over.
-    fn leave(&mut self, key: ChannelKey) {
+    /// The channel's turn is over. If it waits again it stands behind the others; but those who want
+    /// messages of one queue are all asked again, and keep their order.
+    fn leave(&mut self, running: &Running) {
         self.running = None;
-        self.order.retain(|other| *other != key);
-        match self.frames.get(&key).is_none_or(VecDeque::is_empty) {
-            true => drop(self.frames.remove(&key)),
-            false => self.order.push_back(key),
+        let key = running.key;
+        let Some(next) = self.frames.get(&key).and_then(VecDeque::front) else {
+            self.frames.remove(&key);
+            return self.order.retain(|other| *other != key);
+        };
+        if running.queue.is_none() || queue_of_get(next) != running.queue {
+            self.order.retain(|other| *other != key);
+            self.order.push_back(key);
         }
+    }
+}
+
+/// From which queue a message is wanted, if that is what this frame is about.
+fn queue_of_get(frame: &Frame) -> Option<String> {
+    match frame {
+        Frame::Method(_, method) if method.name() == "basic.get" => {
+            Some(method.text("queue").to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -82,34 +98,59 @@ impl Model {
     }
 
     /// Handles one frame that waits no longer, now that so many are left; gives it if there was
-    /// one. Who waited for a message to get goes first, as far as it need not wait with publishing;
-    /// then whoever waits, in order, each as far as it may. Who waits again stands behind the
-    /// others.
-    pub fn release_one(&mut self, parked: &Parked) -> Option<(ChannelKey, Frame)> {
+    /// one. What the broker said next is that it `answered` a channel.
+    ///
+    /// Publishers go on in the order in which they began to wait, each as far as it may, and so do
+    /// those who want messages of one queue. When a message is at hand is the broker's choice: who
+    /// was answered has got one. Of who has older answers due that is not heard at once, so they go
+    /// before the publishers, and have to wait with publishing as long as these do. Who waits again
+    /// stands behind the others.
+    pub fn release_one(
+        &mut self,
+        parked: &Parked,
+        answered: Option<ChannelKey>,
+    ) -> Option<(ChannelKey, Frame)> {
         // The end of a connection comes right behind the last that waited on its channels.
         if let Some(closed) = self.release_close() {
             return Some(closed);
         }
         let left = |key: &ChannelKey| parked.get(key).copied().unwrap_or(0);
         let may_go = |waiting: &Waiting, key: &ChannelKey| waiting.frames[key].len() > left(key);
-        if let Some(running) = self.waiting.running
-            && (!may_go(&self.waiting, &running.key) || self.waiting.is_held_up(running))
+        if let Some(running) = self.waiting.running.clone()
+            && (!may_go(&self.waiting, &running.key) || self.waiting.is_held_up(&running))
         {
-            self.waiting.leave(running.key);
+            self.waiting.leave(&running);
         }
         if self.waiting.running.is_none() {
             let waiting = &self.waiting;
-            let mut ready = waiting.order.iter().filter(|key| may_go(waiting, key));
-            let getter = ready.clone().find(|key| is_method(&waiting.frames[*key][0], GETS));
-            let is_getter = getter.is_some();
-            let key = getter.or_else(|| ready.next())?;
-            self.waiting.running = Some(Running { key: *key, is_getter });
+            let ready = waiting.order.iter().filter(|key| may_go(waiting, key));
+            let wants = |key: &ChannelKey| queue_of_get(&waiting.frames[key][0]);
+            let mut getters = ready.clone().filter(|key| wants(key).is_some());
+            let mut publishers = ready.clone().filter(|key| wants(key).is_none());
+            let rival = answered.and_then(|answered| {
+                let queue = wants(getters.clone().find(|key| **key == answered)?);
+                getters.clone().find(|key| wants(key) == queue)
+            });
+            let has_older_answers =
+                |key: &&ChannelKey| self.channel(**key).is_some_and(|c| !c.replies.is_empty());
+            let is_publisher = publishers.clone().any(|key| Some(*key) == answered);
+            let key = match rival.filter(|key| Some(**key) == answered) {
+                Some(getter) => getter,
+                None if is_publisher => publishers.next()?,
+                None => (getters.clone().find(has_older_answers))
+                    .or_else(|| publishers.next())
+                    .or_else(|| getters.next())?,
+            };
+            let running = Running { key: *key, queue: wants(key) };
+            self.waiting.is_flowing |= running.queue.is_none();
+            self.waiting.running = Some(running);
         }
-        let key = self.waiting.running.expect("chosen just now").key;
+        let running = self.waiting.running.clone().expect("chosen just now");
+        let key = running.key;
         let frames = self.waiting.frames.get_mut(&key).expect("a channel that waits");
         let frame = frames.pop_front().expect("more than are left");
         if frames.is_empty() {
-            self.waiting.leave(key);
+            self.waiting.leave(&running);
         }
         self.on_frame(key.0, &frame);
         Some((key, frame))
@@ -135,12 +176,6 @@ impl Model {
         } else {
             self.on_frame(link, frame);
         }
-    }
-
-    /// Whether the connection's end waits for its channels.
-    #[must_use]
-    pub fn is_close_waiting(&self, link: usize) -> bool {
-        self.waiting.closing.contains_key(&link)
     }
 
     fn has_waiting(&self, link: usize) -> bool {
@@ -169,7 +204,7 @@ impl Model {
     /// Whether a channel's turn goes on. The broker delivers when it is over, not in between.
     #[must_use]
     pub fn has_turn(&self, parked: &Parked) -> bool {
-        self.waiting.running.is_some_and(|running| {
+        self.waiting.running.as_ref().is_some_and(|running| {
             let left = parked.get(&running.key).copied().unwrap_or(0);
             self.waiting.frames[&running.key].len() > left && !self.waiting.is_held_up(running)
         })
@@ -177,8 +212,9 @@ impl Model {
 
     /// What is handled from here on has another cause.
     pub(super) fn end_turn(&mut self) {
-        if let Some(running) = self.waiting.running {
-            self.waiting.leave(running.key);
+        self.waiting.is_flowing = false;
+        if let Some(running) = self.waiting.running.clone() {
+            self.waiting.leave(&running);
         }
     }
 
