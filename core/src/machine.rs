@@ -197,7 +197,7 @@ impl Broker {
             };
             self.out.push_back(Output::Event(event));
         }
-        if before.is_pace_only() && !now.is_pace_only() {
+        if before.is_untold() && !now.is_untold() {
             // Who waits already has another reason to now.
             for session in self.parked.iter().copied().collect::<Vec<_>>() {
                 let (index, number) = split(session);
@@ -206,7 +206,7 @@ impl Broker {
                 self.with(id, |connection, _, ctx| connection.tell_blocked(number, ctx));
             }
         }
-        if !before.is_pace_only() && now.is_pace_only() {
+        if !before.is_untold() && now.is_untold() {
             let blocked = self.connections.iter().map(|(key, _)| key);
             for key in blocked.collect::<Vec<_>>() {
                 let id = ConnectionId { index: key.index, generation: key.generation };

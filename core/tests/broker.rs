@@ -12,3 +12,5 @@ mod disk;
 mod durability;
 #[path = "broker/publishing.rs"]
 mod publishing;
+#[path = "broker/waiting.rs"]
+mod waiting;

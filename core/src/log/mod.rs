@@ -19,6 +19,7 @@ mod inspect;
 mod memory_disk;
 mod recovery;
 mod segments;
+mod space;
 mod state;
 mod task;
 
@@ -337,20 +338,10 @@ impl Log {
         }
     }
 
-    /// Bytes that wait to be written, and those being written.
-    pub(crate) fn backlog(&self) -> usize {
-        self.pending.len + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.batch.len)
-    }
-
     /// The segment to be cleaned next, if all together have more than `ratio` times the bytes that
     /// live, and `segments` segments' length besides.
     pub(crate) fn sparsest(&self, ratio: u64, segments: u64) -> Option<u64> {
         self.segments.sparsest(ratio, segments * self.segment_len)
-    }
-
-    /// Whether the disk has too little room for publishers to go on.
-    pub(crate) fn is_short_of_space(&self) -> bool {
-        self.is_full || self.is_short || self.is_troubled
     }
 
     /// What the disk refused since this was asked last.

@@ -10,12 +10,12 @@ fn method(id: ConnectionId, method: impl Into<Method>) -> Input {
     Input::Frame(id, Frame::Method(1, method.into()))
 }
 
-fn durable(queue: &str) -> QueueDeclare {
+pub(crate) fn durable(queue: &str) -> QueueDeclare {
     QueueDeclare { queue: queue.into(), durable: true, ..Default::default() }
 }
 
 /// A broker with a durable queue, and a client.
-fn world(config: Config) -> (World, ConnectionId) {
+pub(crate) fn world(config: Config) -> (World, ConnectionId) {
     let mut world = World::with_disk(config);
     let client = world.client();
     world.tell(client, 1, durable("q"));

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use warren_tests::client::Address;
 use warren_tests::session::{Event, Message, Session};
 
@@ -110,16 +110,29 @@ impl Publisher {
         }
     }
 
+    /// The next message for a consumer on the same connection. Confirms that come before it count.
+    pub(crate) fn next_message(&mut self, wait: Duration) -> Result<Message, String> {
+        let start = Instant::now();
+        loop {
+            match self.session.next(wait.saturating_sub(start.elapsed())) {
+                Some(Event::Message(message)) => return Ok(message),
+                Some(Event::Confirm { tag, is_multiple, is_ack: true }) => {
+                    self.note_confirm(tag, is_multiple);
+                }
+                Some(Event::Method {
+                    name: "Connection.Blocked" | "Connection.Unblocked", ..
+                }) => {}
+                other => return Err(format!("instead of a message came {other:?}")),
+            }
+        }
+    }
+
     /// Takes confirms until one came; false if none does for so long.
     fn take_confirm(&mut self, wait: Duration) -> bool {
         loop {
             match self.session.next(wait) {
                 Some(Event::Confirm { tag, is_multiple, is_ack: true }) => {
-                    if is_multiple {
-                        self.unconfirmed = self.unconfirmed.split_off(&(tag + 1));
-                    } else {
-                        self.unconfirmed.remove(&tag);
-                    }
+                    self.note_confirm(tag, is_multiple);
                     return true;
                 }
                 // Whoever fills a disk looks for these.
@@ -133,6 +146,14 @@ impl Publisher {
                 Some(other) => panic!("instead of a confirm came {other:?}"),
                 None => return false,
             }
+        }
+    }
+
+    fn note_confirm(&mut self, tag: u64, is_multiple: bool) {
+        if is_multiple {
+            self.unconfirmed = self.unconfirmed.split_off(&(tag + 1));
+        } else {
+            self.unconfirmed.remove(&tag);
         }
     }
 }

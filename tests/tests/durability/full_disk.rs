@@ -28,14 +28,25 @@ const HELD_UP: Duration = Duration::from_secs(3);
 #[test]
 fn with_little_space_left_publishers_wait_until_there_is_more() {
     const TEST: &str = "with_little_space_left_publishers_wait_until_there_is_more";
-    let Some(disk) = SmallDisk::new(TEST) else { return };
-    let broker = disk.setup("16MiB").start();
+    fill_take_and_make_room(TEST, "16MiB");
+}
+
+/// No minimum to speak of: there is not even room for the next segment.
+#[test]
+fn without_any_space_left_publishers_alone_wait_until_there_is_some() {
+    const TEST: &str = "without_any_space_left_publishers_alone_wait_until_there_is_some";
+    fill_take_and_make_room(TEST, "1B");
+}
+
+fn fill_take_and_make_room(test: &str, free_min: &str) {
+    let Some(disk) = SmallDisk::new(test) else { return };
+    let broker = disk.setup(free_min).start();
     let address = broker.address();
     let mut watcher = Session::open(&address).expect("guest may connect");
     fill::one_by_one(&address, "other", 0..50, 1000);
     fill::one_by_one(&address, "spare", 0..5, 1000);
     // Not much is left now.
-    disk.occupy(20 << 20);
+    disk.occupy(24 << 20);
     let mut publisher = Publisher::new(&address, "backlog", fill::persistent(), 8);
     fill_up(&mut publisher);
     // Who publishes is told, as by RabbitMQ; who does not is not concerned.
@@ -45,7 +56,11 @@ fn with_little_space_left_publishers_wait_until_there_is_more() {
     // On the publisher's own connection, with fewer at once than there are: only acks bring more.
     publisher.session.open_channel(2).expect("channels open");
     publisher.session.consume_on(2, "other", 5).expect("consumers come");
-    take(&mut publisher.session, 25);
+    for n in 0..25 {
+        let message = publisher.next_message(PATIENCE).unwrap_or_else(|why| panic!("{n}: {why}"));
+        fill::number(&message).expect("is whole");
+        publisher.session.ack(&message, false);
+    }
     // On others.
     let mut session = Session::open(&address).expect("guest may connect");
     session.consume("backlog", 10).expect("consumers come");

@@ -155,7 +155,7 @@ impl Channel {
                 self.check_between_contents()?;
                 if self.is_hindered(&method, ctx.hindrance) {
                     ctx.parked.push_back(self.handle);
-                    if !ctx.hindrance.is_pace_only() && matches!(method, Method::BasicPublish(_)) {
+                    if !ctx.hindrance.is_untold() && matches!(method, Method::BasicPublish(_)) {
                         tell_blocked(link, ctx);
                     }
                     self.park(Frame::Method(self.number, method), link, ctx);

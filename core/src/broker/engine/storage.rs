@@ -32,16 +32,19 @@ pub(crate) struct Hindrance {
     pub(crate) disk: bool,
     /// The disk is behind: a matter of moments.
     pub(crate) pace: bool,
+    /// What is left of the log's segment is not for them, and the next is still being made: a
+    /// matter of moments, or else of the disk.
+    pub(crate) reserve: bool,
 }
 
 impl Hindrance {
     /// Whether there is any reason.
     pub(crate) fn any(self) -> bool {
-        self.memory || self.disk || self.pace
+        self.memory || self.disk || self.pace || self.reserve
     }
 
-    /// Whether it is nothing that anyone needs to be told.
-    pub(crate) fn is_pace_only(self) -> bool {
+    /// Whether it is nothing that anyone is told.
+    pub(crate) fn is_untold(self) -> bool {
         !self.memory && !self.disk
     }
 }
@@ -521,6 +524,7 @@ impl Engine {
             memory: self.gauge.get() > self.limits.memory_max,
             disk: self.log.is_short_of_space(),
             pace: self.log.backlog() > self.limits.log_pending_max,
+            reserve: self.log.is_short_of_reserve(),
         }
     }
 

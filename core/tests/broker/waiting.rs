@@ -1,0 +1,48 @@
+//! Who waits for the disk, who does not, and what it costs the broker.
+
+use std::time::Duration;
+
+use warren_core::amqp::*;
+use warren_core::{Config, DiskOp, DiskRequest, Input, Lane};
+
+use super::client::{World, persist};
+use super::disk::of;
+use super::durability::world;
+
+#[test]
+fn a_disk_that_turns_out_to_be_full_has_room_for_what_consumers_need() {
+    let (mut world, client) = world(Config { segment_len: 64 << 10, ..Config::default() });
+    let large: &str = Box::leak("x".repeat(4000).into_boxed_str());
+    let is_making = |request: &DiskRequest| matches!(request.op, DiskOp::Create { .. });
+    // It takes its time to make a file, in which others are written to.
+    for _ in 0..40 {
+        world.write(persist(client, "q", large));
+        let is_before = |request: &&DiskRequest| !is_making(request);
+        let count = world.disk.requests.iter().take_while(is_before).count();
+        for _ in 0..count {
+            world.step(|_| true, false);
+        }
+        while world.step(of(Lane::Log), false) {}
+    }
+    // In the end there is no room for one.
+    let go_on = |world: &mut World| {
+        while let Some(next) = world.disk.requests.front() {
+            let fails = is_making(next);
+            world.step(|_| true, fails);
+        }
+    };
+    go_on(&mut world);
+    let waiting: usize = world.broker.parked().iter().map(|(_, _, frames)| frames / 3).sum();
+    let consumer = world.client();
+    world.consume(consumer, "q", "c");
+    go_on(&mut world);
+    assert_eq!(world.heard(consumer).len(), 1 + 40 - waiting, "all that was let in is delivered");
+    world.tell(consumer, 1, BasicAck { delivery_tag: 0, multiple: true });
+    world.pass(Duration::from_millis(20));
+    go_on(&mut world);
+    let (position, durable) = world.broker.log_position();
+    assert_eq!(position, durable + 1, "the acks are on disk");
+    world.input(Input::DiskFree(u64::MAX));
+    world.settle();
+    assert_eq!(world.broker.parked(), []);
+}
