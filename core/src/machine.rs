@@ -34,8 +34,6 @@ pub struct Broker {
     /// Channels that wait until publishers may go on, and why they have to wait.
     parked: VecDeque<SessionHandle>,
     hindrance: Hindrance,
-    /// Channels that asked for a message that is at hand now.
-    getting: VecDeque<SessionHandle>,
     now: Instant,
     /// Why the broker stops, once it does.
     shutdown: Option<String>,
@@ -83,7 +81,6 @@ impl Broker {
             gated: VecDeque::new(),
             parked: VecDeque::new(),
             hindrance: Hindrance::default(),
-            getting: VecDeque::new(),
             now: Instant::default(),
             shutdown: None,
             is_halted: false,
@@ -143,20 +140,27 @@ impl Broker {
             && let Some(session) = self.parked.pop_front()
         {
             self.resume(session);
+            self.dispatch();
+            self.update_hindrance();
         }
         if self.shutdown.is_some() && self.connections.len() == 0 {
             self.engine.log().close();
         }
     }
 
-    /// Lets the engine do what the last input led to.
+    /// Lets the engine do what the last input led to, and channels go on that asked for a message
+    /// which is at hand now.
     fn dispatch(&mut self) {
         loop {
-            let (connections, getting) = (&mut self.connections, &mut self.getting);
-            let mut clients = Clients { connections, getting, out: &mut self.out, now: self.now };
-            self.engine.dispatch(&mut clients);
-            let Some(session) = self.getting.pop_front() else { return };
+            let (connections, out) = (&mut self.connections, &mut self.out);
+            self.engine.dispatch(&mut Clients { connections, out, now: self.now });
+            let Some(session) = self.engine.next_getter() else { return };
             self.resume(session);
+            // One that has published may have to be the last. That publishers need not wait any more
+            // is for those to know first who wait already.
+            if !self.hindrance.any() {
+                self.update_hindrance();
+            }
         }
     }
 
@@ -166,8 +170,6 @@ impl Broker {
         let Some(key) = self.connections.key_at(index) else { return };
         let id = ConnectionId { index, generation: key.generation };
         self.with(id, |connection, _, ctx| connection.resume_channel(number, ctx));
-        self.dispatch();
-        self.update_hindrance();
     }
 
     /// Finds out whether publishers have to wait.
@@ -433,7 +435,6 @@ impl Broker {
 /// The clients, as the engine sees them.
 struct Clients<'a> {
     connections: &'a mut Slab<Slot>,
-    getting: &'a mut VecDeque<SessionHandle>,
     out: &'a mut VecDeque<Output>,
     now: Instant,
 }
@@ -461,10 +462,6 @@ impl FrontEnd for Clients<'_> {
         {
             channel.deliver_reply(message, link, self.out, self.now);
         }
-    }
-
-    fn get_again(&mut self, session: SessionHandle) {
-        self.getting.push_back(session);
     }
 
     fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr) {

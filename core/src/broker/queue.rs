@@ -3,7 +3,7 @@
 //! Each message has a position in its queue, given when it comes in and kept for good: a message
 //! that comes back goes to where it was. The ready messages are always sorted by position.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -120,8 +120,8 @@ pub(crate) struct Queue {
     /// What was there at the start, below this position, may have been handed out before it.
     pub(crate) delivered_below: u64,
     pub(crate) reader: Reader,
-    /// Who asked for a message that has to be read first.
-    pub(crate) getters: Vec<SessionId>,
+    /// Who asked for a message that has to be read first, in order.
+    pub(crate) getters: VecDeque<SessionId>,
 }
 
 /// What a queue is declared as.
@@ -174,7 +174,7 @@ impl Queue {
             handed_out_below: 0,
             delivered_below: 0,
             reader: Reader::default(),
-            getters: Vec::new(),
+            getters: VecDeque::new(),
         }
     }
 

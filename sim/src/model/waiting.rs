@@ -46,18 +46,13 @@ impl Waiting {
         is_getter && is_publishing(&running.key) && others.any(is_publishing)
     }
 
-    /// The channel's turn is over. If it waits again it stands behind the others; but those who want
-    /// messages of one queue are all asked again, and keep their order.
-    fn leave(&mut self, running: &Running) {
+    /// The channel's turn is over.
+    fn leave(&mut self, key: ChannelKey) {
         self.running = None;
-        let key = running.key;
-        let Some(next) = self.frames.get(&key).and_then(VecDeque::front) else {
-            self.frames.remove(&key);
-            return self.order.retain(|other| *other != key);
-        };
-        if running.queue.is_none() || queue_of_get(next) != running.queue {
-            self.order.retain(|other| *other != key);
-            self.order.push_back(key);
+        self.order.retain(|other| *other != key);
+        match self.frames.get(&key).is_none_or(VecDeque::is_empty) {
+            true => drop(self.frames.remove(&key)),
+            false => self.order.push_back(key),
         }
     }
 }
@@ -119,7 +114,7 @@ impl Model {
         if let Some(running) = self.waiting.running.clone()
             && (!may_go(&self.waiting, &running.key) || self.waiting.is_held_up(&running))
         {
-            self.waiting.leave(&running);
+            self.waiting.leave(running.key);
         }
         if self.waiting.running.is_none() {
             let waiting = &self.waiting;
@@ -145,12 +140,11 @@ impl Model {
             self.waiting.is_flowing |= running.queue.is_none();
             self.waiting.running = Some(running);
         }
-        let running = self.waiting.running.clone().expect("chosen just now");
-        let key = running.key;
+        let key = self.waiting.running.as_ref().expect("chosen just now").key;
         let frames = self.waiting.frames.get_mut(&key).expect("a channel that waits");
         let frame = frames.pop_front().expect("more than are left");
         if frames.is_empty() {
-            self.waiting.leave(&running);
+            self.waiting.leave(key);
         }
         self.on_frame(key.0, &frame);
         Some((key, frame))
@@ -213,8 +207,8 @@ impl Model {
     /// What is handled from here on has another cause.
     pub(super) fn end_turn(&mut self) {
         self.waiting.is_flowing = false;
-        if let Some(running) = self.waiting.running.clone() {
-            self.waiting.leave(&running);
+        if let Some(Running { key, .. }) = self.waiting.running {
+            self.waiting.leave(key);
         }
     }
 

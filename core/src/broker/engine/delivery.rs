@@ -26,9 +26,6 @@ pub(crate) trait FrontEnd {
     /// Sends a direct reply.
     fn reply(&mut self, session: SessionHandle, message: Arc<Message>);
 
-    /// [`Engine::get`] had to wait for the disk; it may go better now.
-    fn get_again(&mut self, session: SessionHandle);
-
     /// A consumer is gone, and not by its client's wish.
     fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr);
 }
@@ -69,7 +66,7 @@ pub(crate) enum Asked {
     Got(Got),
     /// There is none.
     Empty,
-    /// It has to be read from disk; [`FrontEnd::get_again`] says when to ask again.
+    /// It has to be read from disk; [`Engine::next_getter`] says when to ask again.
     Later,
 }
 
@@ -276,7 +273,7 @@ impl Engine {
         }
         let queue = self.queues.get_mut(id).expect("just found");
         if next != Next::Here {
-            queue.getters.push(session);
+            queue.getters.push_back(session);
             return Ok(Asked::Later);
         }
         let mut entry = queue.take().expect("at hand");
@@ -296,7 +293,7 @@ impl Engine {
     }
 
     /// Which message of a queue is next.
-    fn next_of(&mut self, id: QueueId) -> Next {
+    pub(super) fn next_of(&mut self, id: QueueId) -> Next {
         let Some(queue) = self.queues.get(id) else { return Next::None };
         let next = queue.ready.next(&queue.extents);
         let Some(first) = queue.ready.first().filter(|_| next == Next::Here) else { return next };
@@ -347,7 +344,6 @@ impl Engine {
                 match notice {
                     Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
                     Notice::Reply(session, message) => front.reply(session, message),
-                    Notice::Again(session) => front.get_again(session),
                 }
             }
             // To serve a queue may be to notice more.
@@ -363,7 +359,7 @@ impl Engine {
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.is_stirred = false;
         if !queue.getters.is_empty() {
-            self.recall_getters(id);
+            self.asked.push_back(id);
         }
         while self.queues.get(id).is_some_and(|queue| queue.turns.next().is_some()) {
             match self.next_of(id) {

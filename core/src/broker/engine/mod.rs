@@ -65,6 +65,10 @@ pub(crate) struct Engine {
     /// Queues by their number in the log.
     numbers: HashMap<QueueNumber, QueueId>,
     notices: Vec<Notice>,
+    /// Queues that were looked after and that somebody asked for a message.
+    asked: VecDeque<QueueId>,
+    /// Who asked for a message of a queue that is gone.
+    orphans: VecDeque<SessionId>,
     log: Log,
     /// The batch that what was just done to something durable rests on; 0 when it rests on none.
     gate: BatchNumber,
@@ -81,8 +85,6 @@ pub(crate) struct Engine {
 enum Notice {
     Cancelled(SessionHandle, ShortStr),
     Reply(SessionHandle, Arc<Message>),
-    /// A message that was asked for may be at hand now.
-    Again(SessionHandle),
 }
 
 /// The limits that the engine keeps to; see [`Config`].
@@ -110,6 +112,8 @@ impl Engine {
             awaiting_log: Vec::new(),
             numbers: hash::map(hash_seed),
             notices: Vec::new(),
+            asked: VecDeque::new(),
+            orphans: VecDeque::new(),
             log,
             gate: 0,
             cleaning: None,

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::super::consumer::SessionHandle;
 use super::super::queue::{Entry, Queue, QueueId};
 use super::super::reader::{Part, Reading, Run};
-use super::{Engine, Notice};
+use super::super::ready::Next;
+use super::Engine;
 use crate::FileId;
 use crate::log::{self, Extent, IndexEntry, Purpose, RecordHeader, message_flag};
 
@@ -190,14 +192,32 @@ impl Engine {
         ));
     }
 
-    /// Has those who asked for a message of a queue ask again.
-    pub(super) fn recall_getters(&mut self, id: QueueId) {
-        if let Some(queue) = self.queues.get_mut(id) {
-            let sessions = core::mem::take(&mut queue.getters).into_iter();
-            // Some may have ended since.
-            let sessions = sessions.filter_map(|session| self.sessions.get(session));
-            self.notices.extend(sessions.map(|session| Notice::Again(session.handle)));
+    /// Who asked for a message that was not at hand, and is to ask again now, as there is an answer:
+    /// of each queue in the order of asking. To be called behind [`Engine::dispatch`] until there is
+    /// none.
+    pub(crate) fn next_getter(&mut self) -> Option<SessionHandle> {
+        while let Some(session) = self.orphans.pop_front() {
+            if let Some(session) = self.sessions.get(session) {
+                return Some(session.handle);
+            }
         }
+        while let Some(&id) = self.asked.front() {
+            let is_asked = self.queues.get(id).is_some_and(|queue| !queue.getters.is_empty());
+            let next = if is_asked { self.next_of(id) } else { Next::Waits };
+            if matches!(next, Next::Here | Next::None) {
+                let getter = self.queues.get_mut(id).and_then(|queue| queue.getters.pop_front());
+                // It may have ended since.
+                match getter.and_then(|session| self.sessions.get(session)) {
+                    Some(session) => return Some(session.handle),
+                    None => continue,
+                }
+            }
+            if next == Next::OnDisk {
+                self.read(id, false);
+            }
+            self.asked.pop_front();
+        }
+        None
     }
 }
 

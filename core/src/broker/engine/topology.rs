@@ -231,7 +231,7 @@ impl Engine {
         self.forget_paged(id);
         // Not every message is in the log: with nothing to be written, nothing is to be waited for.
         self.gate = self.gate_since(changes);
-        self.recall_getters(id);
+        self.stir(id);
         Ok(purged)
     }
 
@@ -351,8 +351,8 @@ impl Engine {
 
     /// Deletes a queue, its bindings and its consumers; how many messages were ready.
     pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
-        self.recall_getters(id);
         let Some(mut queue) = self.queues.remove(id) else { return 0 };
+        self.orphans.append(&mut queue.getters);
         self.topology_version += 1;
         self.host_mut(queue.vhost).queues.remove(&queue.name);
         self.numbers.remove(&queue.number);
