@@ -215,7 +215,7 @@ impl Connection {
             Phase::Running if self.heartbeat.is_zero() => None,
             Phase::Running => {
                 let send = self.link.last_sent + self.heartbeat / 2;
-                if self.link.is_parked_full() {
+                if self.link.is_held_up() {
                     return Some(send);
                 }
                 Some(send.min(self.silent_since() + 2 * self.heartbeat))
@@ -246,8 +246,8 @@ impl Connection {
             }
             return self.cut(ctx);
         }
-        // Who is not read from, because it has to wait with publishing, cannot be heard.
-        let is_heard = !self.link.is_parked_full();
+        // Who is not read from, because it is held up, cannot be heard.
+        let is_heard = !self.link.is_held_up();
         if is_heard && ctx.now >= self.silent_since() + 2 * self.heartbeat {
             let seconds = self.heartbeat.as_secs();
             let error = format!("missed heartbeats from client, timeout: {seconds}s");
@@ -324,7 +324,7 @@ impl Connection {
         let durable = ctx.engine.durable();
         let holding = self.link.holding_deliveries();
         let was_holding = self.link.is_holding();
-        self.link.release(ctx.out, ctx.now, durable);
+        self.let_on(ctx, |link, ctx| link.release(ctx.out, ctx.now, durable));
         if was_holding && !self.link.is_holding() {
             match self.phase {
                 Phase::Closing => self.enter(Phase::Closing, self.close_timeout(ctx), ctx),
@@ -534,8 +534,14 @@ impl Connection {
 
     /// Frames of so many bytes wait no more.
     fn unpark(&mut self, len: usize, ctx: &mut Context<'_>) {
-        if self.link.unpark(ctx.out, len) {
-            // It could not be heard meanwhile.
+        self.let_on(ctx, |link, ctx| link.unpark(ctx.out, len));
+    }
+
+    /// Does what may end the client's being held up: it could not be heard meanwhile.
+    fn let_on(&mut self, ctx: &mut Context<'_>, work: impl FnOnce(&mut Link, &mut Context<'_>)) {
+        let was_held_up = self.link.is_held_up();
+        work(&mut self.link, ctx);
+        if was_held_up && !self.link.is_held_up() {
             self.last_received = ctx.now;
         }
     }

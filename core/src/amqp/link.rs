@@ -77,6 +77,10 @@ pub(crate) struct Link {
     held: VecDeque<HeldFrame>,
     /// How many of them are of which channel.
     held_of: BTreeMap<ChannelNumber, u32>,
+    /// About how many bytes they take.
+    held_len: usize,
+    /// Whether these are so many that nothing more is read.
+    is_held_full: bool,
     /// Bytes that wait for the socket, as last reported, and roughly those sent since.
     egress_len: usize,
     /// How many of them, at most, are answers: they are owed, whatever the client does.
@@ -102,6 +106,8 @@ impl Link {
             is_blocked: false,
             held: VecDeque::new(),
             held_of: BTreeMap::new(),
+            held_len: 0,
+            is_held_full: false,
             egress_len: 0,
             answers_len: 0,
             egress_len_max,
@@ -117,17 +123,21 @@ impl Link {
     /// Sends a frame, behind those of its channel that wait for the disk.
     pub(crate) fn send(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
         if !self.held.is_empty() && self.must_wait(&frame) {
-            self.hold(frame, 0);
+            self.hold(out, frame, 0);
         } else {
             self.send_now(out, now, frame);
         }
     }
 
     /// Sends a frame once this batch of the log is durable; to be followed by [`Self::release`].
-    pub(crate) fn hold(&mut self, frame: OutFrame, gate: BatchNumber) {
+    pub(crate) fn hold(&mut self, out: &mut VecDeque<Output>, frame: OutFrame, gate: BatchNumber) {
         let gate = self.held.back().map_or(gate, |last| last.gate.max(gate));
         *self.held_of.entry(channel_of(&frame)).or_default() += 1;
+        self.held_len += held_len(&frame);
         self.held.push_back(HeldFrame { gate, frame });
+        // As with answers that wait for the socket: no more may be asked for.
+        self.is_held_full |= self.held_len > self.limit();
+        self.tell_reading(out);
     }
 
     /// Sends what waited for the batches up to `durable`.
@@ -138,7 +148,7 @@ impl Link {
         durable: BatchNumber,
     ) {
         while self.held.front().is_some_and(|held| held.gate <= durable) {
-            let Some(HeldFrame { frame, .. }) = self.held.pop_front() else { return };
+            let Some(HeldFrame { frame, .. }) = self.held.pop_front() else { break };
             let channel = channel_of(&frame);
             if let Some(frames) = self.held_of.get_mut(&channel) {
                 *frames -= 1;
@@ -146,8 +156,11 @@ impl Link {
                     self.held_of.remove(&channel);
                 }
             }
+            self.held_len -= held_len(&frame);
             self.send_now(out, now, frame);
         }
+        self.is_held_full &= self.held_len >= self.egress_len_max;
+        self.tell_reading(out);
     }
 
     /// Whether frames wait for the disk.
@@ -172,15 +185,7 @@ impl Link {
     }
 
     fn send_now(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
-        let len = match &frame {
-            OutFrame::Deliver(_, deliver) => {
-                deliver.consumer_tag.len() + content_len(&deliver.message)
-            }
-            OutFrame::GetOk(_, get_ok) => content_len(&get_ok.message),
-            OutFrame::Return(_, _, message) => content_len(message),
-            OutFrame::Method(_, method) => METHOD_OVERHEAD + text_len(method),
-            OutFrame::Heartbeat | OutFrame::ProtocolHeader(_) => FRAME_OVERHEAD,
-        };
+        let len = frame_len(&frame);
         let is_delivery = matches!(frame, OutFrame::Deliver(..));
         self.egress_len = self.egress_len.saturating_add(len);
         self.last_sent = now;
@@ -199,12 +204,13 @@ impl Link {
 
     /// Whether nothing is to be read from the client.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.pause.is_some() || self.is_parked_full
+        self.pause.is_some() || self.is_held_up()
     }
 
-    /// Whether nothing is read from the client because it has to wait with publishing.
-    pub(crate) fn is_parked_full(&self) -> bool {
-        self.is_parked_full
+    /// Whether nothing is read from the client because of the broker: it has to wait with
+    /// publishing, or its answers wait for the disk.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_parked_full || self.is_held_full
     }
 
     /// Frames of so many bytes wait until publishers may go on.
@@ -214,12 +220,11 @@ impl Link {
         self.tell_reading(out);
     }
 
-    /// Frames of so many bytes wait no more. Whether the client is read from again because of it.
-    pub(crate) fn unpark(&mut self, out: &mut VecDeque<Output>, len: usize) -> bool {
+    /// Frames of so many bytes wait no more.
+    pub(crate) fn unpark(&mut self, out: &mut VecDeque<Output>, len: usize) {
         self.parked_len -= len;
-        let is_over = self.parked_len == 0 && core::mem::take(&mut self.is_parked_full);
+        self.is_parked_full &= self.parked_len > 0;
         self.tell_reading(out);
-        is_over
     }
 
     /// Tells the adapter whether to read, if that has changed.
@@ -252,7 +257,7 @@ impl Link {
 
     /// Whether so much waits that even what is owed had better be dropped, if it may be.
     pub(crate) fn is_overfull(&self) -> bool {
-        self.egress_len > self.limit()
+        self.egress_len > self.limit() || self.held_len > self.limit()
     }
 
     /// Notes how many bytes wait for the socket. Whether deliveries that found no room may find it
@@ -309,6 +314,22 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn new(error: AmqpError, method: MethodId) -> Self {
         Self { error, method }
+    }
+}
+
+/// About how many bytes a frame takes while it waits for the disk.
+fn held_len(frame: &OutFrame) -> usize {
+    size_of::<HeldFrame>() + frame_len(frame)
+}
+
+/// The bytes of a frame on the wire; never too few.
+fn frame_len(frame: &OutFrame) -> usize {
+    match frame {
+        OutFrame::Deliver(_, deliver) => deliver.consumer_tag.len() + content_len(&deliver.message),
+        OutFrame::GetOk(_, get_ok) => content_len(&get_ok.message),
+        OutFrame::Return(_, _, message) => content_len(message),
+        OutFrame::Method(_, method) => METHOD_OVERHEAD + text_len(method),
+        OutFrame::Heartbeat | OutFrame::ProtocolHeader(_) => FRAME_OVERHEAD,
     }
 }
 

@@ -7,7 +7,7 @@ use warren_core::{Config, DiskOp, DiskRequest, Input, Lane};
 
 use super::client::{World, persist};
 use super::disk::of;
-use super::durability::world;
+use super::durability::{durable, world};
 
 #[test]
 fn a_disk_that_turns_out_to_be_full_has_room_for_what_consumers_need() {
@@ -45,4 +45,30 @@ fn a_disk_that_turns_out_to_be_full_has_room_for_what_consumers_need() {
     world.input(Input::DiskFree(u64::MAX));
     world.settle();
     assert_eq!(world.broker.parked(), []);
+}
+
+#[test]
+fn nothing_more_is_asked_by_a_client_whose_answers_wait_for_the_disk() {
+    let (mut world, _) = world(Config { egress_len_max: 10_000, ..Config::default() });
+    let client = world.client_with(Duration::from_secs(10));
+    world.tell(client, 1, durable("new"));
+    let mut asked = 1;
+    while !world.broker.is_paused(client) && asked < 10_000 {
+        world.tell(client, 1, QueueDeclare { passive: true, ..durable("new") });
+        asked += 1;
+    }
+    assert!(asked < 200, "{asked} answers wait");
+    assert_eq!(world.heard(client), ["pause"]);
+    // It cannot be heard: its silence means nothing.
+    world.pass(Duration::from_secs(60));
+    assert!(world.heard(client).iter().all(|heard| heard == "heartbeat"));
+    world.settle();
+    let heard = world.heard(client);
+    assert_eq!(heard.iter().filter(|heard| heard.starts_with("declare-ok new")).count(), asked);
+    world.input(Input::EgressLen(client, 0));
+    assert!(!world.broker.is_paused(client));
+    world.pass(Duration::from_secs(19));
+    assert!(world.heard(client).iter().all(|heard| heard == "resume" || heard == "heartbeat"));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.heard(client).last().map(String::as_str), Some("closed"));
 }

@@ -366,7 +366,7 @@ impl Channel {
         }
         self.flush_confirms(link, ctx);
         ctx.engine.urge_log();
-        link.hold(on_channel(self.number, method), gate);
+        link.hold(ctx.out, on_channel(self.number, method), gate);
         ctx.gated.push_back((gate, Gated::Frames(link.id)));
     }
 
