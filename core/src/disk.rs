@@ -102,6 +102,12 @@ pub enum DiskOp {
         /// Which.
         file: FileId,
     },
+    /// Says that what the system keeps of the file in memory is not of use: it is on disk, and most
+    /// of it is read late or never. A hint, which changes nothing.
+    DropCache {
+        /// Which.
+        file: FileId,
+    },
     /// Makes the directory's entries durable: which files there are.
     SyncDir,
     /// Reads `len` bytes from `offset` on; fewer only where the file ends.

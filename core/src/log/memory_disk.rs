@@ -99,6 +99,7 @@ impl MemoryDisk {
                 let contents = &mut self.contents[*self.names.get(file)?];
                 contents.durable.clone_from(&contents.current);
             }
+            DiskOp::DropCache { .. } => {}
             DiskOp::Truncate { file, len } => self.current(*file)?.resize(*len as usize, 0),
             DiskOp::Delete { file } => drop(self.names.remove(file)),
             DiskOp::SyncDir => self.durable_names.clone_from(&self.names),

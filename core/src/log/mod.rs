@@ -81,6 +81,8 @@ pub(crate) enum Purpose {
     Seal,
     SealSync,
     SealEnd,
+    /// Of a sealed segment: its place in the system's memory is better used for others.
+    DropCache,
     /// Of something that nothing needs any more.
     Delete,
     /// It is durable that it is gone.
@@ -762,8 +764,8 @@ impl Log {
                 }
                 self.is_troubled = true;
             }
-            // It is tried again at the next start.
-            Purpose::Delete => {}
+            // A hint that was not taken; what is tried again at the next start.
+            Purpose::DropCache | Purpose::Delete => {}
         }
         self.complaints.push(format!("{name}: {error}"));
         Completion::None
@@ -851,6 +853,10 @@ impl Log {
             }
             return;
         };
+        if let Some(NewIndex { segment, .. }) = sealing.index {
+            let file = FileId::Segment(segment);
+            self.request(Purpose::DropCache, Lane::Background, DiskOp::DropCache { file });
+        }
         if let Some(checkpoint) = sealing.checkpoint {
             let old = core::mem::replace(
                 &mut self.checkpoint,
@@ -887,6 +893,7 @@ impl Log {
             | DiskOp::Write { file, .. }
             | DiskOp::Sync { file }
             | DiskOp::Truncate { file, .. }
+            | DiskOp::DropCache { file }
             | DiskOp::Delete { file }
             | DiskOp::Read { file, .. } => Some(*file),
             DiskOp::SyncDir | DiskOp::List => None,

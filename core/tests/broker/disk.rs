@@ -58,7 +58,7 @@ impl Disk {
             DiskOp::Truncate { file, len } => self.files.get_mut(file)?.resize(*len as usize, 0),
             DiskOp::Delete { file } => drop(self.files.remove(file)),
             DiskOp::Sync { file } => drop(self.files.get(file)?),
-            DiskOp::SyncDir => {}
+            DiskOp::SyncDir | DiskOp::DropCache { .. } => {}
         }
         Some(DiskResult::Done)
     }

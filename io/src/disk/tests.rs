@@ -79,6 +79,7 @@ fn operations_on_a_file_that_is_not_there_name_it() {
         ("write", write(SEGMENT, 0, vec![Bytes::from_static(b"x")])),
         ("sync", DiskOp::Sync { file: SEGMENT }),
         ("truncate", DiskOp::Truncate { file: SEGMENT, len: 0 }),
+        ("drop the cache of", DiskOp::DropCache { file: SEGMENT }),
         ("read", DiskOp::Read { file: SEGMENT, offset: 0, len: 1 }),
     ];
     for (doing, operation) in operations {
@@ -94,6 +95,16 @@ fn truncation_takes_away_what_is_behind() {
     disk.background(create(SEGMENT, 0));
     disk.log(write(SEGMENT, 0, vec![Bytes::from_static(b"kept and gone")]));
     assert_eq!(disk.log(DiskOp::Truncate { file: SEGMENT, len: 4 }), DiskResult::Done);
+    assert_eq!(disk.read(SEGMENT, 0, 100), data(b"kept"));
+}
+
+#[test]
+fn what_is_not_kept_in_memory_is_on_disk() {
+    let mut disk = TestDisk::new();
+    disk.background(create(SEGMENT, 0));
+    disk.log(write(SEGMENT, 0, vec![Bytes::from_static(b"kept")]));
+    assert_eq!(disk.log(DiskOp::Sync { file: SEGMENT }), DiskResult::Done);
+    assert_eq!(disk.background(DiskOp::DropCache { file: SEGMENT }), DiskResult::Done);
     assert_eq!(disk.read(SEGMENT, 0, 100), data(b"kept"));
 }
 

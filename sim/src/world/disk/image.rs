@@ -70,6 +70,8 @@ impl Image {
                 }
                 None => missing(op),
             },
+            // What is in the cache and not on the platter stays there: nobody gives that up.
+            DiskOp::DropCache { .. } => DiskResult::Done,
             DiskOp::Delete { file } => {
                 self.directory.remove(file);
                 self.forget_files();
