@@ -314,6 +314,11 @@ impl Log {
         if self.is_enabled { self.durable } else { BatchNumber::MAX }
     }
 
+    /// The batch that all that was noted so far rests on.
+    pub(crate) fn noted(&self) -> BatchNumber {
+        self.next_batch - u64::from(self.pending.is_empty())
+    }
+
     /// The last batch that changes topology.
     pub(crate) fn topology(&self) -> BatchNumber {
         self.topology

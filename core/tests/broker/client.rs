@@ -136,22 +136,34 @@ impl World {
 
 /// The frames of a message to the default exchange, on channel 1.
 pub(crate) fn publish(id: ConnectionId, key: &str, body: &'static str) -> Vec<Input> {
-    publish_with(id, key, body, Properties::default())
+    publish_with(id, "", key, body, Properties::default())
 }
 
 /// The same of a message that is to survive.
 pub(crate) fn persist(id: ConnectionId, key: &str, body: &'static str) -> Vec<Input> {
+    persist_to(id, "", key, body)
+}
+
+/// The same to any exchange.
+pub(crate) fn persist_to(
+    id: ConnectionId,
+    exchange: &str,
+    key: &str,
+    body: &'static str,
+) -> Vec<Input> {
     let properties = BasicProperties { delivery_mode: Some(2), ..BasicProperties::default() };
-    publish_with(id, key, body, properties.encode())
+    publish_with(id, exchange, key, body, properties.encode())
 }
 
 fn publish_with(
     id: ConnectionId,
+    exchange: &str,
     key: &str,
     body: &'static str,
     properties: Properties,
 ) -> Vec<Input> {
-    let method = BasicPublish { routing_key: key.into(), mandatory: true, ..Default::default() };
+    let (exchange, routing_key) = (exchange.into(), key.into());
+    let method = BasicPublish { exchange, routing_key, mandatory: true, ..Default::default() };
     let header = ContentHeader {
         class_id: CLASS_BASIC,
         weight: 0,

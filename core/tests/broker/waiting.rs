@@ -5,7 +5,7 @@ use std::time::Duration;
 use warren_core::amqp::*;
 use warren_core::{Config, DiskOp, DiskRequest, Input, Lane};
 
-use super::client::{World, persist};
+use super::client::{World, persist, persist_to};
 use super::disk::of;
 use super::durability::{durable, world};
 
@@ -71,4 +71,65 @@ fn nothing_more_is_asked_by_a_client_whose_answers_wait_for_the_disk() {
     assert!(world.heard(client).iter().all(|heard| heard == "resume" || heard == "heartbeat"));
     world.pass(Duration::from_secs(2));
     assert_eq!(world.heard(client).last().map(String::as_str), Some("closed"));
+}
+
+#[test]
+fn what_another_client_ended_is_over_once_that_is_on_disk() {
+    let (mut world, one) = world(Config::default());
+    let other = world.client();
+    let exchange = ExchangeDeclare {
+        exchange: "x".into(),
+        kind: "direct".into(),
+        durable: true,
+        ..Default::default()
+    };
+    let bind = QueueBind { queue: "q".into(), exchange: "x".into(), ..Default::default() };
+    let unbind = || QueueUnbind { queue: "q".into(), exchange: "x".into(), ..Default::default() };
+    let purge = || QueuePurge { queue: "q".into(), ..Default::default() };
+    let delete = || QueueDelete { queue: "q".into(), ..Default::default() };
+    let delete_exchange = || ExchangeDelete { exchange: "x".into(), ..Default::default() };
+    let cases: [(Method, Method); 7] = [
+        (unbind().into(), unbind().into()),
+        (purge().into(), purge().into()),
+        (delete().into(), delete().into()),
+        (delete().into(), unbind().into()),
+        (delete_exchange().into(), delete_exchange().into()),
+        (delete_exchange().into(), unbind().into()),
+        (unbind().into(), TxCommit {}.into()),
+    ];
+    world.tell(other, 1, TxSelect {});
+    for (ended, asked) in cases {
+        world.tell(one, 1, durable("q"));
+        world.tell(one, 1, exchange.clone());
+        world.tell(one, 1, bind.clone());
+        world.write(persist(one, "q", "1"));
+        world.settle();
+        world.heard(one);
+        world.heard(other);
+        world.tell(one, 1, ended.clone());
+        if matches!(asked, Method::TxCommit(_)) {
+            world.batch(persist_to(other, "x", "", "2"));
+        }
+        world.tell(other, 1, asked.clone());
+        let heard = (world.heard(one), world.heard(other));
+        assert!(heard.0.is_empty(), "{ended:?}: {heard:?}");
+        assert!(heard.1.iter().all(|heard| heard == "return 2"), "{ended:?}: {heard:?}");
+        world.settle();
+        assert_eq!(world.heard(other).len(), 1, "{ended:?} {asked:?}");
+    }
+}
+
+#[test]
+fn a_confirm_of_what_has_nowhere_to_go_waits_until_that_is_certain() {
+    let (mut world, one) = world(Config::default());
+    let other = world.client();
+    world.tell(other, 1, ConfirmSelect::default());
+    world.heard(other);
+    world.tell(one, 1, QueueDelete { queue: "q".into(), ..Default::default() });
+    world.batch(persist(other, "q", "lost"));
+    assert_eq!(world.heard(other), ["return lost"]);
+    world.settle();
+    assert_eq!(world.heard(other), ["ack 1"]);
+    world.batch(persist(other, "q", "lost"));
+    assert_eq!(world.heard(other), ["return lost", "ack 2"]);
 }

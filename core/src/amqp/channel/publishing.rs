@@ -213,7 +213,9 @@ impl Channel {
     }
 
     /// Hands a message to the engine, or back to its publisher. The batch of the log that its
-    /// confirm rests on; 0 if it rests on none.
+    /// confirm rests on; 0 if it rests on none. Who was told that a message is safe must not find a
+    /// queue after a start that it would have been in: that a queue or binding is gone counts once
+    /// it is durable.
     pub(super) fn distribute(
         &mut self,
         published: Published,
@@ -221,8 +223,9 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> BatchNumber {
         let Published { route, message, mandatory } = published;
+        let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
         if !route.is_empty() {
-            return ctx.engine.enqueue(&route, message);
+            return ctx.engine.enqueue(&route, message).max(topology);
         }
         if mandatory {
             let code = "NO_ROUTE";
@@ -235,7 +238,7 @@ impl Channel {
             let frame = OutFrame::Return(self.number, method, Arc::new(message));
             link.send(ctx.out, ctx.now, frame);
         }
-        0
+        topology
     }
 
     /// The last message's route, if it is this one's too.

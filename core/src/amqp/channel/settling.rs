@@ -125,17 +125,18 @@ impl Channel {
     ) -> Result<(), AmqpError> {
         let transaction = core::mem::take(self.transaction()?);
         let changes = ctx.engine.changes();
+        let mut gate = 0;
         for mut published in transaction.published {
             if !ctx.engine.is_alive(&published.route) {
                 // What it was routed to has been deleted since: nobody gets it, as if unrouted.
                 published.route = Arc::default();
             }
-            self.distribute(published, link, ctx);
+            gate = self.distribute(published, link, ctx).max(gate);
         }
         for (unacked, settlement) in transaction.settled.into_iter().rev() {
             ctx.engine.settle(self.session, unacked.lease, settlement);
         }
-        let gate = ctx.engine.gate_since(changes);
+        let gate = ctx.engine.gate_since(changes).max(gate);
         self.reply_gated(TxCommitOk {}, gate, link, ctx);
         Ok(())
     }

@@ -60,6 +60,11 @@ impl Engine {
         if self.log.pending.changes == changes { 0 } else { self.log.position() }
     }
 
+    /// The batch that it rests on where messages go, and that they go nowhere.
+    pub(crate) fn topology_gate(&self) -> BatchNumber {
+        self.log.topology()
+    }
+
     /// How often something was noted for the log.
     pub(crate) fn changes(&self) -> u64 {
         self.log.pending.changes

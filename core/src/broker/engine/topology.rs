@@ -56,6 +56,7 @@ impl Engine {
     }
 
     /// What was just done to something that is durable, or not, rests on the topology as it is now.
+    /// Something that is missing may have been durable, and its end not be yet.
     pub(super) fn rest_on_topology(&mut self, is_durable: bool) {
         if is_durable {
             self.gate = self.log.topology();
@@ -108,7 +109,10 @@ impl Engine {
                 self.rest_on_topology(is_durable);
                 Ok(())
             }
-            None => Ok(()),
+            None => {
+                self.rest_on_topology(true);
+                Ok(())
+            }
         }
     }
 
@@ -193,7 +197,10 @@ impl Engine {
         if_empty: bool,
     ) -> Result<u64, Refusal> {
         let id = match self.queue(vhost, name, owner) {
-            Err(refusal) if refusal.kind == RefusalKind::NotFound => return Ok(0),
+            Err(refusal) if refusal.kind == RefusalKind::NotFound => {
+                self.rest_on_topology(true);
+                return Ok(0);
+            }
             found => found?,
         };
         let queue = self.queues.get(id).expect("just found");
@@ -223,14 +230,15 @@ impl Engine {
         let id = self.queue(vhost, name, owner)?;
         let changes = self.changes();
         let queue = self.queues.get_mut(id).expect("just found");
+        let is_durable = queue.durable;
         let purged = queue.ready.len() as u64;
         queue.counts.purged += purged;
         for entry in queue.ready.take_all() {
             self.forget_entry(id, &entry);
         }
         self.forget_paged(id);
-        // Not every message is in the log: with nothing to be written, nothing is to be waited for.
-        self.gate = self.gate_since(changes);
+        // What is gone may have been taken by others, which may not be durable yet.
+        self.gate = if is_durable { self.log.noted() } else { self.gate_since(changes) };
         self.stir(id);
         Ok(purged)
     }
@@ -274,7 +282,10 @@ impl Engine {
     ) -> Result<(), Refusal> {
         refuse_default(source)?;
         match self.queue(vhost, queue, owner) {
-            Err(refusal) if refusal.kind == RefusalKind::NotFound => Ok(()),
+            Err(refusal) if refusal.kind == RefusalKind::NotFound => {
+                self.rest_on_topology(true);
+                Ok(())
+            }
             Err(refusal) => Err(refusal),
             Ok(id) => {
                 let binding = Binding::new(key, Destination::Queue(id), arguments);
@@ -419,7 +430,7 @@ impl Engine {
             .exchanges
             .get(source)
             .is_some_and(|exchange| exchange.bindings.contains(binding));
-        let is_durable = bound.is_some();
+        let is_durable = bound.is_some() || !is_there;
         if let Some(bound) = bound.filter(|_| is_there) {
             self.log.note_topology(Fact::Unbound(bound));
         }
