@@ -354,9 +354,12 @@ impl Model {
             self.messages[*message].batch = self.history.batch;
         }
         messages.retain(|message| self.must_be_on_disk(*message));
+        // Of what comes and goes within a batch, the log need not know.
         let is_settled = |(_, unacked, how): &(u64, Unacked, Settle)| {
+            let message = &self.messages[unacked.copy.message];
             *how != Settle::Requeue
-                && self.messages[unacked.copy.message].is_persistent()
+                && message.is_persistent()
+                && message.batch < self.history.batch
                 && self.queues.get(&unacked.queue).is_some_and(|queue| queue.is_durable)
         };
         let reply = Expected::Method("tx.commit-ok");
