@@ -308,6 +308,8 @@ impl Connection {
         let close = fault.error.connection_close(fault.method);
         self.link.send(ctx.out, ctx.now, on_channel(0, close));
         self.report_end(Some(fault.error.reply_text().to_string()), ctx);
+        // Its channels are gone with all that waited on them; the answer is to be read.
+        self.link.unpark_all(ctx.out);
         self.enter(Phase::Closing, self.close_timeout(ctx), ctx);
     }
 

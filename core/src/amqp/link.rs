@@ -227,6 +227,11 @@ impl Link {
         self.tell_reading(out);
     }
 
+    /// No frame waits any more until publishers may go on.
+    pub(crate) fn unpark_all(&mut self, out: &mut VecDeque<Output>) {
+        self.unpark(out, self.parked_len);
+    }
+
     /// Tells the adapter whether to read, if that has changed.
     fn tell_reading(&mut self, out: &mut VecDeque<Output>) {
         let is_deaf = self.is_deaf();

@@ -7,9 +7,11 @@ use super::{Log, Spare};
 const RESERVE_PART: u64 = 2;
 
 impl Log {
-    /// Bytes that wait to be written, and those being written.
+    /// Bytes that wait to be written, for the first time or again, and those being written.
     pub(crate) fn backlog(&self) -> usize {
-        self.pending.len + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.batch.len)
+        let in_flight = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.batch.len);
+        let unwritten = self.unwritten.as_ref().map_or(0, |(_, batch)| batch.len);
+        self.pending.len + in_flight + unwritten
     }
 
     /// Whether the disk has too little room for publishers to go on.

@@ -133,3 +133,33 @@ fn a_confirm_of_what_has_nowhere_to_go_waits_until_that_is_certain() {
     world.batch(persist(other, "q", "lost"));
     assert_eq!(world.heard(other), ["return lost", "ack 2"]);
 }
+
+#[test]
+fn what_could_not_be_written_counts_as_what_waits_to_be() {
+    let (mut world, client) = world(Config { log_pending_max: 10_000, ..Config::default() });
+    let large: &str = Box::leak("x".repeat(12_000).into_boxed_str());
+    world.write(persist(client, "q", large));
+    assert!(world.step(of(Lane::Log), true), "the write fails");
+    assert!(world.step(of(Lane::Log), false), "the sync has nothing to fail at");
+    let other = world.client();
+    world.tell(other, 1, durable("new"));
+    assert_eq!(world.broker.parked(), [(other, 1, 1)]);
+    world.input(Input::DiskFree(u64::MAX));
+    world.settle();
+    assert_eq!(world.heard(other), ["declare-ok new 0"]);
+}
+
+#[test]
+fn the_last_word_of_a_client_that_had_to_wait_is_read() {
+    let (mut world, client) = world(Config { egress_len_max: 10_000, ..Config::default() });
+    let large: &str = Box::leak("x".repeat(8000).into_boxed_str());
+    world.input(Input::DiskFree(0));
+    world.batch(persist(client, "q", large));
+    world.batch(persist(client, "q", large));
+    assert_eq!(world.heard(client), ["pause"]);
+    world.input(Input::Shutdown("out of beer".into()));
+    let heard = world.heard(client);
+    assert_eq!(heard, ["connection.close CONNECTION_FORCED - out of beer", "resume"]);
+    world.tell(client, 0, ConnectionCloseOk {});
+    assert_eq!(world.heard(client), ["closed"]);
+}
