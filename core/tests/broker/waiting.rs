@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use warren_core::amqp::*;
-use warren_core::{Config, DiskOp, DiskRequest, Input, Lane};
+use warren_core::{Config, ConnectionId, DiskOp, DiskRequest, Input, Lane};
 
 use super::client::{World, persist, persist_to};
 use super::disk::of;
@@ -162,4 +162,46 @@ fn the_last_word_of_a_client_that_had_to_wait_is_read() {
     assert_eq!(heard, ["connection.close CONNECTION_FORCED - out of beer", "resume"]);
     world.tell(client, 0, ConnectionCloseOk {});
     assert_eq!(world.heard(client), ["closed"]);
+}
+
+/// A client that was given three messages, has acked the first, and waits with publishing another.
+fn waiting_publisher() -> (World, ConnectionId) {
+    let (mut world, client) = world(Config::default());
+    world.consume(client, "q", "c");
+    world.write((0..3).flat_map(|_| persist(client, "q", "x")).collect::<Vec<_>>());
+    world.settle();
+    world.input(Input::DiskFree(0));
+    world.batch(persist(client, "q", "y"));
+    world.tell(client, 1, BasicAck { delivery_tag: 1, multiple: false });
+    assert_eq!(world.broker.parked(), [(client, 1, 3)], "acks go on");
+    assert_eq!(world.broker.queues()[0].unacked, 2);
+    (world, client)
+}
+
+#[test]
+fn an_ack_does_not_overtake_the_transaction_that_it_belongs_to() {
+    let (mut world, client) = waiting_publisher();
+    world.tell(client, 1, TxSelect {});
+    world.tell(client, 1, BasicAck { delivery_tag: 2, multiple: false });
+    world.tell(client, 1, TxRollback {});
+    world.heard(client);
+    world.input(Input::DiskFree(u64::MAX));
+    world.settle();
+    assert_eq!(world.heard(client), ["tx.select-ok", "tx.rollback-ok", "c 4 y"]);
+    assert_eq!(world.broker.queues()[0].unacked, 3);
+}
+
+#[test]
+fn an_ack_of_all_there_is_does_not_overtake_a_get() {
+    let (mut world, client) = waiting_publisher();
+    world.tell(client, 1, BasicCancel { consumer_tag: "c".into(), ..Default::default() });
+    world.tell(client, 1, BasicGet { queue: "q".into(), ..Default::default() });
+    world.tell(client, 1, BasicAck { delivery_tag: 2, multiple: false });
+    assert_eq!(world.broker.queues()[0].unacked, 1, "it was given this one");
+    world.tell(client, 1, BasicAck { delivery_tag: 0, multiple: true });
+    world.heard(client);
+    world.input(Input::DiskFree(u64::MAX));
+    world.settle();
+    assert_eq!(world.heard(client), ["basic.cancel-ok", "got y"]);
+    assert_eq!((world.broker.queues()[0].ready, world.broker.queues()[0].unacked), (0, 0));
 }

@@ -12,6 +12,9 @@ use crate::wire::Frame;
 /// How many frames of which channels wait in the broker.
 pub type Parked = BTreeMap<ChannelKey, usize>;
 
+/// What goes on while publishes wait.
+const SETTLES: &[&str] = &["basic.ack", "basic.nack", "basic.reject"];
+
 /// What waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -223,10 +226,17 @@ impl Model {
         if method.name() == "channel.open" {
             return true;
         }
-        let is_settling = matches!(method.name(), "basic.ack" | "basic.nack" | "basic.reject");
         let channel = self.channel(key);
         let is_tx = channel.is_some_and(|channel| matches!(channel.mode, Mode::Tx { .. }));
-        is_settling && !is_tx && !self.is_in_content(key)
+        let is_for_all = is_method(frame, SETTLES) && method.number("delivery-tag") == 0;
+        let keeps_order = |before: &Frame| match is_for_all {
+            true => is_method(before, &["tx.select", "basic.get"]) || is_method(before, SETTLES),
+            false => is_method(before, &["tx.select"]) || is_method(before, SETTLES),
+        };
+        is_method(frame, SETTLES)
+            && !is_tx
+            && !self.waiting.frames[&key].iter().any(keeps_order)
+            && !self.is_in_content(key)
     }
 
     /// Whether what waits ends within a content.

@@ -88,6 +88,30 @@ pub(crate) struct Channel {
     /// What waits until publishers may go on, or a message was read from disk; in order.
     parked: VecDeque<Frame>,
     parked_len: usize,
+    /// Which acknowledgements must not overtake that.
+    holds_back: HoldsBack,
+}
+
+/// Which acknowledgements must stay behind frames that wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum HoldsBack {
+    #[default]
+    None,
+    /// Those that are for all deliveries there are: one more is on its way.
+    ForAll,
+    /// All: they may belong to a transaction, or come behind others.
+    All,
+}
+
+impl HoldsBack {
+    fn by(frame: &Frame) -> Self {
+        match frame {
+            Frame::Method(_, Method::TxSelect(_)) => Self::All,
+            Frame::Method(_, Method::BasicGet(_)) => Self::ForAll,
+            frame if settled_tag(frame).is_some() => Self::All,
+            _ => Self::None,
+        }
+    }
 }
 
 impl Channel {
@@ -108,6 +132,7 @@ impl Channel {
             last_route: None,
             parked: VecDeque::new(),
             parked_len: 0,
+            holds_back: HoldsBack::None,
         }
     }
 
@@ -212,21 +237,26 @@ impl Channel {
         let len = parked_len(&frame);
         self.parked_len += len;
         link.park(ctx.out, len);
+        self.holds_back = self.holds_back.max(HoldsBack::by(&frame));
         self.parked.push_back(frame);
     }
 
     /// Takes what waits, to be handled now.
     pub(crate) fn take_parked(&mut self) -> (VecDeque<Frame>, usize) {
+        self.holds_back = HoldsBack::None;
         (core::mem::take(&mut self.parked), core::mem::take(&mut self.parked_len))
     }
 
-    /// Whether a frame may be handled before those that wait: it concerns deliveries only.
+    /// Whether a frame may be handled before those that wait: it settles deliveries, and means the
+    /// same as in its turn.
     fn may_overtake(&self, frame: &Frame) -> bool {
-        let is_settling = matches!(
-            frame,
-            Frame::Method(_, Method::BasicAck(_) | Method::BasicNack(_) | Method::BasicReject(_))
-        );
-        is_settling && !matches!(self.mode, Mode::Transaction(_)) && !self.is_in_content()
+        let Some(tag) = settled_tag(frame) else { return false };
+        let is_held_back = match self.holds_back {
+            HoldsBack::None => false,
+            HoldsBack::ForAll => tag == 0,
+            HoldsBack::All => true,
+        };
+        !is_held_back && !matches!(self.mode, Mode::Transaction(_)) && !self.is_in_content()
     }
 
     /// Whether the last frame that waits is a part of a content of which more is to come.
@@ -393,6 +423,16 @@ fn tell_blocked(link: &mut Link, ctx: &mut Context<'_>) {
         };
         let blocked = ConnectionBlocked { reason: ShortStr::from_static(reason) };
         link.send(ctx.out, ctx.now, on_channel(0, blocked));
+    }
+}
+
+/// The delivery tag of a frame that settles deliveries; 0 stands for all.
+fn settled_tag(frame: &Frame) -> Option<u64> {
+    match frame {
+        Frame::Method(_, Method::BasicAck(ack)) => Some(ack.delivery_tag),
+        Frame::Method(_, Method::BasicNack(nack)) => Some(nack.delivery_tag),
+        Frame::Method(_, Method::BasicReject(reject)) => Some(reject.delivery_tag),
+        _ => None,
     }
 }
 
