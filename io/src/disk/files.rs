@@ -47,8 +47,7 @@ impl Files {
 
     /// Does what `op` says, and says what came of it.
     pub(super) fn carry_out(&self, op: DiskOp) -> DiskResult {
-        let changes =
-            !matches!(op, DiskOp::Read { .. } | DiskOp::List | DiskOp::DropCache { .. });
+        let changes = !matches!(op, DiskOp::Read { .. } | DiskOp::List | DiskOp::DropCache { .. });
         if changes && !self.directory.is_writable() {
             return DiskResult::Failed(DiskError {
                 is_full: false,

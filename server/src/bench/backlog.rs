@@ -84,6 +84,8 @@ pub(super) struct Mark {
     pub(super) time: Duration,
     /// The broker's resident memory, in bytes.
     pub(super) memory: Option<u64>,
+    /// CPU time that the broker has used since it began.
+    pub(super) cpu: Option<Duration>,
 }
 
 /// How filling went.
@@ -296,8 +298,7 @@ impl Watch {
         if messages > marked {
             self.mark(messages, Instant::now());
         }
-        let cpu = self.processes.as_ref().and_then(|tree| tree.cpu().ok());
-        self.progress.cpu = cpu.zip(self.cpu_at_start).map(|(end, start)| end - start);
+        self.progress.cpu = self.cpu();
         let written = self.processes.as_ref().and_then(ProcessTree::written_bytes);
         let between = written.zip(self.written_at_start);
         self.progress.written = between.map(|(end, start)| end.saturating_sub(start));
@@ -307,7 +308,8 @@ impl Watch {
     fn mark(&mut self, messages: u64, now: Instant) {
         let memory = self.look_at_memory(now);
         let before = self.progress.marks.last().copied().unwrap_or_default();
-        let mark = Mark { messages, time: now - self.progress.started, memory };
+        let cpu = self.cpu();
+        let mark = Mark { messages, time: now - self.progress.started, memory, cpu };
         let memory = memory.map(|bytes| format!("  broker {:>6} MiB", bytes >> 20));
         eprintln!(
             "{:5.1} s  {} {messages:>12}  {:>9.0}/s{}",
@@ -317,6 +319,11 @@ impl Watch {
             memory.unwrap_or_default()
         );
         self.progress.marks.push(mark);
+    }
+
+    /// CPU time that the broker has used since it began.
+    fn cpu(&self) -> Option<Duration> {
+        Some(self.processes.as_ref()?.cpu().ok()? - self.cpu_at_start?)
     }
 
     fn look_at_memory(&mut self, now: Instant) -> Option<u64> {
@@ -331,6 +338,13 @@ impl Mark {
     /// Messages per second since an earlier mark.
     pub(super) fn per_s_since(&self, before: &Self) -> f64 {
         (self.messages - before.messages) as f64 / (self.time - before.time).as_secs_f64()
+    }
+
+    /// Microseconds of the broker's CPU time per message since an earlier mark.
+    pub(super) fn cpu_us_since(&self, before: &Self) -> Option<f64> {
+        let used = self.cpu?.saturating_sub(before.cpu.unwrap_or_default());
+        let us = used.as_secs_f64() * 1e6 / (self.messages - before.messages) as f64;
+        us.is_finite().then_some(us)
     }
 }
 

@@ -63,6 +63,8 @@ struct Part {
     per_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     broker_memory_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker_cpu_us_per_message: Option<f64>,
 }
 
 impl BacklogReport {
@@ -107,6 +109,7 @@ impl Half {
             messages: mark.messages,
             per_s: mark.per_s_since(before),
             broker_memory_bytes: mark.memory,
+            broker_cpu_us_per_message: mark.cpu_us_since(before),
         };
         let us = progress.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / end.messages as f64);
         Self {
@@ -156,11 +159,14 @@ impl fmt::Display for BacklogReport {
 impl fmt::Display for Half {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: Option<u64>| bytes.map(|bytes| format!("{} MiB", grouped(bytes >> 20)));
-        writeln!(f, "{:>16}{:>16}{:>16}", "messages", "per second", "broker memory")?;
-        for Part { messages, per_s, broker_memory_bytes } in &self.parts {
+        let [messages, per_s] = ["messages", "per second"];
+        writeln!(f, "{messages:>16}{per_s:>16}{:>16}{:>16}", "broker memory", "µs per message")?;
+        for part in &self.parts {
+            let Part { messages, per_s, broker_memory_bytes, broker_cpu_us_per_message } = part;
             let memory = mib(*broker_memory_bytes).unwrap_or_else(|| "-".into());
             let per_s = grouped(per_s.round() as u64);
-            writeln!(f, "{:<8}{:>16}{per_s:>16}{memory:>16}", "", grouped(*messages))?;
+            let cpu = broker_cpu_us_per_message.map_or_else(|| "-".into(), |us| format!("{us:.2}"));
+            writeln!(f, "{:<8}{:>16}{per_s:>16}{memory:>16}{cpu:>16}", "", grouped(*messages))?;
         }
         let per_s = grouped(self.per_s.round() as u64);
         write!(f, "{} in {:.2} s, {per_s}/s", grouped(self.messages), self.seconds)?;
