@@ -273,6 +273,10 @@ impl Engine {
         }
         let queue = self.queues.get_mut(id).expect("just found");
         if next != Next::Here {
+            // Those who are gone are forgotten each time that there are twice as many.
+            if queue.getters.len().is_power_of_two() {
+                queue.getters.retain(|getter| self.sessions.get(*getter).is_some());
+            }
             queue.getters.push_back(session);
             return Ok(Asked::Later);
         }
