@@ -12,5 +12,7 @@ mod disk;
 mod durability;
 #[path = "broker/publishing.rs"]
 mod publishing;
+#[path = "broker/purging.rs"]
+mod purging;
 #[path = "broker/waiting.rs"]
 mod waiting;

@@ -12,6 +12,7 @@ mod exchange;
 mod headers;
 mod message;
 mod queue;
+mod ranges;
 mod reader;
 mod ready;
 mod refusal;

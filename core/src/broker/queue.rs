@@ -11,6 +11,7 @@ use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
 use super::engine::VhostId;
 use super::message::Message;
+use super::ranges::Ranges;
 use super::reader::Reader;
 use super::ready::Ready;
 use super::turns::Turns;
@@ -110,8 +111,8 @@ pub(crate) struct Queue {
     pub(crate) logged_below: u64,
     /// What the segment that is written to has of it.
     pub(crate) index: Vec<IndexEntry>,
-    /// Positions of messages that the log has until the next start only, as ranges with both ends.
-    pub(crate) volatile: BTreeMap<u64, u64>,
+    /// Positions of messages that the log has until the next start only.
+    pub(crate) volatile: Ranges,
     /// How often durable messages were handed out that came back.
     pub(crate) returned: BTreeMap<u64, u32>,
     pub(crate) mark: Mark,
@@ -168,7 +169,7 @@ impl Queue {
             extents: Extents::default(),
             logged_below: 0,
             index: Vec::new(),
-            volatile: BTreeMap::new(),
+            volatile: Ranges::default(),
             returned: BTreeMap::new(),
             mark: Mark::default(),
             handed_out_below: 0,
@@ -195,16 +196,6 @@ impl Queue {
         let entry = self.ready.take()?;
         self.handed_out_below = self.handed_out_below.max(entry.position + 1);
         Some(entry)
-    }
-
-    /// Notes that the log has the message at this position until the next start only.
-    pub(crate) fn note_volatile(&mut self, position: u64) {
-        match self.volatile.last_entry() {
-            Some(mut range) if *range.get() + 1 == position => *range.get_mut() = position,
-            _ => {
-                self.volatile.insert(position, position);
-            }
-        }
     }
 
     /// Whose turn it is, if no message waits.

@@ -25,6 +25,27 @@ pub(crate) enum Next {
     Waits,
 }
 
+/// A message that is on disk only as soon as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unwritten {
+    /// Its number among all that the log was ever given.
+    pub(crate) item: u64,
+    pub(crate) position: u64,
+    pub(crate) is_volatile: bool,
+}
+
+/// All messages of a queue that are on disk only.
+#[derive(Debug)]
+pub(crate) struct Paged {
+    /// From which position on they are.
+    pub(crate) from: u64,
+    pub(crate) count: u64,
+    /// How many of them are forgotten at a start.
+    pub(crate) volatile: u64,
+    /// Those of them that are not written yet.
+    pub(crate) unwritten: Vec<Unwritten>,
+}
+
 /// Messages by position. Always the first is taken; so what comes back was before all that never
 /// left, and nothing has to be searched or moved for it.
 #[derive(Debug, Default)]
@@ -38,6 +59,8 @@ pub(crate) struct Ready {
     /// How many those are, and how many of them are forgotten at a start.
     paged: u64,
     paged_volatile: u64,
+    /// Those of them that are not written yet.
+    unwritten: Vec<Unwritten>,
     /// About how many bytes those in memory take that are on disk too.
     cached: usize,
 }
@@ -73,12 +96,20 @@ impl Ready {
     }
 
     /// Appends a message that is new, and is kept on disk only.
-    pub(crate) fn push_paged(&mut self, position: u64, is_volatile: bool) {
+    pub(crate) fn push_paged(&mut self, message: Unwritten) {
         if self.paged == 0 {
-            self.paged_from = position;
+            self.paged_from = message.position;
         }
         self.paged += 1;
-        self.paged_volatile += u64::from(is_volatile);
+        self.paged_volatile += u64::from(message.is_volatile);
+        self.unwritten.push(message);
+    }
+
+    /// All that the log was given is being written.
+    pub(crate) fn note_written(&mut self) {
+        if !self.unwritten.is_empty() {
+            self.unwritten = Vec::new();
+        }
     }
 
     /// Puts a message back that was taken.
@@ -149,8 +180,8 @@ impl Ready {
         self.fresh.range_mut(at..).filter(|entry| entry.item == 0)
     }
 
-    /// Keeps what the log has on disk only.
-    pub(crate) fn evict(&mut self) {
+    /// Keeps what the log has on disk only; from item `first_item` on it is not written yet.
+    pub(crate) fn evict(&mut self, first_item: u64) {
         self.cached = 0;
         for entry in self.returned.values_mut().filter(|entry| entry.item != 0) {
             entry.message = None;
@@ -161,6 +192,11 @@ impl Ready {
             first.get_or_insert(entry.position);
             count += 1;
             volatile += u64::from(entry.is_volatile);
+            let (item, position) = (entry.item, entry.position);
+            if item >= first_item {
+                let is_volatile = entry.is_volatile;
+                self.unwritten.push(Unwritten { item, position, is_volatile });
+            }
         };
         core::mem::take(&mut self.loaded).iter().for_each(&mut note);
         self.fresh.retain(|entry| {
@@ -176,11 +212,14 @@ impl Ready {
         }
     }
 
-    /// Takes all that are on disk only: from which position on they are, how many, and how many of
-    /// them are forgotten at a start.
-    pub(crate) fn take_paged(&mut self) -> (u64, u64, u64) {
-        let volatile = core::mem::take(&mut self.paged_volatile);
-        (self.paged_from, core::mem::take(&mut self.paged), volatile)
+    /// Takes all that are on disk only.
+    pub(crate) fn take_paged(&mut self) -> Paged {
+        Paged {
+            from: self.paged_from,
+            count: core::mem::take(&mut self.paged),
+            volatile: core::mem::take(&mut self.paged_volatile),
+            unwritten: core::mem::take(&mut self.unwritten),
+        }
     }
 
     /// The first that came back and is on disk only.
@@ -242,7 +281,8 @@ mod tests {
                     0 => {
                         if next % 3 == 0 {
                             unwritten.push(next);
-                            ready.push_paged(next, false);
+                            let is_volatile = false;
+                            ready.push_paged(Unwritten { item: 1, position: next, is_volatile });
                         } else {
                             ready.push(entry(next));
                         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
 use super::super::message::Message;
 use super::super::queue::{Entry, Owner, QueueId};
-use super::super::ready::Next;
+use super::super::ready::{Next, Unwritten};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::routing::{REPLY_PREFIX, Route};
 use super::{Engine, Notice, VhostId};
@@ -433,7 +433,7 @@ impl Engine {
             && (queue.ready.is_empty() && queue.turns.next().is_some()
                 || !is_pressed && queue.ready.cached() < window);
         if item != 0 && !has_room {
-            queue.ready.push_paged(position, is_volatile);
+            queue.ready.push_paged(Unwritten { item, position, is_volatile });
         } else {
             let message = Some(message.clone());
             queue.ready.push(Entry { position, item, deliveries: 0, is_volatile, message });

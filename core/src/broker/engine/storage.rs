@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::binding::Destination;
 use super::super::queue::{Entry, Queue, QueueId};
+use super::super::ready::{Paged, Unwritten};
 use super::topology::exchange_fact;
 use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
@@ -146,8 +147,9 @@ impl Engine {
                 } else {
                     queue.extents.append(segment, position, bytes);
                     if pending.is_volatile {
-                        queue.note_volatile(position);
+                        queue.volatile.insert(position);
                     }
+                    queue.ready.note_written();
                 }
             }
         }
@@ -417,8 +419,9 @@ impl Engine {
         if entry.item >= self.log.pending.first_item {
             return self.log.pending.withdraw(entry.item, place);
         }
-        if !entry.is_volatile {
-            self.log.pending.settle(place);
+        match entry.is_volatile {
+            true => queue.volatile.remove(entry.position),
+            false => self.log.pending.settle(place),
         }
         let freed = queue.extents.settle(entry.position);
         debug_assert!(freed.is_some(), "{place:?} lives in the log");
@@ -431,22 +434,19 @@ impl Engine {
     /// Forgets all messages of a queue that are on disk only, for the log too.
     pub(super) fn forget_paged(&mut self, id: QueueId) {
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let (from, mut count, volatile) = queue.ready.take_paged();
+        let Paged { from, mut count, volatile, unwritten } = queue.ready.take_paged();
         if count == 0 {
             return;
         }
         let number = queue.number;
         let mut durable = count - volatile;
-        for item in &mut self.log.pending.items {
-            let Item::Message(pending) = item else { continue };
-            let (is_volatile, is_moved) = (pending.is_volatile, pending.is_moved);
-            pending.spots.retain(|spot| {
-                let is_ours = spot.queue == id && spot.place.position >= from && !is_moved;
-                count -= u64::from(is_ours);
-                durable -= u64::from(is_ours && !is_volatile);
-                !is_ours
-            });
+        for Unwritten { item, position, is_volatile } in unwritten {
+            self.log.pending.withdraw(item, Place { queue: number, position });
+            count -= 1;
+            durable -= u64::from(!is_volatile);
         }
+        queue.volatile.remove_from(from);
+        queue.returned.split_off(&from);
         if durable > 0 {
             self.log.note(Fact::Dropped(Place { queue: number, position: from }, durable));
         }
@@ -510,7 +510,7 @@ impl Engine {
                     is_volatile: true,
                 }));
             }
-            queue.ready.evict();
+            queue.ready.evict(self.log.pending.first_item);
             // What is being read is not what is wanted next any more.
             queue.reader.reset();
             self.stir(id);
@@ -579,7 +579,7 @@ fn messages_fact(queue: &Queue, delivered_below: u64) -> MessagesFact {
         .iter()
         .filter_map(|extent| {
             let mut extent = extent.clone();
-            for (&first, &last) in &queue.volatile {
+            for (first, last) in queue.volatile.within(extent.first, extent.last) {
                 extent.exclude(first, last);
             }
             (extent.live > 0).then_some(extent)
