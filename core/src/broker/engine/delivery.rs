@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
 use super::super::message::Message;
-use super::super::queue::{Entry, Owner, QueueId};
+use super::super::queue::{Entry, Owner, Queue, QueueId};
 use super::super::ready::{Next, Unwritten};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::routing::{REPLY_PREFIX, Route};
@@ -154,34 +154,42 @@ impl Engine {
         if is_durable { self.log.position() } else { 0 }
     }
 
-    /// Puts a message into all queues of its route, and into the log for those that are durable,
-    /// if it is, or for all when memory is short.
+    /// Puts a message into all queues of its route, and into the log: for those that are durable, if
+    /// it is, and for the others when memory is short. A record counts after a start for all its
+    /// queues or for none, so there may be two.
     fn enqueue_logged(&mut self, route: &Route, message: &Arc<Message>, is_pressed: bool) {
-        let mut spots = Vec::with_capacity(route.queues.len());
-        // A record is either durable or not: with queues of both kinds it counts as durable, and
-        // only the durable ones go into it.
-        let has_durable = message.persistent
-            && route.queues.iter().any(|id| self.queues.get(*id).is_some_and(|q| q.durable));
-        let item = self.log.pending.next_item();
+        let is_kept = |queue: &Queue| message.persistent && queue.durable;
+        let has_kept = route.queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
+        let first = self.log.pending.next_item();
+        let (mut kept, mut volatile) = (Vec::new(), Vec::new());
         for id in &route.queues {
             let Some(queue) = self.queues.get_mut(*id) else { continue };
-            let is_ours = if has_durable { queue.durable } else { is_pressed };
-            if is_ours {
+            let is_kept = is_kept(queue);
+            if is_kept || is_pressed {
+                let spots = if is_kept { &mut kept } else { &mut volatile };
                 spots.push(Spot { queue: *id, place: queue.place(queue.next_position) });
                 queue.logged_below = queue.next_position + 1;
             }
-            self.push(*id, message, if is_ours { item } else { 0 }, !has_durable);
+            let item = match is_kept {
+                true => first,
+                false if is_pressed => first + u64::from(has_kept),
+                false => 0,
+            };
+            self.push(*id, message, item, !is_kept);
         }
+        self.note_message(message, kept, false);
+        self.note_message(message, volatile, true);
+    }
+
+    fn note_message(&mut self, message: &Arc<Message>, spots: Vec<Spot>, is_volatile: bool) {
         let spots = match spots[..] {
+            [] => return,
             [spot] => Spots::One(Some(spot)),
             _ => Spots::Many(spots),
         };
-        self.log.pending.push(Item::Message(PendingMessage {
-            message: message.clone(),
-            spots,
-            is_moved: false,
-            is_volatile: !has_durable,
-        }));
+        let (message, is_moved) = (message.clone(), false);
+        let pending = PendingMessage { message, spots, is_moved, is_volatile };
+        self.log.pending.push(Item::Message(pending));
     }
 
     /// Adds a consumer.
