@@ -49,6 +49,14 @@ impl Gauge {
 #[derive(Debug, Default)]
 pub struct Charge(Option<(Gauge, u64)>);
 
+impl Charge {
+    /// Has a gauge count so many bytes more, for as long as the charge lives.
+    pub(crate) fn grow(&mut self, gauge: &Gauge, len: u64) {
+        gauge.0.fetch_add(len, Ordering::Relaxed);
+        self.0.get_or_insert_with(|| (gauge.clone(), 0)).1 += len;
+    }
+}
+
 impl Clone for Charge {
     fn clone(&self) -> Self {
         Self(None)

@@ -9,12 +9,9 @@ use super::super::link::Link;
 use super::super::method::*;
 use super::super::unacked::Unacked;
 use super::{AmqpError, Channel, Context, Mode, ReplyCode, precondition};
-use crate::broker::{Message, Route, Settlement};
+use crate::broker::{Charge, Message, Route, Settlement};
 
-/// A transaction may always have messages of this many bytes.
-const LEN_MIN: u64 = 1 << 20;
-
-/// And never of more than this many: it is one batch of the log.
+/// A transaction never has messages of more than so many bytes: it is one batch of the log.
 const LEN_MAX: u64 = 1 << 30;
 
 /// What is done at `tx.commit`, and not before.
@@ -22,6 +19,8 @@ const LEN_MAX: u64 = 1 << 30;
 pub(super) struct Transaction {
     /// About how many bytes its messages take.
     len: u64,
+    /// The same, as a part of what all transactions have.
+    charge: Charge,
     published: Vec<Published>,
     settled: Vec<(Unacked, Settlement)>,
 }
@@ -35,21 +34,24 @@ pub(super) struct Published {
 }
 
 impl Transaction {
-    /// Adds a message.
+    /// Adds a message. What it takes in memory is not counted with other messages: if that made
+    /// publishers wait, the transaction itself might have to wait and never come to its end.
     ///
     /// # Errors
-    /// When it has grown larger than what the broker may keep in memory.
+    /// When all transactions together would take more than they may, or this one more than a batch.
     pub(super) fn publish(
         &mut self,
         mut published: Published,
         ctx: &Context<'_>,
     ) -> Result<(), AmqpError> {
         published.message.detach();
-        ctx.engine.keep(&mut published.message);
-        self.len += published.message.size() as u64;
-        let len_max = ctx.config.memory_max.clamp(LEN_MIN, LEN_MAX);
-        if self.len > len_max {
-            return Err(precondition(&format!("transaction is larger than {len_max} bytes")));
+        let len = published.message.size() as u64;
+        self.len += len;
+        if self.len > LEN_MAX {
+            return Err(precondition(&format!("transaction is larger than {LEN_MAX} bytes")));
+        }
+        if !ctx.engine.keep_uncommitted(&mut self.charge, len) {
+            return Err(precondition("transactions that are not committed take too much memory"));
         }
         self.published.push(published);
         Ok(())

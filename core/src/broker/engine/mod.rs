@@ -75,6 +75,8 @@ pub(crate) struct Engine {
     cleaning: Option<Cleaning>,
     /// What messages take that are in memory.
     gauge: Gauge,
+    /// What those take that are in transactions which are not committed.
+    uncommitted: Gauge,
     limits: Limits,
     entropy: Entropy,
     hash_seed: u64,
@@ -118,6 +120,7 @@ impl Engine {
             gate: 0,
             cleaning: None,
             gauge: Gauge::default(),
+            uncommitted: Gauge::default(),
             limits: Limits {
                 memory_max: config.memory_max.max(1),
                 queue_window: config.queue_window,

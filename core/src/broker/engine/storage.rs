@@ -12,7 +12,7 @@ use super::super::ready::{Paged, Unwritten};
 use super::topology::exchange_fact;
 use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
-use crate::broker::Message;
+use crate::broker::{Charge, Message};
 use crate::log::{
     BatchNumber, Bound, Completion, Encoder, Extent, Fact, FailedWrite, IndexEntry, Item, Log,
     MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, decode_part,
@@ -25,6 +25,9 @@ use crate::{DiskResult, Instant, OpId};
 /// for handed out that were not.
 const RESERVED_FIRST: u64 = 128;
 const RESERVED_MAX: u64 = 1 << 16;
+
+/// Transactions together may always have messages of this many bytes.
+const UNCOMMITTED_MIN: u64 = 1 << 20;
 
 /// Why publishers have to wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -520,6 +523,13 @@ impl Engine {
     /// Takes note of a message that is kept.
     pub(crate) fn keep(&self, message: &mut Message) {
         message.charge_to(&self.gauge);
+    }
+
+    /// Takes note of bytes that a transaction has, for as long as it is not committed. Whether all
+    /// transactions together may have so many: a quarter of what other messages may take.
+    pub(crate) fn keep_uncommitted(&self, charge: &mut Charge, len: u64) -> bool {
+        charge.grow(&self.uncommitted, len);
+        self.uncommitted.get() <= (self.limits.memory_max / 4).max(UNCOMMITTED_MIN)
     }
 
     /// Why publishers have to wait, if they do; and what they are told, if it is more than the pace
