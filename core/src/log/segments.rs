@@ -24,8 +24,8 @@ pub(crate) struct Segment {
 struct Life {
     messages: u64,
     bytes: u64,
-    /// The batch that settled its last message.
-    dead_since: u64,
+    /// The last batch that settles messages of it.
+    settled_by: u64,
 }
 
 /// All segments.
@@ -45,7 +45,7 @@ impl Segments {
     pub(crate) fn restore(&mut self, fact: &SegmentFact, messages: u64, bytes: u64) {
         let SegmentFact { segment, data_end, len, last } = *fact;
         self.full.insert(segment, Segment { data_end, len, last, has_index: true });
-        self.life.insert(segment, Life { messages, bytes, dead_since: 0 });
+        self.life.insert(segment, Life { messages, bytes, settled_by: 0 });
         if messages == 0 {
             self.dead.push(segment);
         }
@@ -58,13 +58,14 @@ impl Segments {
         life.bytes += bytes;
     }
 
-    /// Messages of a segment are gone, by facts in batch number `batch` or before.
+    /// Messages of a segment are gone, by facts in batch number `batch` or before; 0 when no start
+    /// would find them, whatever the log says.
     pub(crate) fn free(&mut self, freed: Freed, batch: u64) {
         let Some(life) = self.life.get_mut(&freed.segment) else { return };
         life.messages = life.messages.saturating_sub(u64::from(freed.messages));
         life.bytes = life.bytes.saturating_sub(freed.bytes);
+        life.settled_by = life.settled_by.max(batch);
         if life.messages == 0 && self.full.contains_key(&freed.segment) {
-            life.dead_since = batch;
             self.dead.push(freed.segment);
         }
     }
@@ -74,7 +75,6 @@ impl Segments {
         self.full.insert(number, segment);
         let life = self.life.entry(number).or_default();
         if life.messages == 0 {
-            life.dead_since = segment.last;
             self.dead.push(number);
         }
     }
@@ -124,7 +124,7 @@ impl Segments {
         self.dead.retain(|number| {
             let Some(segment) = full.get(number) else { return false };
             let is_needed = segment.last >= checkpoint
-                || life.get(number).is_some_and(|life| life.dead_since > durable)
+                || life.get(number).is_some_and(|life| life.settled_by > durable)
                 || readers.contains_key(number)
                 || !segment.has_index;
             if !is_needed {

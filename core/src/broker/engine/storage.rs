@@ -429,7 +429,7 @@ impl Engine {
         let freed = queue.extents.settle(entry.position);
         debug_assert!(freed.is_some(), "{place:?} lives in the log");
         if let Some(freed) = freed {
-            let position = self.log.position();
+            let position = if entry.is_volatile { 0 } else { self.log.position() };
             self.log.segments.free(freed, position);
         }
     }
@@ -453,7 +453,7 @@ impl Engine {
         if durable > 0 {
             self.log.note(Fact::Dropped(Place { queue: number, position: from }, durable));
         }
-        let position = self.log.position();
+        let position = if durable > 0 { self.log.position() } else { 0 };
         for freed in queue.extents.settle_from(from, count) {
             self.log.segments.free(freed, position);
         }
@@ -465,7 +465,7 @@ impl Engine {
         if queue.durable {
             self.log.note_topology(Fact::QueueDeleted(queue.number));
         }
-        let position = self.log.position();
+        let position = if queue.durable { self.log.position() } else { 0 };
         for freed in queue.extents.clear() {
             self.log.segments.free(freed, position);
         }
