@@ -6,7 +6,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::amqp::{ChannelNumber, Connection, Context, Credentials, Gated, ShortStr};
+use crate::amqp::{
+    ChannelNumber, Connection, Context, Credentials, Gated, ShortStr, WaitingChannels,
+};
 use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, SessionHandle};
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
@@ -32,8 +34,10 @@ pub struct Broker {
     /// Who waits for which batch of the log.
     gated: VecDeque<(BatchNumber, Gated)>,
     /// Channels that wait until publishers may go on, and why they have to wait.
-    parked: VecDeque<SessionHandle>,
+    parked: WaitingChannels,
     hindrance: Hindrance,
+    /// Whether some of it has gone, and nobody went on since.
+    is_eased: bool,
     now: Instant,
     /// Why the broker stops, once it does.
     shutdown: Option<String>,
@@ -79,8 +83,9 @@ impl Broker {
             timers: BTreeSet::new(),
             unconfirmed: VecDeque::new(),
             gated: VecDeque::new(),
-            parked: VecDeque::new(),
+            parked: WaitingChannels::default(),
             hindrance: Hindrance::default(),
+            is_eased: false,
             now: Instant::default(),
             shutdown: None,
             is_halted: false,
@@ -130,18 +135,19 @@ impl Broker {
                 self.engine.handle_disk(id, result);
                 self.release_gated();
             }
-            Input::DiskFree(free) => self.engine.log().set_free(free),
+            Input::DiskFree(free) => {
+                self.engine.log().set_free(free);
+                if self.hindrance.memory {
+                    self.engine.relieve_idle();
+                }
+            }
             Input::Tick => self.handle_time(),
             Input::Shutdown(reason) => self.shut_down(reason),
         }
         self.dispatch();
         self.update_hindrance();
-        while !self.hindrance.any()
-            && let Some(session) = self.parked.pop_front()
-        {
-            self.resume(session);
-            self.dispatch();
-            self.update_hindrance();
+        if core::mem::take(&mut self.is_eased) || !self.hindrance.any() {
+            self.resume_parked();
         }
         if self.shutdown.is_some() && self.connections.len() == 0 {
             self.engine.log().close();
@@ -160,6 +166,27 @@ impl Broker {
             // is for those to know first who wait already.
             if !self.hindrance.any() {
                 self.update_hindrance();
+            }
+        }
+    }
+
+    /// Lets channels go on that waited with publishing, in their turn, as far as they may now.
+    fn resume_parked(&mut self) {
+        let mut turn = 0;
+        while let Some((next, session)) = self.parked.first_from(turn) {
+            turn = next + 1;
+            let (index, number) = split(session);
+            let slot = self.connections.at_mut(index);
+            let channel = slot.and_then(|slot| slot.connection.channel(number));
+            if channel.is_some_and(|(channel, _)| channel.is_held_up(self.hindrance)) {
+                continue;
+            }
+            self.parked.remove(session);
+            self.resume(session);
+            self.dispatch();
+            self.update_hindrance();
+            if core::mem::take(&mut self.is_eased) {
+                turn = 0;
             }
         }
     }
@@ -185,6 +212,7 @@ impl Broker {
             return;
         }
         self.hindrance = now;
+        self.is_eased |= now | before != now;
         // Again each time that the disk has caught up with what was moved there.
         if now.memory && (!before.memory || before.pace && !now.pace) {
             self.engine.relieve();
@@ -201,7 +229,7 @@ impl Broker {
         }
         if before.is_untold() && !now.is_untold() {
             // Who waits already has another reason to now.
-            for session in self.parked.iter().copied().collect::<Vec<_>>() {
+            for session in self.parked.iter().collect::<Vec<_>>() {
                 let (index, number) = split(session);
                 let Some(key) = self.connections.key_at(index) else { continue };
                 let id = ConnectionId { index, generation: key.generation };
@@ -378,7 +406,7 @@ impl Broker {
             self.timers.remove(&(timer, key.index));
         }
         // Its place in the queue is not for the next connection of this index.
-        self.parked.retain(|session| split(*session).0 != key.index);
+        self.parked.remove_all_of(key.index);
     }
 
     fn handle_time(&mut self) {

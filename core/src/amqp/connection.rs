@@ -494,7 +494,7 @@ impl Connection {
     fn close_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
         if let Some(Slot::Open(mut channel)) = self.channels.remove(&number) {
             if channel.is_parked() {
-                ctx.parked.retain(|session| *session != channel.handle());
+                ctx.parked.remove(channel.handle());
             }
             let (_, len) = channel.take_parked();
             self.unpark(len, ctx);

@@ -18,6 +18,7 @@ mod reader;
 mod sasl;
 mod shortstr;
 mod unacked;
+mod waiting;
 
 pub(crate) use channel::{Context, Gated};
 pub(crate) use connection::Connection;
@@ -31,3 +32,4 @@ pub use properties::{BasicProperties, Properties};
 pub use reader::{Malformed, Reader};
 pub(crate) use sasl::Credentials;
 pub use shortstr::ShortStr;
+pub(crate) use waiting::WaitingChannels;

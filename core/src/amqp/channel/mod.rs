@@ -21,7 +21,7 @@ use super::frame::{ChannelNumber, Frame, OutFrame};
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
 use super::unacked::UnackedDeliveries;
-use super::{AmqpError, ReplyCode, ShortStr};
+use super::{AmqpError, ReplyCode, ShortStr, WaitingChannels};
 use crate::broker::{
     ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
@@ -38,7 +38,7 @@ pub(crate) struct Context<'a> {
     /// Who waits for which batch of the log, and for what.
     pub(crate) gated: &'a mut VecDeque<(BatchNumber, Gated)>,
     /// Channels that wait until publishers may go on.
-    pub(crate) parked: &'a mut VecDeque<SessionHandle>,
+    pub(crate) parked: &'a mut WaitingChannels,
     /// Why publishers have to wait, if they do.
     pub(crate) hindrance: Hindrance,
     pub(crate) now: Instant,
@@ -179,7 +179,7 @@ impl Channel {
             Frame::Method(_, method) => {
                 self.check_between_contents()?;
                 if self.is_hindered(&method, ctx.hindrance) {
-                    ctx.parked.push_back(self.handle);
+                    ctx.parked.push(self.handle);
                     if !ctx.hindrance.is_untold() && matches!(method, Method::BasicPublish(_)) {
                         tell_blocked(link, ctx);
                     }
@@ -271,6 +271,14 @@ impl Channel {
             }
         }
         false
+    }
+
+    /// Whether what waits first has to wait still.
+    pub(crate) fn is_held_up(&self, hindrance: Hindrance) -> bool {
+        match self.parked.front() {
+            Some(Frame::Method(_, method)) => self.is_hindered(method, hindrance),
+            _ => false,
+        }
     }
 
     /// Whether a method must wait until publishers may go on.

@@ -68,10 +68,19 @@ impl Engine {
         }
     }
 
+    /// About how many bytes one read may have: when memory is short, a part of what is left.
+    fn read_len(&self) -> u32 {
+        if !self.is_pressed() {
+            return self.limits.read_len;
+        }
+        let left = self.limits.memory_max.saturating_sub(self.memory());
+        u32::try_from(left / 16).unwrap_or(u32::MAX).min(self.limits.read_len)
+    }
+
     /// What can be done to read the messages of an extent from a position on; `None` if none of
     /// them lives.
     fn step_in(&self, id: QueueId, extent: &Extent, from: u64, are_returned: bool) -> Option<Step> {
-        let len_max = self.limits.read_len;
+        let len_max = self.read_len();
         let queue = self.queues.get(id)?;
         let is_active = self.log.active().is_some_and(|active| active.segment == extent.segment);
         let mut run = if is_active {

@@ -41,6 +41,18 @@ pub(crate) struct Hindrance {
     pub(crate) reserve: bool,
 }
 
+impl core::ops::BitOr for Hindrance {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            memory: self.memory || other.memory,
+            disk: self.disk || other.disk,
+            pace: self.pace || other.pace,
+        }
+    }
+}
+
 impl Hindrance {
     /// Whether there is any reason.
     pub(crate) fn any(self) -> bool {
@@ -484,6 +496,21 @@ impl Engine {
     /// Whether memory is short enough for messages to be kept on disk only.
     pub(super) fn is_pressed(&self) -> bool {
         self.log.is_enabled() && self.gauge.get() > self.limits.memory_max / 2
+    }
+
+    /// Keeps no messages in memory that nobody waits for, if the log has them: they were read for
+    /// who is gone.
+    pub(crate) fn relieve_idle(&mut self) {
+        let is_idle = |queue: &Queue| {
+            queue.ready.cached() > 0 && queue.turns.next().is_none() && queue.getters.is_empty()
+        };
+        let idle = self.queues.iter().filter(|(_, queue)| is_idle(queue));
+        for id in idle.map(|(id, _)| id).collect::<Vec<_>>() {
+            if let Some(queue) = self.queues.get_mut(id) {
+                queue.ready.evict();
+                queue.reader.reset();
+            }
+        }
     }
 
     /// Keeps as few messages in memory as possible: what can be on disk is on disk only. No more is
