@@ -22,12 +22,20 @@ pub fn check_egress(waiting: usize, limit: usize) -> Result<(), Failure> {
 }
 
 /// Checks how many bytes messages take. What is under way when the limit is reached, at most
-/// `largest` bytes on each of so many channels, is taken in still; and some are being read.
+/// `largest` bytes on each of so many channels, is taken in still; and some are being read. Besides
+/// there may be `more` of so many bytes and messages, that come together.
 ///
 /// # Errors
 /// When it is more.
-pub fn check_messages(taken: u64, limit: u64, largest: u64, channels: u64) -> Result<(), Failure> {
-    let allowed = limit + (channels + READ) * (largest + MESSAGE_OVERHEAD);
+pub fn check_messages(
+    taken: u64,
+    limit: u64,
+    largest: u64,
+    channels: u64,
+    more: (u64, u64),
+) -> Result<(), Failure> {
+    let more = more.0 + more.1 * MESSAGE_OVERHEAD;
+    let allowed = limit + (channels + READ) * (largest + MESSAGE_OVERHEAD) + more;
     if taken <= allowed {
         return Ok(());
     }
@@ -41,8 +49,9 @@ mod tests {
 
     #[test]
     fn messages_beyond_the_limit_fail() {
-        assert_eq!(check_messages(37_000, 1000, 3000, 1), Ok(()));
-        assert!(check_messages(38_000, 1000, 3000, 1).is_err());
+        assert_eq!(check_messages(37_000, 1000, 3000, 1, (0, 0)), Ok(()));
+        assert!(check_messages(38_000, 1000, 3000, 1, (0, 0)).is_err());
+        assert_eq!(check_messages(38_000, 1000, 3000, 1, (1000, 1)), Ok(()));
     }
 
     #[test]

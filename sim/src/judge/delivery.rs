@@ -212,15 +212,23 @@ impl Judge {
         if before.is_some() {
             self.model.channel_mut(*key).shift_gets(tag, last);
         }
-        for rival in rivals {
-            if let Some(rival) = self.model.consumers.get_mut(&rival) {
-                rival.passed_over += 1;
+        self.note_turn(consumer, *id, &rivals);
+        Ok(())
+    }
+
+    /// A consumer had its turn, and these rivals did not. Who could not be sent to may have been
+    /// passed over rightly, and then stands behind all others.
+    fn note_turn(&mut self, consumer: &Consumer, queue: QueueId, rivals: &[usize]) {
+        let Some(queue) = self.model.queues.get(&queue) else { return };
+        for id in queue.consumers.clone() {
+            let is_free = self.model.is_link_free(&self.model.consumers[&id]);
+            let other = self.model.consumers.get_mut(&id).expect("a queue's consumer");
+            if rivals.contains(&id) {
+                other.passed_over += 1;
+            } else if id == consumer.id || !is_free {
+                other.passed_over = 0;
             }
         }
-        if let Some(consumer) = self.model.consumers.get_mut(&consumer.id) {
-            consumer.passed_over = 0;
-        }
-        Ok(())
     }
 
     /// The address that the broker put in place of the general one for direct replies, if the

@@ -104,10 +104,12 @@ impl Judge {
         let mut waiting = Parked::new();
         let mut is_told = false;
         for said in said {
-            while is_delivery(said) && self.model.has_turn(&waiting) {
-                self.release_one(now, &waiting, None);
-            }
-            while let Err(failure) = self.hear(now, said) {
+            loop {
+                // Deliveries are made between the turns of channels that waited.
+                while is_delivery(said) && self.model.has_turn(&waiting) {
+                    self.release_one(now, &waiting, None);
+                }
+                let Err(failure) = self.hear(now, said) else { break };
                 if is_told && self.release_one(now, &waiting, channel_of(said)) {
                     continue;
                 }
@@ -201,14 +203,9 @@ impl Judge {
                 }
             }
         }
-        // What consumers hold takes memory until they settle it: as long as that is too much,
-        // publishers wait.
-        let is_held = self.model.queues.values().any(|queue| queue.unacked > 0);
-        if !(is_held && self.model.alarms.contains("memory")) {
-            pending.extend(self.model.waiting().map(|(link, number)| {
-                format!("{}: frames wait in the broker", self.who(link, number))
-            }));
-        }
+        pending.extend(self.model.waiting().map(|(link, number)| {
+            format!("{}: frames wait in the broker", self.who(link, number))
+        }));
         liveness::check_pending(&pending)
     }
 
@@ -394,7 +391,13 @@ impl Judge {
         }
         let channels = self.model.connections.values().map(|c| c.channels.len() as u64).sum();
         let largest = self.model.messages.iter().map(|message| message.body.len() as u64).max();
-        memory::check_messages(taken, limit, largest.unwrap_or(0), channels)
+        // A transaction comes in at once, and so does what a channel had waiting.
+        let turn = self.model.largest_turn();
+        let commits = self.model.history.commits.iter().map(|(_, together)| *together);
+        let more = commits.fold((turn.bytes, turn.messages), |(bytes, messages), together| {
+            (bytes + together.bytes, messages + together.messages)
+        });
+        memory::check_messages(taken, limit, largest.unwrap_or(0), channels, more)
     }
 
     fn check_alarms(&self) -> Result<(), Failure> {
@@ -438,7 +441,7 @@ impl Judge {
                 Ok(())
             }
             "basic.cancel" => {
-                let cancels = &mut self.model.channel_mut(key).cancels;
+                let cancels = self.model.channel_mut(key).cancels_mut();
                 let tag = method.text("consumer-tag");
                 let Some(at) = cancels.iter().position(|cancelled| cancelled == tag) else {
                     let text = format!("consumer {tag} is cancelled without a reason");
@@ -509,7 +512,7 @@ impl Judge {
         let Some(found) = self.model.consumers.get_mut(&consumer) else {
             // It has ended meanwhile, which it is told next.
             let unnamed = format!("?{consumer}");
-            let mut cancels = self.model.channel_mut(key).cancels.iter_mut();
+            let mut cancels = self.model.channel_mut(key).cancels_mut().iter_mut();
             if let Some(cancel) = cancels.find(|cancel| **cancel == unnamed) {
                 tag.clone_into(cancel);
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::channel::{Partial, Settle};
 use super::{
     ChannelKey, Consumer, Copy, Expected, Fate, Message, Mode, Model, Promise, Queue, QueueId,
-    Refusal, Unacked,
+    Refusal, Together, Unacked,
 };
 use crate::checkers::confirms::Confirms;
 use crate::wire::{Method, Table, Value};
@@ -350,6 +350,9 @@ impl Model {
         }
         settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
         let mut messages: Vec<usize> = publishes.into_iter().map(|(message, _)| message).collect();
+        let bytes = messages.iter().map(|message| self.messages[*message].body.len() as u64).sum();
+        let together = Together { bytes, messages: messages.len() as u64 };
+        self.history.commits.push((self.history.batch, together));
         for message in &messages {
             self.messages[*message].batch = self.history.batch;
         }

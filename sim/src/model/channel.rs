@@ -74,6 +74,8 @@ pub struct Ended {
     pub confirms: Option<Confirms>,
     /// Direct replies.
     pub late: VecDeque<LateReply>,
+    /// Consumers that the broker ended before, and may tell of.
+    pub cancels: Vec<String>,
     /// The last delivery's tag.
     pub tag_last: u64,
 }
@@ -115,6 +117,14 @@ impl Channel {
             (Some(ended), _) => ended.confirms.as_mut(),
             (None, Mode::Confirm(confirms)) => Some(confirms),
             _ => None,
+        }
+    }
+
+    /// The consumers of whose end the client can be told next.
+    pub fn cancels_mut(&mut self) -> &mut Vec<String> {
+        match self.ended.front_mut() {
+            Some(ended) => &mut ended.cancels,
+            None => &mut self.cancels,
         }
     }
 
@@ -239,8 +249,8 @@ impl Model {
             return self.refuse(key.0, Refusal::hard(530, text), Some((20, 10)));
         }
         let channel = self.channel_mut(key);
-        let Channel { replies, ended, cancels, .. } = std::mem::take(channel);
-        *channel = Channel { phase: Phase::Open, replies, ended, cancels, ..Channel::default() };
+        let Channel { replies, ended, .. } = std::mem::take(channel);
+        *channel = Channel { phase: Phase::Open, replies, ended, ..Channel::default() };
         channel.replies.push_back(Expected::Method("channel.open-ok"));
     }
 
@@ -372,7 +382,8 @@ impl Model {
         let mode = std::mem::take(&mut channel.mode);
         let unacked = std::mem::take(&mut channel.unacked);
         let late = std::mem::take(&mut channel.late);
-        let mut ended = Ended { confirms: None, late, tag_last: channel.tag_last };
+        let cancels = std::mem::take(&mut channel.cancels);
+        let mut ended = Ended { confirms: None, late, cancels, tag_last: channel.tag_last };
         match mode {
             Mode::Tx { publishes, settles } => {
                 self.forget_publishes(&publishes);

@@ -9,7 +9,9 @@
 use std::collections::BTreeMap;
 
 use super::connection::Stage;
-use super::{Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId};
+use super::{
+    Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId, Together,
+};
 
 /// How far a broker's log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct History {
     pub durable: u64,
     /// The last batch that something was promised for.
     pub promised: u64,
+    /// What transactions brought, by the batch of their commit, as long as that is not durable.
+    pub commits: Vec<(u64, Together)>,
     /// Queues and exchanges that were declared since the start: in which batch, and how often their
     /// name was on the disk before.
     pub names: BTreeMap<(String, u64), Option<usize>>,
@@ -71,6 +75,7 @@ impl Model {
         }
         if position.durable > self.history.durable {
             self.history.durable = position.durable;
+            self.history.commits.retain(|(batch, _)| *batch > position.durable);
             self.history.states = self.history.states.split_off(&position.durable);
         }
     }

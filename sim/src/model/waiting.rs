@@ -27,6 +27,18 @@ pub(super) struct Waiting {
     is_flowing: bool,
     /// Connections whose end waits for their channels.
     closing: BTreeMap<usize, Frame>,
+    /// What came in at once when a channel that had waited went on, and the most of both that ever did.
+    turn: Together,
+    largest_turn: Together,
+}
+
+/// Messages that come in at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Together {
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// How many.
+    pub messages: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +59,17 @@ impl Waiting {
         let mut others = self.order.iter().filter(|key| **key != running.key);
         let is_getter = running.queue.is_some() && !self.is_flowing;
         is_getter && is_publishing(&running.key) && others.any(is_publishing)
+    }
+
+    /// A frame waits no more.
+    fn note_released(&mut self, frame: &Frame) {
+        if let Frame::Header { body_len, .. } = frame {
+            self.turn.bytes += body_len;
+            self.turn.messages += 1;
+            let most = &mut self.largest_turn;
+            most.bytes = most.bytes.max(self.turn.bytes);
+            most.messages = most.messages.max(self.turn.messages);
+        }
     }
 
     /// The channel's turn is over.
@@ -142,6 +165,7 @@ impl Model {
             let running = Running { key: *key, queue: wants(key) };
             self.waiting.is_flowing |= running.queue.is_none();
             self.waiting.running = Some(running);
+            self.waiting.turn = Together::default();
         }
         let key = self.waiting.running.as_ref().expect("chosen just now").key;
         let frames = self.waiting.frames.get_mut(&key).expect("a channel that waits");
@@ -149,6 +173,7 @@ impl Model {
         if frames.is_empty() {
             self.waiting.leave(key);
         }
+        self.waiting.note_released(&frame);
         self.on_frame(key.0, &frame);
         Some((key, frame))
     }
@@ -173,6 +198,12 @@ impl Model {
         } else {
             self.on_frame(link, frame);
         }
+    }
+
+    /// The most that ever came in at once when a channel that had waited went on.
+    #[must_use]
+    pub fn largest_turn(&self) -> Together {
+        self.waiting.largest_turn
     }
 
     fn has_waiting(&self, link: usize) -> bool {

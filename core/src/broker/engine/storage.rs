@@ -49,6 +49,7 @@ impl core::ops::BitOr for Hindrance {
             memory: self.memory || other.memory,
             disk: self.disk || other.disk,
             pace: self.pace || other.pace,
+            reserve: self.reserve || other.reserve,
         }
     }
 }
@@ -504,10 +505,11 @@ impl Engine {
         let is_idle = |queue: &Queue| {
             queue.ready.cached() > 0 && queue.turns.next().is_none() && queue.getters.is_empty()
         };
+        let first_item = self.log.pending.first_item;
         let idle = self.queues.iter().filter(|(_, queue)| is_idle(queue));
         for id in idle.map(|(id, _)| id).collect::<Vec<_>>() {
             if let Some(queue) = self.queues.get_mut(id) {
-                queue.ready.evict();
+                queue.ready.evict(first_item);
                 queue.reader.reset();
             }
         }

@@ -51,8 +51,12 @@ pub(super) fn draw_setup(seed: u64, rng: &mut Rng, setup: &mut Setup) {
     if rng.f32() < 0.4 {
         setup.queue_window = pick(rng, &[1, 200, 2000]);
     }
-    // Not drawn yet: `memory_max` and `log_pending_max`, see "What it does not do yet" in the
-    // simulator's README.
+    if rng.f32() < 0.25 {
+        setup.memory_max = pick(rng, &[1, 3000, 30_000, 200_000]);
+    }
+    if rng.f32() < 0.25 {
+        setup.log_pending_max = pick(rng, &[1, 1000, 20_000]);
+    }
     if rng.f32() < 0.4 {
         setup.read_len = pick(rng, &[1, 100, 4096]);
     }
