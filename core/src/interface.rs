@@ -144,6 +144,17 @@ pub enum Event {
     },
 }
 
+/// A channel that had waited went on, with so many of the frames that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose channel.
+    pub connection: ConnectionId,
+    /// Its number.
+    pub channel: u16,
+    /// How many frames.
+    pub frames: usize,
+}
+
 /// What there may be too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alarm {

@@ -51,7 +51,7 @@ mod time;
 
 pub use config::{Boot, Config, User};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
-pub use interface::{Alarm, ConnectionId, Event, Input, Output, Peer, QueueStatus};
+pub use interface::{Alarm, ConnectionId, Event, Input, Output, Peer, QueueStatus, Turn};
 pub use log::{
     Basis, Check, CheckReport, Loss, LostMessages, Problem, Progress, Recovery, RecoveryOutput,
     Salvage, SalvageReport, StartError,

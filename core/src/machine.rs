@@ -13,7 +13,9 @@ use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, SessionHandl
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
-use crate::{Alarm, Boot, Config, ConnectionId, Event, Input, Instant, Output, Peer, QueueStatus};
+use crate::{
+    Alarm, Boot, Config, ConnectionId, Event, Input, Instant, Output, Peer, QueueStatus, Turn,
+};
 
 /// Memory for this many outputs is kept when there are none.
 const OUTPUTS_KEPT: usize = 1 << 16;
@@ -38,6 +40,8 @@ pub struct Broker {
     hindrance: Hindrance,
     /// Whether some of it has gone, and nobody went on since.
     is_eased: bool,
+    /// Channels that went on with what waited on them since the last input, in order.
+    turns: Vec<Turn>,
     now: Instant,
     /// Why the broker stops, once it does.
     shutdown: Option<String>,
@@ -86,6 +90,7 @@ impl Broker {
             parked: WaitingChannels::default(),
             hindrance: Hindrance::default(),
             is_eased: false,
+            turns: Vec::new(),
             now: Instant::default(),
             shutdown: None,
             is_halted: false,
@@ -113,6 +118,7 @@ impl Broker {
     /// `now` must not go back.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = now;
+        self.turns.clear();
         match input {
             Input::Frame(id, frame) => {
                 self.with(id, |connection, credentials, ctx| {
@@ -196,7 +202,18 @@ impl Broker {
         let (index, number) = split(session);
         let Some(key) = self.connections.key_at(index) else { return };
         let id = ConnectionId { index, generation: key.generation };
+        let before = self.parked_on(session);
         self.with(id, |connection, _, ctx| connection.resume_channel(number, ctx));
+        let frames = before.saturating_sub(self.parked_on(session));
+        self.turns.push(Turn { connection: id, channel: number, frames });
+    }
+
+    /// How many frames wait on a channel.
+    fn parked_on(&mut self, session: SessionHandle) -> usize {
+        let (index, number) = split(session);
+        let slot = self.connections.at_mut(index);
+        let channel = slot.and_then(|slot| slot.connection.channel(number));
+        channel.map_or(0, |(channel, _)| channel.parked())
     }
 
     /// Finds out whether publishers have to wait.
@@ -319,6 +336,12 @@ impl Broker {
             parked.extend(slot.connection.parked().map(|(number, frames)| (id, number, frames)));
         }
         parked
+    }
+
+    /// Which channels that had waited went on since the last input, in order; each is told once.
+    /// For checkers.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        core::mem::take(&mut self.turns)
     }
 
     /// When [`Input::Tick`] is wanted at the latest.

@@ -46,6 +46,11 @@ pub fn check(priority: i64, tag: &str, rivals: &[Rival]) -> Result<(), Failure> 
     Ok(())
 }
 
+/// A channel that waited goes on before another that has waited longer for the same.
+pub fn overtaken(who: &str, other: &str) -> Failure {
+    Failure::new(ID, format!("{who} goes on before {other}, which has waited longer"))
+}
+
 /// Checks how long a reply has been due.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The lines of the trace.
 
-use super::{ChannelKey, Judge, Parked, Said, Told};
+use super::{ChannelKey, Judge, Said, Told};
+use crate::model::Parked;
 use crate::wire::{Frame, Incoming};
 
 impl Judge {

@@ -18,13 +18,13 @@ use crate::checkers::{
     Failure, alarms, conservation, fairness, liveness, memory, protocol, topology,
 };
 use crate::model::{
-    ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Phase, Promise, Queue, QueueId, Stage,
+    ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue, QueueId, Stage,
 };
 use crate::plan::Setup;
 use crate::trace::Trace;
 use crate::wire::{Incoming, Method};
 
-pub use crate::model::{Parked, Position, Told};
+pub use crate::model::{Position, Told, Waits};
 
 /// What the broker said.
 #[derive(Clone, Debug)]
@@ -94,38 +94,35 @@ impl Judge {
         &mut self,
         now: u64,
         position: Position,
-        mut told: VecDeque<(Told, Parked)>,
+        mut told: VecDeque<(Told, Waits)>,
         said: &[Said],
     ) -> Result<(), Failure> {
         self.trace.note((now, told.len(), said.len()));
         self.model.enter(position);
         self.model.queues.values_mut().for_each(|queue| queue.taken_now = 0);
         let busy = self.model.busy_links();
-        let mut waiting = Parked::new();
-        let mut is_told = false;
         for said in said {
             loop {
                 // Deliveries are made between the turns of channels that waited.
-                while is_delivery(said) && self.model.has_turn(&waiting) {
-                    self.release_one(now, &waiting, None);
+                while is_delivery(said) && self.model.has_turn() {
+                    self.release_one(now)?;
                 }
                 let Err(failure) = self.hear(now, said) else { break };
-                if is_told && self.release_one(now, &waiting, channel_of(said)) {
+                if self.release_one(now)? {
                     continue;
                 }
-                let Some((next, parked)) = told.pop_front() else {
+                let Some((next, waits)) = told.pop_front() else {
                     self.trace_said(now, said, "<!");
                     return Err(failure);
                 };
-                self.tell(now, &next, &parked);
-                (waiting, is_told) = (parked, true);
+                self.tell(now, &next, &waits);
             }
             self.trace_said(now, said, "<");
         }
-        while is_told && self.release_one(now, &waiting, None) {}
-        for (told, parked) in &told {
-            self.tell(now, told, parked);
-            while self.release_one(now, parked, None) {}
+        while self.release_one(now)? {}
+        for (told, waits) in &told {
+            self.tell(now, told, waits);
+            while self.release_one(now)? {}
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
         // either way it waits for the socket now.
@@ -221,13 +218,13 @@ impl Judge {
         self.trace.line(&self.model, now, who, what, None);
     }
 
-    fn tell(&mut self, now: u64, told: &Told, parked: &Parked) {
+    fn tell(&mut self, now: u64, told: &Told, waits: &Waits) {
         let messages = self.model.messages.len();
         let settled = if self.trace.keeps_lines() { self.settled(told) } else { String::new() };
-        self.model.tell(now, told, parked);
+        self.model.tell(now, told, waits);
         if self.trace.keeps_lines() {
             self.trace_told(now, told, &settled);
-            self.trace_parked(now, parked);
+            self.trace_parked(now, &waits.parked);
             if self.model.messages.len() > messages {
                 self.trace_route(now, messages);
             }
@@ -235,16 +232,19 @@ impl Judge {
     }
 
     /// The model handles one frame that has waited in the broker.
-    fn release_one(&mut self, now: u64, waiting: &Parked, answered: Option<ChannelKey>) -> bool {
+    fn release_one(&mut self, now: u64) -> Result<bool, Failure> {
         let messages = self.model.messages.len();
-        let Some((key, frame)) = self.model.release_one(waiting, answered) else { return false };
+        let released = self.model.release_one().map_err(|(first, other)| {
+            fairness::overtaken(&self.who(first.0, first.1), &self.who(other.0, other.1))
+        })?;
+        let Some((key, frame)) = released else { return Ok(false) };
         if self.trace.keeps_lines() {
             self.trace_released(now, key, &frame);
             if self.model.messages.len() > messages {
                 self.trace_route(now, messages);
             }
         }
-        true
+        Ok(true)
     }
 
     fn check_waiting(&self) -> Result<(), Failure> {
@@ -529,16 +529,6 @@ impl Judge {
             return Ok(());
         }
         Err(Failure::new("protocol", format!("consumer {} is called {tag}", found.tag)))
-    }
-}
-
-/// The channel that this is said on.
-fn channel_of(said: &Said) -> Option<ChannelKey> {
-    match said {
-        Said::Sent(link, Incoming::Method(number, _) | Incoming::Content(number, ..)) => {
-            Some((*link, *number))
-        }
-        _ => None,
     }
 }
 

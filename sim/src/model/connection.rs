@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::channel::{Channel, Phase};
-use super::{Expected, Model, Parked, Refusal, Told};
+use super::{Expected, Model, Refusal, Told, Waits};
 use crate::wire::{Bad, Frame, Method, Value};
 
 const SECOND: u64 = 1_000_000_000;
@@ -90,12 +90,12 @@ impl Connection {
 }
 
 impl Model {
-    /// The broker was told this; then so many frames waited in it. What waits no longer is to be
-    /// handled next, see [`Self::release_one`].
-    pub fn tell(&mut self, now: u64, told: &Told, parked: &Parked) {
+    /// The broker was told this; then so much waited in it. What waits no longer is to be handled
+    /// next, see [`Self::release_one`].
+    pub fn tell(&mut self, now: u64, told: &Told, waits: &Waits) {
         self.now = now;
         self.touched = None;
-        self.end_turn();
+        self.take_turns(waits);
         match told {
             Told::Stopped(reason) => return self.stop(reason),
             Told::DiskFree(free) => self.disk_free = Some(*free),
@@ -133,7 +133,7 @@ impl Model {
         match told {
             Told::Frame(_, frame) => match channel_of(frame) {
                 0 => self.take_own_frame(link, frame),
-                number => self.take_frame((link, number), frame, parked),
+                number => self.take_frame((link, number), frame, waits),
             },
             Told::Bad(_, bad) => self.on_bad(link, bad),
             Told::Closed(_) => self.end_connection(link),

@@ -28,7 +28,7 @@ pub use late::LateReply;
 pub use message::{Fate, Message};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
-pub use waiting::{Parked, Together};
+pub use waiting::{Parked, Together, Waits};
 
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};

@@ -2,7 +2,8 @@
 //!
 //! When the broker is short of memory, of room on the disk, or behind with writing, it lets
 //! publishes wait, and everything that comes behind them on their channel. Only settling goes on.
-//! When to wait is the broker's choice; it tells the model how many frames of which channel wait.
+//! When to wait is the broker's choice, and so is when to go on; it tells the model how many frames
+//! of which channel wait, and which channels went on, each for a turn.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,19 +16,31 @@ pub type Parked = BTreeMap<ChannelKey, usize>;
 /// What goes on while publishes wait.
 const SETTLES: &[&str] = &["basic.ack", "basic.nack", "basic.reject"];
 
+/// What waits in the broker after it was told something.
+#[derive(Clone, Debug, Default)]
+pub struct Waits {
+    /// How many frames are left.
+    pub parked: Parked,
+    /// The channels that went on, in order, and with how many of their frames.
+    pub turns: Vec<(ChannelKey, usize)>,
+}
+
 /// What waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     frames: BTreeMap<ChannelKey, VecDeque<Frame>>,
     /// Which channel began to wait first.
     order: VecDeque<ChannelKey>,
-    /// The channel whose frames are being handled.
-    running: Option<Running>,
-    /// Whether publishers go on: one that waited has, since the broker was last told something.
-    is_flowing: bool,
+    /// The turns that the broker has made and the model has not.
+    turns: VecDeque<(ChannelKey, usize)>,
+    /// Whether the first of them has begun.
+    is_begun: bool,
+    /// How many frames are left when all turns are over.
+    left: Parked,
     /// Connections whose end waits for their channels.
     closing: BTreeMap<usize, Frame>,
-    /// What came in at once when a channel that had waited went on, and the most of both that ever did.
+    /// What came in at once when a channel that had waited went on, and the most of both that ever
+    /// did.
     turn: Together,
     largest_turn: Together,
 }
@@ -41,24 +54,54 @@ pub struct Together {
     pub messages: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Running {
-    key: ChannelKey,
-    /// The name of the queue, if it waited for a message to get.
-    queue: Option<String>,
+/// What a channel waits for that is not the only one: to publish, or a queue's message.
+fn wish(frame: &Frame) -> Option<(&str, &str)> {
+    match frame {
+        Frame::Method(_, method) if method.name() == "basic.publish" => Some(("publish", "")),
+        Frame::Method(_, method) if method.name() == "basic.get" => {
+            Some(("get", method.text("queue"))).filter(|(_, queue)| !queue.is_empty())
+        }
+        _ => None,
+    }
 }
 
-/// What waits when publishers have to.
-const PUBLISHES: &[&str] =
-    &["basic.publish", "exchange.declare", "exchange.bind", "queue.declare", "queue.bind"];
-
 impl Waiting {
-    /// Whether a channel that waited for a message has to wait with publishing now, as others do.
-    fn is_held_up(&self, running: &Running) -> bool {
-        let is_publishing = |key: &ChannelKey| is_method(&self.frames[key][0], PUBLISHES);
-        let mut others = self.order.iter().filter(|key| **key != running.key);
-        let is_getter = running.queue.is_some() && !self.is_flowing;
-        is_getter && is_publishing(&running.key) && others.any(is_publishing)
+    /// The channel whose turn it is, if there is one to be made still.
+    fn turn(&mut self) -> Option<ChannelKey> {
+        while let Some((key, 0)) = self.turns.front().copied() {
+            self.end_turn(key);
+        }
+        let (key, frames) = self.turns.front_mut()?;
+        *frames -= 1;
+        Some(*key)
+    }
+
+    /// A channel that is gone with frames that waited on it.
+    fn gone(&self) -> Option<ChannelKey> {
+        let left = |key: &ChannelKey| self.left.get(key).copied().unwrap_or(0);
+        self.order.iter().find(|key| self.frames[*key].len() > left(key)).copied()
+    }
+
+    /// The first turn is over: if its channel waits again, it does so behind the others.
+    fn end_turn(&mut self, key: ChannelKey) {
+        self.turns.pop_front();
+        self.is_begun = false;
+        if self.frames.contains_key(&key) {
+            self.order.retain(|other| *other != key);
+            self.order.push_back(key);
+        }
+    }
+
+    /// Who waited longer with the same wish than a channel whose turn it is.
+    fn overtaken_by(&self, key: ChannelKey) -> Option<ChannelKey> {
+        let wish_of = |key: &ChannelKey| wish(self.frames.get(key)?.front()?);
+        let wish = wish_of(&key)?;
+        // One that neither waits still nor goes on later is gone.
+        let is_there = |other: &ChannelKey| {
+            self.left.contains_key(other) || self.turns.iter().any(|(key, _)| key == other)
+        };
+        let mut before = self.order.iter().take_while(|other| **other != key);
+        before.find(|other| wish_of(other) == Some(wish) && is_there(other)).copied()
     }
 
     /// A frame waits no more.
@@ -71,45 +114,18 @@ impl Waiting {
             most.messages = most.messages.max(self.turn.messages);
         }
     }
-
-    /// The channel's turn is over.
-    fn leave(&mut self, key: ChannelKey) {
-        self.running = None;
-        self.order.retain(|other| *other != key);
-        match self.frames.get(&key).is_none_or(VecDeque::is_empty) {
-            true => drop(self.frames.remove(&key)),
-            false => self.order.push_back(key),
-        }
-    }
-}
-
-/// From which queue a message is wanted, if that is what this frame is about.
-fn queue_of_get(frame: &Frame) -> Option<String> {
-    match frame {
-        Frame::Method(_, method) if method.name() == "basic.get" => {
-            Some(method.text("queue").to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn is_method(frame: &Frame, names: &[&str]) -> bool {
-    match frame {
-        Frame::Method(_, method) => names.contains(&method.name()),
-        _ => false,
-    }
 }
 
 impl Model {
     /// Takes a frame of a channel, to be handled now or to wait.
-    pub(super) fn take_frame(&mut self, key: ChannelKey, frame: &Frame, parked: &Parked) {
-        debug_assert!(self.waiting.running.is_none());
+    pub(super) fn take_frame(&mut self, key: ChannelKey, frame: &Frame, waits: &Waits) {
         let is_waiting = self.is_waiting(key);
-        let waits = match is_waiting {
+        let has_turn = || waits.turns.iter().any(|(other, _)| *other == key);
+        let must_wait = match is_waiting {
             true => !self.may_overtake(key, frame),
-            false => parked.contains_key(&key),
+            false => waits.parked.contains_key(&key) || has_turn(),
         };
-        if !waits {
+        if !must_wait {
             return self.on_frame(key.0, frame);
         }
         if !is_waiting {
@@ -118,64 +134,39 @@ impl Model {
         self.waiting.frames.entry(key).or_default().push_back(frame.clone());
     }
 
-    /// Handles one frame that waits no longer, now that so many are left; gives it if there was
-    /// one. What the broker said next is that it `answered` a channel.
+    /// What was told before is worked off; these turns are to be made because of what is told now.
+    pub(super) fn take_turns(&mut self, waits: &Waits) {
+        self.waiting.turns = waits.turns.iter().copied().collect();
+        self.waiting.left.clone_from(&waits.parked);
+        self.waiting.is_begun = false;
+    }
+
+    /// Handles one frame that waits no longer; gives it if there was one.
     ///
-    /// Publishers go on in the order in which they began to wait, each as far as it may, and so do
-    /// those who want messages of one queue. When a message is at hand is the broker's choice: who
-    /// was answered has got one. Of who has older answers due that is not heard at once, so they go
-    /// before the publishers, and have to wait with publishing as long as these do. Who waits again
-    /// stands behind the others.
-    pub fn release_one(
-        &mut self,
-        parked: &Parked,
-        answered: Option<ChannelKey>,
-    ) -> Option<(ChannelKey, Frame)> {
+    /// # Errors
+    /// Names a channel that goes on and one with the same wish that has waited longer.
+    pub fn release_one(&mut self) -> Result<Option<(ChannelKey, Frame)>, (ChannelKey, ChannelKey)> {
         // The end of a connection comes right behind the last that waited on its channels.
         if let Some(closed) = self.release_close() {
-            return Some(closed);
+            return Ok(Some(closed));
         }
-        let left = |key: &ChannelKey| parked.get(key).copied().unwrap_or(0);
-        let may_go = |waiting: &Waiting, key: &ChannelKey| waiting.frames[key].len() > left(key);
-        if let Some(running) = self.waiting.running.clone()
-            && (!may_go(&self.waiting, &running.key) || self.waiting.is_held_up(&running))
-        {
-            self.waiting.leave(running.key);
+        let turn = self.waiting.turn();
+        if let Some(key) = turn.filter(|_| !self.waiting.is_begun) {
+            (self.waiting.is_begun, self.waiting.turn) = (true, Together::default());
+            if let Some(other) = self.waiting.overtaken_by(key) {
+                return Err((key, other));
+            }
         }
-        if self.waiting.running.is_none() {
-            let waiting = &self.waiting;
-            let ready = waiting.order.iter().filter(|key| may_go(waiting, key));
-            let wants = |key: &ChannelKey| queue_of_get(&waiting.frames[key][0]);
-            let mut getters = ready.clone().filter(|key| wants(key).is_some());
-            let mut publishers = ready.clone().filter(|key| wants(key).is_none());
-            let rival = answered.and_then(|answered| {
-                let queue = wants(getters.clone().find(|key| **key == answered)?);
-                getters.clone().find(|key| wants(key) == queue)
-            });
-            let has_older_answers =
-                |key: &&ChannelKey| self.channel(**key).is_some_and(|c| !c.replies.is_empty());
-            let is_publisher = publishers.clone().any(|key| Some(*key) == answered);
-            let key = match rival.filter(|key| Some(**key) == answered) {
-                Some(getter) => getter,
-                None if is_publisher => publishers.next()?,
-                None => (getters.clone().find(has_older_answers))
-                    .or_else(|| publishers.next())
-                    .or_else(|| getters.next())?,
-            };
-            let running = Running { key: *key, queue: wants(key) };
-            self.waiting.is_flowing |= running.queue.is_none();
-            self.waiting.running = Some(running);
-            self.waiting.turn = Together::default();
-        }
-        let key = self.waiting.running.as_ref().expect("chosen just now").key;
-        let frames = self.waiting.frames.get_mut(&key).expect("a channel that waits");
-        let frame = frames.pop_front().expect("more than are left");
+        let Some(key) = turn.or_else(|| self.waiting.gone()) else { return Ok(None) };
+        let Some(frames) = self.waiting.frames.get_mut(&key) else { return Ok(None) };
+        let frame = frames.pop_front().expect("no channel waits with nothing");
         if frames.is_empty() {
-            self.waiting.leave(key);
+            self.waiting.frames.remove(&key);
+            self.waiting.order.retain(|other| *other != key);
         }
         self.waiting.note_released(&frame);
         self.on_frame(key.0, &frame);
-        Some((key, frame))
+        Ok(Some((key, frame)))
     }
 
     /// Handles the end of a connection that waited for its channels.
@@ -226,24 +217,15 @@ impl Model {
     pub fn is_publish_waiting(&self, link: usize) -> bool {
         let of_link = self.waiting.frames.range((link, 0)..=(link, u16::MAX));
         let mut first = of_link.filter_map(|(_, frames)| frames.front());
-        first.any(|frame| is_method(frame, &["basic.publish"]))
+        first.any(|frame| wish(frame) == Some(("publish", "")))
     }
 
     /// Whether a channel's turn goes on. The broker delivers when it is over, not in between.
     #[must_use]
-    pub fn has_turn(&self, parked: &Parked) -> bool {
-        self.waiting.running.as_ref().is_some_and(|running| {
-            let left = parked.get(&running.key).copied().unwrap_or(0);
-            self.waiting.frames[&running.key].len() > left && !self.waiting.is_held_up(running)
-        })
-    }
-
-    /// What is handled from here on has another cause.
-    pub(super) fn end_turn(&mut self) {
-        self.waiting.is_flowing = false;
-        if let Some(Running { key, .. }) = self.waiting.running {
-            self.waiting.leave(key);
-        }
+    pub fn has_turn(&self) -> bool {
+        let is_left = self.waiting.turns.front().is_some_and(|(_, frames)| *frames > 0);
+        let mut closing = self.waiting.closing.keys();
+        is_left && self.waiting.is_begun || closing.any(|link| !self.has_waiting(*link))
     }
 
     /// Nothing waits any more: it is gone with the broker.

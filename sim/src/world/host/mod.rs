@@ -16,7 +16,7 @@ use super::Link;
 use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::{Failure, memory};
-use crate::judge::{Judge, Parked, Said, Told};
+use crate::judge::{Judge, Said, Told, Waits};
 use crate::plan::Setup;
 use crate::wire::{self, Stream};
 use life::position;
@@ -278,7 +278,7 @@ impl Host {
             if let Some(input) = input {
                 broker.handle(Instant::from_nanos(now), input);
             }
-            told.push_back((what, parked(broker, &self.links_by_id)));
+            told.push_back((what, waits(broker, &self.links_by_id)));
         }
         let position = position(broker);
         let mut said = Vec::new();
@@ -291,8 +291,8 @@ impl Host {
                 break;
             }
         }
-        if let Some(broker) = &self.broker {
-            told.push_back((Told::Tick, parked(broker, &self.links_by_id)));
+        if let Some(broker) = &mut self.broker {
+            told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
         }
         judge.batch(now, position, told, &said)?;
         judge.check_promises(self.disk.image())?;
@@ -436,10 +436,15 @@ fn noted(event: &Event) -> Option<Said> {
     })
 }
 
-/// How many frames wait in the broker, by channel.
-fn parked(broker: &Broker, links: &BTreeMap<ConnectionId, usize>) -> Parked {
+/// What waits in the broker, and who went on since this was asked last.
+fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
+    let key = |id, channel| Some((*links.get(&id)?, channel));
+    let turns = broker.take_turns().into_iter();
+    let turns =
+        turns.filter_map(|turn| Some((key(turn.connection, turn.channel)?, turn.frames))).collect();
     let parked = broker.parked().into_iter();
-    parked.filter_map(|(id, channel, frames)| Some(((*links.get(&id)?, channel), frames))).collect()
+    let parked = parked.filter_map(|(id, channel, frames)| Some((key(id, channel)?, frames)));
+    Waits { parked: parked.collect(), turns }
 }
 
 /// Whether a frame is a delivery that waits for room. Direct replies do not: they go at once, or
