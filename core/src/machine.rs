@@ -168,8 +168,8 @@ impl Broker {
             self.engine.dispatch(&mut Clients { connections, out, now: self.now });
             let Some(session) = self.engine.next_getter() else { return };
             self.resume(session);
-            // One that has published may have to be the last. That publishers need not wait any more
-            // is for those to know first who wait already.
+            // One that has published may have to be the last. That publishers need not wait any
+            // more is for those to know first who wait already.
             if !self.hindrance.any() {
                 self.update_hindrance();
             }

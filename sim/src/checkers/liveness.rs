@@ -30,8 +30,8 @@ pub fn check_parked(waiting: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Checks a direct reply that stood behind answers: once these are given, it comes, unless something
-/// waited for its client, or it is named here.
+/// Checks a direct reply that stood behind answers: once these are given, it comes, unless
+/// something waited for its client, or it is named here.
 ///
 /// # Errors
 /// When it was not dropped for a reason and does not come.

@@ -1,9 +1,9 @@
 //! Direct replies that come late.
 //!
-//! A direct reply goes at once, or not at all. But where answers that rest on the disk are due on its
-//! consumer's channel, it stands behind these, and comes when they have been given: even if its
-//! consumer, or its channel, has ended meanwhile, as that is answered behind it. What comes late is no
-//! longer in the consumer's queue.
+//! A direct reply goes at once, or not at all. But where answers that rest on the disk are due on
+//! its consumer's channel, it stands behind these, and comes when they have been given: even if its
+//! consumer, or its channel, has ended meanwhile, as that is answered behind it. What comes late is
+//! no longer in the consumer's queue.
 
 use std::collections::BTreeSet;
 
@@ -35,8 +35,8 @@ impl Model {
         busy.map(|(link, _)| *link).collect()
     }
 
-    /// A batch of inputs is worked off. Direct replies that did not go come late, if answers are due
-    /// before them. Of the others, those are dropped for whose client something waited, before
+    /// A batch of inputs is worked off. Direct replies that did not go come late, if answers are
+    /// due before them. Of the others, those are dropped for whose client something waited, before
     /// (`busy`) or now; with nothing in their way they must go.
     ///
     /// # Errors

@@ -116,6 +116,14 @@ impl Waiting {
     }
 }
 
+/// Whether a frame is one of these methods.
+fn is_method(frame: &Frame, names: &[&str]) -> bool {
+    match frame {
+        Frame::Method(_, method) => names.contains(&method.name()),
+        _ => false,
+    }
+}
+
 impl Model {
     /// Takes a frame of a channel, to be handled now or to wait.
     pub(super) fn take_frame(&mut self, key: ChannelKey, frame: &Frame, waits: &Waits) {

@@ -154,8 +154,8 @@ impl Engine {
         if is_durable { self.log.position() } else { 0 }
     }
 
-    /// Puts a message into all queues of its route, and into the log: for those that are durable, if
-    /// it is, and for the others when memory is short. A record counts after a start for all its
+    /// Puts a message into all queues of its route, and into the log: for those that are durable,
+    /// if it is, and for the others when memory is short. A record counts after a start for all its
     /// queues or for none, so there may be two.
     fn enqueue_logged(&mut self, route: &Route, message: &Arc<Message>, is_pressed: bool) {
         let is_kept = |queue: &Queue| message.persistent && queue.durable;

@@ -201,9 +201,9 @@ impl Engine {
         ));
     }
 
-    /// Who asked for a message that was not at hand, and is to ask again now, as there is an answer:
-    /// of each queue in the order of asking. To be called behind [`Engine::dispatch`] until there is
-    /// none.
+    /// Who asked for a message that was not at hand, and is to ask again now, as there is an
+    /// answer: of each queue in the order of asking. To be called behind [`Engine::dispatch`] until
+    /// there is none.
     pub(crate) fn next_getter(&mut self) -> Option<SessionHandle> {
         while let Some(session) = self.orphans.pop_front() {
             if let Some(session) = self.sessions.get(session) {
