@@ -25,6 +25,11 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
+    /// One of a single message.
+    fn of_one(segment: u64, position: u64, bytes: u64) -> Self {
+        Self { segment, first: position, last: position, live: 1, bytes, ..Self::default() }
+    }
+
     /// Whether the message at this position, if the extent has one, is alive.
     pub(crate) fn is_live(&self, position: u64) -> bool {
         let range = self.settled.range((Unbounded, Included(position))).next_back();
@@ -129,14 +134,7 @@ impl Extents {
                 extent.live += 1;
                 extent.bytes += bytes;
             }
-            _ => self.list.push_back(Extent {
-                segment,
-                first: position,
-                last: position,
-                live: 1,
-                bytes,
-                ..Extent::default()
-            }),
+            _ => self.list.push_back(Extent::of_one(segment, position, bytes)),
         }
     }
 
@@ -294,14 +292,7 @@ impl Extents {
                 }
             }
             _ => {
-                let moved = Extent {
-                    segment,
-                    first: position,
-                    last: position,
-                    live: 1,
-                    bytes,
-                    ..Extent::default()
-                };
+                let moved = Extent::of_one(segment, position, bytes);
                 if is_done {
                     self.list[at] = moved;
                 } else {

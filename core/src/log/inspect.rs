@@ -15,9 +15,9 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
-use super::recovery::{Progress, RecoveryOutput, StartError};
-use super::task::{Disk, Refused, Task};
-use crate::{Config, DiskResult, FileId, OpId};
+use super::recovery::StartError;
+use super::task::{Disk, Refused, Task, driven_by_its_task};
+use crate::{Config, FileId};
 
 /// Where a read fails, it is tried again in pieces of this many bytes.
 const SECTOR_LEN: u64 = 4096;
@@ -137,27 +137,7 @@ macro_rules! machine {
                 Self { task: Task::new(config.read_len, $begin) }
             }
 
-            /// Takes note of what came of a request.
-            pub fn handle(&mut self, id: OpId, result: DiskResult) {
-                self.task.handle(id, result);
-            }
-
-            /// The next thing to be done; `None` when all is done or under way.
-            pub fn poll_output(&mut self) -> Option<RecoveryOutput> {
-                self.task.poll_output()
-            }
-
-            /// Whether it has come to an end, good or bad.
-            #[must_use]
-            pub fn is_done(&self) -> bool {
-                self.task.is_done()
-            }
-
-            /// How far it has come.
-            #[must_use]
-            pub fn progress(&self) -> Progress {
-                self.task.progress()
-            }
+            driven_by_its_task!();
 
             /// What it came to.
             ///

@@ -17,8 +17,8 @@ use core::fmt;
 use self::base::Files;
 use self::replay::Replay;
 use super::state::State;
-use super::task::{Disk, Refused, Task};
-use crate::{Boot, Broker, Config, DiskRequest, DiskResult, FileId, OpId};
+use super::task::{Disk, Refused, Task, driven_by_its_task};
+use crate::{Boot, Broker, Config, DiskRequest, FileId};
 
 /// The number of the first batch that there ever is.
 const FIRST_BATCH: u64 = 1;
@@ -121,27 +121,7 @@ impl Recovery {
         Self { config, boot, task }
     }
 
-    /// Takes note of what came of a request.
-    pub fn handle(&mut self, id: OpId, result: DiskResult) {
-        self.task.handle(id, result);
-    }
-
-    /// The next thing to be done; `None` when all is done or under way.
-    pub fn poll_output(&mut self) -> Option<RecoveryOutput> {
-        self.task.poll_output()
-    }
-
-    /// Whether it has come to an end, good or bad.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.task.is_done()
-    }
-
-    /// How far it has come.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.task.progress()
-    }
+    driven_by_its_task!();
 
     /// The broker, with all that the log says it holds.
     ///

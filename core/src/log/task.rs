@@ -141,6 +141,35 @@ impl Disk {
     }
 }
 
+/// How a machine is driven whose `task` is a [`Task`]: methods for its `impl`.
+macro_rules! driven_by_its_task {
+    () => {
+        /// Takes note of what came of a request.
+        pub fn handle(&mut self, id: $crate::OpId, result: $crate::DiskResult) {
+            self.task.handle(id, result);
+        }
+
+        /// The next thing to be done; `None` when all is done or under way.
+        pub fn poll_output(&mut self) -> Option<$crate::log::RecoveryOutput> {
+            self.task.poll_output()
+        }
+
+        /// Whether it has come to an end, good or bad.
+        #[must_use]
+        pub fn is_done(&self) -> bool {
+            self.task.is_done()
+        }
+
+        /// How far it has come.
+        #[must_use]
+        pub fn progress(&self) -> $crate::log::Progress {
+            self.task.progress()
+        }
+    };
+}
+
+pub(super) use driven_by_its_task;
+
 /// A machine that comes to a `T`.
 pub(super) struct Task<T> {
     desk: Rc<RefCell<Desk>>,

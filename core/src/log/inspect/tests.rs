@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::DiskResult;
 use crate::log::codec::{kind, message_places};
 use crate::log::format::{
     BATCH_HEADER_LEN, RECORD_HEADER_LEN, RecordHeader, decode_part, identity, part_len,
 };
 use crate::log::memory_disk::{MemoryDisk, coin};
+use crate::log::recovery::RecoveryOutput;
 use crate::log::recovery::tests::{Log, NODE, SAMPLE, essence, recovered, refusal};
 use crate::log::state::tests::{Step, any_history};
 use crate::{DiskError, DiskOp};

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::DiskResult;
 use crate::log::checkpoint;
 use crate::log::codec::message;
 use crate::log::fact::{Bound, Fact};
