@@ -162,7 +162,7 @@ impl Host {
         }
         self.flush(now, judge)?;
         for _ in 0..ROUNDS_MAX {
-            if !self.write(now, links) {
+            if !self.write(now, links, judge)? {
                 if let Some(broker) = &self.broker {
                     judge.settle(now, broker, self.disk_state())?;
                 }
@@ -170,7 +170,6 @@ impl Host {
                 return Ok(is_busy || self.is_due(now));
             }
             is_busy = true;
-            self.flush(now, judge)?;
         }
         Err(Failure::new("liveness", "the broker answers drained sockets with ever more output"))
     }
@@ -358,30 +357,34 @@ impl Host {
         Ok(())
     }
 
-    /// Moves what the sockets take to the links, and reports what is left.
-    fn write(&mut self, now: u64, links: &mut BTreeMap<usize, Link>) -> bool {
+    /// Moves what the sockets take to the links, one after the other, and reports what is left: the
+    /// broker counts on having been asked for everything before the next report.
+    fn write(
+        &mut self,
+        now: u64,
+        links: &mut BTreeMap<usize, Link>,
+        judge: &mut Judge,
+    ) -> Result<bool, Failure> {
         let mut has_written = false;
-        let mut done = Vec::new();
-        for (link, socket) in &mut self.sockets {
-            let Some(pipes) = links.get_mut(link) else { continue };
+        for link in self.sockets.keys().copied().collect::<Vec<_>>() {
+            let Some(socket) = self.sockets.get_mut(&link) else { continue };
+            let Some(pipes) = links.get_mut(&link) else { continue };
             let written = socket.write(now, pipes);
+            let is_done = socket.is_closing && (socket.egress.is_empty() || pipes.down.is_cut());
             if written > 0 {
                 has_written = true;
                 if !socket.is_closing {
-                    let len = socket.egress.len();
-                    let input = Input::EgressLen(socket.id, len);
-                    self.batch.push((Some(input), Told::Drained(*link, len)));
+                    let (id, len) = (socket.id, socket.egress.len());
+                    self.batch.push((Some(Input::EgressLen(id, len)), Told::Drained(link, len)));
+                    self.flush(now, judge)?;
                 }
             }
-            if socket.is_closing && (socket.egress.is_empty() || pipes.down.is_cut()) {
+            if is_done {
                 pipes.down.end(now);
-                done.push(*link);
+                self.sockets.remove(&link);
             }
         }
-        for link in done {
-            self.sockets.remove(&link);
-        }
-        has_written
+        Ok(has_written)
     }
 }
 
