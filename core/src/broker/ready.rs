@@ -79,6 +79,11 @@ impl Ready {
         self.len() == 0
     }
 
+    /// Whether a start would find any of those that are on disk only.
+    pub(crate) fn has_durable_paged(&self) -> bool {
+        self.paged > self.paged_volatile
+    }
+
     /// How many are on disk only.
     pub(crate) fn paged(&self) -> u64 {
         self.paged

@@ -262,7 +262,8 @@ impl Judge {
             passed_over: rival.passed_over,
         };
         let seen: Vec<_> = rivals.iter().map(seen).collect();
-        fairness::check(consumer.priority, &consumer.tag, &seen)?;
+        let others = self.model.queues[&queue].consumers.len() - 1;
+        fairness::check(consumer.priority, &consumer.tag, &seen, others)?;
         let equals = rivals.into_iter().filter(|rival| rival.priority == consumer.priority);
         Ok(equals.map(|rival| rival.id).collect())
     }

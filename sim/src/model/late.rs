@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use super::{ChannelKey, Copy, Expected, Fate, Model, QueueId, Stage};
 use crate::wire::Method;
 
+/// What an answer takes beside the body that it may have, in bytes, at the most.
+const ANSWER_LEN: usize = 1024;
+
 /// A direct reply that stands behind answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateReply {
@@ -62,8 +65,8 @@ impl Model {
     }
 
     fn end_batch_of(&mut self, link: usize, was_busy: bool) -> Result<(), String> {
+        let may_be_dropped = was_busy || self.may_be_overfull(link);
         let connection = self.connection_mut(link);
-        let may_be_dropped = was_busy || connection.has_backlog;
         let channels = connection.channels.values_mut();
         let late = channels.flat_map(|channel| {
             channel.ended.iter_mut().flat_map(|ended| &mut ended.late).chain(&mut channel.late)
@@ -86,25 +89,33 @@ impl Model {
         Ok(())
     }
 
+    /// Whether so much may wait for a client that direct replies for it are dropped: for its socket,
+    /// or answers for the disk.
+    fn may_be_overfull(&self, link: usize) -> bool {
+        let connection = &self.connections[&link];
+        let owed = connection.channels.values().map(|channel| channel.replies.len()).sum::<usize>();
+        let largest = self.messages.iter().map(|message| message.body.len()).max();
+        let most = owed * (ANSWER_LEN + largest.unwrap_or(0));
+        connection.has_backlog || most > 2 * self.setup.egress_len_max
+    }
+
     /// The direct replies that wait for this consumer come late, if answers are due before them.
     pub(super) fn delay_replies(&mut self, id: QueueId) {
-        let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.is_hidden) else { return };
+        let Some(queue) = self.queues.get(&id).filter(|queue| queue.is_hidden) else { return };
         let consumer = queue.consumers.first().and_then(|id| self.consumers.get(id));
-        let Some(consumer) = consumer.filter(|_| !queue.ready.is_empty()) else { return };
-        let connection = self.connections.get_mut(&consumer.channel.0);
-        let connection = connection.expect("a consumer's connection");
-        let may_be_dropped = connection.has_backlog;
-        let channel = connection.channels.get_mut(&consumer.channel.1).expect("its channel");
-        if channel.replies.is_empty() {
+        let Some(consumer) = consumer.filter(|_| !queue.ready.is_empty()).cloned() else { return };
+        let may_be_dropped = self.may_be_overfull(consumer.channel.0);
+        if self.channel_mut(consumer.channel).replies.is_empty() {
             return;
         }
-        for copy in queue.ready.drain(..) {
+        let queue = self.queues.get_mut(&id).expect("found above");
+        for copy in std::mem::take(&mut queue.ready) {
             self.messages[copy.message].fates.insert(id, Fate::Held);
-            let (consumer, tag) = (consumer.id, consumer.tag.clone());
-            channel.late.push_back(LateReply {
+            let (consumer_id, tag) = (consumer.id, consumer.tag.clone());
+            self.channel_mut(consumer.channel).late.push_back(LateReply {
                 copy,
                 queue: id,
-                consumer,
+                consumer: consumer_id,
                 tag,
                 may_be_dropped,
                 is_new: true,

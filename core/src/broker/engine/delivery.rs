@@ -9,6 +9,7 @@ use super::super::message::Message;
 use super::super::queue::{Entry, Owner, Queue, QueueId};
 use super::super::ready::{Next, Unwritten};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
+use super::paging::ITEM_READ;
 use super::routing::{REPLY_PREFIX, Route};
 use super::{Engine, Notice, VhostId};
 use crate::amqp::ShortStr;
@@ -308,6 +309,9 @@ impl Engine {
     pub(super) fn next_of(&mut self, id: QueueId) -> Next {
         let Some(queue) = self.queues.get(id) else { return Next::None };
         let next = queue.ready.next(&queue.extents);
+        if next == Next::OnDisk {
+            return if self.may_read(id) { next } else { Next::Waits };
+        }
         let Some(first) = queue.ready.first().filter(|_| next == Next::Here) else { return next };
         let (position, item) = (first.position, first.item);
         if !first.is_durable()
@@ -316,6 +320,21 @@ impl Engine {
             return next;
         }
         if self.may_hand_out(id, position, item) { next } else { Next::Waits }
+    }
+
+    /// Whether the next message of a queue, which is on disk, is to be read now. With little memory
+    /// it is not before it may be handed out: it would have to go, and be read again, until then.
+    fn may_read(&mut self, id: QueueId) -> bool {
+        let has_memory = !self.is_pressed_by(u64::from(self.limits.read_len));
+        let Some(queue) = self.queues.get(id).filter(|queue| !has_memory && queue.durable) else {
+            return true;
+        };
+        if queue.ready.first_returned_on_disk().is_some() || !queue.ready.has_durable_paged() {
+            return true;
+        }
+        let from = queue.ready.paged_from;
+        let position = queue.extents.first_from(from).unwrap_or(from);
+        self.may_hand_out(id, position, ITEM_READ)
     }
 
     /// The message of an entry that is handed out. Where memory is short, the entry is left without

@@ -15,7 +15,7 @@ use crate::FileId;
 use crate::log::{self, Extent, IndexEntry, Purpose, RecordHeader, message_flag};
 
 /// What [`Entry::item`] is of a message that was read back: it was written long ago.
-const ITEM_READ: u64 = 1;
+pub(super) const ITEM_READ: u64 = 1;
 
 /// What a queue's reader can do now.
 enum Step {

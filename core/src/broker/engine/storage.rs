@@ -496,7 +496,12 @@ impl Engine {
 
     /// Whether memory is short enough for messages to be kept on disk only.
     pub(super) fn is_pressed(&self) -> bool {
-        self.log.is_enabled() && self.gauge.get() > self.limits.memory_max / 2
+        self.is_pressed_by(0)
+    }
+
+    /// Whether it would be with so many bytes more.
+    pub(super) fn is_pressed_by(&self, more: u64) -> bool {
+        self.log.is_enabled() && self.gauge.get() + more > self.limits.memory_max / 2
     }
 
     /// Keeps no messages in memory that nobody waits for, if the log has them: they were read for
