@@ -6,6 +6,7 @@
 //! while running but latencies, from the salt in the setup; faults follow from the plan's steps.
 
 mod image;
+mod last_batch;
 mod names;
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use warren_core::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId
 
 pub(crate) use image::Image;
 use image::Snapshot;
+use last_batch::LastBatch;
 
 use crate::plan::Setup;
 
@@ -130,8 +132,7 @@ pub(crate) struct Disk {
     ailing_until: u64,
     report_at: u64,
     begun: u64,
-    /// The last batch that was given to be written: where, and what.
-    last_batch: Option<DiskOp>,
+    last_batch: LastBatch,
     lie: Option<Lie>,
 }
 
@@ -154,7 +155,7 @@ impl Disk {
             ailing_until: 0,
             report_at: 0,
             begun: 0,
-            last_batch: None,
+            last_batch: LastBatch::default(),
             lie: None,
         }
     }
@@ -174,9 +175,9 @@ impl Disk {
         &self.image
     }
 
-    /// Whether the last batch that was given to be written is there, whole, in the cache at least.
-    pub(crate) fn has_last_batch(&self) -> bool {
-        self.last_batch.as_ref().is_some_and(|write| self.image.has_written(write))
+    /// Whether a start finds the last batch that was given to be written.
+    pub(crate) fn finds_last_batch(&mut self) -> bool {
+        self.last_batch.find(&self.image)
     }
 
     /// How many requests were ever begun.
@@ -249,8 +250,9 @@ impl Disk {
     ) -> Result<Option<Crash>, String> {
         self.check(&request, is_recovering)?;
         if request.lane == Lane::Log && matches!(request.op, DiskOp::Write { .. }) {
-            self.last_batch = Some(request.op.clone());
+            self.last_batch.note_batch(&request.op);
         }
+        self.last_batch.note_checkpoint(&request.op);
         let pending = Pending { due: None, snapshot: None, request };
         match pending.request.lane {
             Lane::Log => self.log.push_back(pending),

@@ -75,7 +75,7 @@ impl Host {
         if self.starts > 1 {
             self.swap_disk();
         }
-        self.had_last_batch = self.disk.has_last_batch();
+        self.had_last_batch = self.disk.finds_last_batch();
         judge.trace_world(now, "", &format!("! start {}", self.starts));
         let (config, boot) = (self.config(), self.boot(self.starts));
         self.recovery = Some(Recovery::new(config, boot));
