@@ -6,10 +6,13 @@
 //! exactly: there is no clock, no thread and no source of randomness besides it.
 
 pub mod checkers;
+pub mod course;
+pub mod exhaustive;
 pub mod judge;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod shrink;
 pub mod trace;
 pub mod wire;
 pub mod world;

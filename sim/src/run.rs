@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::checkers::{Failure, no_loss};
+use crate::checkers::{Failure, no_loss, panic};
+use crate::course::{Connection, Course, Traffic};
+use crate::exhaustive;
 use crate::judge::Judge;
 use crate::model::{Fate, Mode};
 use crate::plan::{Plan, Step, Who};
+use crate::trace::Line;
 use crate::world::{Stage, Tamper, World};
 
 /// Long enough for every timeout of the broker.
@@ -22,7 +25,7 @@ const FAULTS: [&str; 6] = ["eof", "reset", "vanish", "stall", "clog", "garbage"]
 const LEFT: usize = 3;
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// The rule that was broken, if one was.
     pub failure: Option<Failure>,
@@ -36,8 +39,18 @@ pub struct Outcome {
     pub operations: u64,
     /// Faults by class.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What those need to know who vary the plan.
+    pub course: Course,
     /// What happened, if it was asked for.
-    pub trace: Vec<String>,
+    pub trace: Vec<Line>,
+}
+
+impl Outcome {
+    /// What happened, as text.
+    #[must_use]
+    pub fn trace_text(&self) -> String {
+        self.trace.iter().map(|line| format!("{line}\n")).collect()
+    }
 }
 
 /// How to play a plan.
@@ -49,31 +62,35 @@ pub struct Options {
     pub tamper: Option<Tamper>,
 }
 
-/// Plays a plan to its end, or to the first failure.
+/// Plays a plan to its end, or to the first failure. A panic is a failure, too.
+///
+/// A plan that splits the stream of a connection is played with the streams whole as well, and
+/// what its clients see must be the same.
 #[must_use]
 pub fn play(plan: &Plan, options: Options) -> Outcome {
+    if !exhaustive::has_splits(plan) {
+        return observe(plan, options, false);
+    }
+    let whole = observe(&exhaustive::made_whole(plan), Options::default(), true);
+    let split = observe(plan, options, true);
+    exhaustive::compare(plan, &whole, split)
+}
+
+/// Plays a plan; if `keeps_received`, what clients received is kept in the course.
+pub(crate) fn observe(plan: &Plan, options: Options, keeps_received: bool) -> Outcome {
     let mut run = Run {
         world: World::new(&plan.setup, options.tamper),
         judge: Judge::new(&plan.setup, options.keeps_trace),
         phase: "safety",
         faults: BTreeMap::new(),
+        course: Course::default(),
     };
-    let failure = run.play(plan).err();
+    run.world.keep(keeps_received, options.keeps_trace);
+    let failure = panic::catch(|| run.play(plan)).err();
     if let Some(failure) = &failure {
         run.judge.trace_world(run.world.now(), "", &format!("! {failure}"));
     }
-    for (fault, count) in run.world.faults() {
-        *run.faults.entry(fault).or_default() += count;
-    }
-    Outcome {
-        failure,
-        phase: run.phase,
-        hash: run.judge.trace.hash(),
-        simulated_ns: run.world.now(),
-        operations: run.judge.model.operations,
-        faults: run.faults,
-        trace: run.judge.trace.lines().to_vec(),
-    }
+    run.end(failure)
 }
 
 struct Run {
@@ -81,21 +98,32 @@ struct Run {
     judge: Judge,
     phase: &'static str,
     faults: BTreeMap<&'static str, u64>,
+    course: Course,
 }
 
 impl Run {
     fn play(&mut self, plan: &Plan) -> Result<(), Failure> {
+        self.course.enter(self.phase, 0, 0);
         let crash_at = plan.setup.start_crash_at;
         if crash_at > 0 {
-            let crash = Step::new(Who::World, "disk").with("crash_at", crash_at).with("seed", 1);
-            self.execute(&crash)?;
+            let (seed, power) = (plan.setup.start_crash_seed, plan.setup.start_crash_power);
+            let crash = Step::new(Who::World, "disk").with("crash_at", crash_at);
+            self.execute(&crash.with("seed", seed).flag("power", power))?;
             self.world.start(None, &mut self.judge)?;
         }
         self.world.start(None, &mut self.judge)?;
-        for step in &plan.steps {
+        for (at, step) in plan.steps.iter().enumerate() {
             self.count(step);
+            self.course.requests.push(self.world.requests());
+            let links = self.world.links_made();
             self.execute(step)?;
+            let link = self.world.links_made();
+            if link > links {
+                let traffic = Traffic::default();
+                self.course.connections.push(Connection { step: at, link, traffic });
+            }
         }
+        self.course.requests.push(self.world.requests());
         self.enter("heal");
         self.world.heal(&self.judge);
         self.start()?;
@@ -113,6 +141,28 @@ impl Run {
         self.restart()
     }
 
+    fn end(mut self, failure: Option<Failure>) -> Outcome {
+        for (fault, count) in self.world.faults() {
+            *self.faults.entry(fault).or_default() += count;
+        }
+        let (simulated_ns, operations) = (self.world.now(), self.judge.model.operations);
+        self.course.leave(simulated_ns, operations);
+        let mut traffic = self.world.take_traffic();
+        for connection in &mut self.course.connections {
+            connection.traffic = traffic.remove(&connection.link).unwrap_or_default();
+        }
+        Outcome {
+            failure,
+            phase: self.phase,
+            hash: self.judge.trace.hash(),
+            simulated_ns,
+            operations,
+            faults: self.faults,
+            course: self.course,
+            trace: self.judge.trace.lines().to_vec(),
+        }
+    }
+
     /// Starts the broker if it is gone; now nothing keeps it from starting.
     fn start(&mut self) -> Result<(), Failure> {
         self.world.start(None, &mut self.judge)?;
@@ -124,6 +174,7 @@ impl Run {
 
     fn enter(&mut self, phase: &'static str) {
         self.phase = phase;
+        self.course.enter(phase, self.world.now(), self.judge.model.operations);
         self.judge.trace_world(self.world.now(), "", &format!("! {phase}"));
     }
 

@@ -1,16 +1,70 @@
 //! What happened, line by line in fixed columns, and its hash.
 //!
 //! A run keeps lines only when it is asked to: a failed run is played again for its trace, which
-//! costs nothing as long as all goes well. The hash is always kept.
+//! costs nothing as long as all goes well. The hash is always kept, and lines are no part of it.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::model::{Model, QueueId};
 
+/// What happened is cut off behind this many characters when a line is written as text.
+const WHAT_LEN_MAX: usize = 140;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When, in simulated nanoseconds.
+    pub at_ns: u64,
+    /// A client (`c1`), a channel of a client (`c1/2`), the `disk`; nothing for the broker itself
+    /// and the world around it.
+    pub who: String,
+    /// What: `>` went to the broker or from it to the disk, `<` came back, `^` is something inside
+    /// the broker, `!` a step of the plan, a fault or a phase, `<!` what no checker allows.
+    pub what: String,
+    /// The queue that was touched, as it is now.
+    pub queue: Option<QueueState>,
+    /// The batch of the log that gathers, and the last one that is durable.
+    pub log: (u64, u64),
+}
+
+/// A queue as it was when a line was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueState {
+    /// Its name.
+    pub name: String,
+    /// How many messages were ready.
+    pub ready: usize,
+    /// How many were delivered and not settled.
+    pub unacked: u64,
+}
+
+impl fmt::Display for QueueState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "q={} r={} u={}", self.name, self.ready, self.unacked)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = (self.at_ns / 1_000_000_000, self.at_ns / 1000 % 1_000_000);
+        let time = format!("{seconds}.{micros:06}s");
+        let end = self.what.char_indices().nth(WHAT_LEN_MAX).map(|(at, _)| at);
+        let what = end.map_or(self.what.clone(), |at| format!("{}…", &self.what[..at]));
+        let queue = self.queue.as_ref().map_or(String::new(), QueueState::to_string);
+        let (gathers, durable) = self.log;
+        write!(
+            f,
+            "{time:>14} {:<7} {what:<64} {queue:<20} pos {gathers} durable {durable}",
+            self.who
+        )
+    }
+}
+
 /// The trace of a run.
 #[derive(Debug, Default)]
 pub struct Trace {
-    lines: Option<Vec<String>>,
+    lines: Option<Vec<Line>>,
     hasher: DefaultHasher,
 }
 
@@ -32,21 +86,26 @@ impl Trace {
         fact.hash(&mut self.hasher);
     }
 
-    /// Adds a line: when, who, what (`>` to the broker, `<` from it, `!` a fault), and the state
-    /// of the queue that was touched.
+    /// Adds a line: when, who, what (see [`Line`]), and the queue that was touched.
     pub fn line(&mut self, model: &Model, now: u64, who: &str, what: &str, queue: Option<QueueId>) {
         let Some(lines) = &mut self.lines else { return };
-        let state = queue
-            .and_then(|queue| model.queues.get(&queue))
-            .map_or(String::new(), |q| format!("q={} r={} u={}", q.name, q.ready.len(), q.unacked));
-        let time = format!("{}.{:06}s", now / 1_000_000_000, now / 1000 % 1_000_000);
-        let line = format!("{time:>14} {who:<7} {what:<64} {state}");
-        lines.push(line.trim_end().to_owned());
+        let queue = queue.and_then(|queue| model.queues.get(&queue)).map(|queue| QueueState {
+            name: queue.name.clone(),
+            ready: queue.ready.len(),
+            unacked: queue.unacked,
+        });
+        lines.push(Line {
+            at_ns: now,
+            who: who.to_owned(),
+            what: what.to_owned(),
+            queue,
+            log: (model.history.batch, model.history.durable),
+        });
     }
 
     /// The lines so far.
     #[must_use]
-    pub fn lines(&self) -> &[String] {
+    pub fn lines(&self) -> &[Line] {
         self.lines.as_deref().unwrap_or(&[])
     }
 
@@ -54,5 +113,24 @@ impl Trace {
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stand_in_fixed_columns_and_long_ones_are_cut() {
+        let queue = Some(QueueState { name: "q1".into(), ready: 4, unacked: 1 });
+        let what = "> basic.ack delivery-tag=1".to_owned();
+        let who = "c3/1".to_owned();
+        let line = Line { at_ns: 12_611_000_000, who, what, queue, log: (31, 30) };
+        let text = "    12.611000s c3/1    > basic.ack delivery-tag=1                          \
+                    \u{20}            q=q1 r=4 u=1         pos 31 durable 30";
+        assert_eq!(line.to_string(), text);
+
+        let long = Line { what: "ä".repeat(1000), ..line };
+        assert!(long.to_string().contains(&format!(" {}… q=q1", "ä".repeat(WHAT_LEN_MAX))));
     }
 }

@@ -107,7 +107,7 @@ fn checker_that_fails(fault: Option<Fault>, plan: &str) -> Option<&'static str> 
     let tamper = fault.map(Tamper::new);
     let outcome = play(&plan, Options { keeps_trace: true, tamper });
     if let Some(failure) = &outcome.failure {
-        println!("{}\n{fault:?}: {failure}", outcome.trace.join("\n"));
+        println!("{}\n{fault:?}: {failure}", outcome.trace_text());
     }
     outcome.failure.map(|failure| failure.checker)
 }

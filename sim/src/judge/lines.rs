@@ -2,7 +2,7 @@
 
 use super::{ChannelKey, Judge, Said, Told};
 use crate::model::Parked;
-use crate::wire::{Frame, Incoming};
+use crate::wire::{Frame, Incoming, Method};
 
 impl Judge {
     /// The names of what an ack settles, for the trace.
@@ -18,6 +18,15 @@ impl Judge {
         let meant = channel.unacked.iter().filter(|(other, _)| is_meant(other));
         let names = meant.map(|(_, unacked)| &self.model.messages[unacked.copy.message].name);
         names.fold(" settles".to_owned(), |text, name| text + " " + name)
+    }
+
+    /// The names of what the broker has just confirmed, if this does.
+    fn confirms(&self, method: &Method) -> String {
+        if !matches!(method.name(), "basic.ack" | "basic.nack") {
+            return String::new();
+        }
+        let names = self.confirmed.iter().map(|index| &self.model.messages[*index].name);
+        names.fold(" answers".to_owned(), |text, name| text + " " + name)
     }
 
     pub(super) fn trace_route(&mut self, now: u64, index: usize) {
@@ -94,7 +103,7 @@ impl Judge {
                 (link, 0, format!("header {:?}", String::from_utf8_lossy(header)))
             }
             Said::Sent(link, Incoming::Method(number, method)) => {
-                (link, *number, format!("{method:?}"))
+                (link, *number, format!("{method:?}{}", self.confirms(method)))
             }
             Said::Sent(link, Incoming::Content(number, method, properties, body)) => {
                 let name = properties.text("message-id").unwrap_or("without a name");

@@ -69,6 +69,8 @@ pub struct Judge {
     promises: Vec<Promise>,
     /// What waited in the broker when it was last looked at, for the trace.
     parked: Parked,
+    /// What was confirmed last, for the trace.
+    confirmed: Vec<usize>,
 }
 
 impl Judge {
@@ -82,6 +84,7 @@ impl Judge {
             due_since: BTreeMap::new(),
             promises: Vec::new(),
             parked: Parked::new(),
+            confirmed: Vec::new(),
         }
     }
 

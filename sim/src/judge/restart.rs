@@ -11,6 +11,7 @@ use crate::world::{Image, names_of};
 impl Judge {
     /// The broker confirmed these messages.
     pub(super) fn hear_confirm(&mut self, messages: Vec<usize>) {
+        self.confirmed.clone_from(&messages);
         let mut messages = messages;
         messages.retain(|message| self.model.must_be_on_disk(*message));
         let batch = messages.iter().map(|message| self.model.messages[*message].batch).max();

@@ -27,6 +27,28 @@ macro_rules! setup {
             }
         }
 
+        impl Setup {
+            /// What is not as usual, by name.
+            #[must_use]
+            pub fn unusual(&self) -> Vec<&'static str> {
+                let usual = Self::default();
+                let mut names = Vec::new();
+                $(if self.$name != usual.$name {
+                    names.push(stringify!($name));
+                })*
+                names
+            }
+
+            /// Makes what is called `name` as usual.
+            #[must_use]
+            pub fn without(mut self, name: &str) -> Self {
+                $(if name == stringify!($name) {
+                    self.$name = Self::default().$name;
+                })*
+                self
+            }
+        }
+
         /// Only what is not as usual.
         impl fmt::Display for Setup {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,4 +100,8 @@ setup! {
     disk_salt: u64 = 1;
     /// The process dies with this request of its first start; 0: it does not.
     start_crash_at: u64 = 0;
+    /// What of the requests under way is done then.
+    start_crash_seed: u64 = 1;
+    /// It is the power that fails then.
+    start_crash_power: bool = false;
 }

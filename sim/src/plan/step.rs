@@ -64,6 +64,7 @@ const VERBS: &[Verb] = &[
             "vhost",
             "password",
             "silent_after",
+            "split_at",
         ],
         &["plain_client", "amqplain"],
     ),
@@ -199,6 +200,27 @@ impl Step {
     #[must_use]
     pub fn is(&self, flag: &str) -> bool {
         self.flags.contains(&flag)
+    }
+
+    /// The flags that are set.
+    pub fn flags(&self) -> impl Iterator<Item = &'static str> {
+        self.flags.iter().copied()
+    }
+
+    /// The step without this argument or flag, if it has it.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.values.retain(|key, _| *key != name);
+        self.flags.retain(|flag| *flag != name);
+        self
+    }
+
+    /// The same step of somebody else; `None` if they have no such verb.
+    #[must_use]
+    pub fn of(mut self, who: Who) -> Option<Self> {
+        self.verb = Self::find(who, self.verb.0)?.verb;
+        self.who = who;
+        Some(self)
     }
 
     fn find(who: Who, verb: &str) -> Option<Self> {

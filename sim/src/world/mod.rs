@@ -18,6 +18,7 @@ pub(crate) use disk::{Image, names_of};
 pub use tamper::{Fault, Tamper};
 
 use crate::checkers::Failure;
+use crate::course::Traffic;
 use crate::judge::Judge;
 use crate::plan::{Setup, Step, Who};
 use disk::Crash;
@@ -51,6 +52,9 @@ pub struct World {
     links_made: usize,
     host: Host,
     serial: u64,
+    /// What went over each link that was ever made.
+    traffic: BTreeMap<usize, Traffic>,
+    keeps_received: bool,
 }
 
 impl World {
@@ -64,7 +68,33 @@ impl World {
             links_made: 0,
             host: Host::new(setup, tamper),
             serial: 0,
+            traffic: BTreeMap::new(),
+            keeps_received: false,
         }
+    }
+
+    /// What is to be kept from now on: every byte that clients receive, what the disk is asked for.
+    pub(crate) fn keep(&mut self, keeps_received: bool, keeps_journal: bool) {
+        self.keeps_received = keeps_received;
+        if keeps_journal {
+            self.host.disk_mut().keep_journal();
+        }
+    }
+
+    /// What went over each link that was ever made.
+    pub(crate) fn take_traffic(&mut self) -> BTreeMap<usize, Traffic> {
+        self.note_traffic();
+        std::mem::take(&mut self.traffic)
+    }
+
+    /// How many links were ever made.
+    pub(crate) fn links_made(&self) -> usize {
+        self.links_made
+    }
+
+    /// How many requests the disk has begun.
+    pub(crate) fn requests(&self) -> u64 {
+        self.host.disk().begun()
     }
 
     /// Simulated nanoseconds since the start.
@@ -317,8 +347,16 @@ impl World {
         Err(Failure::new("liveness", "the world does not come to rest"))
     }
 
+    /// Takes note of how much was read of the links.
+    fn note_traffic(&mut self) {
+        for (number, link) in &self.links {
+            self.traffic.entry(*number).or_default().read = link.up.bytes_read();
+        }
+    }
+
     /// The broker's process is gone, and all its connections with it.
     fn disconnect_all(&mut self) {
+        self.note_traffic();
         self.links.clear();
         self.clients.values_mut().for_each(Client::disconnect);
     }
@@ -354,6 +392,10 @@ impl World {
             if link.down.has_arrived() {
                 let bytes = link.down.read(usize::MAX);
                 judge.received(&bytes);
+                if self.keeps_received {
+                    let traffic = client.link.map(|link| self.traffic.entry(link).or_default());
+                    traffic.expect("a client with a link").received.extend_from_slice(&bytes);
+                }
                 let read = client.receive(&bytes, self.now, &mut self.serial);
                 read.map_err(|violation| Failure::new("protocol", violation.0))?;
                 is_busy = true;
@@ -374,7 +416,13 @@ impl World {
 
     /// Drops links that nobody watches any more.
     fn forget(&mut self) {
-        let host = &self.host;
-        self.links.retain(|number, link| link.has_client || host.has(*number));
+        let (host, traffic) = (&self.host, &mut self.traffic);
+        self.links.retain(|number, link| {
+            let stays = link.has_client || host.has(*number);
+            if !stays {
+                traffic.entry(*number).or_default().read = link.up.bytes_read();
+            }
+            stays
+        });
     }
 }

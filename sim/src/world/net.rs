@@ -15,6 +15,7 @@ pub(super) struct LinkSetup {
     fragment_max: usize,
     window: usize,
     salt: u64,
+    split_at: u64,
 }
 
 impl LinkSetup {
@@ -27,6 +28,7 @@ impl LinkSetup {
             fragment_max: step.number("fragment_max", 0) as usize,
             window: (step.number("window", 65_536) as usize).max(1),
             salt: step.number("salt", 0),
+            split_at: step.number("split_at", 0),
         }
     }
 }
@@ -39,6 +41,8 @@ pub(super) struct Pipe {
     flying: VecDeque<(u64, Vec<u8>)>,
     arrived: VecDeque<u8>,
     held: usize,
+    /// How many bytes were ever read.
+    read: u64,
     clogged_until: u64,
     is_cut: bool,
     is_reset: bool,
@@ -55,6 +59,7 @@ impl Pipe {
             flying: VecDeque::new(),
             arrived: VecDeque::new(),
             held: 0,
+            read: 0,
             clogged_until: 0,
             is_cut: false,
             is_reset: false,
@@ -162,11 +167,27 @@ impl Pipe {
         !self.arrived.is_empty()
     }
 
-    /// Reads at most `len_max` bytes.
+    /// Reads at most `len_max` bytes, and none behind the place where the stream is to be split
+    /// together with those before it.
     pub(super) fn read(&mut self, len_max: usize) -> Vec<u8> {
+        let to_split = self.setup.split_at.checked_sub(self.read).filter(|len| *len > 0);
+        let len_max = to_split.map_or(len_max, |len| len_max.min(len as usize));
         let len = len_max.min(self.arrived.len());
         self.held -= len;
+        self.read += len as u64;
         self.arrived.drain(..len).collect()
+    }
+
+    /// How many bytes were ever read.
+    #[must_use]
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
+    /// Whether the last read ended where the stream is to be split.
+    #[must_use]
+    pub(super) fn is_at_split(&self) -> bool {
+        self.read > 0 && self.read == self.setup.split_at
     }
 
     /// Whether all was read and the end has come.
@@ -206,6 +227,18 @@ mod tests {
         }
         assert_eq!(read, sent);
         assert!(pieces > 5);
+    }
+
+    #[test]
+    fn a_stream_that_is_split_is_read_in_two_pieces() {
+        let step = Step::new(Who::Client(1), "connect").with("split_at", 4);
+        let mut pipe = Pipe::new(LinkSetup::of(&step), 0);
+        pipe.send(0, &[1; 10]);
+        pipe.advance(u64::MAX);
+        assert_eq!((pipe.read(3).len(), pipe.is_at_split()), (3, false));
+        assert_eq!((pipe.read(9).len(), pipe.is_at_split()), (1, true));
+        assert_eq!((pipe.read(9).len(), pipe.is_at_split()), (6, false));
+        assert_eq!(pipe.bytes_read(), 10);
     }
 
     #[test]

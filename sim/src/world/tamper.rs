@@ -7,7 +7,7 @@ use warren_core::amqp::{BasicAck, Frame, Method, OutFrame, TxCommit, TxRollbackO
 use warren_core::broker::Body;
 
 /// What goes wrong, at the first occasion or at each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
     /// Two deliveries to one consumer change places.
     SwapDeliveries,
@@ -57,6 +57,8 @@ pub enum Fault {
     EmptyDiskAgain,
     /// A client is not told that it has to wait.
     HideBlocked,
+    /// A read that brings no whole frame is answered with a sign of life.
+    AnswerPart,
 }
 
 /// A fault and what it needs to remember.
@@ -64,6 +66,8 @@ pub enum Fault {
 pub struct Tamper {
     fault: Fault,
     is_done: bool,
+    /// A part of a frame came.
+    has_part: bool,
     held: Option<OutFrame>,
 }
 
@@ -71,7 +75,7 @@ impl Tamper {
     /// Nothing has happened yet.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
-        Self { fault, is_done: false, held: None }
+        Self { fault, is_done: false, has_part: false, held: None }
     }
 
     /// What is to be done.
@@ -85,6 +89,7 @@ impl Tamper {
         if self.is_done {
             return input;
         }
+        self.has_part |= matches!(input, Input::Received(_));
         let Input::Frame(id, Frame::Method(channel, mut method)) = input else { return input };
         match (&mut method, self.fault) {
             (Method::BasicQos(qos), Fault::EnlargePrefetch) if qos.prefetch_count > 0 => {
@@ -142,6 +147,10 @@ impl Tamper {
                 again.delivery_tag += 1;
                 let channel = *channel;
                 return vec![frame, OutFrame::Deliver(channel, again)];
+            }
+            (_, Fault::AnswerPart) if self.has_part => {
+                self.is_done = true;
+                return vec![frame, OutFrame::Heartbeat];
             }
             (OutFrame::Deliver(..), Fault::SwapDeliveries) => return self.swap(frame),
             (OutFrame::Method(_, Method::BasicAck(_)), Fault::DropConfirm)

@@ -6,6 +6,7 @@
 //! while running but latencies, from the salt in the setup; faults follow from the plan's steps.
 
 mod image;
+mod journal;
 mod last_batch;
 mod names;
 
@@ -16,6 +17,7 @@ use warren_core::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId
 
 pub(crate) use image::Image;
 use image::Snapshot;
+use journal::Journal;
 use last_batch::LastBatch;
 
 use crate::plan::Setup;
@@ -97,6 +99,8 @@ pub(crate) enum Lie {
 #[derive(Clone, Debug)]
 struct Pending {
     request: DiskRequest,
+    /// It was begun as the disk's so manieth; 0 before.
+    number: u64,
     /// When it is done; `None` while others of its lane are before it.
     due: Option<u64>,
     /// What it covers, if it is a sync.
@@ -132,6 +136,7 @@ pub(crate) struct Disk {
     ailing_until: u64,
     report_at: u64,
     begun: u64,
+    journal: Journal,
     last_batch: LastBatch,
     lie: Option<Lie>,
 }
@@ -155,6 +160,7 @@ impl Disk {
             ailing_until: 0,
             report_at: 0,
             begun: 0,
+            journal: Journal::default(),
             last_batch: LastBatch::default(),
             lie: None,
         }
@@ -183,6 +189,16 @@ impl Disk {
     /// How many requests were ever begun.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
+    }
+
+    /// From now on it notes what it does, for the trace.
+    pub(crate) fn keep_journal(&mut self) {
+        self.journal.keep();
+    }
+
+    /// What it noted since this was asked last.
+    pub(crate) fn take_journal(&mut self) -> Vec<String> {
+        self.journal.take()
     }
 
     /// Whether nothing is under way.
@@ -253,7 +269,7 @@ impl Disk {
             self.last_batch.note_batch(&request.op);
         }
         self.last_batch.note_checkpoint(&request.op);
-        let pending = Pending { due: None, snapshot: None, request };
+        let pending = Pending { number: 0, due: None, snapshot: None, request };
         match pending.request.lane {
             Lane::Log => self.log.push_back(pending),
             Lane::Background => self.background.push_back(pending),
@@ -272,8 +288,9 @@ impl Disk {
                 Lane::Read => Some(self.reads.remove(at)),
             };
             let pending = pending.expect("a request that was found");
-            let id = pending.request.id;
+            let (id, number) = (pending.request.id, pending.number);
             let result = self.finish(due, pending, &mut done);
+            self.journal.ends(number, &result);
             done.results.push((id, result));
             if let Some(crash) = self.begin(now.max(due)) {
                 return (done, Some(crash));
@@ -307,14 +324,20 @@ impl Disk {
             let carried_out = rng.usize(0..=lane.len());
             for (at, pending) in lane.drain(..).enumerate() {
                 let op = &pending.request.op;
-                if at < carried_out {
+                let what = if at < carried_out {
                     self.image.carry_out(op, pending.snapshot);
+                    "done"
                 } else if at == carried_out && crash == Crash::Power(seed) {
                     self.image.tear(op, rng);
+                    "torn"
                 } else if let (true, DiskOp::Write { data, .. }) = (at == carried_out, op) {
                     let len = data.iter().map(bytes::Bytes::len).sum::<usize>();
                     self.image.write_part(op, rng.usize(0..=len));
-                }
+                    "done in part"
+                } else {
+                    "not done"
+                };
+                self.journal.breaks_off(pending.number, op, what);
             }
         }
         self.reads.clear();
@@ -368,6 +391,8 @@ impl Disk {
             }
             pending.snapshot = self.image.snapshot(&pending.request.op);
             self.begun += 1;
+            pending.number = self.begun;
+            self.journal.begins(self.begun, &pending.request.op);
             if let Some((count, crash)) = &mut self.crash_at {
                 *count -= 1;
                 if *count == 0 {

@@ -159,6 +159,7 @@ impl Host {
     /// Carries on what the disk has done, and ends a process that was told to stop and has.
     pub(super) fn turn_disk(&mut self, now: u64, judge: &mut Judge) -> Result<bool, Failure> {
         let (Done { results, failed }, crash) = self.disk.advance(now);
+        self.trace_disk(now, judge);
         let is_busy = !results.is_empty();
         self.failed.extend(&failed);
         failed.iter().for_each(|failed| self.count(failed.class()));
@@ -247,8 +248,9 @@ impl Host {
         }
         self.count(class);
         self.leave();
-        self.disk.crash(crash);
         judge.trace_world(now, "", &format!("! the process ends: {crash:?}"));
+        self.disk.crash(crash);
+        self.trace_disk(now, judge);
         judge.crashed(position);
         Ok(())
     }
@@ -284,6 +286,7 @@ impl Host {
                 RecoveryOutput::Disk(request) => self.submit(now, request, true)?,
                 RecoveryOutput::Note(text) => judge.trace_world(now, "", &format!("^ {text}")),
             }
+            self.trace_disk(now, judge);
             if let Some(crash) = self.dying.take() {
                 return self.die(now, crash, judge);
             }
@@ -297,7 +300,9 @@ impl Host {
         };
         match recovery.finish() {
             Ok(broker) => {
-                judge.trace_world(now, "", &format!("^ serves from {:?}", position(&broker)));
+                let Position { next, durable } = position(&broker);
+                let text = format!("^ serves; batch {durable} is durable, {next} gathers");
+                judge.trace_world(now, "", &text);
                 self.check_again(&broker)?;
                 judge.started(&broker, position(&broker), self.had_last_batch, &self.setup)?;
                 self.broker = Some(broker);
@@ -309,6 +314,13 @@ impl Host {
                 recovery::check_refusal(&error, is_excused)?;
                 self.die(now, Crash::Process(self.starts), judge)
             }
+        }
+    }
+
+    /// Shows what the disk was asked for and did.
+    pub(super) fn trace_disk(&mut self, now: u64, judge: &mut Judge) {
+        for line in self.disk.take_journal() {
+            judge.trace_world(now, "disk", &line);
         }
     }
 

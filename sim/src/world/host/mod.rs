@@ -211,8 +211,13 @@ impl Host {
             return Ok(false);
         }
         let bytes = pipes.up.read(self.setup.read_len_max);
-        if !socket.is_lost {
-            self.decode(now, link, bytes, judge)?;
+        // A stream that is split here comes in two pieces, though all of it has arrived.
+        let room = self.setup.read_len_max - bytes.len();
+        let rest = if pipes.up.is_at_split() { pipes.up.read(room) } else { Vec::new() };
+        for piece in [bytes, rest].into_iter().filter(|piece| !piece.is_empty()) {
+            if self.sockets.get(&link).is_some_and(|socket| !socket.is_lost) {
+                self.decode(now, link, piece, judge)?;
+            }
         }
         Ok(true)
     }
@@ -293,7 +298,9 @@ impl Host {
         if let Some(broker) = &mut self.broker {
             told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
         }
-        judge.batch(now, position, told, &said)?;
+        let judged = judge.batch(now, position, told, &said);
+        self.trace_disk(now, judge);
+        judged?;
         judge.check_promises(self.disk.image())?;
         match self.dying.take() {
             Some(crash) => self.die(now, crash, judge),

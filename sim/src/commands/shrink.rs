@@ -1,0 +1,56 @@
+//! `shrink`: what a failure does not need is taken out of its plan.
+
+use std::time::Duration;
+
+use warren_sim::shrink::{self, Budget, Shrunk};
+
+use super::{Done, find};
+use crate::cli::Shrink;
+use crate::report::{Failed, Name, Progress};
+
+/// How many failures of many are shrunk.
+const SHRUNK_MAX: usize = 3;
+
+/// Shrinks a plan that fails. It is an error if it does not.
+pub(crate) fn shrink(wanted: &Shrink) -> Done {
+    let (name, plan) = find(&wanted.which)?;
+    let player = wanted.broken.player();
+    let Some(failure) = player.play(&plan).failure else {
+        return Err(format!("{name} passes: there is nothing to shrink"));
+    };
+    let failed = Failed::new(name, &plan, failure, player);
+    anstream::print!("{}", shrink_failed(failed, wanted.shrink_time));
+    Ok(true)
+}
+
+/// Shrinks the plans of the first of many failures.
+pub(super) fn shrink_first(failures: &mut [Failed], time: Duration) {
+    for failed in failures.iter_mut().take(SHRUNK_MAX) {
+        *failed = shrink_failed(failed.clone(), time);
+    }
+}
+
+/// Shrinks the plan of a failure, within so much time; none at all if that is nothing.
+pub(super) fn shrink_failed(failed: Failed, time: Duration) -> Failed {
+    if time.is_zero() {
+        return failed;
+    }
+    let mut progress = Progress::new();
+    let name = failed.name.clone();
+    let mut watch = |best: &Shrunk| show(&mut progress, &name, best, time);
+    let play = |plan: &_| failed.player.play(plan);
+    let shrunk = shrink::shrink(&failed.plan, Budget::of(time), &play, &mut watch);
+    progress.clear();
+    match shrunk {
+        Some(shrunk) => failed.with_shrunk(shrunk),
+        None => failed,
+    }
+}
+
+fn show(progress: &mut Progress, name: &Name, best: &Shrunk, time: Duration) {
+    let elapsed = best.elapsed.min(time).as_millis() as u64;
+    progress.show(elapsed, time.as_millis() as u64, || {
+        let (before, steps) = (best.steps_before, best.plan.steps.len());
+        format!("shrinking {name}: {before} steps are {steps} now, {} plays", best.plays)
+    });
+}
