@@ -203,7 +203,15 @@ impl Broker {
         let Some(key) = self.connections.key_at(index) else { return };
         let id = ConnectionId { index, generation: key.generation };
         let before = self.parked_on(session);
-        self.with(id, |connection, _, ctx| connection.resume_channel(number, ctx));
+        loop {
+            let mut is_left = false;
+            self.with(id, |connection, _, ctx| is_left = connection.resume_channel(number, ctx));
+            if !is_left {
+                break;
+            }
+            let (connections, out) = (&mut self.connections, &mut self.out);
+            self.engine.tell(&mut Clients { connections, out, now: self.now });
+        }
         let frames = before.saturating_sub(self.parked_on(session));
         self.turns.push(Turn { connection: id, channel: number, frames });
     }

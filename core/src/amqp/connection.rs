@@ -502,19 +502,25 @@ impl Connection {
         }
     }
 
-    /// Handles what waits on a channel, as far as it need not wait again.
-    pub(crate) fn resume_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
-        let Some((channel, _)) = self.channel(number) else { return };
+    /// Handles what waits on a channel, as far as it need not wait again. It stops where the channel
+    /// lost a consumer, as the next frame may rest on that; returns whether it is to be called again
+    /// once the engine has told.
+    pub(crate) fn resume_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) -> bool {
+        let Some((channel, _)) = self.channel(number) else { return false };
+        let handle = channel.handle();
+        let mut has_news = false;
         let (mut frames, len) = channel.take_parked();
         while let Some(frame) = frames.pop_front() {
             let handled = self.handle_channel_frame(number, frame, ctx);
             if let Err(fault) = handled {
                 self.unpark(len, ctx);
-                return self.close_with(&fault, ctx);
+                self.close_with(&fault, ctx);
+                return false;
             }
+            has_news = !frames.is_empty() && ctx.engine.has_news_for(handle);
             match self.channels.get_mut(&number) {
-                Some(Slot::Open(channel)) if channel.is_parked() => {
-                    // It is the first to wait again; the others wait behind it.
+                Some(Slot::Open(channel)) if channel.is_parked() || has_news => {
+                    // If a frame waits again, the others wait behind it.
                     for frame in frames {
                         channel.park(frame, &mut self.link, ctx);
                     }
@@ -532,6 +538,7 @@ impl Connection {
                 self.close_with(&fault, ctx);
             }
         }
+        has_news
     }
 
     /// Frames of so many bytes wait no more.

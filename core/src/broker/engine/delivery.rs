@@ -371,12 +371,7 @@ impl Engine {
     /// Hands out what can be handed out, and tells the front end what it must know.
     pub(crate) fn dispatch(&mut self, front: &mut impl FrontEnd) {
         loop {
-            for notice in self.notices.drain(..) {
-                match notice {
-                    Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
-                    Notice::Reply(session, message) => front.reply(session, message),
-                }
-            }
+            self.tell(front);
             // To serve a queue may be to notice more.
             match self.stirred.pop_front() {
                 Some(queue) => self.serve(queue, front),
@@ -384,6 +379,22 @@ impl Engine {
                 None => {}
             }
         }
+    }
+
+    /// Tells clients what was decided about them, and serves nobody.
+    pub(crate) fn tell(&mut self, front: &mut impl FrontEnd) {
+        for notice in self.notices.drain(..) {
+            match notice {
+                Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
+                Notice::Reply(session, message) => front.reply(session, message),
+            }
+        }
+    }
+
+    /// Whether a session has lost a consumer and was not told yet.
+    pub(crate) fn has_news_for(&self, session: SessionHandle) -> bool {
+        let mut notices = self.notices.iter();
+        notices.any(|notice| matches!(notice, Notice::Cancelled(of, _) if *of == session))
     }
 
     fn serve(&mut self, id: QueueId, front: &mut impl FrontEnd) {
