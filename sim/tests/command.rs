@@ -42,37 +42,49 @@ fn corpus(name: &str) -> String {
     format!("{}/corpus/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A seed that fails for its order if deliveries are swapped: which one that is changes with what is
+/// drawn.
+fn seed_out_of_order(folder: &Folder) -> String {
+    let swap = ["--break", "swap-deliveries", "--shrink-time", "0s", "--json"];
+    let run = folder.json(&[&["run", "--seeds", "0..20"], &swap[..]].concat());
+    let failures = run["failures"].as_array().expect("failures");
+    let failure = failures.iter().find(|failure| failure["checker"] == "order");
+    let seed = failure.and_then(|failure| failure["seed"].as_u64());
+    seed.expect("one of twenty is out of order").to_string()
+}
+
 #[test]
 fn a_failure_says_all_that_is_needed_and_its_shrunk_plan_fails_again() {
     let folder = Folder::new("failure");
-    let output = folder.run(&["run", "--seed", "2", "--break", "swap-deliveries"]);
+    let seed = seed_out_of_order(&folder);
+    let output = folder.run(&["run", "--seed", &seed, "--break", "swap-deliveries"]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output);
     for part in [
         "what is left of the plan:",
         "<! basic.deliver",
         "the life of m",
-        "failed      seed 2\n",
+        "failed      seed {seed}\n",
         "checker     order (phase ",
         "commit      ",
-        "plan        target/sim/seed-2.plan (",
-        "shrunk      target/sim/seed-2-shrunk.plan (",
-        "-- replay target/sim/seed-2-shrunk.plan --trace --break swap-deliveries\n",
-        "-- replay --seed 2 --trace --break swap-deliveries\n",
+        "plan        target/sim/seed-{seed}.plan (",
+        "shrunk      target/sim/seed-{seed}-shrunk.plan (",
+        "-- replay target/sim/seed-{seed}-shrunk.plan --trace --break swap-deliveries\n",
+        "-- replay --seed {seed} --trace --break swap-deliveries\n",
     ] {
-        assert!(said.contains(part), "{part:?} is missing in:\n{said}");
+        let part = part.replace("{seed}", &seed);
+        assert!(said.contains(&part), "{part:?} is missing in:\n{said}");
     }
     assert!(!said.contains('\x1b'), "colours in a pipe");
-    let shrunk = folder.read("target/sim/seed-2-shrunk.plan");
-    assert!(shrunk.starts_with("# seed 2, shrunk from "), "{shrunk}");
-    assert!(shrunk.len() < folder.read("target/sim/seed-2.plan").len() / 10);
+    let file = format!("target/sim/seed-{seed}-shrunk.plan");
+    let shrunk = folder.read(&file);
+    assert!(shrunk.starts_with(&format!("# seed {seed}, shrunk from ")), "{shrunk}");
+    assert!(shrunk.len() < folder.read(&format!("target/sim/seed-{seed}.plan")).len() / 10);
 
-    let replay =
-        ["replay", "target/sim/seed-2-shrunk.plan", "--break", "swap-deliveries", "--json"];
-    let replayed = folder.json(&replay);
+    let replayed = folder.json(&["replay", &file, "--break", "swap-deliveries", "--json"]);
     assert_eq!(replayed["passed"], false);
     assert_eq!(replayed["failure"]["checker"], "order");
-    assert_eq!(replayed["failure"]["plan"]["file"], "target/sim/seed-2-shrunk.plan");
+    assert_eq!(replayed["failure"]["plan"]["file"], file);
 }
 
 #[test]
@@ -123,8 +135,8 @@ fn what_is_exhaustive_is_counted_by_kind() {
 #[test]
 fn the_page_of_a_run_holds_all_of_it_and_loads_nothing() {
     let folder = Folder::new("page");
-    let replay = ["replay", "--seed", "2", "--break", "swap-deliveries", "--html", "run.html"];
-    folder.run(&replay);
+    let seed = seed_out_of_order(&folder);
+    folder.run(&["replay", &seed, "--break", "swap-deliveries", "--html", "run.html"]);
     let page = folder.read("run.html");
     for loaded in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.contains(loaded), "the page has {loaded}");

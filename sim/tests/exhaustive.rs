@@ -110,8 +110,8 @@ fn what_depends_on_where_a_stream_is_split_is_found_and_its_plan_fails_again() {
 
 #[test]
 fn a_plan_that_fails_without_trouble_is_not_tried_further() {
-    let failed = Survey::new(&plan(SMALL), Breadth::default(), Some(Fault::DropConfirm));
-    let (plan, outcome) = *failed.expect_err("a confirm is missing");
+    let failed = Survey::new(&plan(SMALL), Breadth::default(), Some(Fault::InventConfirm));
+    let (plan, outcome) = *failed.err().expect("a confirm too many");
     assert_eq!(outcome.failure.map(|failure| failure.checker), Some("confirms"));
     assert!(plan.steps.iter().any(|step| step.verb() == "publish"));
 }

@@ -47,6 +47,7 @@ impl Model {
         let index = self.messages.len();
         let name = properties.text("message-id").unwrap_or("").to_owned();
         self.names.insert(name.clone(), index);
+        self.largest_body = self.largest_body.max(body.len());
         self.messages.push(Message {
             index,
             name,

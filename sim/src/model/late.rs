@@ -94,8 +94,7 @@ impl Model {
     fn may_be_overfull(&self, link: usize) -> bool {
         let connection = &self.connections[&link];
         let owed = connection.channels.values().map(|channel| channel.replies.len()).sum::<usize>();
-        let largest = self.messages.iter().map(|message| message.body.len()).max();
-        let most = owed * (ANSWER_LEN + largest.unwrap_or(0));
+        let most = owed * (ANSWER_LEN + self.largest_body);
         connection.has_backlog || most > 2 * self.setup.egress_len_max
     }
 

@@ -81,6 +81,8 @@ pub struct Model {
     pub consumers: BTreeMap<usize, Consumer>,
     /// Every message that was ever published, in the order of publishing.
     pub messages: Vec<Message>,
+    /// The length of the largest of their bodies.
+    largest_body: usize,
     /// Reply addresses that the broker made up, and whose they are.
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`.
@@ -113,6 +115,7 @@ impl Model {
             queues: BTreeMap::new(),
             consumers: BTreeMap::new(),
             messages: Vec::new(),
+            largest_body: 0,
             reply_addresses: BTreeMap::new(),
             names: BTreeMap::new(),
             touched: None,
