@@ -502,9 +502,9 @@ impl Connection {
         }
     }
 
-    /// Handles what waits on a channel, as far as it need not wait again. It stops where the channel
-    /// lost a consumer, as the next frame may rest on that; returns whether it is to be called again
-    /// once the engine has told.
+    /// Handles what waits on a channel, as far as it need not wait again. It stops where the
+    /// channel lost a consumer, as the next frame may rest on that; returns whether it is to be
+    /// called again once the engine has told.
     pub(crate) fn resume_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) -> bool {
         let Some((channel, _)) = self.channel(number) else { return false };
         let handle = channel.handle();

@@ -24,6 +24,9 @@ use crate::plan::Setup;
 use crate::trace::Trace;
 use crate::wire::{Incoming, Method};
 
+/// How often it is looked at, without any other reason, how long something has been lasting.
+const TIMED_EVERY_NS: u64 = 1_000_000;
+
 pub use crate::model::{Position, Told, Waits};
 
 /// What the broker said.
@@ -71,6 +74,12 @@ pub struct Judge {
     parked: Parked,
     /// What was confirmed last, for the trace.
     confirmed: Vec<usize>,
+    /// Whether the broker was told something since its state was looked at, and since it was seen
+    /// that nothing waits in it without a reason.
+    is_changed: bool,
+    may_wait: bool,
+    /// When it was looked at last how long something has been lasting.
+    timed_at: u64,
 }
 
 impl Judge {
@@ -85,6 +94,9 @@ impl Judge {
             promises: Vec::new(),
             parked: Parked::new(),
             confirmed: Vec::new(),
+            is_changed: true,
+            may_wait: true,
+            timed_at: 0,
         }
     }
 
@@ -101,6 +113,8 @@ impl Judge {
         said: &[Said],
     ) -> Result<(), Failure> {
         self.trace.note((now, told.len(), said.len()));
+        self.is_changed = true;
+        self.may_wait = true;
         self.model.enter(position);
         self.model.queues.values_mut().for_each(|queue| queue.taken_now = 0);
         let busy = self.model.busy_links();
@@ -147,6 +161,30 @@ impl Judge {
     /// # Errors
     /// When it is not in the state it must be in.
     pub fn settle(&mut self, now: u64, broker: &Broker, disk: DiskState) -> Result<(), Failure> {
+        if self.is_changed {
+            self.check_state(broker)?;
+        }
+        let is_timer_due = broker.poll_timeout().is_some_and(|at| at.as_nanos() <= now);
+        if !is_timer_due {
+            if self.may_wait && !disk.is_busy && now > disk.ailing_until {
+                self.check_waiting()?;
+                self.check_parked()?;
+                self.may_wait = false;
+            }
+            if self.is_changed || now >= self.timed_at + TIMED_EVERY_NS {
+                self.check_silence(now)?;
+            }
+        }
+        if self.is_changed || now >= self.timed_at + TIMED_EVERY_NS {
+            self.check_replies(now, disk.ailing_until)?;
+            self.timed_at = now;
+        }
+        self.is_changed = false;
+        Ok(())
+    }
+
+    /// Holds what the broker says of itself against the model.
+    fn check_state(&self, broker: &Broker) -> Result<(), Failure> {
         let mut listed = broker.queues();
         let mut queues = self.queues_by_name();
         // Queues that the broker named are not known by name until it has told.
@@ -162,16 +200,8 @@ impl Judge {
         for status in &listed {
             conservation::check(status, queues[status.name.as_str()])?;
         }
-        if broker.poll_timeout().is_none_or(|at| at.as_nanos() > now) {
-            if !disk.is_busy && now > disk.ailing_until {
-                self.check_waiting()?;
-                self.check_parked()?;
-            }
-            self.check_silence(now)?;
-        }
         self.check_alarms()?;
-        self.check_memory(broker)?;
-        self.check_replies(now, disk.ailing_until)
+        self.check_memory(broker)
     }
 
     fn queues_by_name(&self) -> BTreeMap<&str, &Queue> {

@@ -90,6 +90,8 @@ impl Judge {
         self.paused.clear();
         self.due_since.clear();
         self.promises.clear();
+        self.is_changed = true;
+        self.may_wait = true;
     }
 
     /// Another process has recovered what the one before left behind. Of the batch that was being

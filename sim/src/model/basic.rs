@@ -169,6 +169,7 @@ impl Model {
         let id = QueueId(self.next_number());
         let mut queue = Queue::new(id, format!("replies to c{}/{}", key.0, key.1));
         queue.is_hidden = true;
+        self.has_direct_replies = true;
         queue.is_auto_delete = true;
         self.queues.insert(id, queue);
         self.add_consumer(key, method, id);

@@ -31,9 +31,13 @@ pub struct LateReply {
 }
 
 impl Model {
-    /// The connections for which something waits.
+    /// The connections for which something waits; none while nobody ever asked for direct
+    /// replies, as it matters to these alone.
     #[must_use]
     pub fn busy_links(&self) -> BTreeSet<usize> {
+        if !self.has_direct_replies {
+            return BTreeSet::new();
+        }
         let busy = self.connections.iter().filter(|(_, connection)| connection.has_backlog);
         busy.map(|(link, _)| *link).collect()
     }
@@ -45,6 +49,9 @@ impl Model {
     /// # Errors
     /// Names a message that should have come, as no answer is due any more that it stood behind.
     pub fn end_batch(&mut self, busy: &BTreeSet<usize>) -> Result<(), String> {
+        if !self.has_direct_replies {
+            return Ok(());
+        }
         let hidden = self.queues.values().filter(|queue| queue.is_hidden);
         for id in hidden.map(|queue| queue.id).collect::<Vec<_>>() {
             self.delay_replies(id);
@@ -89,8 +96,8 @@ impl Model {
         Ok(())
     }
 
-    /// Whether so much may wait for a client that direct replies for it are dropped: for its socket,
-    /// or answers for the disk.
+    /// Whether so much may wait for a client that direct replies for it are dropped: for its
+    /// socket, or answers for the disk.
     fn may_be_overfull(&self, link: usize) -> bool {
         let connection = &self.connections[&link];
         let owed = connection.channels.values().map(|channel| channel.replies.len()).sum::<usize>();

@@ -83,6 +83,8 @@ pub struct Model {
     pub messages: Vec<Message>,
     /// The length of the largest of their bodies.
     largest_body: usize,
+    /// Whether anybody ever asked for direct replies.
+    has_direct_replies: bool,
     /// Reply addresses that the broker made up, and whose they are.
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`.
@@ -116,6 +118,7 @@ impl Model {
             consumers: BTreeMap::new(),
             messages: Vec::new(),
             largest_body: 0,
+            has_direct_replies: false,
             reply_addresses: BTreeMap::new(),
             names: BTreeMap::new(),
             touched: None,

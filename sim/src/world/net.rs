@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::plan::Step;
 
 /// How a link behaves; drawn with the plan and written in it.
@@ -38,8 +40,8 @@ impl LinkSetup {
 pub(super) struct Pipe {
     setup: LinkSetup,
     rng: fastrand::Rng,
-    flying: VecDeque<(u64, Vec<u8>)>,
-    arrived: VecDeque<u8>,
+    flying: VecDeque<(u64, Bytes)>,
+    arrived: BytesMut,
     held: usize,
     /// How many bytes were ever read.
     read: u64,
@@ -57,7 +59,7 @@ impl Pipe {
             setup,
             rng: fastrand::Rng::with_seed(setup.salt << 1 | direction),
             flying: VecDeque::new(),
-            arrived: VecDeque::new(),
+            arrived: BytesMut::new(),
             held: 0,
             read: 0,
             clogged_until: 0,
@@ -74,25 +76,25 @@ impl Pipe {
     }
 
     /// Sends bytes; at most [`Self::room`].
-    pub(super) fn send(&mut self, now: u64, mut bytes: &[u8]) {
+    pub(super) fn send(&mut self, now: u64, bytes: &[u8]) {
         debug_assert!(bytes.len() <= self.room());
         self.held += bytes.len();
         if self.is_cut {
             return;
         }
+        let mut bytes = Bytes::copy_from_slice(bytes);
         while !bytes.is_empty() {
             let len = match self.setup.fragment_max {
                 0 => bytes.len(),
                 max => self.rng.usize(1..=max).min(bytes.len()),
             };
-            let (piece, rest) = bytes.split_at(len);
+            let piece = bytes.split_to(len);
             let jitter = self.rng.u64(0..=self.setup.jitter_us);
             let at = now + (self.setup.latency_us + jitter) * 1000;
             // A piece may come an instant behind the one before it, and so be read by itself.
             let gap = self.rng.u64(0..=1);
             let at = at.max(self.flying.back().map_or(0, |(at, _)| *at + gap));
-            self.flying.push_back((at, piece.to_vec()));
-            bytes = rest;
+            self.flying.push_back((at, piece));
         }
     }
 
@@ -157,8 +159,10 @@ impl Pipe {
         if now < self.clogged_until {
             return;
         }
-        let due = self.flying.partition_point(|(at, _)| *at <= now);
-        self.arrived.extend(self.flying.drain(..due).flat_map(|(_, piece)| piece));
+        while self.flying.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, piece) = self.flying.pop_front().expect("it was just seen");
+            self.arrived.extend_from_slice(&piece);
+        }
     }
 
     /// Whether there is something to read.
@@ -169,13 +173,13 @@ impl Pipe {
 
     /// Reads at most `len_max` bytes, and none behind the place where the stream is to be split
     /// together with those before it.
-    pub(super) fn read(&mut self, len_max: usize) -> Vec<u8> {
+    pub(super) fn read(&mut self, len_max: usize) -> Bytes {
         let to_split = self.setup.split_at.checked_sub(self.read).filter(|len| *len > 0);
         let len_max = to_split.map_or(len_max, |len| len_max.min(len as usize));
         let len = len_max.min(self.arrived.len());
         self.held -= len;
         self.read += len as u64;
-        self.arrived.drain(..len).collect()
+        self.arrived.split_to(len).freeze()
     }
 
     /// How many bytes were ever read.

@@ -156,8 +156,11 @@ impl Host {
             self.batch.push((Some(Input::Tick), Told::Tick));
             self.flush(now, judge)?;
         }
-        let open: Vec<usize> = self.sockets.keys().copied().collect();
-        for link in open {
+        let can_be_read = |link: &&usize| {
+            links.get(*link).is_some_and(|link| link.up.has_arrived() || link.up.is_at_end(now))
+        };
+        let readable: Vec<usize> = self.sockets.keys().filter(can_be_read).copied().collect();
+        for link in readable {
             is_busy |= self.read(now, link, links, judge)?;
         }
         self.flush(now, judge)?;
@@ -213,7 +216,7 @@ impl Host {
         let bytes = pipes.up.read(self.setup.read_len_max);
         // A stream that is split here comes in two pieces, though all of it has arrived.
         let room = self.setup.read_len_max - bytes.len();
-        let rest = if pipes.up.is_at_split() { pipes.up.read(room) } else { Vec::new() };
+        let rest = if pipes.up.is_at_split() { pipes.up.read(room) } else { Bytes::new() };
         for piece in [bytes, rest].into_iter().filter(|piece| !piece.is_empty()) {
             if self.sockets.get(&link).is_some_and(|socket| !socket.is_lost) {
                 self.decode(now, link, piece, judge)?;
@@ -226,12 +229,12 @@ impl Host {
         &mut self,
         now: u64,
         link: usize,
-        bytes: Vec<u8>,
+        bytes: Bytes,
         judge: &mut Judge,
     ) -> Result<(), Failure> {
         let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
         socket.ours.feed(&bytes);
-        socket.decoder.feed(Bytes::from(bytes));
+        socket.decoder.feed(bytes);
         let mut frames = 0;
         loop {
             let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
@@ -373,7 +376,10 @@ impl Host {
         judge: &mut Judge,
     ) -> Result<bool, Failure> {
         let mut has_written = false;
-        for link in self.sockets.keys().copied().collect::<Vec<_>>() {
+        let has_work =
+            |(_, socket): &(&usize, &Socket)| socket.is_closing || !socket.egress.is_empty();
+        let links_at_work = self.sockets.iter().filter(has_work).map(|(link, _)| *link);
+        for link in links_at_work.collect::<Vec<_>>() {
             let Some(socket) = self.sockets.get_mut(&link) else { continue };
             let Some(pipes) = links.get_mut(&link) else { continue };
             let written = socket.write(now, pipes);
