@@ -18,6 +18,7 @@ Examples:
   warren-sim exhaustive sim/corpus/exhaustive
                                             crash at every request to the disk, cut every
                                             stream at every byte
+  warren-sim mutants                        would it find known bugs, and how soon
 
 A failure is kept as a plan under target/sim/, and comes with the command that replays it.
 What a plan can say, and what is checked: sim/README.md.";
@@ -48,6 +49,12 @@ Examples:
   warren-sim exhaustive my.plan --only splits
   warren-sim exhaustive my.plan --sample 500                       500 cases, evenly spread";
 
+const MUTANTS_EXAMPLES: &str = "\
+Examples:
+  warren-sim mutants                         all of them, an hour or so; from the project's root
+  warren-sim mutants --only requeue          those with this in their name
+  warren-sim mutants --check                 do the patches still fit?";
+
 /// The broker in a simulated world: plays what can go wrong, and checks every step.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
@@ -70,6 +77,12 @@ pub(crate) enum Command {
     /// Crash a small plan at every request to the disk, and cut its streams at every byte.
     #[command(after_help = EXHAUSTIVE_EXAMPLES)]
     Exhaustive(Exhaustive),
+    /// Break the core in known ways, one at a time, and see how soon that is found.
+    #[command(after_help = MUTANTS_EXAMPLES)]
+    Mutants(Mutants),
+    /// Play seeds until one fails, and print it.
+    #[command(hide = true)]
+    Hunt(Hunt),
     /// Print the plan of a seed.
     Plan {
         /// The seed.
@@ -200,6 +213,34 @@ pub(crate) struct Exhaustive {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) broken: Broken,
+}
+
+#[derive(Args)]
+pub(crate) struct Mutants {
+    /// Only those whose file's name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// How many seeds are played before a mutant counts as survivor.
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) seeds: u64,
+    #[command(flatten)]
+    pub(crate) jobs: Jobs,
+    /// Only see whether each can be applied to the sources as they are.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// What a mutant's simulator is asked to do.
+#[derive(Args)]
+pub(crate) struct Hunt {
+    /// The first seed.
+    #[arg(long)]
+    pub(crate) from: u64,
+    /// The seed before which to end.
+    #[arg(long)]
+    pub(crate) to: u64,
+    #[command(flatten)]
+    pub(crate) jobs: Jobs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,5 +1,6 @@
 //! `warren-sim`: plays seeds and plans, and says how to play a failure again.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,9 +20,12 @@ fn main() -> ExitCode {
         Command::Shrink(shrink) => commands::shrink(&shrink),
         Command::Exhaustive(exhaustive) => commands::exhaustive(&exhaustive),
         Command::Plan { seed } => {
-            print!("{}", warren_sim::plan::draw(seed));
+            // Who reads it may have seen enough.
+            let _ = write!(std::io::stdout(), "{}", warren_sim::plan::draw(seed));
             Ok(true)
         }
+        Command::Mutants(mutants) => commands::mutants(&mutants),
+        Command::Hunt(hunt) => commands::hunt(&hunt),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

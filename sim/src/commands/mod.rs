@@ -2,6 +2,7 @@
 //! sense, a plan that cannot be read for instance.
 
 mod exhaustive;
+mod mutants;
 mod pool;
 mod replay;
 mod run;
@@ -15,6 +16,7 @@ use crate::cli::Which;
 use crate::report::Name;
 
 pub(crate) use exhaustive::exhaustive;
+pub(crate) use mutants::{hunt, mutants};
 pub(crate) use replay::replay;
 pub(crate) use run::run;
 pub(crate) use shrink::shrink;
