@@ -83,6 +83,9 @@ impl Message {
     /// reply address made up by the broker where it asked for one.
     #[must_use]
     pub fn is_seen_as(&self, seen: &Properties) -> bool {
+        if self.reply_consumer.is_none() && seen.headers().is_none() {
+            return self.properties == *seen;
+        }
         let visible = |properties: &Properties| {
             let mut properties = properties.clone();
             let headers = properties.headers().cloned().unwrap_or_default();

@@ -17,7 +17,7 @@ mod routing;
 mod topology;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use channel::{Channel, Mode, Phase, Unacked};
 pub(crate) use connection::HANDSHAKE_NS;
@@ -87,8 +87,8 @@ pub struct Model {
     has_direct_replies: bool,
     /// Reply addresses that the broker made up, and whose they are.
     pub reply_addresses: BTreeMap<String, usize>,
-    /// Messages by the name in their `message-id`.
-    pub(crate) names: BTreeMap<String, usize>,
+    /// Messages by the name in their `message-id`; for looking up only, as it has no order.
+    pub(crate) names: HashMap<String, usize>,
     /// What was touched last, for the trace.
     pub touched: Option<QueueId>,
     /// Client operations so far.
@@ -120,7 +120,7 @@ impl Model {
             largest_body: 0,
             has_direct_replies: false,
             reply_addresses: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: HashMap::new(),
             touched: None,
             operations: 0,
             alarms: BTreeSet::new(),
