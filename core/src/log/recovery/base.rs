@@ -34,16 +34,17 @@ impl Files {
 }
 
 /// The newest checkpoint that is whole. A newer one that is not was cut off while it was written:
-/// older ones are deleted only when it is durable. `None` when this is a first start.
+/// older ones are deleted only when it is durable. So if none is whole, the oldest is the one that
+/// was damaged. `None` when this is a first start.
 pub(in crate::log) async fn choose(
     disk: &Disk,
     files: &Files,
 ) -> Result<Option<(u64, State)>, StartError> {
-    let mut newest_flaw = None;
+    let (mut newest, mut damage) = (None, None);
     for (&number, &len) in files.checkpoints.iter().rev() {
         let Flaw { offset, reason } = match read(disk, number, len).await? {
             Ok(state) => {
-                if let Some((number, _)) = newest_flaw {
+                if let Some(number) = newest {
                     let file = FileId::Checkpoint(number);
                     disk.note(format!(
                         "{file} was cut off while it was written: an older one counts"
@@ -60,7 +61,8 @@ pub(in crate::log) async fn choose(
                 return Err(StartError::damaged(file, offset, text));
             }
             Reason::NotWhole(text) => {
-                newest_flaw.get_or_insert((number, StartError::damaged(file, offset, text)));
+                newest.get_or_insert(number);
+                damage = Some(StartError::damaged(file, offset, text));
             }
         }
     }
@@ -68,7 +70,7 @@ pub(in crate::log) async fn choose(
     if !is_first_start || !are_unused(disk, files).await? {
         let file = FileId::Checkpoint(super::FIRST_BATCH);
         let missing = || StartError::damaged(file, 0, "there are segments but no checkpoint");
-        return Err(newest_flaw.map_or_else(missing, |(_, error)| error));
+        return Err(damage.unwrap_or_else(missing));
     }
     Ok(None)
 }

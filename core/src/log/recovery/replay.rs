@@ -129,9 +129,24 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// The next batch, if it is whole. That there is none is looked at twice: no log is cut off
+    /// because a disk gave other bytes once.
+    async fn next_batch(&mut self, place: Option<(u64, u64)>) -> Result<Option<Batch>, StartError> {
+        if let Some(batch) = self.find_batch(place).await? {
+            return Ok(Some(batch));
+        }
+        self.scan.forget();
+        let found = self.find_batch(place).await?;
+        if let Some(batch) = &found {
+            let (file, offset) = (FileId::Segment(batch.segment), batch.offset);
+            self.disk.note(format!("{file} reads otherwise the second time, at offset {offset}"));
+        }
+        Ok(found)
+    }
+
     /// The next batch, if it is whole. After a failed write it may stand twice: at the end of the
     /// segment that was given up, and as the first of a later one, which counts.
-    async fn next_batch(&mut self, place: Option<(u64, u64)>) -> Result<Option<Batch>, StartError> {
+    async fn find_batch(&mut self, place: Option<(u64, u64)>) -> Result<Option<Batch>, StartError> {
         let number = self.state.next_batch;
         let from = place.map_or(0, |(segment, _)| segment + 1);
         let firsts = self.first.get(&number).into_iter().flatten().rev();

@@ -71,6 +71,11 @@ impl Scan {
         Self { disk, node, lens, window: (0, 0, Bytes::new()) }
     }
 
+    /// Reads again what was read last.
+    pub(in crate::log) fn forget(&mut self) {
+        self.window = (0, 0, Bytes::new());
+    }
+
     /// These bytes of a segment; fewer where the file ends.
     pub(in crate::log) async fn bytes(
         &mut self,

@@ -631,6 +631,21 @@ fn a_checkpoint_that_was_cut_off_does_not_count() {
 }
 
 #[test]
+fn of_checkpoints_of_which_none_is_whole_the_oldest_is_the_damaged_one() {
+    let mut log = Log::new(&SAMPLE);
+    let oldest = FileId::Checkpoint(1);
+    let mut bytes = log.disk.bytes(oldest).to_vec();
+    *bytes.last_mut().expect("a header at least") ^= 1;
+    log.disk.put(oldest, bytes);
+    log.disk.put(FileId::Checkpoint(9), alloc::vec![0; 100]);
+    let refusal = refusal(&mut log.disk);
+    assert!(
+        matches!(refusal, Some(StartError::Damaged { file, .. }) if file == oldest),
+        "{refusal:?}"
+    );
+}
+
+#[test]
 fn a_lone_first_checkpoint_is_needed_once_there_are_segments() {
     let mut log = Log::new(&SAMPLE);
     log.disk.put(FileId::Checkpoint(1), Vec::new());
@@ -678,6 +693,50 @@ fn a_disk_that_fails_ends_the_start_and_loses_nothing() {
             Ok(_) => break,
         }
     }
+}
+
+/// Each read of a start in turn gives other bytes than stand there.
+#[test]
+fn what_is_read_wrongly_once_is_refused_or_makes_no_difference() {
+    let log = Log::new(&SAMPLE);
+    let others: [fn(&mut [u8]); 3] = [
+        |read| read.fill(0),
+        |read| read.reverse(),
+        |read| {
+            let half = read.len() / 2;
+            read[half..].fill(7);
+        },
+    ];
+    let (mut refused, mut noted) = (0, 0);
+    for spoil in others {
+        for at in 0.. {
+            let mut disk = log.disk.clone();
+            let mut left = at;
+            let (result, notes) = drive_with(usize::MAX, |op| match (op, disk.carry_out(op)) {
+                (DiskOp::Read { .. }, DiskResult::Data(data)) => {
+                    left -= 1;
+                    let mut data = data.to_vec();
+                    if left == -1 {
+                        spoil(&mut data);
+                    }
+                    DiskResult::Data(data.into())
+                }
+                (_, result) => result,
+            })
+            .expect("there is no limit");
+            noted += notes.iter().filter(|note| note.contains("the second time")).count();
+            match result {
+                Ok(_) => check_twice(&log, disk.clone(), log.batches.len()),
+                Err(_) => refused += 1,
+            }
+            // And the next start sees all.
+            check_twice(&log, disk, log.batches.len());
+            if left >= 0 {
+                break;
+            }
+        }
+    }
+    assert!(refused > 0 && noted > 0, "{refused} {noted}");
 }
 
 proptest! {
