@@ -58,7 +58,8 @@ pub(super) async fn check(disk: Disk) -> Result<CheckReport, StartError> {
     let mut checker = Checker::new(now, state.as_ref(), outcome.as_ref());
     for (&segment, &len) in &files.segments {
         let bytes = read_whole(&disk, FileId::Segment(segment), len, &mut problems).await?;
-        if !is_zero(&bytes) {
+        // One that was made and never written to says nothing.
+        if checker.is_sealed(segment) || !is_zero(&bytes) {
             report.segments += 1;
             checker.check_segment(segment, &bytes, &mut report, &mut problems);
         }
@@ -124,6 +125,11 @@ impl<'a> Checker<'a> {
             }
         }
         Self { now, base, outcome, extents }
+    }
+
+    /// Whether the checkpoint has a segment as one that is done with.
+    fn is_sealed(&self, segment: u64) -> bool {
+        self.base.is_some_and(|state| state.segments.contains_key(&segment))
     }
 
     fn check_segment(

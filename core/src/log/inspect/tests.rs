@@ -360,6 +360,19 @@ fn damage_that_nothing_alive_needs_is_told_too() {
 }
 
 #[test]
+fn a_segment_of_which_only_zeros_are_left_is_damaged() {
+    let mut log = Log::new(&SAMPLE);
+    recovered(&mut log.disk);
+    for file in segments(&log.disk) {
+        let mut disk = log.disk.clone();
+        let len = disk.bytes(file).len();
+        disk.put(file, alloc::vec![0; len]);
+        let report = checked(&mut disk);
+        assert!(report.problems.iter().any(|problem| problem.file == file), "{file}");
+    }
+}
+
+#[test]
 fn what_was_being_written_when_the_broker_ended_is_not_taken_for_more() {
     let mut log = Log::new(&SAMPLE);
     let (segment, offset, len) = *log.batches.last().expect("a batch");
