@@ -19,6 +19,9 @@ pub enum FileId {
     Checkpoint(u64),
 }
 
+/// No file has a higher number, however long a broker lives: one that has is none of the core's.
+pub(crate) const FILE_NUMBER_MAX: u64 = 1_000_000_000_000_000_000;
+
 impl FileId {
     /// The file that is called `name`; `None` when it is none of the core's.
     #[must_use]
@@ -28,7 +31,7 @@ impl FileId {
         if digits.len() != 16 || !digits.bytes().all(is_digit) {
             return None;
         }
-        let number = u64::from_str_radix(digits, 16).ok()?;
+        let number = u64::from_str_radix(digits, 16).ok().filter(|n| *n <= FILE_NUMBER_MAX)?;
         match kind {
             "log" => Some(Self::Segment(number)),
             "checkpoint" => Some(Self::Checkpoint(number)),
@@ -170,13 +173,16 @@ mod tests {
 
     #[test]
     fn a_name_says_which_file_it_is() {
-        for file in [FileId::Segment(0), FileId::Segment(0xabc), FileId::Checkpoint(u64::MAX)] {
+        for file in
+            [FileId::Segment(0), FileId::Segment(0xabc), FileId::Checkpoint(FILE_NUMBER_MAX)]
+        {
             assert_eq!(FileId::from_name(&file.to_string()), Some(file));
         }
         for name in [
             "lock",
             "1.log",
             "00000000000000AB.log",
+            "ffffffffffffffff.log",
             "0000000000000000.tmp",
             "+000000000000000.log",
         ] {

@@ -14,6 +14,8 @@ pub(crate) const RECORD_HEADER_LEN: usize = 16;
 pub(crate) const CHECKPOINT_HEADER_LEN: usize = 72;
 pub(crate) const PART_HEADER_LEN: usize = 24;
 pub(crate) const INDEX_ENTRY_LEN: usize = 16;
+/// No broker comes to a higher number of a segment, a batch or a queue, however long it lives.
+pub(crate) const NUMBER_MAX: u64 = crate::disk::FILE_NUMBER_MAX;
 /// Instead of the number of its first batch: the segment holds copies of messages, and is never
 /// replayed.
 pub(crate) const COPY: u64 = u64::MAX;
@@ -96,7 +98,9 @@ impl SegmentHeader {
             first: u64_at(bytes, 24),
             node: u64_at(bytes, 32),
         };
-        let fits = header.segment == segment && self::identity(header.node, segment) == identity;
+        let fits = header.segment == segment
+            && (header.first <= NUMBER_MAX || header.first == COPY)
+            && self::identity(header.node, segment) == identity;
         if fits { Ok(header) } else { Err(Unusable::Damaged) }
     }
 
@@ -145,13 +149,15 @@ impl BatchHeader {
             return None;
         }
         let sum = xxh3_64_with_seed(&bytes[..32], identity.wrapping_add(offset));
-        (sum == u64_at(bytes, 32)).then(|| Self {
+        let header = Self {
             len: u32_at(bytes, 4),
             number: u64_at(bytes, 8),
             durable: u64_at(bytes, 16),
             epoch: u32_at(bytes, 24),
             count: u32_at(bytes, 28),
-        })
+        };
+        let is_whole = sum == u64_at(bytes, 32) && header.number.max(header.durable) <= NUMBER_MAX;
+        is_whole.then_some(header)
     }
 
     /// Bytes from this header to where the next may begin.
@@ -267,7 +273,7 @@ impl CheckpointHeader {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unusable> {
         let bytes = bytes.get(..CHECKPOINT_HEADER_LEN).ok_or(Unusable::Damaged)?;
         check_header::<64>(bytes, CHECKPOINT_MAGIC, 0)?;
-        Ok(Self {
+        let header = Self {
             epoch: u32_at(bytes, 12),
             node: u64_at(bytes, 16),
             next_batch: u64_at(bytes, 24),
@@ -275,7 +281,9 @@ impl CheckpointHeader {
             next_queue: u64_at(bytes, 40),
             len: u64_at(bytes, 48),
             count: u64_at(bytes, 56),
-        })
+        };
+        let highest = header.next_batch.max(header.next_segment).max(header.next_queue);
+        if highest <= NUMBER_MAX { Ok(header) } else { Err(Unusable::Damaged) }
     }
 }
 
@@ -398,7 +406,7 @@ pub(super) mod tests {
     }
 
     fn any_batch_header() -> impl Strategy<Value = BatchHeader> {
-        let numbers = any::<(u32, u64, u64, u32, u32)>();
+        let numbers = (any::<u32>(), 0..=NUMBER_MAX, 0..=NUMBER_MAX, any::<u32>(), any::<u32>());
         numbers.prop_map(|(len, number, durable, epoch, count)| BatchHeader {
             len,
             number,
@@ -408,12 +416,37 @@ pub(super) mod tests {
         })
     }
 
+    #[test]
+    fn numbers_that_no_broker_comes_to_are_damage() {
+        for (number, is_whole) in [(NUMBER_MAX, true), (NUMBER_MAX + 1, false)] {
+            let batch = BatchHeader { len: 0, number, durable: 0, epoch: 1, count: 0 };
+            let bytes = batch.encode(7, 64);
+            assert_eq!(BatchHeader::decode(&bytes, 7, 64).is_some(), is_whole);
+
+            let segment = SegmentHeader { epoch: 1, segment: 3, first: number, node: 5 };
+            let mut bytes = BytesMut::new();
+            segment.encode(identity(5, 3), &mut bytes);
+            assert_eq!(SegmentHeader::decode(&bytes, 3, identity(5, 3)).is_ok(), is_whole);
+
+            let checkpoint = CheckpointHeader {
+                epoch: 1,
+                node: 5,
+                next_batch: 1,
+                next_segment: number,
+                next_queue: 1,
+                len: 0,
+                count: 0,
+            };
+            assert_eq!(CheckpointHeader::decode(&checkpoint.encode()).is_ok(), is_whole);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
         fn a_segment_header_reads_back_and_shows_damage(
-            epoch: u32, segment: u64, first: u64, node: u64,
+            epoch: u32, segment: u64, first in 0..=NUMBER_MAX, node: u64,
         ) {
             let identity = identity(node, segment);
             let header = SegmentHeader { epoch, segment, first, node };
@@ -475,9 +508,10 @@ pub(super) mod tests {
 
         #[test]
         fn a_checkpoint_header_reads_back_and_shows_damage(
-            epoch: u32, node: u64, next: (u64, u64, u64), len: u64, count: u64,
+            epoch: u32, node: u64, next in [0..=NUMBER_MAX, 0..=NUMBER_MAX, 0..=NUMBER_MAX],
+            len: u64, count: u64,
         ) {
-            let (next_batch, next_segment, next_queue) = next;
+            let [next_batch, next_segment, next_queue] = next;
             let header =
                 CheckpointHeader { epoch, node, next_batch, next_segment, next_queue, len, count };
             let bytes = header.encode();
