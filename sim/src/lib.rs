@@ -13,6 +13,7 @@ pub mod model;
 pub mod plan;
 pub mod run;
 pub mod shrink;
+pub mod tally;
 pub mod trace;
 pub mod wire;
 pub mod world;

@@ -12,6 +12,7 @@ use crate::exhaustive;
 use crate::judge::Judge;
 use crate::model::{Fate, Mode};
 use crate::plan::{Plan, Step, Who};
+use crate::tally::Tally;
 use crate::trace::Line;
 use crate::world::{Stage, Tamper, World};
 
@@ -19,8 +20,8 @@ use crate::world::{Stage, Tamper, World};
 const CONVERGE_S: u64 = 240;
 /// The client of the last two phases.
 const SERVER: u8 = 250;
-/// What a plan does to its clients, and how it is counted.
-const FAULTS: [&str; 6] = ["eof", "reset", "vanish", "stall", "clog", "garbage"];
+/// A wait of so many microseconds is one in which nothing happens for long.
+const IDLE_US: u64 = 30_000_000;
 /// How many messages each durable queue is left with for the last restarts.
 const LEFT: usize = 3;
 
@@ -82,7 +83,7 @@ pub(crate) fn observe(plan: &Plan, options: Options, keeps_received: bool) -> Ou
         world: World::new(&plan.setup, options.tamper),
         judge: Judge::new(&plan.setup, options.keeps_trace),
         phase: "safety",
-        faults: BTreeMap::new(),
+        tally: Tally::default(),
         course: Course::default(),
     };
     run.world.keep(keeps_received, options.keeps_trace);
@@ -97,13 +98,16 @@ struct Run {
     world: World,
     judge: Judge,
     phase: &'static str,
-    faults: BTreeMap<&'static str, u64>,
+    tally: Tally,
     course: Course,
 }
 
 impl Run {
     fn play(&mut self, plan: &Plan) -> Result<(), Failure> {
         self.course.enter(self.phase, 0, 0);
+        if plan.setup.has_low_limits() {
+            self.tally.note("low-limits");
+        }
         let crash_at = plan.setup.start_crash_at;
         if crash_at > 0 {
             let (seed, power) = (plan.setup.start_crash_seed, plan.setup.start_crash_power);
@@ -125,7 +129,7 @@ impl Run {
         }
         self.course.requests.push(self.world.requests());
         self.enter("heal");
-        self.world.heal(&self.judge);
+        self.world.heal(&mut self.judge)?;
         self.start()?;
         self.enter("converge");
         self.converge()?;
@@ -142,9 +146,7 @@ impl Run {
     }
 
     fn end(mut self, failure: Option<Failure>) -> Outcome {
-        for (fault, count) in self.world.faults() {
-            *self.faults.entry(fault).or_default() += count;
-        }
+        self.tally.add(&self.world.tally());
         let (simulated_ns, operations) = (self.world.now(), self.judge.model.operations);
         self.course.leave(simulated_ns, operations);
         let mut traffic = self.world.take_traffic();
@@ -157,7 +159,7 @@ impl Run {
             hash: self.judge.trace.hash(),
             simulated_ns,
             operations,
-            faults: self.faults,
+            faults: self.tally.into_counts(),
             course: self.course,
             trace: self.judge.trace.lines().to_vec(),
         }
@@ -165,9 +167,12 @@ impl Run {
 
     /// Starts the broker if it is gone; now nothing keeps it from starting.
     fn start(&mut self) -> Result<(), Failure> {
-        self.world.start(None, &mut self.judge)?;
-        if self.world.is_up() {
-            return Ok(());
+        // With the first it may be found that the disk is to be given up.
+        for _ in 0..2 {
+            self.world.start(None, &mut self.judge)?;
+            if self.world.is_up() {
+                return Ok(());
+            }
         }
         Err(Failure::new("recovery", "the broker does not come up, though nothing is wrong"))
     }
@@ -190,21 +195,13 @@ impl Run {
         self.world.execute(step, &mut self.judge)
     }
 
+    /// Counts what a plan does by itself; the world counts the rest.
     fn count(&mut self, step: &Step) {
-        if step.who == Who::World {
-            for fault in ["full", "slow", "stuck"].into_iter().filter(|fault| step.is(fault)) {
-                *self.faults.entry(fault).or_default() += 1;
-            }
-            return;
+        if step.verb() == "wait" && step.number("us", 0) >= IDLE_US {
+            self.tally.note("idle");
         }
-        let fault = FAULTS.iter().find(|fault| **fault == step.verb());
-        let fault = fault.copied().or(match step.value("silent_after") {
-            Some(_) => Some("silence"),
-            None if step.value("cut").is_some() => Some("cut"),
-            None => None,
-        });
-        if let Some(fault) = fault {
-            *self.faults.entry(fault).or_default() += 1;
+        if step.is("flap") {
+            self.tally.note("flapping");
         }
     }
 
@@ -212,11 +209,15 @@ impl Run {
     fn converge(&mut self) -> Result<(), Failure> {
         for _ in 0..CONVERGE_S {
             self.world.advance(1_000_000_000, &mut self.judge)?;
-            if !self.world.has_abandoned_links() && self.judge.check_converged().is_ok() {
+            let is_busy = self.world.has_abandoned_links() || self.world.is_sending();
+            if !is_busy && self.judge.check_converged().is_ok() {
                 return Ok(());
             }
         }
         self.judge.check_converged()?;
+        if !self.world.has_abandoned_links() {
+            return Ok(());
+        }
         Err(Failure::new("liveness", "half-open connections are never noticed"))
     }
 
@@ -245,7 +246,8 @@ impl Run {
         let queues = self.judge.model.queues.values().map(|queue| queue.name.clone());
         let queues: Vec<String> = queues.collect();
         for (at, queue) in queues.iter().enumerate() {
-            let publish = Step::new(publisher, "publish").with("key", queue).with("body", 9);
+            let body = self.body(9);
+            let publish = Step::new(publisher, "publish").with("key", queue).with("body", body);
             self.execute(&publish.flag("mandatory", true))?;
             let consume = Step::new(consumer, "consume").with("q", queue);
             self.execute(&consume.with("tag", format!("s{at}")).flag("no_ack", true))?;
@@ -301,7 +303,8 @@ impl Run {
         self.execute(&Step::new(keeper, "confirm"))?;
         for queue in self.durable_queues() {
             for _ in 0..LEFT {
-                let publish = Step::new(keeper, "publish").with("key", &queue).with("body", 20);
+                let body = self.body(20);
+                let publish = Step::new(keeper, "publish").with("key", &queue).with("body", body);
                 self.execute(&publish.flag("persistent", true))?;
             }
             self.execute(&Step::new(keeper, "get").with("q", &queue))?;
@@ -309,6 +312,11 @@ impl Run {
         self.converge()?;
         self.execute(&Step::new(Who::Client(SERVER), "close"))?;
         self.converge()
+    }
+
+    /// So many bytes, or as many as a body may have.
+    fn body(&self, len: u64) -> u64 {
+        len.min(self.judge.model.setup.message_size_max)
     }
 
     fn durable_queues(&self) -> Vec<String> {
@@ -350,7 +358,7 @@ impl Run {
                 continue;
             }
             let publish = Step::new(publisher, "publish").with("x", &binding.source);
-            self.execute(&publish.with("key", &binding.key).with("body", 5))?;
+            self.execute(&publish.with("key", &binding.key).with("body", self.body(5)))?;
         }
         Ok(())
     }

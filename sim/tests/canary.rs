@@ -102,6 +102,41 @@ c1/1 consume q=q1 tag=t1 no_ack
 wait us=50000
 ";
 
+/// Damage that a start meets, and damage that a reader meets; then the disk is gone.
+const DECAY_PLAN: &str = "
+setup boot_seed=9 segment_len=4096 queue_window=1 read_len=1
+c1 connect latency_us=50
+c1/1 open
+c1/1 confirm
+c1/1 declare q=q1 durable
+wait us=20000
+c1/1 publish key=q1 body=1500 persistent
+wait us=20000
+c1/1 publish key=q1 body=1500 persistent
+wait us=20000
+c1/1 publish key=q1 body=1500 persistent
+wait us=20000
+c1/1 publish key=q1 body=1500 persistent
+wait us=20000
+crash seed=1
+disk decay=rot seed=7
+restart
+disk mend
+restart
+disk decay=rot seed=1
+c1 connect latency_us=50
+c1/1 open
+c1/1 get q=q1
+c1/1 get q=q1
+c1/1 get q=q1
+c1/1 get q=q1
+wait us=50000
+disk mend
+restart
+disk gone
+restart
+";
+
 fn checker_that_fails(fault: Option<Fault>, plan: &str) -> Option<&'static str> {
     let plan: Plan = plan.parse().expect("a plan");
     let tamper = fault.map(Tamper::new);
@@ -116,6 +151,15 @@ fn checker_that_fails(fault: Option<Fault>, plan: &str) -> Option<&'static str> 
 fn the_plans_pass_when_nothing_is_broken() {
     assert_eq!(checker_that_fails(None, PLAN), None);
     assert_eq!(checker_that_fails(None, DISK_PLAN), None);
+    assert_eq!(checker_that_fails(None, DECAY_PLAN), None);
+}
+
+#[test]
+fn the_plan_of_decay_meets_what_it_is_about() {
+    let outcome = play(&DECAY_PLAN.parse().expect("a plan"), Options::default());
+    for fault in ["rot", "refused", "halt-on-damage", "disk-gone"] {
+        assert!(outcome.faults.contains_key(fault), "{fault} is not among {:?}", outcome.faults);
+    }
 }
 
 #[test]
@@ -158,5 +202,18 @@ fn each_fault_of_the_disk_and_of_restarts_is_named_by_its_checker() {
     ];
     for (fault, checker) in faults {
         assert_eq!(checker_that_fails(Some(fault), DISK_PLAN), Some(checker), "{fault:?}");
+    }
+}
+
+#[test]
+fn each_wrong_word_about_damage_is_named_by_its_checker() {
+    let faults = [
+        (Fault::MisnameDamage, "decay"),
+        (Fault::HushDamage, "decay"),
+        (Fault::BlindCheck, "decay"),
+        (Fault::KeepGoneDisk, "topology"),
+    ];
+    for (fault, checker) in faults {
+        assert_eq!(checker_that_fails(Some(fault), DECAY_PLAN), Some(checker), "{fault:?}");
     }
 }

@@ -28,7 +28,9 @@ pub fn check_halted(is_halted: bool) -> Result<(), Failure> {
 /// # Errors
 /// When it has none.
 pub fn check_halt(reason: &str, failed: &[Failing]) -> Result<(), Failure> {
-    if failed.iter().any(|failed| matches!(failed, Failing::Sync | Failing::Read)) {
+    let is_reason =
+        |failed: &Failing| matches!(failed, Failing::Sync | Failing::SyncDir | Failing::Read);
+    if failed.iter().any(is_reason) {
         return Ok(());
     }
     Err(Failure::new(ID, format!("the broker gives up without need: {reason}")))

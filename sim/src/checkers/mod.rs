@@ -7,6 +7,7 @@ pub mod ack_final;
 pub mod alarms;
 pub mod confirms;
 pub mod conservation;
+pub mod decay;
 pub mod disk;
 pub mod fairness;
 pub mod liveness;

@@ -9,7 +9,7 @@ const ID: &str = "no-loss";
 ///
 /// # Errors
 /// When it does not reach as far as was promised, or further than was ever written.
-pub fn check_log(judged: Result<(), String>) -> Result<(), Failure> {
+pub fn check_log<T>(judged: Result<T, String>) -> Result<T, Failure> {
     judged.map_err(|text| Failure::new(ID, text))
 }
 
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn a_log_that_is_too_short_fails() {
         assert_eq!(check_log(Ok(())), Ok(()));
-        assert!(check_log(Err("batch 7 was promised".into())).is_err());
+        assert!(check_log::<()>(Err("batch 7 was promised".into())).is_err());
     }
 
     #[test]

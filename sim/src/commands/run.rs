@@ -53,7 +53,7 @@ fn run_one(run: &Run, seed: u64) -> bool {
 }
 
 fn run_many(run: &Run, (from, to): (u64, u64)) -> bool {
-    let totals = Mutex::new(Totals::default());
+    let totals = Mutex::new(Totals::of_drawn());
     let mut progress = Progress::new();
     let mut shown = 0;
     pool::each(

@@ -2,9 +2,9 @@
 
 use warren_core::Broker;
 
-use super::{Judge, Position};
+use super::{Found, Judge, Position};
 use crate::checkers::{Failure, ack_final, confirms, conservation, disk, no_loss, topology};
-use crate::model::{Promise, Queue};
+use crate::model::Promise;
 use crate::plan::Setup;
 use crate::world::{Image, names_of};
 
@@ -26,11 +26,16 @@ impl Judge {
     }
 
     /// Holds what was promised since the last time against what the disk's platter has. A message
-    /// that is settled meanwhile need not be there.
+    /// that is settled meanwhile need not be there. Without an image there is only the disk's word.
     ///
     /// # Errors
     /// When something is not there.
-    pub(crate) fn check_promises(&mut self, image: &Image) -> Result<(), Failure> {
+    pub(crate) fn check_promises(&mut self, image: Option<&Image>) -> Result<(), Failure> {
+        let Some(image) = image else {
+            self.promises.clear();
+            self.model.history.names.clear();
+            return Ok(());
+        };
         for ((name, _), before) in &mut self.model.history.names {
             before.get_or_insert_with(|| image.count_name(name).0);
         }
@@ -94,28 +99,40 @@ impl Judge {
         self.may_wait = true;
     }
 
-    /// Another process has recovered what the one before left behind. Of the batch that was being
-    /// written then, the disk `had` all, or not.
+    /// From now on the disk may lose what it said was synced.
+    pub(crate) fn keep_history(&mut self) {
+        self.model.keep_history();
+    }
+
+    /// The disk is gone, and another is there that is empty.
+    pub(crate) fn lost_disk(&mut self) {
+        self.model.lose_disk();
+    }
+
+    /// Whether a queue of this name ever was, and how many copies of messages there were.
+    pub(crate) fn ever_seen(&self) -> (impl Fn(&str) -> bool + '_, u64) {
+        let copies = self.model.messages.iter().map(|message| message.fates.len() as u64).sum();
+        let is_known = |name: &str| {
+            // What the broker names is not known by its name before it says so.
+            name.starts_with("amq.gen-") || self.model.ever_declared.contains(name)
+        };
+        (is_known, copies)
+    }
+
+    /// Another process has found this of what the one before left behind. Whether the disk lost
+    /// something that was promised, and that nothing on it tells of any more.
     ///
     /// # Errors
     /// When that is not what it must be.
     pub(crate) fn started(
         &mut self,
         broker: &Broker,
-        position: Position,
-        had_last_batch: bool,
+        found: Found,
         setup: &Setup,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         self.model.setup = setup.clone();
         let listed = broker.queues();
-        let is_like = |queues: &[&Queue]| {
-            queues.len() == listed.len()
-                && queues.iter().all(|queue| {
-                    let ready = queue.ready.len() as u64;
-                    listed.iter().any(|found| found.name == queue.name && found.ready == ready)
-                })
-        };
-        no_loss::check_log(self.model.restart(position, had_last_batch, is_like))?;
+        let is_lost = no_loss::check_log(self.model.restart(found))?;
         topology::check_list(&listed, &self.queues_by_name())?;
         for status in &listed {
             let queue = self.queues_by_name()[status.name.as_str()];
@@ -124,6 +141,6 @@ impl Judge {
             ack_final::check_recovered(&queue.name, status.ready, left)?;
             conservation::check(status, queue)?;
         }
-        Ok(())
+        Ok(is_lost)
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::connection::Stage;
 use super::{
     Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId, Together,
+    topology,
 };
 
 /// How far a broker's log is.
@@ -20,6 +21,27 @@ pub struct Position {
     pub next: u64,
     /// The last that is durable, with all before it.
     pub durable: u64,
+}
+
+/// What a process found when it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Where its log goes on.
+    pub position: Position,
+    /// What was left of the log.
+    pub remains: Remains,
+    /// Whether something is wrong with the disk that is beyond all promises: then no more than what
+    /// is left can be asked for.
+    pub is_in_doubt: bool,
+}
+
+/// What is left of a log, by the numbers of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// The last that is whole, with all before it.
+    pub whole: u64,
+    /// The last of which something that is whole says that it was durable.
+    pub shown: u64,
 }
 
 /// What a reply promises.
@@ -41,6 +63,10 @@ pub(super) struct Durable {
     queues: BTreeMap<QueueId, Queue>,
 }
 
+/// So many batches before the last durable one are kept: a disk that loses a sector loses no more
+/// than that without a trace.
+const KEPT: u64 = 16;
+
 /// What of the past may come back.
 #[derive(Debug, Default)]
 pub struct History {
@@ -57,12 +83,8 @@ pub struct History {
     pub names: BTreeMap<(String, u64), Option<usize>>,
     /// By the last batch that each contains.
     states: BTreeMap<u64, Durable>,
-}
-
-impl Durable {
-    fn queues(&self) -> impl Iterator<Item = &Queue> {
-        self.queues.values()
-    }
+    /// Whether nothing of the past is forgotten.
+    is_kept: bool,
 }
 
 impl Model {
@@ -76,15 +98,34 @@ impl Model {
         if position.durable > self.history.durable {
             self.history.durable = position.durable;
             self.history.commits.retain(|(batch, _)| *batch > position.durable);
-            self.history.states = self.history.states.split_off(&position.durable);
+            if !self.history.is_kept {
+                let first = position.durable.saturating_sub(KEPT);
+                self.history.states = self.history.states.split_off(&first);
+            }
         }
+    }
+
+    /// From now on nothing of the past is forgotten: anything may be lost.
+    pub fn keep_history(&mut self) {
+        self.history.is_kept = true;
+    }
+
+    /// All that lasts is lost.
+    pub fn lose_disk(&mut self) {
+        self.history = History::default();
+        self.history.states.insert(0, self.beginning());
+    }
+
+    /// What a broker has that finds nothing.
+    fn beginning(&self) -> Durable {
+        Durable { exchanges: topology::predeclared(), ..Durable::default() }
     }
 
     /// The process is gone. If it was `done`, nothing that happened may be forgotten.
     pub fn end(&mut self, is_done: bool) {
         let state = self.durable();
         let last = if is_done { u64::MAX } else { self.history.batch };
-        if is_done {
+        if is_done && !self.history.is_kept {
             self.history.states.clear();
         }
         self.history.states.insert(last, state);
@@ -100,38 +141,57 @@ impl Model {
         self.is_stopped = false;
     }
 
-    /// Another process is there, whose log goes on at this position. Its state is the one after
-    /// the last batch that was durable, or the one that was being written, which the disk `had`
-    /// whole or not. Where a batch was written twice, because the first time failed, what the disk
-    /// had does not tell: then the state that `is_like` the broker's it is.
+    /// Another process is there. Its state is the one after the last batch that is left of the log:
+    /// the last that was durable, or the one that was being written, if the disk has it whole.
+    /// Whether something that was durable is lost, as only happens if the disk is in doubt.
     ///
     /// # Errors
-    /// When the log ends before a batch that was promised.
-    pub fn restart(
-        &mut self,
-        position: Position,
-        had_last_batch: bool,
-        is_like: impl Fn(&[&Queue]) -> bool,
-    ) -> Result<(), String> {
+    /// When the log ends too early.
+    pub fn restart(&mut self, found: Found) -> Result<bool, String> {
+        let Found { position, remains: Remains { whole, shown }, is_in_doubt } = found;
         let recovered = position.next.saturating_sub(1);
-        let History { batch, durable, promised, .. } = self.history;
-        let last = batch.saturating_sub(1).max(durable);
-        if recovered.max(durable) < promised {
+        let History { durable, promised, .. } = self.history;
+        if !is_in_doubt && recovered.max(durable) < promised {
             return Err(format!(
                 "the log ends with batch {recovered}, and {promised} was promised"
             ));
         }
-        let (first, second) = match had_last_batch && recovered >= last {
-            true => (last, durable),
-            false => (durable, last),
+        if is_in_doubt && (recovered < whole || whole < shown) {
+            return Err(format!(
+                "the log ends with batch {recovered}; up to {whole} it is whole, and something \
+                 shows that there was {shown}"
+            ));
+        }
+        let is_lost = is_in_doubt && whole < durable;
+        let last = if is_in_doubt { whole } else { whole.max(durable) };
+        let is_beginning = is_in_doubt && whole == 0;
+        let state = if is_beginning { self.beginning() } else { self.state_after(last).clone() };
+        if is_lost {
+            // Nor is it known any more what was delivered.
+            self.messages.iter_mut().for_each(|message| message.delivered_from.clear());
+        }
+        // What a disk has lied about may still be lost.
+        let is_kept = self.history.is_kept && !is_in_doubt;
+        let past = std::mem::take(&mut self.history.states);
+        self.go_on(position, state, if is_kept { past } else { BTreeMap::new() });
+        Ok(is_lost)
+    }
+
+    /// The state after the last batch of the log is this; `past` are those before it that are
+    /// still to be kept.
+    fn go_on(&mut self, position: Position, state: Durable, mut past: BTreeMap<u64, Durable>) {
+        let recovered = position.next.saturating_sub(1);
+        let is_kept = !past.is_empty();
+        past.split_off(&recovered);
+        past.insert(recovered, state.clone());
+        self.history = History {
+            batch: position.next,
+            durable: recovered,
+            states: past,
+            is_kept,
+            ..History::default()
         };
-        let matches = |batch: &u64| is_like(&self.state_after(*batch).queues().collect::<Vec<_>>());
-        let found = [first, second].into_iter().find(|batch| *batch >= promised && matches(batch));
-        let state = self.state_after(found.unwrap_or(first)).clone();
-        self.history = History { batch: position.next, durable: recovered, ..History::default() };
-        self.history.states.insert(recovered, state.clone());
         self.take_up(state);
-        Ok(())
     }
 
     fn state_after(&self, batch: u64) -> &Durable {
@@ -291,12 +351,12 @@ mod tests {
         model.queues[&QUEUE].ready.iter().map(|copy| copy.message).collect()
     }
 
-    fn any(_: &[&Queue]) -> bool {
-        true
-    }
-
     fn at(next: u64, durable: u64) -> Position {
         Position { next, durable }
+    }
+
+    fn found(position: Position, whole: u64) -> Found {
+        Found { position, remains: Remains { whole, shown: whole }, is_in_doubt: false }
     }
 
     #[test]
@@ -306,7 +366,7 @@ mod tests {
         publish(&mut model, true);
         publish(&mut model, false);
         model.end(true);
-        assert_eq!(model.restart(at(2, 1), true, any), Ok(()));
+        assert_eq!(model.restart(found(at(2, 1), 1)), Ok(false));
         assert_eq!(ready(&model), [0]);
         assert_eq!(model.queues.len(), 1);
         assert_eq!(model.bindings.len(), 1);
@@ -316,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_state_is_that_after_the_batch_with_which_the_log_ends() {
-        for (had_last_batch, left) in [(false, vec![0]), (true, vec![0, 1])] {
+        for (whole, left) in [(1, vec![0]), (2, vec![0, 1])] {
             let mut model = model();
             model.enter(at(1, 0));
             publish(&mut model, true);
@@ -326,7 +386,7 @@ mod tests {
             model.queues.get_mut(&QUEUE).unwrap().ready.remove(0);
             model.messages[0].fates.insert(QUEUE, Fate::Acked);
             model.end(false);
-            assert_eq!(model.restart(at(3, 2), had_last_batch, any), Ok(()));
+            assert_eq!(model.restart(found(at(3, 2), whole)), Ok(false));
             assert_eq!(ready(&model), left);
             assert_eq!(model.messages[0].fates[&QUEUE], Fate::Ready);
         }
@@ -344,8 +404,8 @@ mod tests {
             model.end(false);
             model
         };
-        assert!(ended().restart(at(3, 2), true, any).is_err());
-        assert_eq!(ended().restart(at(4, 3), true, any), Ok(()));
+        assert!(ended().restart(found(at(3, 2), 2)).is_err());
+        assert_eq!(ended().restart(found(at(4, 3), 3)), Ok(false));
     }
 
     #[test]
@@ -355,7 +415,51 @@ mod tests {
         let message = publish(&mut model, true);
         model.messages[message].delivered_from.insert(QUEUE);
         model.end(true);
-        assert_eq!(model.restart(at(2, 1), true, any), Ok(()));
+        assert_eq!(model.restart(found(at(2, 1), 1)), Ok(false));
         assert!(model.queues[&QUEUE].ready[0].was_delivered);
+    }
+
+    /// A model whose broker wrote three batches with a message each, all durable, and is gone.
+    fn ended_with_three() -> Model {
+        let mut model = model();
+        for batch in 1..4 {
+            model.enter(at(batch, batch - 1));
+            publish(&mut model, true);
+        }
+        model.enter(at(4, 3));
+        model.end(false);
+        model
+    }
+
+    fn left(next: u64, whole: u64, shown: u64) -> Found {
+        let position = at(next, next - 1);
+        Found { position, remains: Remains { whole, shown }, is_in_doubt: true }
+    }
+
+    #[test]
+    fn what_a_disk_loses_without_a_trace_is_missing_and_no_more() {
+        for (whole, messages) in [(1, vec![0]), (2, vec![0, 1]), (3, vec![0, 1, 2])] {
+            let mut model = ended_with_three();
+            assert_eq!(model.restart(left(whole + 1, whole, 1)), Ok(whole < 3));
+            assert_eq!(ready(&model), messages);
+        }
+        assert!(ended_with_three().restart(left(2, 1, 2)).is_err());
+        assert!(ended_with_three().restart(left(2, 2, 1)).is_err());
+    }
+
+    #[test]
+    fn a_disk_of_which_nothing_is_left_holds_nothing() {
+        let mut model = ended_with_three();
+        assert_eq!(model.restart(left(1, 0, 0)), Ok(true));
+        assert!(model.queues.is_empty());
+    }
+
+    #[test]
+    fn an_empty_disk_holds_nothing() {
+        let mut model = ended_with_three();
+        model.lose_disk();
+        assert_eq!(model.restart(found(at(1, 0), 0)), Ok(false));
+        assert!(model.queues.is_empty() && model.bindings.is_empty());
+        assert_eq!(model.exchanges.len(), Model::new(&Setup::default()).exchanges.len());
     }
 }

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub use channel::{Channel, Mode, Phase, Unacked};
 pub(crate) use connection::HANDSHAKE_NS;
 pub use connection::{Connection, Stage};
-pub use durable::{History, Position, Promise};
+pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
 pub use late::LateReply;
 pub use message::{Fate, Message};
@@ -77,6 +77,8 @@ pub struct Model {
     pub bindings: Vec<Binding>,
     /// The living queues.
     pub queues: BTreeMap<QueueId, Queue>,
+    /// The names of all durable queues that ever were.
+    pub ever_declared: BTreeSet<String>,
     /// The living consumers, by a number of their own.
     pub consumers: BTreeMap<usize, Consumer>,
     /// Every message that was ever published, in the order of publishing.
@@ -115,6 +117,7 @@ impl Model {
             exchanges: topology::predeclared(),
             bindings: Vec::new(),
             queues: BTreeMap::new(),
+            ever_declared: BTreeSet::new(),
             consumers: BTreeMap::new(),
             messages: Vec::new(),
             largest_body: 0,

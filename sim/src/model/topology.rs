@@ -150,6 +150,7 @@ impl Model {
         queue.batch = self.history.batch;
         if queue.is_durable {
             self.history.names.insert((queue.name.clone(), queue.batch), None);
+            self.ever_declared.insert(queue.name.clone());
         }
         self.queues.insert(id, queue);
         id

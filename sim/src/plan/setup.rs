@@ -63,6 +63,29 @@ macro_rules! setup {
     };
 }
 
+/// Limits up to this are as low as they go.
+const LOW: u64 = 2;
+
+impl Setup {
+    /// Whether one of the limits is as low as it goes.
+    #[must_use]
+    pub fn has_low_limits(&self) -> bool {
+        let sizes =
+            [self.egress_len_max, self.queue_window, self.log_pending_max, self.read_len_max];
+        let others = [
+            u64::from(self.channel_max),
+            u64::from(self.read_len),
+            self.heartbeat_s,
+            self.message_size_max,
+            self.memory_max,
+            self.disk_free_min,
+        ];
+        // No heartbeat is no limit.
+        let sizes = sizes.iter().map(|size| *size as u64);
+        sizes.chain(others).any(|limit| (1..=LOW).contains(&limit))
+    }
+}
+
 setup! {
     /// The broker's `Boot::seed` at its first start; each later start has another.
     boot_seed: u64 = 1;

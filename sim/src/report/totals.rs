@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use warren_sim::run::Outcome;
+use warren_sim::tally;
 
 use super::{BAD, Failed, GOOD, fields, grouped, seconds};
 
@@ -13,12 +14,14 @@ use super::{BAD, Failed, GOOD, fields, grouped, seconds};
 const FAILURES_SHOWN: usize = 3;
 /// How many of the failures of one checker are named.
 const NAMES_SHOWN: usize = 8;
-/// How wide a class of faults is shown, in characters, and how many in a row.
-const FAULTS: (usize, usize) = (26, 3);
+/// How wide a list may be, in characters.
+const WIDTH: usize = 100;
 
 /// What all runs came to.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
+    /// Whether their plans were drawn, so that sooner or later each fault is among them.
+    is_drawn: bool,
     /// How many there were.
     pub(crate) runs: u64,
     simulated_ns: u64,
@@ -41,6 +44,11 @@ struct Phase {
 }
 
 impl Totals {
+    /// Of plans that are drawn.
+    pub(crate) fn of_drawn() -> Self {
+        Self { is_drawn: true, ..Self::default() }
+    }
+
     /// Adds a run.
     pub(crate) fn add(&mut self, name: &dyn ToString, outcome: &Outcome, time: Duration) {
         self.runs += 1;
@@ -109,6 +117,9 @@ impl Totals {
         );
         self.write_phases(&mut text);
         self.write_faults(&mut text);
+        if self.is_drawn {
+            text += &self.missing();
+        }
         self.write_failures(&mut text);
         text
     }
@@ -123,18 +134,27 @@ impl Totals {
         }
     }
 
+    /// What befell the broker, and what it made of it.
     fn write_faults(&self, text: &mut String) {
-        let _ = writeln!(text, "\nfaults      {}", grouped(self.faults.values().sum()));
-        let mut faults: Vec<_> = self.faults.iter().collect();
-        faults.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let (width, in_a_row) = FAULTS;
-        for row in faults.chunks(in_a_row) {
-            let cells = row.iter().map(|(fault, count)| {
-                let name_len = width - 9;
-                format!("  {fault:<name_len$} {:>6}", grouped(**count))
-            });
-            let _ = writeln!(text, "{}", cells.collect::<String>());
+        let count = |class: &&str| self.faults.get(class).copied().unwrap_or_default();
+        let faults = tally::CLASSES.iter().filter(|(group, _)| *group != tally::ANSWERS);
+        let total = faults.flat_map(|(_, classes)| *classes).map(count).sum();
+        let _ = writeln!(text, "\nfaults      {}", grouped(total));
+        for (group, classes) in tally::CLASSES {
+            let there = classes.iter().filter(|class| count(class) > 0);
+            let there = there.map(|class| format!("{class} {}", grouped(count(class))));
+            write_list(text, group, there);
         }
+    }
+
+    /// The classes of faults of which there were none.
+    fn missing(&self) -> String {
+        let mut text = String::new();
+        let faults = tally::CLASSES.iter().filter(|(group, _)| *group != tally::ANSWERS);
+        let classes = faults.flat_map(|(_, classes)| *classes).copied();
+        let missing = classes.filter(|class| !self.faults.contains_key(class));
+        write_list(&mut text, "never", missing.map(str::to_owned));
+        text
     }
 
     fn write_failures(&self, text: &mut String) {
@@ -186,5 +206,22 @@ impl Totals {
             "faults": self.faults,
             "failures": self.failures.iter().map(Failed::json).collect::<Vec<_>>(),
         }))
+    }
+}
+
+/// Writes a list under its name, in as many lines as it takes; nothing if there is nothing in it.
+fn write_list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
+    let mut line = format!("  {name:<9}");
+    let empty = line.len();
+    for item in items {
+        if line.len() + item.len() + 2 > WIDTH {
+            let _ = writeln!(text, "{line},");
+            line = " ".repeat(empty);
+        }
+        line += if line.len() == empty { " " } else { ", " };
+        line += &item;
+    }
+    if line.len() > empty {
+        let _ = writeln!(text, "{line}");
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::request;
 use crate::plan::{Step, Who};
+use crate::tally::Tally;
 use crate::wire::{
     Argument, Incoming, Method, Stream, Table, Value, Violation, encode_frame, encode_method,
 };
@@ -32,6 +33,8 @@ pub enum Stage {
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     pub(super) is_closing: bool,
+    /// Whether it began a body that it did not end.
+    pub(super) has_cut_body: bool,
     /// Deliveries that are not settled, in order.
     pub(super) unsettled: Vec<u64>,
     /// Settled in the transaction that is not committed.
@@ -65,6 +68,7 @@ pub struct Client {
     stream: Stream,
     heartbeat_ns: u64,
     heartbeat_at: u64,
+    pub(super) tally: Tally,
 }
 
 impl Client {
@@ -85,15 +89,19 @@ impl Client {
             stream: Stream::new(),
             heartbeat_ns: 0,
             heartbeat_at: u64::MAX,
+            tally: Tally::default(),
         }
     }
 
     /// Starts a connection over a new link.
-    pub fn connect(&mut self, link: usize, connect: &Step) {
-        *self = Self::new(self.number);
+    pub fn connect(&mut self, link: usize, connect: &Step, now: u64) {
+        self.disconnect();
         self.link = Some(link);
         self.stage = Stage::Handshake;
         self.connect = connect.clone();
+        if connect.value("silent_after").is_some() {
+            self.tally.note("silent-handshake");
+        }
         match connect.text("silent_after") {
             "connect" => {}
             "half_header" => self.out.extend_from_slice(b"AMQP"),
@@ -101,11 +109,30 @@ impl Client {
             "old_header" => self.out.extend_from_slice(b"AMQP\x01\x01\x08\x00"),
             _ => self.out.extend_from_slice(b"AMQP\x00\x00\x09\x01"),
         }
+        self.spoil("header");
+        if connect.is("eager") {
+            self.tally.note("early-handshake");
+            self.send_start_ok();
+            self.send_tune_ok(&eager_tune(), now);
+        }
+    }
+
+    /// Sends garbage instead of what is due, if this is where it does so. Whether it did.
+    fn spoil(&mut self, at: &str) -> bool {
+        let spoils = self.connect.text("spoil_at") == at;
+        if spoils {
+            let (kind, salt) =
+                (self.connect.text("kind").to_owned(), self.connect.number("salt", 0));
+            self.tally.note("spoilt-handshake");
+            self.send_garbage(&kind, salt);
+        }
+        spoils
     }
 
     /// The connection is over; what was not sent is lost.
     pub fn disconnect(&mut self) {
-        *self = Self::new(self.number);
+        let tally = std::mem::take(&mut self.tally);
+        *self = Self { tally, ..Self::new(self.number) };
     }
 
     /// Carries out a step of this client; `serial` numbers the messages of the whole run.
@@ -153,7 +180,17 @@ impl Client {
         }
     }
 
+    /// The first part of a frame whose rest never comes.
+    pub(super) fn send_half_a_frame(&mut self) {
+        self.out.extend_from_slice(&[1, 0, 1, 0, 0, 0, 40, 0, 60, 0, 40]);
+    }
+
     fn send_garbage(&mut self, kind: &str, salt: u64) {
+        self.tally.note(match kind {
+            "large" => "oversize-frame",
+            "channel" => "wrong-channel",
+            _ => "garbage",
+        });
         let out = &mut self.out;
         match kind {
             "kind" => encode_frame(out, 7, 1, b"payload"),
@@ -215,9 +252,16 @@ impl Client {
 
     fn on_connection(&mut self, method: &Method, now: u64, serial: &mut u64) {
         let silent_after = self.connect.text("silent_after").to_owned();
+        let is_eager = self.connect.is("eager");
         match method.name() {
-            "connection.start" if silent_after != "header" => self.send_start_ok(),
-            "connection.tune" if silent_after != "start" => self.send_tune_ok(method, now),
+            "connection.start" | "connection.tune" if is_eager => {}
+            "connection.start" if silent_after == "header" || self.spoil("start") => {}
+            "connection.tune" if silent_after == "start" || self.spoil("tune") => {}
+            "connection.start" => self.send_start_ok(),
+            "connection.tune" => {
+                self.send_tune_ok(method, now);
+                self.spoil("open");
+            }
             "connection.open-ok" => {
                 self.stage = Stage::Open;
                 for step in std::mem::take(&mut self.backlog) {
@@ -330,4 +374,12 @@ impl Client {
     pub(super) fn send(&mut self, channel: u16, method: &Method) {
         encode_method(&mut self.out, channel, method);
     }
+}
+
+/// What a client that does not wait for the broker's offer takes for it.
+fn eager_tune() -> Method {
+    Method::new("connection.tune")
+        .with_number("channel-max", 1)
+        .with_number("frame-max", 4096)
+        .with_number("heartbeat", 0)
 }

@@ -4,6 +4,7 @@
 //! here reads a clock or draws a number that is not salted by the plan.
 
 mod client;
+mod departures;
 mod disk;
 mod host;
 mod net;
@@ -21,12 +22,15 @@ use crate::checkers::Failure;
 use crate::course::Traffic;
 use crate::judge::Judge;
 use crate::plan::{Setup, Step, Who};
+use crate::tally::Tally;
 use disk::Crash;
 use host::Host;
 use net::{LinkSetup, Pipe};
 
-/// More turns than this at one moment, and something spins.
+/// More turns than this at one moment, and something spins; a host that reads little at once needs
+/// more.
 const TURNS_MAX: usize = 10_000;
+const BYTES_MAX: usize = 1_000_000;
 /// How long a step waits for the broker to start, or to stop.
 const START_NS: u64 = 60_000_000_000;
 /// Time passes in steps of this, where something is waited for.
@@ -41,6 +45,16 @@ pub struct Link {
     has_client: bool,
     /// The client ended it or it was broken: what it received need not be whole.
     is_broken: bool,
+    /// The client closed both directions: whatever still comes is answered with a reset.
+    is_hung_up: bool,
+    /// Since when there has been no room for what the broker sends.
+    full_since: Option<u64>,
+}
+
+impl Link {
+    fn new(up: Pipe, down: Pipe) -> Self {
+        Self { up, down, has_client: true, is_broken: false, is_hung_up: false, full_since: None }
+    }
 }
 
 /// Everything there is.
@@ -55,6 +69,9 @@ pub struct World {
     /// What went over each link that was ever made.
     traffic: BTreeMap<usize, Traffic>,
     keeps_received: bool,
+    tally: Tally,
+    /// How many clients came at this moment.
+    coming: (u64, u32),
 }
 
 impl World {
@@ -70,6 +87,8 @@ impl World {
             serial: 0,
             traffic: BTreeMap::new(),
             keeps_received: false,
+            tally: Tally::default(),
+            coming: (0, 0),
         }
     }
 
@@ -139,7 +158,11 @@ impl World {
             "power" => self.host.crash(self.now, Crash::Power(seed), judge)?,
             "restart" => return self.start(Some(step), judge),
             "stop" => return self.stop("maintenance", judge),
-            _ => self.harm_disk(step),
+            "pause" => self.host.pause(self.now + step.number("us", 0) * 1000),
+            _ => {
+                self.harm_disk(step);
+                self.host.harm(self.now, step, judge)?;
+            }
         }
         self.turn(judge)
     }
@@ -157,6 +180,9 @@ impl World {
         }
         if step.is("stuck") {
             disk.stick(until);
+        }
+        if step.is("flap") {
+            disk.flap(until);
         }
         if let Some(failing) = step.value("eio").and_then(Failing::named) {
             disk.fail_next(failing, seed);
@@ -193,10 +219,13 @@ impl World {
         Ok(())
     }
 
-    /// What befell the broker's process and its disk, by class.
+    /// What befell the broker, its disk and its clients.
     #[must_use]
-    pub fn faults(&self) -> &BTreeMap<&'static str, u64> {
-        self.host.faults()
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = self.host.tally();
+        tally.add(&self.tally);
+        self.clients.values().for_each(|client| tally.add(&client.tally));
+        tally
     }
 
     /// Whether the broker serves clients.
@@ -224,6 +253,12 @@ impl World {
         let Some(link) = client.link.and_then(|link| self.links.get_mut(&link)) else {
             return Ok(());
         };
+        if let Some(class) = departures::class(step) {
+            self.tally.note(class);
+        }
+        if departures::is_departure(step) {
+            departures::note_abandoned(&mut self.tally, client, judge);
+        }
         let until = now + step.number("us", 0) * 1000;
         match step.verb() {
             "stall" => client.stalled_until = client.stalled_until.max(until),
@@ -232,6 +267,9 @@ impl World {
                 link.down.clog(until);
             }
             "eof" => {
+                if step.is("half") {
+                    client.send_half_a_frame();
+                }
                 link.is_broken = true;
                 client.is_ending = true;
                 client.stage = Stage::Closing;
@@ -239,6 +277,12 @@ impl World {
             "reset" => {
                 link.up.reset(now);
                 link.down.cut();
+                link.has_client = false;
+                client.disconnect();
+            }
+            "hangup" => {
+                link.up.end(now);
+                link.is_hung_up = true;
                 link.has_client = false;
                 client.disconnect();
             }
@@ -260,17 +304,26 @@ impl World {
         }
         self.links_made += 1;
         let link = self.links_made;
+        self.coming =
+            if self.coming.0 == self.now { (self.now, self.coming.1 + 1) } else { (self.now, 1) };
+        departures::note_arrival(&mut self.tally, step, self.coming.1);
         let setup = LinkSetup::of(step);
         let (up, down) = (Pipe::new(setup, 0), Pipe::new(setup, 1));
-        self.links.insert(link, Link { up, down, has_client: true, is_broken: false });
-        client.connect(link, step);
+        self.links.insert(link, Link::new(up, down));
+        client.connect(link, step, self.now);
         self.host.connect(self.now, link, number, judge)
     }
 
     /// Faults off: links flow, clients read again. What was lost stays lost. A half-open link
     /// without heartbeats, which the broker cannot notice, is reset as an operating system would
     /// do in the end.
-    pub fn heal(&mut self, judge: &Judge) {
+    ///
+    /// # Errors
+    /// What a checker found.
+    pub fn heal(&mut self, judge: &mut Judge) -> Result<(), Failure> {
+        // Of a client that came and went meanwhile the broker knows when it goes on.
+        self.host.resume();
+        self.turn(judge)?;
         for (number, link) in &mut self.links {
             link.up.heal();
             link.down.heal();
@@ -282,13 +335,20 @@ impl World {
         for client in self.clients.values_mut() {
             client.stalled_until = 0;
         }
-        self.host.disk_mut().heal();
+        self.host.heal(self.now, judge)?;
+        self.turn(judge)
     }
 
     /// Whether the broker still holds on to links that their clients abandoned.
     #[must_use]
     pub fn has_abandoned_links(&self) -> bool {
         self.links.values().any(|link| !link.has_client)
+    }
+
+    /// Whether clients have bytes left for which their links have no room.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.clients.values().any(|client| !client.out.is_empty())
     }
 
     /// Tells the broker to stop.
@@ -327,10 +387,15 @@ impl World {
 
     /// Everything that can happen at this moment.
     fn turn(&mut self, judge: &mut Judge) -> Result<(), Failure> {
-        for _ in 0..TURNS_MAX {
+        for _ in 0..TURNS_MAX + BYTES_MAX / self.host.read_len_max() {
             for link in self.links.values_mut() {
                 link.up.advance(self.now);
                 link.down.advance(self.now);
+                link.note_room(self.now, &mut self.tally);
+                if link.is_hung_up && link.down.has_arrived() && !link.up.is_reset() {
+                    link.up.reset(self.now);
+                    link.down.cut();
+                }
             }
             let mut is_busy = self.send();
             is_busy |= self.host.turn(self.now, &mut self.links, judge)?;

@@ -19,6 +19,12 @@ pub(super) fn send(client: &mut Client, number: u16, step: &Step, serial: &mut u
     }
     match step.verb() {
         "publish" => return publish(client, number, step, serial),
+        "flood" => {
+            client.tally.note("flood");
+            (0..step.number("count", 1)).for_each(|_| publish(client, number, step, serial));
+            return;
+        }
+        "declares" | "deletes" => return send_many(client, number, step),
         "answer" => {
             let Some(reply_to) = channel.reply_to.take() else { return };
             let (method, properties, body) = message(&reply_to, step, serial);
@@ -126,6 +132,21 @@ fn topology(step: &Step) -> Method {
         "xbind" => flags(exchange_binding(binding("exchange.bind"), step), &[nowait]),
         "xunbind" => flags(exchange_binding(binding("exchange.unbind"), step), &[nowait]),
         verb => unreachable!("{verb} is not carried out on a channel"),
+    }
+}
+
+/// Declares, or deletes, so many queues of the client's own.
+fn send_many(client: &mut Client, number: u16, step: &Step) {
+    if step.verb() == "declares" {
+        client.tally.note("many-declares");
+    }
+    for at in 1..=step.number("count", 1) {
+        let name = format!("d{}.{at}", client.number);
+        let verb = step.verb().trim_end_matches('s');
+        let flags = ["durable", "exclusive", "nowait"].into_iter().filter(|flag| step.is(flag));
+        let one = Step::new(step.who, verb).with("q", name);
+        let one = flags.fold(one, |one, flag| one.flag(flag, true));
+        client.send(number, &topology(&one));
     }
 }
 
@@ -274,6 +295,10 @@ fn send_content(
         let whole = client.out.split_off(before);
         let header_len = whole.len() - body_frames_len(body.len(), client.frame_max);
         client.out.extend_from_slice(&whole[..header_len]);
+        client.tally.note("half-sent-body");
+        if let Some(channel) = client.channels.get_mut(&number) {
+            channel.has_cut_body = true;
+        }
         if sent > 0 {
             let piece = sent.min(client.frame_max as usize - 8);
             crate::wire::encode_frame(&mut client.out, 3, number, &body[..piece]);

@@ -59,6 +59,14 @@ pub enum Fault {
     HideBlocked,
     /// A read that brings no whole frame is answered with a sign of life.
     AnswerPart,
+    /// A start that is refused for damage names another file.
+    MisnameDamage,
+    /// A broker that gives up for damage does not say where it is.
+    HushDamage,
+    /// `check` sees a disk without its damage.
+    BlindCheck,
+    /// A disk that is gone is there again at the next start.
+    KeepGoneDisk,
 }
 
 /// A fault and what it needs to remember.

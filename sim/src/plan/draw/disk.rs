@@ -96,7 +96,11 @@ impl Draw {
                 self.restart();
             }
             4 if features.errors => {
-                let kind = pick(rng, &["write", "write", "sync", "read", "create"]);
+                let kinds = [
+                    "write", "write", "write", "sync", "sync", "read", "read", "create", "create",
+                    "truncate", "delete", "sync_dir",
+                ];
+                let kind = pick(rng, &kinds);
                 self.world_step("disk", |step| step.with("eio", kind).with("seed", seed));
                 self.work_on();
                 self.restart();
@@ -107,8 +111,9 @@ impl Draw {
             7 if features.stops => {
                 if self.disk_features.crash_points && self.disks.f32() < 0.3 {
                     let crash_at = self.disks.u32(1..=10);
+                    let is_power = self.disk_features.power && self.disks.bool();
                     self.world_step("disk", |step| {
-                        step.with("crash_at", crash_at).with("seed", seed)
+                        step.with("crash_at", crash_at).with("seed", seed).flag("power", is_power)
                     });
                 }
                 self.push(Step::new(Who::World, "stop"));
@@ -118,7 +123,7 @@ impl Draw {
         }
     }
 
-    fn world_step(&mut self, verb: &str, complete: impl FnOnce(Step) -> Step) {
+    pub(super) fn world_step(&mut self, verb: &str, complete: impl FnOnce(Step) -> Step) {
         self.push(complete(Step::new(Who::World, verb)));
     }
 
@@ -128,7 +133,7 @@ impl Draw {
     }
 
     /// Clients go on for a while.
-    fn work_on(&mut self) {
+    pub(super) fn work_on(&mut self) {
         for _ in 0..self.disks.usize(1..=40) {
             self.operation();
             self.pause();
@@ -136,7 +141,7 @@ impl Draw {
     }
 
     /// The broker is started again, if it is gone, and clients come back.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         if self.disks.bool() {
             let us = self.disks.u64(1..=100_000);
             self.push(Step::wait(us));

@@ -3,14 +3,21 @@
 //! Each feature and fault class is left out of many runs, so that each is also seen alone. There
 //! is one stream of numbers per concern, so that a new draw in one leaves the others as they were.
 
+mod crowd;
+mod decay;
 mod disk;
 mod fault;
+mod limits;
+mod strain;
 mod workload;
 
 use fastrand::Rng;
 
 use super::{Plan, Setup, Step, Who};
+use crowd::CrowdFeatures;
+use decay::DecayFeatures;
 use disk::DiskFeatures;
+use strain::StrainFeatures;
 
 const KEYS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.a", "", "a.c.d", "q1"];
 const PATTERNS: [&str; 10] = ["a", "b", "a.b", "a.*", "a.#", "#", "*", "*.b", "#.c", ""];
@@ -120,8 +127,14 @@ struct Draw {
     faults: Rng,
     schedule: Rng,
     disks: Rng,
+    decays: Rng,
+    crowds: Rng,
+    strains: Rng,
     features: Features,
     disk_features: DiskFeatures,
+    decay_features: DecayFeatures,
+    crowd_features: CrowdFeatures,
+    strain_features: StrainFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -138,11 +151,20 @@ pub fn draw(seed: u64) -> Plan {
     let stream = |salt: u64| Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ salt);
     let mut work = stream(1);
     let mut schedule = stream(4);
-    let features = Features::draw(&mut work);
+    let mut features = Features::draw(&mut work);
     let mut setup = draw_setup(seed, &mut stream(5));
     let mut disks = stream(6);
     let disk_features = DiskFeatures::draw(&mut disks);
+    let mut decays = stream(8);
+    let decay_features = DecayFeatures::draw(&mut decays);
+    let mut crowds = stream(9);
+    let crowd_features = CrowdFeatures::draw(&mut crowds);
+    let mut strains = stream(10);
+    let strain_features = StrainFeatures::draw(&mut strains);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
+    limits::draw(&mut stream(11), &mut setup);
+    // A host that reads byte by byte takes its time.
+    features.large_bodies &= setup.read_len_max >= 100;
     let channels = work.u16(1..=4).min(setup.channel_max);
     let mut draw = Draw {
         clients: work.u8(1..=6),
@@ -156,8 +178,14 @@ pub fn draw(seed: u64) -> Plan {
         faults: stream(3),
         schedule,
         disks,
+        decays,
+        crowds,
+        strains,
         features,
         disk_features,
+        decay_features,
+        crowd_features,
+        strain_features,
         setup,
         steps: Vec::new(),
     };
@@ -166,6 +194,9 @@ pub fn draw(seed: u64) -> Plan {
         draw.operation();
         draw.fault();
         draw.disk_fault();
+        draw.decay();
+        draw.crowd();
+        draw.strain();
         draw.pause();
     }
     Plan { setup: draw.setup, steps: draw.steps }

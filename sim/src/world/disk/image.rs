@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use warren_core::{DiskError, DiskOp, DiskResult, FileId};
 
+use super::decay::Overlay;
 use super::names::Names;
 
 /// The unit that a disk writes as a whole, in bytes.
@@ -21,13 +22,15 @@ pub(super) struct Inode(pub(super) usize);
 
 /// A file.
 #[derive(Clone, Debug, Default)]
-struct File {
-    cache: Vec<u8>,
+pub(super) struct File {
+    pub(super) cache: Vec<u8>,
     platter: Vec<u8>,
     /// Sectors of the cache that are to be written back.
     dirty: BTreeSet<usize>,
+    /// What sectors of the platter held before they were written last.
+    pub(super) former: BTreeMap<usize, Vec<u8>>,
     /// How far the file was ever written to, in bytes.
-    written_to: usize,
+    pub(super) written_to: usize,
 }
 
 /// What a sync found when it began: only that is on the platter when it is done.
@@ -37,14 +40,27 @@ pub(super) enum Snapshot {
     Directory(BTreeMap<FileId, Inode>),
 }
 
+/// What was only in the cache and is gone with the power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    pub(super) sectors: u64,
+    /// Files of which a later sector is there and an earlier one is not.
+    pub(super) gaps: u64,
+    /// Changes of the directory.
+    pub(super) entries: u64,
+    /// Changes of a file's length.
+    pub(super) lengths: u64,
+}
+
 /// All files.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Image {
-    files: BTreeMap<Inode, File>,
-    directory: BTreeMap<FileId, Inode>,
+    pub(super) files: BTreeMap<Inode, File>,
+    pub(super) directory: BTreeMap<FileId, Inode>,
     directory_on_platter: BTreeMap<FileId, Inode>,
     made: usize,
     names: Names,
+    pub(super) overlay: Overlay,
 }
 
 impl Image {
@@ -63,13 +79,14 @@ impl Image {
                 self.write_back(snapshot);
                 DiskResult::Done
             }
-            DiskOp::Truncate { file, len } => match self.file_mut(*file) {
-                Some(file) => {
+            DiskOp::Truncate { file, len } => {
+                let Some(inode) = self.directory.get(file).copied() else { return missing(op) };
+                if let Some(file) = self.files.get_mut(&inode) {
                     file.set_len(*len as usize);
-                    DiskResult::Done
                 }
-                None => missing(op),
-            },
+                self.overlay.renew(inode, *len as usize..usize::MAX);
+                DiskResult::Done
+            }
             // What is in the cache and not on the platter stays there: nobody gives that up.
             DiskOp::DropCache { .. } => DiskResult::Done,
             DiskOp::Delete { file } => {
@@ -77,14 +94,12 @@ impl Image {
                 self.forget_files();
                 DiskResult::Done
             }
-            DiskOp::Read { file, offset, len } => match self.file(*file) {
-                Some(file) => {
-                    let from = (*offset as usize).min(file.cache.len());
-                    let to = (from + *len as usize).min(file.cache.len());
-                    DiskResult::Data(Bytes::copy_from_slice(&file.cache[from..to]))
+            DiskOp::Read { file, offset, len } => {
+                match self.read(*file, *offset as usize, *len as usize) {
+                    Some(bytes) => DiskResult::Data(bytes.into()),
+                    None => missing(op),
                 }
-                None => missing(op),
-            },
+            }
             DiskOp::List => DiskResult::Files(self.list()),
         }
     }
@@ -151,7 +166,8 @@ impl Image {
     }
 
     /// The power fails: of what is only in the cache, a part that `rng` chooses is kept.
-    pub(super) fn lose_power(&mut self, rng: &mut fastrand::Rng) {
+    pub(super) fn lose_power(&mut self, rng: &mut fastrand::Rng) -> Losses {
+        let mut losses = Losses::default();
         let names: BTreeSet<FileId> =
             self.directory.keys().chain(self.directory_on_platter.keys()).copied().collect();
         let kept = [0.0, 1.0, 0.5, rng.f32()][rng.usize(0..4)];
@@ -168,15 +184,19 @@ impl Image {
             } else {
                 old
             };
+            losses.entries += u64::from(found != new);
             directory.extend(found.map(|inode| (name, *inode)));
         }
         for file in self.files.values_mut() {
             let len = if keeps() { file.cache.len() } else { file.platter.len() };
-            let mut sectors = std::mem::take(&mut file.dirty);
-            sectors.retain(|_| keeps());
+            losses.lengths += u64::from(len != file.cache.len());
+            let (kept, lost): (BTreeSet<_>, BTreeSet<_>) =
+                std::mem::take(&mut file.dirty).into_iter().partition(|_| keeps());
+            losses.sectors += lost.len() as u64;
+            losses.gaps += u64::from(!lost.is_empty() && lost.first() < kept.last());
             let longest = file.platter.len().max(len);
             file.platter.resize(longest, 0);
-            sectors.iter().for_each(|sector| file.write_back(*sector));
+            kept.iter().for_each(|sector| file.write_back(*sector));
             file.platter.truncate(len);
             file.cache.clone_from(&file.platter);
             file.written_to = file.cache.len();
@@ -184,11 +204,44 @@ impl Image {
         self.directory.clone_from(&directory);
         self.directory_on_platter = directory;
         self.forget_files();
+        losses
+    }
+
+    /// These bytes of a file as they are read, decay included; fewer where it ends.
+    pub(super) fn read(&self, name: FileId, offset: usize, len: usize) -> Option<Vec<u8>> {
+        let inode = self.directory.get(&name)?;
+        let cache = &self.files[inode].cache;
+        let from = offset.min(cache.len());
+        let mut bytes = cache[from..from.saturating_add(len).min(cache.len())].to_vec();
+        self.overlay.spoil(*inode, from, &mut bytes);
+        Some(bytes)
+    }
+
+    /// Brings everything to the platter.
+    pub(super) fn sync_all(&mut self) {
+        let inodes: Vec<Inode> = self.directory.values().copied().collect();
+        for inode in inodes {
+            let file = &self.files[&inode];
+            let sectors = file.dirty.iter().copied().collect();
+            self.write_back(Snapshot::File { inode, sectors, len: file.cache.len() });
+        }
+        self.write_back(Snapshot::Directory(self.directory.clone()));
     }
 
     /// All bytes that files take.
     pub(crate) fn len(&self) -> u64 {
         self.directory.values().map(|inode| self.files[inode].cache.len() as u64).sum()
+    }
+
+    /// The files that are in one of the two images only, or have other contents.
+    pub(super) fn others(&self, other: &Self) -> Vec<FileId> {
+        let names: BTreeSet<FileId> =
+            self.directory.keys().chain(other.directory.keys()).copied().collect();
+        let is_other = |name: &FileId| match (self.file(*name), other.file(*name)) {
+            (Some(one), Some(other)) => one.cache != other.cache,
+            _ => true,
+        };
+        names.into_iter().filter(is_other).collect()
     }
 
     /// The files there are, with their lengths.
@@ -202,15 +255,6 @@ impl Image {
         let DiskOp::Write { file, offset, data } = op else { return 0 };
         let end = *offset as usize + data.iter().map(Bytes::len).sum::<usize>();
         end.saturating_sub(self.file(*file).map_or(0, |file| file.cache.len()))
-    }
-
-    /// Whether what this write writes is there.
-    pub(super) fn has_written(&self, op: &DiskOp) -> bool {
-        let DiskOp::Write { file, offset, data } = op else { return false };
-        let data: Vec<u8> = data.iter().flatten().copied().collect();
-        let from = *offset as usize;
-        let found = self.file(*file).and_then(|file| file.cache.get(from..from + data.len()));
-        found == Some(data.as_slice())
     }
 
     /// How far the file was ever written to; `None` if there is none.
@@ -240,10 +284,6 @@ impl Image {
         self.files.get(self.directory.get(&name)?)
     }
 
-    fn file_mut(&mut self, name: FileId) -> Option<&mut File> {
-        self.files.get_mut(self.directory.get(&name)?)
-    }
-
     fn create(&mut self, name: FileId, len: usize) -> DiskResult {
         if self.directory.contains_key(&name) {
             return failed(format!("{name}: file exists"));
@@ -256,13 +296,14 @@ impl Image {
     }
 
     fn write(&mut self, name: FileId, offset: usize, data: &[u8]) -> DiskResult {
-        match self.file_mut(name) {
-            Some(file) => {
-                file.write(offset, data);
-                DiskResult::Done
-            }
-            None => failed(format!("{name}: no such file")),
+        let Some(inode) = self.directory.get(&name).copied() else {
+            return failed(format!("{name}: no such file"));
+        };
+        if let Some(file) = self.files.get_mut(&inode) {
+            file.write(offset, data);
         }
+        self.overlay.renew(inode, offset..offset + data.len());
+        DiskResult::Done
     }
 
     fn write_back(&mut self, snapshot: Snapshot) {
@@ -288,6 +329,7 @@ impl Image {
         let (cached, kept) = (&self.directory, &self.directory_on_platter);
         let named: BTreeSet<Inode> = cached.values().chain(kept.values()).copied().collect();
         self.files.retain(|inode, _| named.contains(inode));
+        self.overlay.retain(|inode| named.contains(inode));
     }
 }
 
@@ -316,6 +358,7 @@ impl File {
         let from = sector * SECTOR_LEN;
         let to = (from + SECTOR_LEN).min(self.cache.len()).min(self.platter.len());
         if from < to {
+            self.former.insert(sector, self.platter[from..to].to_vec());
             self.platter[from..to].copy_from_slice(&self.cache[from..to]);
         }
     }

@@ -5,22 +5,28 @@
 //! the lane Read each by itself. What a request does, it does when it is done. Nothing is drawn
 //! while running but latencies, from the salt in the setup; faults follow from the plan's steps.
 
+mod decay;
 mod image;
 mod journal;
-mod last_batch;
 mod names;
+mod proof;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use warren_core::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 
+pub(crate) use decay::Decay;
 pub(crate) use image::Image;
-use image::Snapshot;
+use image::{Losses, Snapshot};
 use journal::Journal;
-use last_batch::LastBatch;
+use proof::Proofs;
 
+use crate::judge::Remains;
 use crate::plan::Setup;
+use crate::tally::Tally;
 
 const SECOND: u64 = 1_000_000_000;
 /// What the operating system says is free when nothing is wrong, in bytes.
@@ -51,6 +57,12 @@ pub enum Failing {
     Read,
     /// To make a file.
     Create,
+    /// To set a file's length.
+    Truncate,
+    /// To remove a file.
+    Delete,
+    /// To sync the directory.
+    SyncDir,
 }
 
 impl Failing {
@@ -61,6 +73,9 @@ impl Failing {
             "sync" => Self::Sync,
             "read" => Self::Read,
             "create" => Self::Create,
+            "truncate" => Self::Truncate,
+            "delete" => Self::Delete,
+            "sync_dir" => Self::SyncDir,
             _ => return None,
         })
     }
@@ -72,6 +87,9 @@ impl Failing {
             Self::Sync => "eio-sync",
             Self::Read => "eio-read",
             Self::Create => "eio-create",
+            Self::Truncate => "eio-truncate",
+            Self::Delete => "eio-delete",
+            Self::SyncDir => "eio-sync-dir",
         }
     }
 
@@ -81,6 +99,9 @@ impl Failing {
             Self::Sync => matches!(op, DiskOp::Sync { .. }),
             Self::Read => matches!(op, DiskOp::Read { .. }),
             Self::Create => matches!(op, DiskOp::Create { .. }),
+            Self::Truncate => matches!(op, DiskOp::Truncate { .. }),
+            Self::Delete => matches!(op, DiskOp::Delete { .. }),
+            Self::SyncDir => matches!(op, DiskOp::SyncDir),
         }
     }
 }
@@ -114,6 +135,8 @@ pub(crate) struct Done {
     pub(crate) results: Vec<(OpId, DiskResult)>,
     /// Operations that were made to fail.
     pub(crate) failed: Vec<Failing>,
+    /// Reads that gave bytes of another place.
+    pub(crate) misread: u64,
 }
 
 /// The disk.
@@ -137,8 +160,23 @@ pub(crate) struct Disk {
     report_at: u64,
     begun: u64,
     journal: Journal,
-    last_batch: LastBatch,
+    tally: Tally,
     lie: Option<Lie>,
+    proofs: Proofs,
+    /// The next read gives bytes of another place, which this seed chooses.
+    misreads: Option<u64>,
+    /// Until then, syncs are said to be done and are not.
+    lying_until: u64,
+    /// Whether something counts as synced that is not.
+    has_lied: bool,
+    /// The files that are not as they were because the power failed then.
+    lost: Vec<FileId>,
+    /// Whether what is left of the log cannot be taken for granted, as long as no start has come to
+    /// its end.
+    is_in_doubt: bool,
+    /// Until then, every other report says that hardly anything is free.
+    flapping_until: u64,
+    is_low: bool,
 }
 
 impl Disk {
@@ -161,8 +199,16 @@ impl Disk {
             report_at: 0,
             begun: 0,
             journal: Journal::default(),
-            last_batch: LastBatch::default(),
+            tally: Tally::default(),
             lie: None,
+            proofs: Proofs::default(),
+            misreads: None,
+            lying_until: 0,
+            has_lied: false,
+            lost: Vec::new(),
+            is_in_doubt: false,
+            flapping_until: 0,
+            is_low: false,
         }
     }
 
@@ -171,19 +217,88 @@ impl Disk {
         self.lie = Some(lie);
     }
 
+    /// Until then it says of what is to be synced that it is, and does nothing.
+    pub(crate) fn lie_until(&mut self, until: u64) {
+        self.lying_until = self.lying_until.max(until);
+    }
+
+    /// Whether its word that something is synced cannot be taken.
+    pub(crate) fn has_lied(&self) -> bool {
+        self.has_lied
+    }
+
+    /// The files of which it has lost something that it said was synced.
+    pub(crate) fn lost(&self) -> &[FileId] {
+        &self.lost
+    }
+
+    /// What it has lost makes no difference any more.
+    pub(crate) fn forget_lost(&mut self) {
+        self.lost.clear();
+    }
+
+    /// Something on it decays. Where; `None` if there is nothing that can.
+    pub(crate) fn decay(&mut self, decay: Decay, seed: u64) -> Option<(FileId, Range<u64>)> {
+        self.image.decay(decay, &mut Rng::with_seed(seed))
+    }
+
+    /// The next read gives bytes of another place.
+    pub(crate) fn misread_next(&mut self, seed: u64) {
+        self.misreads = Some(seed);
+    }
+
+    /// Decay is taken away, and what was said to be synced is. What is lost stays lost.
+    pub(crate) fn mend(&mut self) {
+        self.image.mend();
+        self.misreads = None;
+        self.lying_until = 0;
+        if self.has_lied {
+            self.image.sync_all();
+            self.has_lied = false;
+        }
+    }
+
+    /// Everything is gone; another, empty disk is in its place.
+    pub(crate) fn lose_all(&mut self) {
+        self.image = Image::default();
+        self.proofs = Proofs::default();
+        self.misreads = None;
+        self.lost.clear();
+        (self.has_lied, self.is_in_doubt) = (false, false);
+    }
+
+    /// A process is being started. What is left of the log, and whether more might have to be.
+    pub(crate) fn begin_start(&mut self) -> (Remains, bool) {
+        let remains = self.proofs.begin_start(&self.image);
+        // A start that is cut off may have cut the log off where it was damaged.
+        self.is_in_doubt |= !self.image.decayed().is_empty();
+        (remains, self.is_in_doubt)
+    }
+
+    /// The length of the longest batch that was ever written, in bytes.
+    pub(crate) fn batch_len_max(&self) -> u64 {
+        self.proofs.batch_len_max()
+    }
+
+    /// A broker has found what is there and goes on from it.
+    pub(crate) fn end_start(&mut self) {
+        self.is_in_doubt = false;
+        self.proofs.end_start();
+    }
+
     /// Puts something else on it.
     pub(crate) fn replace(&mut self, image: Image) {
         self.image = image;
     }
 
+    /// What befell it of itself, or because the power failed.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// What is on it.
     pub(crate) fn image(&self) -> &Image {
         &self.image
-    }
-
-    /// Whether a start finds the last batch that was given to be written.
-    pub(crate) fn finds_last_batch(&mut self) -> bool {
-        self.last_batch.find(&self.image)
     }
 
     /// How many requests were ever begun.
@@ -246,12 +361,25 @@ impl Disk {
         self.report_at = 0;
     }
 
-    /// Faults off; the damage that was done stays.
+    /// Every other report says that hardly anything is free, until then.
+    pub(crate) fn flap(&mut self, until: u64) {
+        self.flapping_until = self.flapping_until.max(until);
+        self.ailing_until = self.ailing_until.max(until + REPORT_NS.0);
+    }
+
+    /// Nobody hears of what it does until then.
+    pub(crate) fn is_unheard(&mut self, until: u64) {
+        self.ailing_until = self.ailing_until.max(until);
+    }
+
+    /// Faults off; what is lost stays lost.
     pub(crate) fn heal(&mut self) {
         self.crash_at = None;
         self.failing.clear();
         (self.slow_until, self.stuck_until, self.full_until) = (0, 0, 0);
+        self.flapping_until = 0;
         self.report_at = 0;
+        self.mend();
     }
 
     /// Takes a request. Says how the process ends, if it does so here.
@@ -265,10 +393,7 @@ impl Disk {
         is_recovering: bool,
     ) -> Result<Option<Crash>, String> {
         self.check(&request, is_recovering)?;
-        if request.lane == Lane::Log && matches!(request.op, DiskOp::Write { .. }) {
-            self.last_batch.note_batch(&request.op);
-        }
-        self.last_batch.note_checkpoint(&request.op);
+        self.proofs.note(&request);
         let pending = Pending { number: 0, due: None, snapshot: None, request };
         match pending.request.lane {
             Lane::Log => self.log.push_back(pending),
@@ -289,6 +414,9 @@ impl Disk {
             };
             let pending = pending.expect("a request that was found");
             let (id, number) = (pending.request.id, pending.number);
+            if pending.due < Some(due) {
+                self.tally.note("stuck-request");
+            }
             let result = self.finish(due, pending, &mut done);
             self.journal.ends(number, &result);
             done.results.push((id, result));
@@ -311,9 +439,10 @@ impl Disk {
 
     /// How many bytes are free.
     pub(crate) fn report(&mut self, now: u64) -> u64 {
-        let is_full = self.is_full(now);
-        self.report_at = now + if is_full { REPORT_NS.1 } else { REPORT_NS.0 };
-        if is_full { 0 } else { FREE - self.image.len() }
+        self.is_low = now < self.flapping_until && !self.is_low;
+        let is_low = self.is_low || self.is_full(now);
+        self.report_at = now + if is_low { REPORT_NS.1 } else { REPORT_NS.0 };
+        if is_low { 0 } else { FREE - self.image.len() }
     }
 
     /// The process ends: what was under way may be done, or not, or in part.
@@ -329,10 +458,14 @@ impl Disk {
                     "done"
                 } else if at == carried_out && crash == Crash::Power(seed) {
                     self.image.tear(op, rng);
+                    if matches!(op, DiskOp::Write { .. }) {
+                        self.tally.note("torn-write");
+                    }
                     "torn"
                 } else if let (true, DiskOp::Write { data, .. }) = (at == carried_out, op) {
-                    let len = data.iter().map(bytes::Bytes::len).sum::<usize>();
+                    let len = data.iter().map(Bytes::len).sum::<usize>();
                     self.image.write_part(op, rng.usize(0..=len));
+                    self.tally.note("short-write");
                     "done in part"
                 } else {
                     "not done"
@@ -342,10 +475,26 @@ impl Disk {
         }
         self.reads.clear();
         if crash == Crash::Power(seed) {
-            self.image.lose_power(rng);
+            let before = self.has_lied.then(|| self.image.clone());
+            let losses = self.image.lose_power(rng);
+            self.note_losses(losses);
+            if let Some(before) = before {
+                let lost = before.others(&self.image);
+                self.tally.note_many("lost-after-lie", u64::from(!lost.is_empty()));
+                self.lost.extend(lost);
+                (self.has_lied, self.is_in_doubt) = (false, true);
+            }
+            self.lying_until = 0;
         }
         self.crash_at = None;
         self.report_at = 0;
+    }
+
+    fn note_losses(&mut self, Losses { sectors, gaps, entries, lengths }: Losses) {
+        self.tally.note_many("lost-sector", sectors);
+        self.tally.note_many("lost-with-gap", gaps);
+        self.tally.note_many("lost-entry", entries);
+        self.tally.note_many("lost-length", lengths);
     }
 
     /// What a broker may ask for: one batch at a time, and bytes that it wrote.
@@ -387,6 +536,7 @@ impl Disk {
             let us = if now < self.slow_until { us * SLOWNESS } else { us };
             pending.due = Some(now + us * 1000);
             if now < self.slow_until {
+                self.tally.note("slow-request");
                 self.ailing_until = self.ailing_until.max(now + us * 1000);
             }
             pending.snapshot = self.image.snapshot(&pending.request.op);
@@ -435,14 +585,37 @@ impl Disk {
         if is_lie {
             return DiskResult::Done;
         }
+        if now < self.lying_until && matches!(op, DiskOp::Sync { .. } | DiskOp::SyncDir) {
+            self.has_lied = true;
+            self.tally.note("lying-sync");
+            return DiskResult::Done;
+        }
+        if let DiskOp::Read { file, offset, len } = op
+            && let Some(found) = self.image.read(*file, *offset as usize, *len as usize)
+            && let Some(seed) = self.misreads.take()
+        {
+            done.misread += 1;
+            return DiskResult::Data(self.elsewhere(found.len(), seed).into());
+        }
         let wants_room = match op {
             DiskOp::Create { .. } => true,
             op => self.image.growth(op) > 0,
         };
         if wants_room && self.is_full(now) {
+            self.tally.note("enospc");
             return failed(true, "no space left on device");
         }
         self.image.carry_out(op, pending.snapshot)
+    }
+
+    /// So many bytes from another place, which the seed chooses.
+    fn elsewhere(&self, len: usize, seed: u64) -> Vec<u8> {
+        let rng = &mut Rng::with_seed(seed);
+        let (file, end) = rng.choice(self.image.list()).expect("there is what is to be read");
+        let at = rng.usize(0..=end as usize) / image::SECTOR_LEN * image::SECTOR_LEN;
+        let mut bytes = self.image.read(file, at, len).unwrap_or_default();
+        bytes.resize(len, 0);
+        bytes
     }
 
     /// What an operation leaves behind that fails.
@@ -450,7 +623,7 @@ impl Disk {
         match (&pending.request.op, &pending.snapshot) {
             (DiskOp::Sync { .. }, Some(snapshot)) => self.image.fail_sync(snapshot, rng),
             (op @ DiskOp::Write { data, .. }, _) => {
-                let len = data.iter().map(bytes::Bytes::len).sum::<usize>();
+                let len = data.iter().map(Bytes::len).sum::<usize>();
                 self.image.write_part(op, rng.usize(0..=len));
             }
             _ => {}
@@ -470,8 +643,6 @@ fn failed(is_full: bool, text: &str) -> DiskResult {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     const FILE: FileId = FileId::Segment(7);
@@ -601,6 +772,55 @@ mod tests {
         disk.slow(2 * SECOND);
         submit(&mut disk, SECOND, request(2, Lane::Background, DiskOp::List));
         assert!(disk.next_at() > Some(SECOND + 500_000));
+    }
+
+    #[test]
+    fn a_disk_that_lies_loses_with_the_power_what_it_said_was_synced() {
+        let survivors = |is_lying: bool| {
+            let survives = |seed: &u64| {
+                let mut disk = disk();
+                if is_lying {
+                    disk.lie_until(SECOND);
+                }
+                let create = DiskOp::Create { file: FILE, len: 4096 };
+                submit(&mut disk, 0, request(1, Lane::Background, create));
+                submit(&mut disk, 0, request(2, Lane::Background, DiskOp::SyncDir));
+                assert!(run(&mut disk).iter().all(|(_, result)| *result == DiskResult::Done));
+                assert_eq!(disk.has_lied(), is_lying);
+                disk.crash(Crash::Power(*seed));
+                assert_eq!(disk.begin_start().1, is_lying);
+                !disk.image().list().is_empty()
+            };
+            (0..20).filter(survives).count()
+        };
+        assert_eq!(survivors(false), 20);
+        assert!((1..20).contains(&survivors(true)));
+    }
+
+    #[test]
+    fn a_read_that_is_misdirected_is_so_once() {
+        let mut disk = disk();
+        let create = DiskOp::Create { file: FILE, len: 4096 };
+        submit(&mut disk, 0, request(1, Lane::Background, create));
+        run(&mut disk);
+        submit(&mut disk, 0, write(2, 100));
+        run(&mut disk);
+        disk.misread_next(1);
+        let read = DiskOp::Read { file: FILE, offset: 0, len: 100 };
+        submit(&mut disk, 0, request(3, Lane::Read, read.clone()));
+        submit(&mut disk, 0, request(4, Lane::Read, read));
+        let well = DiskResult::Data(Bytes::from(vec![2; 100]));
+        let results = run(&mut disk);
+        assert_eq!(results.iter().filter(|(_, result)| *result == well).count(), 1);
+    }
+
+    #[test]
+    fn space_that_flaps_is_short_in_every_other_report() {
+        let mut disk = disk();
+        disk.flap(SECOND);
+        let reports: Vec<bool> = (0..6).map(|_| disk.report(0) == 0).collect();
+        assert_eq!(reports, [true, false, true, false, true, false]);
+        assert!(disk.report(SECOND) > 0);
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! The life of the broker's process: it starts by recovery, has requests carried out by the disk,
 //! and ends by a crash, a halt, or because it was told to stop.
 
-use std::collections::BTreeMap;
-
 use warren_core::amqp::{Frame, Method};
 use warren_core::{Boot, Broker, Config, DiskRequest, Input, Instant, Recovery, RecoveryOutput};
 
 use super::Host;
+use super::damage::drive;
 use crate::checkers::{Failure, disk, recovery};
-use crate::judge::{DiskState, Judge, Position, Said, Told};
+use crate::judge::{DiskState, Found, Judge, Position, Said, Told};
 use crate::plan::Step;
+use crate::tally::Tally;
 use crate::world::disk::{Crash, Disk, Done, Failing, Image};
 use crate::world::tamper::Fault;
 
+/// A process that is away for so long is away for long.
+const OUTAGE_NS: u64 = 30_000_000_000;
 /// More requests than this for one recovery, or in one second, and they do not end.
 const REQUESTS_MAX: u64 = 100_000;
 
@@ -34,13 +36,15 @@ impl Host {
         std::mem::take(&mut self.has_ended)
     }
 
-    /// What befell it, by class.
-    pub(in crate::world) fn faults(&self) -> &BTreeMap<&'static str, u64> {
-        &self.faults
+    /// What befell it and its disk.
+    pub(in crate::world) fn tally(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        tally.add(self.disk.tally());
+        tally
     }
 
-    fn count(&mut self, fault: &'static str) {
-        *self.faults.entry(fault).or_default() += 1;
+    pub(super) fn count(&mut self, class: &'static str) {
+        self.tally.note(class);
     }
 
     /// The disk, for faults.
@@ -66,16 +70,24 @@ impl Host {
         if self.is_up() || self.is_starting() {
             return Ok(());
         }
+        let before = self.setup.clone();
         for (key, value) in step.into_iter().flat_map(Step::values) {
             // A value that cannot be read leaves the limit as it was.
             let _ = self.setup.set(key, value);
         }
+        if self.setup != before {
+            self.count("other-limits");
+        }
+        if self.starts > 0 && now >= self.ended_at + OUTAGE_NS {
+            self.count("outage");
+        }
         self.starts += 1;
         self.failed.clear();
+        self.has_misread = false;
         if self.starts > 1 {
             self.swap_disk();
         }
-        self.had_last_batch = self.disk.finds_last_batch();
+        self.remains = self.disk.begin_start();
         judge.trace_world(now, "", &format!("! start {}", self.starts));
         let (config, boot) = (self.config(), self.boot(self.starts));
         self.recovery = Some(Recovery::new(config, boot));
@@ -105,7 +117,7 @@ impl Host {
         }
     }
 
-    fn has_fault(&self, fault: Fault) -> bool {
+    pub(super) fn has_fault(&self, fault: Fault) -> bool {
         self.tamper.as_ref().is_some_and(|tamper| tamper.fault() == fault)
     }
 
@@ -134,6 +146,8 @@ impl Host {
         reason: &str,
         judge: &mut Judge,
     ) -> Result<(), Failure> {
+        self.resume();
+        self.is_stopping = self.is_up();
         let input = Input::Shutdown(reason.to_owned());
         self.batch.push((Some(input), Told::Stopped(reason.to_owned())));
         self.flush(now, judge)
@@ -142,6 +156,9 @@ impl Host {
     /// When something happens here without a client's doing.
     #[must_use]
     pub(in crate::world) fn timeout(&self) -> Option<u64> {
+        if self.paused_until > 0 {
+            return Some(self.paused_until);
+        }
         let broker = self.broker.as_ref().and_then(Broker::poll_timeout).map(Instant::as_nanos);
         let report = self.is_up().then(|| self.disk.report_at());
         [broker, report, self.disk.next_at()].into_iter().flatten().min()
@@ -158,7 +175,12 @@ impl Host {
 
     /// Carries on what the disk has done, and ends a process that was told to stop and has.
     pub(super) fn turn_disk(&mut self, now: u64, judge: &mut Judge) -> Result<bool, Failure> {
-        let (Done { results, failed }, crash) = self.disk.advance(now);
+        let (Done { results, failed, misread }, crash) = self.disk.advance(now);
+        if misread > 0 {
+            self.has_misread = true;
+            self.count("misdirected-read");
+            judge.trace_world(now, "", "^ a read gives bytes of another place");
+        }
         self.trace_disk(now, judge);
         let is_busy = !results.is_empty();
         self.failed.extend(&failed);
@@ -170,7 +192,8 @@ impl Host {
                 self.batch.push((Some(Input::Disk(id, result)), Told::Disk));
             }
         }
-        let has_failed_sync = failed.contains(&Failing::Sync);
+        let is_sync = |failed: &Failing| matches!(failed, Failing::Sync | Failing::SyncDir);
+        let has_failed_sync = failed.iter().any(is_sync);
         let was_up = self.is_up();
         if crash.is_none() {
             self.flush(now, judge)?;
@@ -221,8 +244,13 @@ impl Host {
     }
 
     /// The broker gives up.
-    pub(super) fn halt(&mut self, reason: &str, said: &mut Vec<Said>) -> Result<(), Failure> {
-        disk::check_halt(reason, &self.failed)?;
+    pub(super) fn halt(
+        &mut self,
+        reason: &str,
+        said: &mut Vec<Said>,
+        judge: &Judge,
+    ) -> Result<(), Failure> {
+        self.judge_halt(reason, judge)?;
         self.count("halt");
         said.push(Said::Halted(reason.to_owned()));
         let broker = self.broker.as_mut().expect("who halts is there");
@@ -235,23 +263,27 @@ impl Host {
     /// Takes a process away that has ended for whatever reason.
     pub(super) fn die(&mut self, now: u64, crash: Crash, judge: &mut Judge) -> Result<(), Failure> {
         let position = self.broker.as_ref().map(position);
-        let class = match (crash, self.recovery.is_some()) {
-            (Crash::Power(_), false) => "power",
-            (Crash::Process(_), false) => "crash",
-            (Crash::Power(_), true) => "power-in-recovery",
-            (Crash::Process(_), true) => "crash-in-recovery",
+        let class = match (crash, self.recovery.is_some(), self.is_stopping) {
+            (Crash::Power(_), true, _) => "power-in-recovery",
+            (Crash::Process(_), true, _) => "crash-in-recovery",
+            (Crash::Power(_), _, true) => "power-in-stop",
+            (Crash::Process(_), _, true) => "crash-in-stop",
+            (Crash::Power(_), ..) => "power",
+            (Crash::Process(_), ..) => "crash",
         };
         if position.is_none() && self.recovery.is_none() {
             // Nobody is there, but the power may fail all the same.
             self.disk.crash(crash);
+            self.give_up(judge);
             return Ok(());
         }
         self.count(class);
-        self.leave();
+        self.leave(now);
         judge.trace_world(now, "", &format!("! the process ends: {crash:?}"));
         self.disk.crash(crash);
         self.trace_disk(now, judge);
         judge.crashed(position);
+        self.give_up(judge);
         Ok(())
     }
 
@@ -263,16 +295,20 @@ impl Host {
         }
         let position = self.broker.as_ref().map(position);
         self.count("stop");
-        self.leave();
+        self.leave(now);
         judge.trace_world(now, "", "! the process is done");
         judge.exited(position);
         Ok(())
     }
 
-    fn leave(&mut self) {
+    fn leave(&mut self, now: u64) {
+        self.ended_at = now;
+        self.is_stopping = false;
         self.broker = None;
         self.recovery = None;
         self.dying = None;
+        self.resume();
+        self.arrivals.clear();
         self.sockets.clear();
         self.links_by_id.clear();
         self.batch.clear();
@@ -304,14 +340,18 @@ impl Host {
                 let text = format!("^ serves; batch {durable} is durable, {next} gathers");
                 judge.trace_world(now, "", &text);
                 self.check_again(&broker)?;
-                judge.started(&broker, position(&broker), self.had_last_batch, &self.setup)?;
+                let (remains, is_in_doubt) = self.remains;
+                let found = Found { position: position(&broker), remains, is_in_doubt };
+                if judge.started(&broker, found, &self.setup)? {
+                    self.count("tail-lost");
+                }
+                self.disk.end_start();
                 self.broker = Some(broker);
                 self.batch.push((None, Told::Tick));
                 self.flush(now, judge)
             }
             Err(error) => {
-                let is_excused = !self.failed.is_empty() || self.disk.is_full(now);
-                recovery::check_refusal(&error, is_excused)?;
+                self.judge_refusal(now, &error, judge)?;
                 self.die(now, Crash::Process(self.starts), judge)
             }
         }
@@ -330,27 +370,14 @@ impl Host {
             true => Image::default(),
             false => self.disk.image().clone(),
         };
-        let mut again = Recovery::new(self.config(), self.boot(self.starts + 1_000_000));
-        let mut requests = 0;
-        while !again.is_done() {
-            let Some(output) = again.poll_output() else {
-                return recovery::check_going_on(true);
-            };
-            if let RecoveryOutput::Disk(request) = output {
-                again.handle(request.id, image.apply(&request.op));
-                requests += 1;
-            }
-            if requests > REQUESTS_MAX {
-                return Err(Failure::new(recovery::ID, "recovery asks for ever more"));
-            }
-        }
-        let again = again.finish().map_err(|error| {
+        let again = Recovery::new(self.config(), self.boot(self.starts + 1_000_000));
+        let again = drive(again, &mut image)?.map_err(|error| {
             Failure::new(recovery::ID, format!("recovery fails the second time: {error}"))
         })?;
         recovery::check_same(&broker.queues(), &again.queues())
     }
 
-    fn config(&self) -> Config {
+    pub(super) fn config(&self) -> Config {
         let setup = &self.setup;
         Config {
             channel_max: setup.channel_max,
@@ -368,7 +395,7 @@ impl Host {
         }
     }
 
-    fn boot(&self, start: u64) -> Boot {
+    pub(super) fn boot(&self, start: u64) -> Boot {
         let seed = self.setup.boot_seed.wrapping_add((start - 1).wrapping_mul(0x9E37_79B9));
         Boot { seed: [seed, !seed] }
     }

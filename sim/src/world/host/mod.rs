@@ -4,6 +4,7 @@
 //! inputs as the simulator's own decoder reads them, outputs as it reads the broker's bytes. How
 //! the broker's process starts and ends, and what it has to do with its disk, is in [`life`].
 
+mod damage;
 mod life;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,8 +17,9 @@ use super::Link;
 use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::{Failure, memory};
-use crate::judge::{Judge, Said, Told, Waits};
+use crate::judge::{Judge, Remains, Said, Told, Waits};
 use crate::plan::Setup;
+use crate::tally::Tally;
 use crate::wire::{self, Stream};
 use life::position;
 
@@ -58,16 +60,28 @@ pub(super) struct Host {
     has_ended: bool,
     /// What was made to fail since the process was started.
     failed: Vec<Failing>,
-    /// Whether the batch that was being written when the process ended was there at this start.
-    had_last_batch: bool,
+    /// Whether a read gave bytes of another place since then.
+    has_misread: bool,
+    /// Whether what is on the disk is given up when the process has ended.
+    gives_up: bool,
+    /// What was left of the log at this start, and whether more might be.
+    remains: (Remains, bool),
     /// In which second so many requests went to the disk.
     requests: (u64, u64),
     /// What the disk held once, for a fault that brings it back.
     old_image: Option<Image>,
-    /// What befell it, by class.
-    faults: BTreeMap<&'static str, u64>,
+    /// What befell it.
+    tally: Tally,
+    /// When the process ended last.
+    ended_at: u64,
+    /// Whether it was told to stop.
+    is_stopping: bool,
     sockets: BTreeMap<usize, Socket>,
     links_by_id: BTreeMap<ConnectionId, usize>,
+    /// The process does nothing until then.
+    paused_until: u64,
+    /// Links of clients that came meanwhile.
+    arrivals: Vec<(usize, u8)>,
     /// What the broker is to be told next, and what the judge is told of it.
     batch: Vec<(Option<Input>, Told)>,
     tamper: Option<Tamper>,
@@ -97,13 +111,33 @@ impl Host {
             dying: None,
             has_ended: false,
             failed: Vec::new(),
-            had_last_batch: false,
-            faults: BTreeMap::new(),
+            has_misread: false,
+            gives_up: false,
+            remains: (Remains::default(), false),
+            tally: Tally::default(),
+            ended_at: 0,
+            is_stopping: false,
             sockets: BTreeMap::new(),
             links_by_id: BTreeMap::new(),
+            paused_until: 0,
+            arrivals: Vec::new(),
             batch: Vec::new(),
             tamper,
         }
+    }
+
+    /// The process does nothing until then; the operating system goes on without it.
+    pub(super) fn pause(&mut self, until: u64) {
+        if self.broker.is_some() {
+            self.paused_until = self.paused_until.max(until);
+            self.disk.is_unheard(until);
+            self.count("pause");
+        }
+    }
+
+    /// The process goes on.
+    pub(super) fn resume(&mut self) {
+        self.paused_until = 0;
     }
 
     /// A client connected over this link. The broker must be up.
@@ -117,6 +151,10 @@ impl Host {
         client: u8,
         judge: &mut Judge,
     ) -> Result<(), Failure> {
+        if now < self.paused_until {
+            self.arrivals.push((link, client));
+            return Ok(());
+        }
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
         let peer = Peer { name, is_loopback: true };
@@ -151,6 +189,13 @@ impl Host {
         links: &mut BTreeMap<usize, Link>,
         judge: &mut Judge,
     ) -> Result<bool, Failure> {
+        if now < self.paused_until {
+            return Ok(false);
+        }
+        self.resume();
+        for (link, client) in std::mem::take(&mut self.arrivals) {
+            self.connect(now, link, client, judge)?;
+        }
         let mut is_busy = self.turn_disk(now, judge)?;
         if self.is_due(now) {
             self.batch.push((Some(Input::Tick), Told::Tick));
@@ -177,6 +222,12 @@ impl Host {
         Err(Failure::new("liveness", "the broker answers drained sockets with ever more output"))
     }
 
+    /// The most bytes that are read from a connection at once.
+    #[must_use]
+    pub(super) fn read_len_max(&self) -> usize {
+        self.setup.read_len_max
+    }
+
     /// How many connections the broker has.
     #[must_use]
     pub(super) fn connections(&self) -> usize {
@@ -186,7 +237,7 @@ impl Host {
     /// Whether the host still holds its end of this link.
     #[must_use]
     pub(super) fn has(&self, link: usize) -> bool {
-        self.sockets.contains_key(&link)
+        self.sockets.contains_key(&link) || self.arrivals.iter().any(|(other, _)| *other == link)
     }
 
     fn read(
@@ -290,7 +341,7 @@ impl Host {
         let position = position(broker);
         let mut said = Vec::new();
         while let Some(output) = self.broker.as_mut().and_then(Broker::poll_output) {
-            self.carry_out(now, output, &mut said)?;
+            self.carry_out(now, output, &mut said, judge)?;
             if said.len() > 1_000_000 {
                 return Err(Failure::new("liveness", "the broker's outputs do not end"));
             }
@@ -304,21 +355,32 @@ impl Host {
         let judged = judge.batch(now, position, told, &said);
         self.trace_disk(now, judge);
         judged?;
-        judge.check_promises(self.disk.image())?;
+        judge.check_promises((!self.disk.has_lied()).then(|| self.disk.image()))?;
         match self.dying.take() {
             Some(crash) => self.die(now, crash, judge),
             None => Ok(()),
         }
     }
 
-    fn carry_out(&mut self, now: u64, output: Output, said: &mut Vec<Said>) -> Result<(), Failure> {
+    fn carry_out(
+        &mut self,
+        now: u64,
+        output: Output,
+        said: &mut Vec<Said>,
+        judge: &Judge,
+    ) -> Result<(), Failure> {
         let id = match &output {
             Output::Event(event) => {
+                match event {
+                    Event::AlarmRaised(Alarm::Memory) => self.count("memory-alarm"),
+                    Event::AlarmRaised(Alarm::Disk) => self.count("disk-alarm"),
+                    _ => {}
+                }
                 said.extend(noted(event));
                 return Ok(());
             }
             Output::Disk(request) => return self.submit(now, request.clone(), false),
-            Output::Halt(reason) => return self.halt(reason, said),
+            Output::Halt(reason) => return self.halt(reason, said, judge),
             Output::Send(id, _)
             | Output::FrameMax(id, _)
             | Output::PauseReading(id)
