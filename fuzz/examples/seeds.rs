@@ -12,13 +12,44 @@ use warren_core::amqp::{
     BasicProperties, BasicPublish, ConnectionStartOk, ConnectionTuneOk, FieldTable, FieldValue,
     Method, PROTOCOL_HEADER, QueueDeclare,
 };
+use warren_core::{Config, FileId};
+use warren_fuzz::disk::Disk;
 use warren_fuzz::input::Input;
 use warren_fuzz::mutation::{RawFrame, blank};
+use warren_fuzz::steps::{config, take};
+use warren_fuzz::world::World;
 
 const FRAME_MAX: u32 = 4096;
 
 /// How deep tables may stand in each other; see `FieldTable::read`.
 const DEPTH_MAX: usize = 256;
+
+/// The first octets of an `inputs` seed: a disk, limits as usual but for short segments.
+const USUAL: [u8; 4] = [0, 0, 0b1000, 0];
+
+/// Steps of `inputs` seeds, see `src/steps.rs`.
+const CLIENT: [u8; 4] = [0, 0, 0, 0];
+const DECLARE: [u8; 4] = [2, 1, 0, 0];
+const DECLARE_OTHER: [u8; 4] = [2, 1, 1, 0];
+const BIND: [u8; 4] = [8, 1, 5, 3];
+const PUBLISH: [u8; 4] = [14, 1, 0x60, 0];
+const PUBLISH_TO_TWO: [u8; 4] = [14, 1, 0x60, 0x40];
+const PUBLISH_LARGE: [u8; 4] = [14, 1, 0xA0, 0];
+const CONSUME: [u8; 4] = [3, 1, 0, 0];
+const GET: [u8; 4] = [4, 1, 0, 0];
+const ACK_FIRST: [u8; 4] = [5, 1, 0, 1];
+const NACK_ALL: [u8; 4] = [7, 1, 0, 0b1_1000];
+const CONFIRM: [u8; 4] = [10, 1, 0, 0];
+const TX: [u8; 4] = [10, 1, 0x20, 0];
+const COMMIT: [u8; 4] = [11, 1, 0, 0];
+const SETTLE: [u8; 4] = [27, 0, 0, 0];
+const WAIT: [u8; 4] = [29, 0, 3, 0];
+const RESTART: [u8; 4] = [30, 0, 0, 0];
+const FAIL: [u8; 4] = [23, 0, 0, 240];
+const FULL: [u8; 4] = [28, 0, 0, 0];
+const ROOM: [u8; 4] = [28, 0, 3, 0];
+const CLOSE: [u8; 4] = [22, 0, 0, 0];
+const HALF_A_MESSAGE: [u8; 4] = [17, 1, 0x60, 0];
 
 /// Cut into pieces of up to 8 bytes, without a protocol header in front.
 const CUT_SMALL: u32 = 0b010;
@@ -34,6 +65,14 @@ fn main() -> io::Result<()> {
     }
     for (name, seed) in table_seeds() {
         save(&corpus.join("table"), name, &seed)?;
+    }
+    for (name, steps) in stories() {
+        let limits = std::iter::once(&USUAL);
+        let seed: Vec<u8> = limits.chain(&steps).flatten().copied().collect();
+        save(&corpus.join("inputs"), name, &seed)?;
+    }
+    for (name, seed) in recover_seeds() {
+        save(&corpus.join("recover"), name, &seed)?;
     }
     Ok(())
 }
@@ -112,6 +151,65 @@ fn publish(pieces: &[&[u8]]) -> Vec<RawFrame> {
     let publish = BasicPublish { routing_key, mandatory: true, ..<_>::default() };
     let content = [method(1, publish), RawFrame::new(2, 1, header)];
     content.into_iter().chain(pieces.iter().map(|piece| RawFrame::new(3, 1, *piece))).collect()
+}
+
+fn stories() -> Vec<(&'static str, Vec<[u8; 4]>)> {
+    let queue = [CLIENT, DECLARE, SETTLE];
+    let story = |more: &[[u8; 4]]| [&queue[..], more].concat();
+    let kept = [PUBLISH, PUBLISH, PUBLISH, SETTLE, WAIT, SETTLE];
+    vec![
+        ("consume", story(&[PUBLISH, CONSUME, SETTLE, ACK_FIRST, WAIT, SETTLE])),
+        ("get-and-give-back", story(&[PUBLISH, GET, SETTLE, NACK_ALL, GET, SETTLE, CLOSE])),
+        ("confirms", story(&[CONFIRM, PUBLISH, PUBLISH, SETTLE, PUBLISH, CLOSE, SETTLE])),
+        ("transaction", story(&[TX, PUBLISH, PUBLISH, COMMIT, SETTLE, PUBLISH, CLOSE])),
+        ("two-queues", story(&[DECLARE_OTHER, BIND, SETTLE, PUBLISH_TO_TWO, CONSUME, SETTLE])),
+        ("restart", story(&[&kept[..], &[RESTART, CLIENT, CONSUME, SETTLE]].concat())),
+        ("no-room", story(&[FULL, PUBLISH, FAIL, SETTLE, ROOM, SETTLE, WAIT, SETTLE])),
+        ("half-a-message", story(&[HALF_A_MESSAGE, CLOSE, CLIENT, CONSUME, SETTLE])),
+    ]
+}
+
+/// Directories as brokers leave them.
+fn recover_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let queues = [CLIENT, DECLARE, DECLARE_OTHER, BIND, SETTLE];
+    let left = |steps: &[[u8; 4]]| {
+        let mut world = World::on(config(USUAL), Disk::default());
+        queues.iter().chain(steps).for_each(|step| take(&mut world, *step));
+        world
+    };
+    let messages = [PUBLISH, PUBLISH_TO_TWO, PUBLISH, WAIT, SETTLE];
+    let more = [CLIENT, PUBLISH, PUBLISH, WAIT, SETTLE];
+    let consumed = [GET, GET, SETTLE, ACK_FIRST, NACK_ALL, WAIT, SETTLE];
+    let large = [PUBLISH_LARGE, WAIT, SETTLE, PUBLISH_LARGE, WAIT, SETTLE, SETTLE, SETTLE];
+    let stories: [(&str, Vec<[u8; 4]>); 5] = [
+        ("killed", messages.to_vec()),
+        ("killed-after-acks", [&messages[..], &consumed].concat()),
+        ("killed-twice", [&messages[..], &[RESTART], &more, &consumed[..2]].concat()),
+        ("killed-with-segments", [&large[..], &[ACK_FIRST, PUBLISH, WAIT, SETTLE]].concat()),
+        ("cut-off", [&messages[..], &[PUBLISH, PUBLISH, WAIT]].concat()),
+    ];
+    let mut seeds = vec![("empty", Vec::new())];
+    let begun = World::on(Config { segment_len: 4096, ..Config::default() }, Disk::default());
+    seeds.push(("first-start", short(begun.disk())));
+    for (name, steps) in stories {
+        seeds.push((name, short(left(&steps).disk())));
+    }
+    let mut stopped = left(&messages);
+    stopped.stop();
+    seeds.push(("stopped", short(stopped.disk())));
+    seeds
+}
+
+/// A directory without the zero bytes at the ends of its segments.
+fn short(disk: &Disk) -> Vec<u8> {
+    let mut disk = disk.clone();
+    for (file, bytes) in &mut disk.files {
+        if matches!(file, FileId::Segment(_)) {
+            let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            bytes.truncate(used.next_multiple_of(8));
+        }
+    }
+    disk.write()
 }
 
 fn table_seeds() -> Vec<(&'static str, Vec<u8>)> {

@@ -10,6 +10,7 @@ use libfuzzer_sys::fuzzer_mutate;
 use warren_core::amqp::{FRAME_END, FRAME_OVERHEAD, FieldTable, Method, MethodId, Reader};
 
 use crate::input::{HEAD_LEN, Random};
+use crate::steps::STEP_LEN;
 
 /// No payload grows beyond this many bytes in one mutation.
 const GROWTH_MAX: usize = 64;
@@ -49,6 +50,36 @@ pub fn mutate_stream(data: &mut [u8], size: usize, size_max: usize, seed: u32) -
     let len = stream.len().min(size_max - HEAD_LEN);
     data[HEAD_LEN..HEAD_LEN + len].copy_from_slice(&stream[..len]);
     HEAD_LEN + len
+}
+
+/// Mutates an input of the `inputs` target in place, mostly by whole steps; gives its new length.
+pub fn mutate_steps(data: &mut [u8], size: usize, size_max: usize, seed: u32) -> usize {
+    let mut random = Random::new(seed);
+    if size < 2 * STEP_LEN || random.below(3) == 0 {
+        return fuzzer_mutate(data, size, size_max);
+    }
+    let mut steps: Vec<Vec<u8>> = data[..size].chunks(STEP_LEN).map(<[u8]>::to_vec).collect();
+    // What stands first is no step.
+    let at = 1 + random.below(steps.len() - 1);
+    let other = 1 + random.below(steps.len() - 1);
+    match random.below(7) {
+        0 => drop(steps.remove(at)),
+        1 => steps.insert(at, steps[other].clone()),
+        2 => steps.swap(at, other),
+        3 => {
+            let run = steps[at.min(other)..=at.max(other)].to_vec();
+            steps.splice(at..at, run.into_iter().take(16));
+        }
+        4 => steps.insert(at, (0..STEP_LEN).map(|_| random.below(256) as u8).collect()),
+        place => {
+            let octets = steps[at].len();
+            steps[at][place % octets] = random.below(256) as u8;
+        }
+    }
+    let mutated = steps.concat();
+    let len = mutated.len().min(size_max);
+    data[..len].copy_from_slice(&mutated[..len]);
+    len
 }
 
 /// Mutates a table with its length in front, or properties, in place; gives its new length.
