@@ -34,6 +34,8 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// The same inputs give the same outputs on every machine.
+#![deny(clippy::float_arithmetic, clippy::host_endian_bytes)]
 
 extern crate alloc;
 

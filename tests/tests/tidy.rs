@@ -29,6 +29,30 @@ const OUTSIDE: [&str; 9] = [
     "unsafe ",
 ];
 
+/// What is not the same on every machine. Lints see to the rest: floating-point arithmetic and the
+/// machine's byte order are denied in the core, and its hash maps cannot be iterated.
+const OF_THE_MACHINE: [&str; 12] = [
+    "f32",
+    "f64",
+    "size_of",
+    "align_of",
+    "as_ptr",
+    "_ne(",
+    "usize::BITS",
+    "target_pointer_width",
+    "target_endian",
+    "target_arch",
+    "RandomState",
+    "hashbrown::HashMap",
+];
+
+/// Where one of them stands all the same: the wrapper that keeps hash maps from being iterated.
+const MAY_KNOW_THE_MACHINE: [&str; 1] = ["core/src/hash.rs"];
+
+/// Integers whose width is the machine's, on their way into a format.
+const OF_THE_MACHINE_IN_FORMATS: [&str; 4] =
+    ["usize).to_le_bytes", "usize::from_le_bytes", "put_uint", "put_int"];
+
 #[test]
 fn no_file_is_longer_than_900_lines() {
     check(&["rs", "py", "js", "sh"], |text| {
@@ -92,6 +116,27 @@ fn the_core_has_no_way_to_the_world_outside() {
             if OUTSIDE.iter().any(|word| code.contains(word)) {
                 writeln!(broken, "{}:{}: {line}", path.display(), n + 1)
                     .expect("a string takes all");
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{broken}");
+}
+
+#[test]
+fn the_core_decides_the_same_on_every_machine() {
+    let mut broken = String::new();
+    for path in ours().into_iter().filter(|path| path.starts_with(root().join("core/src"))) {
+        let inside = path.strip_prefix(root()).expect("was found in there").to_string_lossy();
+        if MAY_KNOW_THE_MACHINE.contains(&&*inside) || inside.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        let code = text.split("\nmod tests {").next().unwrap_or("");
+        for (n, line) in code.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            let words = OF_THE_MACHINE.iter().chain(&OF_THE_MACHINE_IN_FORMATS);
+            if words.into_iter().any(|word| code.contains(word)) {
+                writeln!(broken, "{inside}:{}: {line}", n + 1).expect("a string takes all");
             }
         }
     }

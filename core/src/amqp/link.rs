@@ -14,6 +14,10 @@ use crate::{ConnectionId, Event, Instant, Output, Peer};
 /// What a method needs beside its texts, in bytes, at the most.
 const METHOD_OVERHEAD: usize = 32;
 
+/// What a frame that waits for the disk takes in memory beside its bytes, about. Not its size on this
+/// machine: what is decided must be the same on all.
+const HELD_OVERHEAD: usize = 160;
+
 /// What a method with content needs beside its names and its content, in bytes, at the most.
 const CONTENT_OVERHEAD: usize = 80;
 
@@ -324,7 +328,7 @@ impl Fault {
 
 /// About how many bytes a frame takes while it waits for the disk.
 fn held_len(frame: &OutFrame) -> usize {
-    size_of::<HeldFrame>() + frame_len(frame)
+    HELD_OVERHEAD + frame_len(frame)
 }
 
 /// The bytes of a frame on the wire; never too few.
