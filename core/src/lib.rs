@@ -48,6 +48,7 @@ mod hash;
 mod interface;
 mod log;
 mod machine;
+mod marks;
 mod slab;
 mod time;
 
@@ -59,4 +60,5 @@ pub use log::{
     Salvage, SalvageReport, StartError,
 };
 pub use machine::Broker;
+pub use marks::{Mark, MarkClass, MarkCounts};
 pub use time::Instant;

@@ -14,7 +14,8 @@ use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
 use crate::{
-    Alarm, Boot, Config, ConnectionId, Event, Input, Instant, Output, Peer, QueueStatus, Turn,
+    Alarm, Boot, Config, ConnectionId, Event, Input, Instant, Mark, MarkCounts, Output, Peer,
+    QueueStatus, Turn,
 };
 
 /// Memory for this many outputs is kept when there are none.
@@ -69,10 +70,16 @@ impl Broker {
 
     /// A broker that has what was recovered from its disk. `next_op` is the first number for its
     /// requests to the disk.
-    pub(crate) fn recovered(config: Config, boot: Boot, state: State, next_op: u64) -> Self {
+    pub(crate) fn recovered(
+        config: Config,
+        boot: Boot,
+        state: State,
+        next_op: u64,
+        marks: &MarkCounts,
+    ) -> Self {
         let mut entropy = Entropy::new(boot.seed);
         let credentials = Credentials::new(&config, &mut entropy);
-        let log = Log::recovered(&config, &state, next_op);
+        let log = Log::recovered(&config, &state, next_op, marks);
         let engine = Engine::recovered(entropy, &config, log, state);
         Self::with_engine(config, credentials, engine)
     }
@@ -212,7 +219,12 @@ impl Broker {
             let (connections, out) = (&mut self.connections, &mut self.out);
             self.engine.tell(&mut Clients { connections, out, now: self.now });
         }
-        let frames = before.saturating_sub(self.parked_on(session));
+        self.engine.mark(Mark::PublisherResumed);
+        let left = self.parked_on(session);
+        if left > 0 {
+            self.engine.mark(Mark::ParkedAgain);
+        }
+        let frames = before.saturating_sub(left);
         self.turns.push(Turn { connection: id, channel: number, frames });
     }
 
@@ -235,6 +247,16 @@ impl Broker {
         }
         if now == before {
             return;
+        }
+        for (mark, was_on, is_on) in [
+            (Mark::MemoryAlarm, before.memory, now.memory),
+            (Mark::DiskAlarm, before.disk, now.disk),
+            (Mark::BehindDisk, before.pace, now.pace),
+            (Mark::ShortOfReserve, before.reserve, now.reserve),
+        ] {
+            if is_on && !was_on {
+                self.engine.mark(mark);
+            }
         }
         self.hindrance = now;
         self.is_eased |= now | before != now;
@@ -301,7 +323,11 @@ impl Broker {
         if self.out.capacity() > OUTPUTS_KEPT && self.out.is_empty() {
             self.out = VecDeque::new();
         }
-        self.out.pop_front()
+        let output = self.out.pop_front();
+        if let Some(Output::PauseReading(_)) = output {
+            self.engine.mark(Mark::ReadingStopped);
+        }
+        output
     }
 
     /// Hands the disk what it is to do.
@@ -326,6 +352,13 @@ impl Broker {
     #[must_use]
     pub fn log_position(&self) -> (u64, u64) {
         self.engine.log_position()
+    }
+
+    /// Which branches were reached since it was started, its recovery among them, and how often.
+    /// For tests.
+    #[must_use]
+    pub fn marks(&self) -> MarkCounts {
+        self.engine.marks()
     }
 
     /// How many bytes messages take in memory, about.
@@ -514,13 +547,12 @@ impl FrontEnd for Clients<'_> {
         channel.deliver(delivery, link, self.out, self.now);
     }
 
-    fn reply(&mut self, session: SessionHandle, message: Arc<Message>) {
+    fn reply(&mut self, session: SessionHandle, message: Arc<Message>) -> bool {
         let (index, number) = split(session);
-        if let Some(slot) = self.connections.at_mut(index)
-            && let Some((channel, link)) = slot.connection.channel(number)
-        {
-            channel.deliver_reply(message, link, self.out, self.now);
-        }
+        let slot = self.connections.at_mut(index);
+        let channel = slot.and_then(|slot| slot.connection.channel(number));
+        channel
+            .is_some_and(|(channel, link)| channel.deliver_reply(message, link, self.out, self.now))
     }
 
     fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr) {

@@ -10,6 +10,8 @@ mod deliveries;
 mod disk;
 #[path = "broker/durability.rs"]
 mod durability;
+#[path = "broker/marks.rs"]
+mod marks;
 #[path = "broker/publishing.rs"]
 mod publishing;
 #[path = "broker/purging.rs"]

@@ -17,7 +17,7 @@ use super::link::{Fault, Link, on_channel};
 use super::method::*;
 use super::{AmqpError, ReplyCode, channel::expected_method};
 use crate::broker::Engine;
-use crate::{Config, ConnectionId, Event, Instant, Output, Peer};
+use crate::{Config, ConnectionId, Event, Instant, Mark, Output, Peer};
 
 /// How long a client is kept waiting before it is cut off, where telling it why is no use.
 pub(super) const SILENCE: Duration = Duration::from_secs(3);
@@ -241,6 +241,7 @@ impl Connection {
                 return self.cut(ctx);
             }
             if !matches!(self.phase, Phase::Closing | Phase::Silent) {
+                ctx.engine.mark(Mark::HandshakeTimeout);
                 let error = format!("handshake timeout in phase {}", self.phase.name());
                 self.report_end(Some(error), ctx);
             }
@@ -249,12 +250,14 @@ impl Connection {
         // Who is not read from, because it is held up, cannot be heard.
         let is_heard = !self.link.is_held_up();
         if is_heard && ctx.now >= self.silent_since() + 2 * self.heartbeat {
+            ctx.engine.mark(Mark::HeartbeatMissed);
             let seconds = self.heartbeat.as_secs();
             let error = format!("missed heartbeats from client, timeout: {seconds}s");
             self.report_end(Some(error), ctx);
             return self.cut(ctx);
         }
         if ctx.now >= self.link.last_sent + self.heartbeat / 2 {
+            ctx.engine.mark(Mark::HeartbeatSent);
             self.link.send(ctx.out, ctx.now, OutFrame::Heartbeat);
         }
     }
@@ -302,6 +305,7 @@ impl Connection {
 
     /// Sends `connection.close`.
     pub(super) fn close_with(&mut self, fault: &Fault, ctx: &mut Context<'_>) {
+        ctx.engine.mark(Mark::of_error(fault.error.code));
         self.link.report(ctx.out, 0, fault.method, &fault.error);
         self.flush_confirms(ctx);
         self.release(ctx.engine);
@@ -353,6 +357,7 @@ impl Connection {
     /// Tells the client that it need not wait any more, if it was told that it had to.
     pub(crate) fn tell_unblocked(&mut self, ctx: &mut Context<'_>) {
         if core::mem::take(&mut self.link.is_blocked) {
+            ctx.engine.mark(Mark::ClientUnblocked);
             let unblocked = on_channel(0, ConnectionUnblocked {});
             self.link.send(ctx.out, ctx.now, unblocked);
         }
@@ -380,6 +385,7 @@ impl Connection {
     fn handle_running(&mut self, frame: Frame, ctx: &mut Context<'_>) -> Result<(), Fault> {
         match frame {
             Frame::Method(0, Method::ConnectionClose(_)) if self.has_parked() => {
+                ctx.engine.mark(Mark::CloseParked);
                 self.parked = Some(frame);
                 Ok(())
             }
@@ -425,6 +431,7 @@ impl Connection {
             }
             Some(Slot::Open(channel)) => match method {
                 Some(ChannelClose::ID) if channel.is_parked() => {
+                    ctx.engine.mark(Mark::CloseParked);
                     channel.park(frame, &mut self.link, ctx);
                     Ok(())
                 }
@@ -557,6 +564,7 @@ impl Connection {
 
     /// Ends a channel with `channel.close`.
     fn refuse_channel(&mut self, number: ChannelNumber, fault: &Fault, ctx: &mut Context<'_>) {
+        ctx.engine.mark(Mark::of_error(fault.error.code));
         self.link.report(ctx.out, number, fault.method, &fault.error);
         if let Some((channel, link)) = self.channel(number) {
             channel.flush_confirms(link, ctx);

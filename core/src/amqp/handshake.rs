@@ -13,7 +13,7 @@ use super::link::{Capabilities, Fault, on_channel};
 use super::method::*;
 use super::sasl::{Claim, Credentials, MECHANISMS, SaslError};
 use super::{AmqpError, FieldTable, FieldValue, ReplyCode, ShortStr};
-use crate::{Config, Event, Output};
+use crate::{Config, Event, Mark, Output};
 
 /// The smallest frame size that a client may ask for, in bytes (§4.2.3 asks for 4096).
 const FRAME_MAX_MIN: u32 = 4096;
@@ -77,6 +77,7 @@ impl Connection {
             [b'G', b'E', b'T', b' ', ..] => "HTTP request on an AMQP port".to_string(),
             other => format!("not AMQP: first bytes {other:?}"),
         };
+        ctx.engine.mark(Mark::ProtocolRefused);
         self.link.send(ctx.out, ctx.now, OutFrame::ProtocolHeader(offer));
         self.report_end(Some(refusal), ctx);
         self.cut(ctx);
@@ -110,6 +111,7 @@ impl Connection {
             }
         };
         if let Err(reason) = credentials.check(&claim, &self.link.peer) {
+            ctx.engine.mark(Mark::LoginRefused);
             self.report_refusal(&claim.user, reason, ctx);
             return self.refuse_login(&start_ok.mechanism, ctx);
         }

@@ -58,7 +58,7 @@ impl Entry {
 /// Up to which position a durable queue may hand out, so that a start knows what may have been
 /// handed out before it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mark {
+pub(crate) struct DeliveredMark {
     /// Everything below was reserved.
     pub(crate) below: u64,
     /// In this batch.
@@ -115,7 +115,7 @@ pub(crate) struct Queue {
     pub(crate) volatile: Ranges,
     /// How often durable messages were handed out that came back.
     pub(crate) returned: BTreeMap<u64, u32>,
-    pub(crate) mark: Mark,
+    pub(crate) mark: DeliveredMark,
     /// All that was handed out is below this position.
     pub(crate) handed_out_below: u64,
     /// What was there at the start, below this position, may have been handed out before it.
@@ -171,7 +171,7 @@ impl Queue {
             index: Vec::new(),
             volatile: Ranges::default(),
             returned: BTreeMap::new(),
-            mark: Mark::default(),
+            mark: DeliveredMark::default(),
             handed_out_below: 0,
             delivered_below: 0,
             reader: Reader::default(),

@@ -46,7 +46,10 @@ pub(crate) use segments::{Segment, Segments};
 pub(crate) use state::{QueueState, State};
 
 use crate::broker::QueueId;
-use crate::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Instant, Lane, OpId};
+use crate::marks::Marks;
+use crate::{
+    DiskError, DiskOp, DiskRequest, DiskResult, FileId, Instant, Lane, Mark, MarkCounts, OpId,
+};
 
 /// A batch's number: what rests on it is durable once it is.
 pub(crate) type BatchNumber = u64;
@@ -181,6 +184,8 @@ pub(crate) struct Log {
     complaints: Vec<String>,
     halt: Option<String>,
     closing: Closing,
+    /// The whole broker's.
+    pub(crate) marks: Marks,
 }
 
 /// How far the log is with being closed.
@@ -239,11 +244,17 @@ impl Log {
             complaints: Vec::new(),
             halt: None,
             closing: Closing::Open,
+            marks: Marks::default(),
         }
     }
 
-    /// The log behind a state that was recovered.
-    pub(crate) fn recovered(config: &crate::Config, state: &State, next_op: u64) -> Self {
+    /// The log behind a state that was recovered; these marks were reached on the way to it.
+    pub(crate) fn recovered(
+        config: &crate::Config,
+        state: &State,
+        next_op: u64,
+        marks: &MarkCounts,
+    ) -> Self {
         let mut segments = Segments::default();
         for segment in state.segments.values() {
             segments.restore(&segment.fact, segment.live, segment.bytes);
@@ -262,6 +273,7 @@ impl Log {
             next_segment: state.next_segment,
             segments,
             checkpoint: LastCheckpoint { next_batch: state.next_batch, len: 0 },
+            marks: Marks::from_counts(marks),
             ..Self::disabled()
         };
         log.make_spare();
@@ -352,11 +364,15 @@ impl Log {
             return false;
         }
         let since = *self.pending.since.get_or_insert(now);
-        self.pending.is_urgent
+        let is_urgent = self.pending.is_urgent
             || self.pending.len >= LAZY_LEN_MAX
             || self.unwritten.is_some()
-            || self.closing == Closing::Wanted
-            || now >= since + LAZY_TIME
+            || self.closing == Closing::Wanted;
+        let is_due = !is_urgent && now >= since + LAZY_TIME;
+        if is_due {
+            self.marks.reach(Mark::LazyBatch);
+        }
+        is_urgent || is_due
     }
 
     /// When the batch that gathers is to be written though nobody waits for it.
@@ -459,6 +475,9 @@ impl Log {
         }
         active.offset = Self::batch_offset(active) + len;
         active.last = number;
+        if active.offset > self.segment_len {
+            self.marks.reach(Mark::BatchOverlong);
+        }
         self.written += len;
         let segment = active.segment;
         self.in_flight = Some(InFlight { number, segment, batch, start, is_failed: false });
@@ -532,8 +551,10 @@ impl Log {
         self.is_troubled = false;
         self.make_spare();
         // Not before all of the attempt that failed is over: its end is not that of the next.
-        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| !sealing.is_begun) {
-            sealing.is_failed = false;
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| !sealing.is_begun)
+            && core::mem::take(&mut sealing.is_failed)
+        {
+            self.marks.reach(Mark::SealingTriedAgain);
         }
         self.go_on_sealing();
         self.delete_dead();
@@ -564,6 +585,7 @@ impl Log {
             && self.spare != Spare::Creating;
         if is_quiet {
             self.closing = Closing::Done;
+            self.marks.reach(Mark::LogClosed);
             if self.spare == Spare::Ready {
                 self.spare = Spare::None;
                 self.delete(FileId::Segment(self.next_segment));
@@ -577,7 +599,10 @@ impl Log {
 
     /// Takes note of what came of a request.
     pub(crate) fn handle(&mut self, id: OpId, result: DiskResult) -> Completion {
-        let Some((purpose, file)) = self.under_way.remove(&id) else { return Completion::None };
+        let Some((purpose, file)) = self.under_way.remove(&id) else {
+            self.marks.reach(Mark::UnknownRequest);
+            return Completion::None;
+        };
         if let (Purpose::ReadQueue(..) | Purpose::ReadSurvivors, Some(FileId::Segment(segment))) =
             (purpose, file)
         {
@@ -646,24 +671,29 @@ impl Log {
             | Purpose::SealSync
             | Purpose::SealEnd
             | Purpose::DeleteEnd => {
+                self.marks.reach(Mark::HaltBySync);
                 self.halt(format!("cannot make {name} durable: {error}"));
                 return Completion::None;
             }
             Purpose::ReadQueue(..) | Purpose::ReadSurvivors => {
+                self.marks.reach(Mark::HaltByRead);
                 self.halt(format!("cannot read {name}: {error}"));
                 return Completion::None;
             }
             Purpose::WriteBatch => {
+                self.marks.reach(Mark::BatchRefused);
                 if let Some(in_flight) = &mut self.in_flight {
                     in_flight.is_failed = true;
                 }
                 self.is_troubled = true;
             }
             Purpose::CreateSpare => {
+                self.marks.reach(Mark::SegmentRefused);
                 self.spare = Spare::Failed;
                 self.is_full = true;
             }
             Purpose::WriteIndex | Purpose::Seal => {
+                self.marks.reach(Mark::SealingRefused);
                 if let Some(sealing) = &mut self.sealing {
                     sealing.is_failed = true;
                 }
@@ -718,6 +748,7 @@ impl Log {
             return;
         }
         for segment in self.segments.take_dead(self.durable, self.checkpoint.next_batch) {
+            self.marks.reach(Mark::SegmentDeleted);
             self.delete(FileId::Segment(segment));
         }
     }

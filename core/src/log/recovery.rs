@@ -18,7 +18,7 @@ use self::base::Files;
 use self::replay::Replay;
 use super::state::State;
 use super::task::{Disk, Refused, Task, driven_by_its_task};
-use crate::{Boot, Broker, Config, DiskRequest, FileId};
+use crate::{Boot, Broker, Config, DiskRequest, FileId, Mark, MarkCounts};
 
 /// The number of the first batch that there ever is.
 const FIRST_BATCH: u64 = 1;
@@ -123,6 +123,12 @@ impl Recovery {
 
     driven_by_its_task!();
 
+    /// Which branches were reached so far, and how often; the broker that it comes to has them too.
+    #[must_use]
+    pub fn marks(&self) -> MarkCounts {
+        self.task.marks()
+    }
+
     /// The broker, with all that the log says it holds.
     ///
     /// # Errors
@@ -131,19 +137,28 @@ impl Recovery {
     /// # Panics
     /// Before [`Self::is_done`].
     pub fn finish(self) -> Result<Broker, StartError> {
+        let marks = self.task.marks();
         let (result, next_op) = self.task.finish().expect("recovery has come to its end");
-        result.map(|state| Broker::recovered(self.config, self.boot, state, next_op))
+        result.map(|state| Broker::recovered(self.config, self.boot, state, next_op, &marks))
     }
 }
 
 /// From the files of a directory to the state that they say, which is durable then.
 async fn recover(disk: Disk, seed: [u64; 2]) -> Result<State, StartError> {
-    let files = Files::list(&disk).await?;
-    match base::choose(&disk, &files).await? {
-        None => commit::begin(&disk, &files, seed).await,
+    let recovered = recover_from(&disk, seed).await;
+    if let Err(StartError::Disk { .. }) = recovered {
+        disk.mark(Mark::StartHindered);
+    }
+    recovered
+}
+
+async fn recover_from(disk: &Disk, seed: [u64; 2]) -> Result<State, StartError> {
+    let files = Files::list(disk).await?;
+    match base::choose(disk, &files).await? {
+        None => commit::begin(disk, &files, seed).await,
         Some((number, state)) => {
-            let outcome = Replay::new(&disk, &files, state).run().await?;
-            commit::commit(&disk, &files, number, outcome).await
+            let outcome = Replay::new(disk, &files, state).run().await?;
+            commit::commit(disk, &files, number, outcome).await
         }
     }
 }

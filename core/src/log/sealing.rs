@@ -11,7 +11,7 @@ use super::{
     Active, BatchNumber, Closing, FailedWrite, LastCheckpoint, Log, Purpose, SEGMENT_LEN_MAX,
     Segment,
 };
-use crate::{DiskOp, FileId, Lane};
+use crate::{DiskOp, FileId, Lane, Mark};
 
 /// A segment is sealed when this part of it is full, in eighths: most batches then still fit.
 const SEAL_EIGHTHS: u64 = 7;
@@ -164,10 +164,12 @@ impl Log {
             return;
         };
         if let Some(NewIndex { segment, .. }) = sealing.index {
+            self.marks.reach(Mark::SegmentSealed);
             let file = FileId::Segment(segment);
             self.request(Purpose::DropCache, Lane::Background, DiskOp::DropCache { file });
         }
         if let Some(checkpoint) = sealing.checkpoint {
+            self.marks.reach(Mark::CheckpointWritten);
             let old = core::mem::replace(
                 &mut self.checkpoint,
                 LastCheckpoint { next_batch: checkpoint.next_batch, len: checkpoint.len },

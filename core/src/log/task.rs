@@ -17,7 +17,8 @@ use core::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::recovery::{Progress, RecoveryOutput};
-use crate::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
+use crate::marks::Marks;
+use crate::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, Mark, MarkCounts, OpId};
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ struct Desk {
     results: BTreeMap<OpId, Option<DiskResult>>,
     next_op: u64,
     progress: Progress,
+    marks: Marks,
 }
 
 /// The disk, as a task sees it.
@@ -99,6 +101,11 @@ impl Disk {
     /// Something that a person should know.
     pub(super) fn note(&self, text: String) {
         self.desk.borrow_mut().outputs.push_back(RecoveryOutput::Note(text));
+    }
+
+    /// Counts a mark.
+    pub(super) fn mark(&self, mark: Mark) {
+        self.desk.borrow().marks.reach(mark);
     }
 
     /// So many more bytes are to be read.
@@ -212,6 +219,11 @@ impl<T> Task<T> {
     pub(super) fn progress(&self) -> Progress {
         let Progress { read, total } = self.desk.borrow().progress;
         Progress { read: read.min(total), total }
+    }
+
+    /// Which marks were reached so far.
+    pub(super) fn marks(&self) -> MarkCounts {
+        self.desk.borrow().marks.counts()
     }
 
     /// What it came to, and the number of the next request; `None` before its end.

@@ -63,6 +63,11 @@ impl Confirms {
         }
     }
 
+    /// Whether some wait for the disk.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Takes the answers that are due: each with its number, and whether it is for all up to it.
     pub(super) fn take_due(&mut self, durable: BatchNumber) -> Vec<(u64, bool)> {
         let mut due = Vec::new();

@@ -140,22 +140,23 @@ impl Channel {
         link.send(out, now, OutFrame::Deliver(self.number, deliver));
     }
 
-    /// Sends a direct reply. One for a consumer that is gone is dropped, and so is one for a client
-    /// that takes nothing: direct replies are delivered at most once.
+    /// Sends a direct reply; whether it was sent. One for a consumer that is gone is dropped, and
+    /// so is one for a client that takes nothing: direct replies are delivered at most once.
     pub(crate) fn deliver_reply(
         &mut self,
         message: Arc<Message>,
         link: &mut Link,
         out: &mut VecDeque<Output>,
         now: Instant,
-    ) {
-        let Some(consumer) = &self.reply_consumer else { return };
+    ) -> bool {
+        let Some(consumer) = &self.reply_consumer else { return false };
         if link.is_overfull() {
-            return;
+            return false;
         }
         let tag = consumer.tag.clone();
         let delivery = Delivery { tag, redelivered: false, message, lease: None };
         self.deliver(delivery, link, out, now);
+        true
     }
 
     /// A consumer's queue is gone: forgets the consumer, and tells the client if it can be told.

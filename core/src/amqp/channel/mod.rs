@@ -26,7 +26,7 @@ use crate::broker::{
     ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
 use crate::log::BatchNumber;
-use crate::{Config, ConnectionId, Instant, Output};
+use crate::{Config, ConnectionId, Instant, Mark, Output};
 
 /// What a connection lends its channels while they handle a frame.
 pub(crate) struct Context<'a> {
@@ -143,6 +143,9 @@ impl Channel {
         }
         engine.close_session(self.session);
         if let Mode::Transaction(transaction) = &mut self.mode {
+            if !transaction.is_empty() {
+                engine.mark(Mark::TxAbandoned);
+            }
             self.unacked.restore(transaction.take_settled());
         }
         // The last first: each then goes straight to the head of its queue.
@@ -171,14 +174,22 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        if self.is_parked() && !self.may_overtake(&frame) {
-            self.park(frame, link, ctx);
-            return Ok(());
+        if self.is_parked() {
+            let is_ack = settled_tag(&frame).is_some();
+            if !self.may_overtake(&frame) {
+                if is_ack {
+                    ctx.engine.mark(Mark::AckHeldBack);
+                }
+                self.park(frame, link, ctx);
+                return Ok(());
+            }
+            ctx.engine.mark(Mark::AckOvertook);
         }
         match frame {
             Frame::Method(_, method) => {
                 self.check_between_contents()?;
                 if self.is_hindered(&method, ctx.hindrance) {
+                    ctx.engine.mark(Mark::PublisherParked);
                     ctx.parked.push(self.handle);
                     if !ctx.hindrance.is_untold() && matches!(method, Method::BasicPublish(_)) {
                         tell_blocked(link, ctx);
@@ -205,6 +216,9 @@ impl Channel {
     pub(crate) fn flush_confirms(&mut self, link: &mut Link, ctx: &mut Context<'_>) {
         let Mode::Confirm(confirms) = &mut self.mode else { return };
         for (delivery_tag, multiple) in confirms.take_due(ctx.engine.durable()) {
+            if multiple {
+                ctx.engine.mark(Mark::ConfirmMultiple);
+            }
             let ack = BasicAck { delivery_tag, multiple };
             link.send(ctx.out, ctx.now, on_channel(self.number, ack));
         }
@@ -357,6 +371,7 @@ impl Channel {
         if !flow.active {
             return Err(AmqpError::new(ReplyCode::NotImplemented, "active=false"));
         }
+        ctx.engine.mark(Mark::Flow);
         self.reply(ChannelFlowOk { active: true }, link, ctx);
         Ok(())
     }
@@ -403,6 +418,7 @@ impl Channel {
             return self.reply(method, link, ctx);
         }
         self.flush_confirms(link, ctx);
+        ctx.engine.mark(Mark::AnswerGated);
         ctx.engine.urge_log();
         link.hold(ctx.out, on_channel(self.number, method), gate);
         ctx.gated.push_back((gate, Gated::Frames(link.id)));
@@ -424,6 +440,7 @@ impl Channel {
 fn tell_blocked(link: &mut Link, ctx: &mut Context<'_>) {
     if link.capabilities.connection_blocked && !link.is_blocked {
         link.is_blocked = true;
+        ctx.engine.mark(Mark::ClientBlocked);
         let reason = match (ctx.hindrance.memory, ctx.hindrance.disk) {
             (true, true) => "low on memory & disk",
             (true, false) => "low on memory",

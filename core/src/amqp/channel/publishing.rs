@@ -17,6 +17,7 @@ use super::confirms::Noted;
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
+use crate::Mark;
 use crate::broker::{Body, Charge, Message, Route};
 use crate::log::BatchNumber;
 
@@ -173,7 +174,10 @@ impl Channel {
     ) -> Result<(), AmqpError> {
         let known = self.known_route(&publish, properties, ctx);
         let (exchange, known) = match known {
-            Some(known) => (known.exchange.clone(), Some(known.route.clone())),
+            Some(known) => {
+                ctx.engine.mark(Mark::RouteRemembered);
+                (known.exchange.clone(), Some(known.route.clone()))
+            }
             None => (ctx.engine.check_publish(link.vhost, &publish.exchange)?, None),
         };
         check_user(properties, link)?;
@@ -199,9 +203,14 @@ impl Channel {
             Mode::Confirm(_) => {
                 let gate = self.distribute(published, link, ctx);
                 let Mode::Confirm(confirms) = &mut self.mode else { return Ok(()) };
-                match confirms.publish(gate, ctx.engine.durable()) {
+                let durable = ctx.engine.durable();
+                if gate <= durable && confirms.is_waiting() {
+                    ctx.engine.mark(Mark::ConfirmAtOnce);
+                }
+                match confirms.publish(gate, durable) {
                     Noted::Due => ctx.unconfirmed.push_back(self.handle),
                     Noted::Waits => {
+                        ctx.engine.mark(Mark::ConfirmGated);
                         ctx.engine.urge_log();
                         ctx.gated.push_back((gate, Gated::Confirms(self.handle)));
                     }
@@ -227,6 +236,7 @@ impl Channel {
         if !route.is_empty() {
             return ctx.engine.enqueue(&route, message).max(topology);
         }
+        ctx.engine.mark(if mandatory { Mark::Returned } else { Mark::Unroutable });
         if mandatory {
             let code = "NO_ROUTE";
             let method = BasicReturn {

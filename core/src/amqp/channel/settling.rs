@@ -9,6 +9,7 @@ use super::super::link::Link;
 use super::super::method::*;
 use super::super::unacked::Unacked;
 use super::{AmqpError, Channel, Context, Mode, ReplyCode, precondition};
+use crate::Mark;
 use crate::broker::{Charge, Message, Route, Settlement};
 
 /// A transaction never has messages of more than so many bytes: it is one batch of the log.
@@ -51,10 +52,16 @@ impl Transaction {
             return Err(precondition(&format!("transaction is larger than {LEN_MAX} bytes")));
         }
         if !ctx.engine.keep_uncommitted(&mut self.charge, len) {
+            ctx.engine.mark(Mark::TxTooLarge);
             return Err(precondition("transactions that are not committed take too much memory"));
         }
         self.published.push(published);
         Ok(())
+    }
+
+    /// Whether it would do nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.published.is_empty() && self.settled.is_empty()
     }
 
     /// Takes the deliveries that it would have settled.
@@ -126,10 +133,14 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let transaction = core::mem::take(self.transaction()?);
+        if !transaction.published.is_empty() && !transaction.settled.is_empty() {
+            ctx.engine.mark(Mark::TxMixed);
+        }
         let changes = ctx.engine.changes();
         let mut gate = 0;
         for mut published in transaction.published {
-            if !ctx.engine.is_alive(&published.route) {
+            if !published.route.is_empty() && !ctx.engine.is_alive(&published.route) {
+                ctx.engine.mark(Mark::TxRouteGone);
                 // What it was routed to has been deleted since: nobody gets it, as if unrouted.
                 published.route = Arc::default();
             }
@@ -149,6 +160,9 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let mut transaction = core::mem::take(self.transaction()?);
+        if !transaction.is_empty() {
+            ctx.engine.mark(Mark::TxRolledBack);
+        }
         self.unacked.restore(transaction.take_settled());
         self.reply(TxRollbackOk {}, link, ctx);
         Ok(())

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Engine;
+use crate::Mark;
 use crate::log::{
     self, BatchNumber, IndexEntry, PendingMessage, Place, Purpose, QueueNumber, RecordHeader, Spot,
     Spots, message_flag,
@@ -63,6 +64,7 @@ impl Engine {
         }
         let Some(segment) = self.log.sparsest(SPARSE_RATIO, SPARSE_SEGMENTS) else { return };
         let Some(found) = self.log.segments.get(segment) else { return };
+        self.mark(Mark::CleaningBegun);
         let (offset, len) = (found.data_end, (found.len - found.data_end) as u32);
         self.cleaning = Some(Cleaning {
             segment,
@@ -103,6 +105,7 @@ impl Engine {
                     };
                     message.detach();
                     self.keep(&mut message);
+                    self.mark(Mark::MessageMoved);
                     self.note_survivor(PendingMessage {
                         message: Arc::new(message),
                         spots: Spots::Many(spots),

@@ -12,6 +12,7 @@ use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::paging::ITEM_READ;
 use super::routing::{REPLY_PREFIX, Route};
 use super::{Engine, Notice, VhostId};
+use crate::Mark;
 use crate::amqp::ShortStr;
 use crate::log::{BatchNumber, Fact, Item, PendingMessage, Spot, Spots};
 
@@ -24,8 +25,8 @@ pub(crate) trait FrontEnd {
     /// Sends a message to a consumer.
     fn deliver(&mut self, session: SessionHandle, delivery: Delivery);
 
-    /// Sends a direct reply.
-    fn reply(&mut self, session: SessionHandle, message: Arc<Message>);
+    /// Sends a direct reply, if it can be sent at once; whether it was.
+    fn reply(&mut self, session: SessionHandle, message: Arc<Message>) -> bool;
 
     /// A consumer is gone, and not by its client's wish.
     fn cancelled(&mut self, session: SessionHandle, tag: &ShortStr);
@@ -120,6 +121,7 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(id)
             && core::mem::take(&mut session.is_stalled)
         {
+            self.mark(Mark::DeliveryResumed);
             self.revive_session(id);
         }
     }
@@ -178,6 +180,9 @@ impl Engine {
             };
             self.push(*id, message, item, !is_kept);
         }
+        if !volatile.is_empty() {
+            self.mark(Mark::TransientLogged);
+        }
         self.note_message(message, kept, false);
         self.note_message(message, volatile, true);
     }
@@ -233,7 +238,10 @@ impl Engine {
             .expect("a consumer's session is open")
             .consumers
             .insert(consumer);
-        self.revive(consumer);
+        if consume.priority != 0 {
+            self.mark(Mark::PriorityConsumer);
+        }
+        self.give_turn(consumer);
         Ok(consumer)
     }
 
@@ -287,6 +295,7 @@ impl Engine {
                 queue.getters.retain(|getter| self.sessions.get(*getter).is_some());
             }
             queue.getters.push_back(session);
+            self.mark(Mark::GetWaits);
             return Ok(Asked::Later);
         }
         let mut entry = queue.take().expect("at hand");
@@ -340,7 +349,11 @@ impl Engine {
     /// The message of an entry that is handed out. Where memory is short, the entry is left without
     /// it, if it can be read back.
     fn hand_out(&mut self, entry: &mut Entry) -> Arc<Message> {
-        match entry.item != 0 && self.is_pressed() {
+        let is_left = entry.item != 0 && self.is_pressed();
+        if is_left {
+            self.mark(Mark::BodyLeft);
+        }
+        match is_left {
             true => entry.message.take(),
             false => entry.message.clone(),
         }
@@ -386,7 +399,11 @@ impl Engine {
         for notice in self.notices.drain(..) {
             match notice {
                 Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
-                Notice::Reply(session, message) => front.reply(session, message),
+                Notice::Reply(session, message) => {
+                    let is_sent = front.reply(session, message);
+                    let mark = if is_sent { Mark::ReplyDelivered } else { Mark::ReplyDropped };
+                    self.log.marks.reach(mark);
+                }
             }
         }
     }
@@ -416,9 +433,13 @@ impl Engine {
                 continue;
             };
             let session = self.sessions.get_mut(consumer.session).expect("of a living consumer");
-            session.is_stalled = session.is_stalled || !front.has_room(session.handle);
+            if !session.is_stalled && !front.has_room(session.handle) {
+                session.is_stalled = true;
+                self.log.marks.reach(Mark::DeliveryWithheld);
+            }
             if !session.can_serve(consumer) {
                 consumer.has_turn = false;
+                self.log.marks.reach(Mark::TurnLost);
                 continue;
             }
             let mut entry = queue.take().expect("at hand");
@@ -472,6 +493,7 @@ impl Engine {
                 || !is_pressed && queue.ready.cached() < window);
         if item != 0 && !has_room {
             queue.ready.push_paged(Unwritten { item, position, is_volatile });
+            self.log.marks.reach(Mark::MessagePaged);
         } else {
             let message = Some(message.clone());
             queue.ready.push(Entry { position, item, deliveries: 0, is_volatile, message });
@@ -492,6 +514,11 @@ impl Engine {
             entry.message = None;
         }
         let Some(queue) = self.queues.get_mut(id) else { return };
+        let first = queue.ready.first().map(|first| first.position);
+        self.log.marks.reach(match first {
+            Some(first) if first < entry.position => Mark::RequeuedBehind,
+            _ => Mark::RequeuedFirst,
+        });
         queue.ready.put_back(entry);
         self.stir(id);
     }
@@ -518,6 +545,7 @@ impl Engine {
         if had_credit {
             self.revive(consumer_id);
         } else {
+            self.mark(Mark::ChannelPrefetch);
             self.revive_session(session_id);
         }
     }
@@ -532,18 +560,26 @@ impl Engine {
         }
     }
 
-    /// Gives a consumer a turn if it can take a message and has none.
+    /// Gives a consumer a turn if it can take a message and has none; it had one before.
     fn revive(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get_mut(id) else { return };
+        if self.give_turn(id) {
+            self.mark(Mark::TurnRegained);
+        }
+    }
+
+    /// Gives a consumer a turn if it can take a message and has none; whether it was given one.
+    fn give_turn(&mut self, id: ConsumerId) -> bool {
+        let Some(consumer) = self.consumers.get_mut(id) else { return false };
         let session = self.sessions.get(consumer.session);
         if consumer.has_turn || !session.is_some_and(|session| session.can_serve(consumer)) {
-            return;
+            return false;
         }
-        let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
+        let Some(queue) = self.queues.get_mut(consumer.queue) else { return false };
         consumer.has_turn = true;
         queue.turns.give(id, consumer.priority);
         let queue = consumer.queue;
         self.stir(queue);
+        true
     }
 
     /// Removes a consumer from its queue, and an auto-delete queue with its last consumer.
@@ -552,12 +588,14 @@ impl Engine {
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return };
         queue.consumers.remove(&id);
         if consumer.has_turn {
+            self.log.marks.reach(Mark::TurnWithdrawn);
             queue.turns.withdraw(|other| self.consumers.get(other).is_some());
         }
         if queue.exclusive_consumer == Some(id) {
             queue.exclusive_consumer = None;
         }
         if queue.auto_delete && queue.consumers.is_empty() {
+            self.mark(Mark::QueueAutoDeleted);
             self.drop_queue(consumer.queue);
         }
     }

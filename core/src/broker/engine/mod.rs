@@ -29,7 +29,7 @@ use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
 use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
-use crate::{Config, QueueStatus};
+use crate::{Config, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
 
 /// A virtual host, for as long as it lives.
@@ -166,6 +166,16 @@ impl Engine {
     pub(crate) fn vhost(&self, name: &ShortStr) -> Option<VhostId> {
         let index = self.vhosts.iter().position(|vhost| vhost.name == *name)?;
         Some(VhostId(index as u32))
+    }
+
+    /// Counts a mark.
+    pub(crate) fn mark(&self, mark: Mark) {
+        self.log.marks.reach(mark);
+    }
+
+    /// Which marks were reached, and how often.
+    pub(crate) fn marks(&self) -> MarkCounts {
+        self.log.marks.counts()
     }
 
     /// A name of its own for a consumer, queue or reply address.

@@ -11,8 +11,8 @@ use super::super::queue::{Entry, Queue, QueueId};
 use super::super::reader::{Part, Reading, Run};
 use super::super::ready::Next;
 use super::Engine;
-use crate::FileId;
 use crate::log::{self, Extent, IndexEntry, Purpose, RecordHeader, message_flag};
+use crate::{FileId, Mark};
 
 /// What [`Entry::item`] is of a message that was read back: it was written long ago.
 pub(super) const ITEM_READ: u64 = 1;
@@ -44,7 +44,10 @@ impl Engine {
                 let number = queue.reader.begin(reading);
                 self.log.read(Purpose::ReadQueue(id, number), segment, offset, len);
             }
-            Some(Step::Await) | None => self.await_log(id),
+            Some(Step::Await) | None => {
+                self.mark(Mark::ReadAwaitsWrite);
+                self.await_log(id);
+            }
         }
     }
 
@@ -86,6 +89,7 @@ impl Engine {
         let mut run = if is_active {
             queue.run(extent, &queue.index, from, are_returned, len_max)
         } else if let Some(entries) = self.index_being_written(queue, extent.segment) {
+            self.mark(Mark::IndexFromMemory);
             queue.run(extent, &entries, from, are_returned, len_max)
         } else {
             let (segment, offset) = (extent.segment, extent.index_offset);
@@ -127,8 +131,9 @@ impl Engine {
 
     /// Takes what was read for a queue.
     pub(super) fn take_read(&mut self, id: QueueId, number: u64, data: &Bytes) {
+        let reading = self.queues.get_mut(id).and_then(|queue| queue.reader.end(number));
+        let Some(reading) = reading else { return self.mark(Mark::ReadOutdated) };
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let Some(reading) = queue.reader.end(number) else { return };
         match reading {
             Reading::Part(segment, offset) => {
                 let identity = self.log.identity(segment);
@@ -136,6 +141,7 @@ impl Engine {
                     Some((owner, entries)) if owner == queue.number.0 => {
                         let entries = entries.collect();
                         queue.reader.part = Some(Part { segment, offset, entries });
+                        self.mark(Mark::IndexRead);
                     }
                     _ => return self.halt_for_damage(segment, u64::from(offset), "index"),
                 }
@@ -175,6 +181,7 @@ impl Engine {
             let queue = self.queues.get_mut(id).expect("it was there when this was read");
             if run.are_returned {
                 queue.ready.fill_returned(entry.position, message);
+                self.mark(Mark::ReturnedReadBack);
                 continue;
             }
             if queue.ready.paged() == 0 || entry.position < queue.ready.paged_from {
@@ -189,6 +196,7 @@ impl Engine {
                 is_volatile: header.flags & message_flag::VOLATILE != 0,
                 message: Some(message),
             });
+            self.mark(Mark::MessageReadBack);
         }
     }
 

@@ -4,13 +4,13 @@ use alloc::vec::Vec;
 
 use super::super::binding::{Binding, Destination};
 use super::super::exchange::{Exchange, ExchangeDeclaration};
-use super::super::queue::{Mark, Owner, Queue, QueueDeclaration};
+use super::super::queue::{DeliveredMark, Owner, Queue, QueueDeclaration};
 use super::super::ready::Ready;
 use super::Engine;
 use super::storage::is_predeclared;
-use crate::Config;
 use crate::entropy::Entropy;
 use crate::log::{Bound, Log, QueueState, State, Target};
+use crate::{Config, Mark};
 
 impl Engine {
     /// The engine of a state that was recovered; `log` goes on from there.
@@ -60,7 +60,7 @@ impl Engine {
         queue.ready = Ready::on_disk(live);
         queue.counts.enqueued = live;
         queue.next_position = next_position.max(delivered_below);
-        queue.mark = Mark { below: delivered_below, ..Mark::default() };
+        queue.mark = DeliveredMark { below: delivered_below, ..DeliveredMark::default() };
         queue.delivered_below = delivered_below;
         queue.handed_out_below = delivered_below;
         queue.returned = returned;
@@ -76,14 +76,18 @@ impl Engine {
         let destination = match bound.target {
             Target::Queue(number) => match self.numbers.get(&number) {
                 Some(id) => Destination::Queue(*id),
-                None => return,
+                None => return self.mark(Mark::BindingAstray),
             },
             Target::Exchange(name) => Destination::Exchange(name),
         };
         let binding = Binding::from_encoded(bound.key, destination, bound.arguments);
-        let Some(exchange) = self.host(vhost).exchanges.get(&bound.source) else { return };
+        let Some(exchange) = self.host(vhost).exchanges.get(&bound.source) else {
+            return self.mark(Mark::BindingAstray);
+        };
         let incoming = binding.incoming(&exchange.name);
-        let Some(known) = self.incoming_of(vhost, &binding.destination) else { return };
+        let Some(known) = self.incoming_of(vhost, &binding.destination) else {
+            return self.mark(Mark::BindingAstray);
+        };
         known.insert(incoming);
         if let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(&bound.source) {
             exchange.bind(binding);

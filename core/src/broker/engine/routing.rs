@@ -11,6 +11,7 @@ use super::super::headers::SortedHeaders;
 use super::super::queue::QueueId;
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::{Engine, VhostId};
+use crate::Mark;
 use crate::amqp::{FieldTable, ShortStr};
 
 /// What the addresses of direct replies begin with.
@@ -102,6 +103,7 @@ impl Engine {
             }
             let Some(exchange) = host.exchanges.get(name) else { continue };
             route.is_by_headers |= exchange.kind == ExchangeKind::Headers;
+            let mut is_found = false;
             // These do not look at keys: once is enough.
             let keys = match exchange.kind {
                 ExchangeKind::Fanout | ExchangeKind::Headers => &keys[..keys.len().min(1)],
@@ -109,20 +111,37 @@ impl Engine {
             };
             for key in keys {
                 exchange.route(key, &headers, &mut |destination| {
-                    is_taken = true;
+                    is_found = true;
                     match destination {
                         Destination::Queue(queue) => route.add(*queue),
                         Destination::Exchange(name) => {
-                            pending.extend(visited.insert(name).then_some(name));
+                            let is_new = visited.insert(name);
+                            self.mark(match is_new {
+                                true => Mark::ExchangeToExchange,
+                                false => Mark::ExchangeVisited,
+                            });
+                            pending.extend(is_new.then_some(name));
                         }
                     }
                 });
             }
-            if !is_taken && let Some(name) = &exchange.alternate {
+            match exchange.kind {
+                ExchangeKind::Topic if is_found => self.mark(Mark::RoutedByTopic),
+                ExchangeKind::Headers if is_found => self.mark(Mark::RoutedByHeaders),
+                _ => {}
+            }
+            if !is_taken
+                && !is_found
+                && let Some(name) = &exchange.alternate
+            {
+                self.mark(Mark::AlternateTaken);
                 pending.extend(visited.insert(name).then_some(name));
             }
         }
         route.tidy();
+        if route.queues.len() > 1 {
+            self.mark(Mark::RoutedToMany);
+        }
         route
     }
 

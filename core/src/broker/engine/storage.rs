@@ -18,7 +18,7 @@ use crate::log::{
     MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, decode_part,
     part_len, put_part,
 };
-use crate::{DiskResult, Instant, OpId};
+use crate::{DiskResult, Instant, Mark, OpId};
 
 /// How many messages ahead a queue reserves what it may hand out: so many at first, twice as many
 /// each time that this was not enough, and so many at the most. A start takes up to twice as many
@@ -118,6 +118,9 @@ impl Engine {
         let (segment, identity) = (active.segment, active.identity);
         let offset = Log::batch_offset(active);
         let (number, mut batch, is_again) = self.log.take_batch();
+        if is_again {
+            self.mark(Mark::BatchWrittenAgain);
+        }
         let mut encoder = Encoder::new(identity, offset, batch.len + 4096);
         let mut touched = Vec::new();
         // First of all what is settled: a message that is moved is the first of its extent to live.
@@ -140,6 +143,9 @@ impl Engine {
             });
             let count = pending.spots.as_slice().len() as u64;
             if count == 0 {
+                if is_moved {
+                    self.mark(Mark::MoveOvertaken);
+                }
                 continue;
             }
             let (offset, len) = encoder.message(pending);
@@ -219,6 +225,7 @@ impl Engine {
     fn restore_index(&mut self, segment: u64) -> Vec<QueueId> {
         let sealing = self.log.sealing().and_then(|sealing| sealing.index.clone());
         let Some(index) = sealing else { return Vec::new() };
+        self.mark(Mark::IndexMadeAgain);
         let identity = self.log.identity(segment);
         let (mut ids, mut at) = (Vec::new(), 0);
         while let Some((number, entries)) =
@@ -407,6 +414,9 @@ impl Engine {
         let is_spent = position >= mark.below;
         if is_spent || is_durable && position + mark.step >= mark.below {
             let step = if is_spent || mark.is_short { mark.step * 2 } else { mark.step };
+            if mark.step > 0 && step > mark.step {
+                self.log.marks.reach(Mark::ReservationGrown);
+            }
             mark.step = step.clamp(RESERVED_FIRST, RESERVED_MAX);
             mark.is_short = false;
             mark.below = position + 1 + 2 * mark.step;
@@ -417,6 +427,7 @@ impl Engine {
         let is_certain = position < mark.durable_below || item >= mark.item;
         if !is_certain {
             mark.is_short = true;
+            self.mark(Mark::HandOutWaits);
             self.await_log(id);
         }
         is_certain
@@ -433,6 +444,7 @@ impl Engine {
             queue.returned.remove(&entry.position);
         }
         if entry.item >= self.log.pending.first_item {
+            self.log.marks.reach(Mark::MessageWithdrawn);
             return self.log.pending.withdraw(entry.item, place);
         }
         match entry.is_volatile {
@@ -454,6 +466,7 @@ impl Engine {
         if count == 0 {
             return;
         }
+        self.log.marks.reach(Mark::PurgedOnDisk);
         let number = queue.number;
         let mut durable = count - volatile;
         for Unwritten { item, position, is_volatile } in unwritten {
@@ -514,6 +527,7 @@ impl Engine {
         let idle = self.queues.iter().filter(|(_, queue)| is_idle(queue));
         for id in idle.map(|(id, _)| id).collect::<Vec<_>>() {
             if let Some(queue) = self.queues.get_mut(id) {
+                self.log.marks.reach(Mark::RelievedIdle);
                 queue.ready.evict(first_item);
                 queue.reader.reset();
             }
@@ -536,6 +550,7 @@ impl Engine {
                     break;
                 }
                 let Some(message) = entry.message.clone() else { continue };
+                self.log.marks.reach(Mark::RelievedToLog);
                 entry.item = self.log.pending.next_item();
                 entry.is_volatile = true;
                 queue.logged_below = entry.position + 1;

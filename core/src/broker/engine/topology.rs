@@ -11,6 +11,7 @@ use super::super::queue::{Owner, Queue, QueueDeclaration, QueueId};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::routing::REPLY_PREFIX;
 use super::{Engine, Notice, VhostId};
+use crate::Mark;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::log::{BatchNumber, ExchangeFact, Fact};
 
@@ -179,6 +180,7 @@ impl Engine {
         let id = self.queue(vhost, name, owner)?;
         let queue = self.queues.get(id).expect("just found");
         let (declared, is_durable) = (declared(queue), queue.durable);
+        self.mark(Mark::PassiveDeclare);
         self.rest_on_topology(is_durable);
         Ok(declared)
     }
@@ -336,6 +338,7 @@ impl Engine {
     /// A connection is gone, and its exclusive queues with it.
     pub(crate) fn drop_owner(&mut self, owner: Owner) {
         for id in self.owned.remove(&owner).unwrap_or_default() {
+            self.mark(Mark::ExclusiveGone);
             self.drop_queue(id);
         }
     }
@@ -363,6 +366,9 @@ impl Engine {
     /// Deletes a queue, its bindings and its consumers; how many messages were ready.
     pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
         let Some(mut queue) = self.queues.remove(id) else { return 0 };
+        if !queue.getters.is_empty() {
+            self.mark(Mark::GetOrphaned);
+        }
         self.orphans.append(&mut queue.getters);
         self.topology_version += 1;
         self.host_mut(queue.vhost).queues.remove(&queue.name);
@@ -372,6 +378,9 @@ impl Engine {
             && let Some(owned) = self.owned.get_mut(&owner)
         {
             owned.remove(&id);
+        }
+        if !queue.consumers.is_empty() {
+            self.mark(Mark::ConsumersCancelled);
         }
         for id in &queue.consumers {
             let Some(consumer) = self.consumers.remove(*id) else { continue };
@@ -448,6 +457,7 @@ impl Engine {
         let is_done = exchange.auto_delete && exchange.bindings.is_empty();
         self.topology_version += 1;
         if is_done {
+            self.mark(Mark::ExchangeAutoDeleted);
             self.drop_exchange(vhost, source);
         }
     }
@@ -477,6 +487,7 @@ impl Engine {
                     && source.bindings.is_empty()
                 {
                     going.push(incoming.source.clone());
+                    self.log.marks.reach(Mark::ExchangeChainDeleted);
                 }
             }
         }

@@ -7,11 +7,11 @@ use bytes::BytesMut;
 
 use super::StartError;
 use super::scan::Scan;
-use crate::FileId;
 use crate::log::checkpoint::{self, Flaw, Reason};
 use crate::log::format::{CHECKPOINT_HEADER_LEN, CheckpointHeader};
 use crate::log::state::State;
 use crate::log::task::{Disk, Refused};
+use crate::{FileId, Mark};
 
 /// The files of a data directory, with their lengths.
 #[derive(Debug, Default)]
@@ -46,6 +46,7 @@ pub(in crate::log) async fn choose(
             Ok(state) => {
                 if let Some(number) = newest {
                     let file = FileId::Checkpoint(number);
+                    disk.mark(Mark::CheckpointCutOff);
                     disk.note(format!(
                         "{file} was cut off while it was written: an older one counts"
                     ));

@@ -13,19 +13,21 @@ use super::base::Files;
 use super::copies::{Index, NewSegment};
 use super::replay::{Outcome, Replayed};
 use super::{FIRST_BATCH, StartError};
-use crate::FileId;
 use crate::entropy::Entropy;
 use crate::log::checkpoint;
 use crate::log::fact::SegmentFact;
 use crate::log::format::{CheckpointHeader, identity, put_part};
 use crate::log::state::State;
 use crate::log::task::{Disk, Refused};
+use crate::{FileId, Mark};
 
 /// Where the parts of indexes are, and how many entries they have: by segment and queue.
 pub(in crate::log) type Parts = BTreeMap<(u64, u64), (u32, u32)>;
 
 /// A broker's first start.
 pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<State, StartError> {
+    let is_again = !files.segments.is_empty() || !files.checkpoints.is_empty();
+    disk.mark(if is_again { Mark::FirstStartAgain } else { Mark::FirstStart });
     // Left by a first start that was cut off.
     for number in files.segments.keys() {
         disk.delete(FileId::Segment(*number)).await?;
@@ -59,6 +61,7 @@ pub(super) async fn commit(
     state.epoch = state.epoch.saturating_add(1);
     // First what makes room.
     for segment in &spares {
+        disk.mark(Mark::SpareDropped);
         disk.delete(FileId::Segment(*segment)).await?;
     }
     // A checkpoint that is the only one was durable before those before it were deleted; but for
@@ -74,6 +77,7 @@ pub(super) async fn commit(
             }
         }
         if let Some(copy) = copy {
+            disk.mark(Mark::TailCopied);
             state.set_segment(write_copy(disk, state.node, &mut parts, copy).await?);
         }
         note_parts(&mut state, &parts);
@@ -85,9 +89,13 @@ pub(super) async fn commit(
             disk.delete(FileId::Checkpoint(*number)).await?;
         }
     }
+    if !is_new {
+        disk.mark(Mark::CleanStart);
+    }
     let mut has_changed = is_new || !spares.is_empty();
     for number in files.segments.keys() {
         if !state.segments.contains_key(number) && !spares.contains(number) {
+            disk.mark(Mark::DeadSegmentDropped);
             disk.delete(FileId::Segment(*number)).await?;
             has_changed = true;
         }

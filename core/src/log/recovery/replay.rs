@@ -15,7 +15,6 @@ use super::StartError;
 use super::base::Files;
 use super::copies::{Copies, Index, NewSegment};
 use super::scan::{Batch, Found, Scan};
-use crate::FileId;
 use crate::log::codec::{kind, message_flag, message_places};
 use crate::log::fact::{Fact, SegmentFact};
 use crate::log::format::{
@@ -24,6 +23,7 @@ use crate::log::format::{
 };
 use crate::log::state::{Inconsistent, State};
 use crate::log::task::Disk;
+use crate::{FileId, Mark};
 
 /// A segment of which batches were taken in.
 #[derive(Debug, Default)]
@@ -267,6 +267,7 @@ impl<'a> Replay<'a> {
             return Err(StartError::damaged(file, at, &text));
         }
         if is_cut {
+            self.disk.mark(Mark::TornTailCut);
             let text = match place {
                 Some((segment, at)) => format!(
                     "{} ends at offset {at}, with batch {}: a write behind it was cut off, and \

@@ -1,0 +1,450 @@
+//! Marks: the branches that a test of the whole broker should have reached, and how often it was.
+//!
+//! A mark stands where something happens that a reviewer would want to see happen. Reaching one is
+//! an increment, in production as in the simulator, so that what is simulated is what is shipped.
+//! Marks decide nothing.
+
+use core::cell::Cell;
+use core::fmt;
+
+use crate::amqp::ReplyCode;
+
+/// How often a mark is expected to be reached by plans that are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MarkClass {
+    /// By 25 of a thousand seeds or more: a thousand without it do not come by chance.
+    Common,
+    /// By fewer, but by some of ten thousand.
+    Nightly,
+    /// By the plan that was written for it, and by seeds when chance will have it.
+    Rare,
+    /// Never: it would be a defect.
+    Unreachable,
+}
+
+impl MarkClass {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Common => "common",
+            Self::Nightly => "nightly",
+            Self::Rare => "rare",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Makes the type of marks from its table: variant, name, class, meaning.
+macro_rules! marks {
+    ($($mark:ident $name:literal $class:ident $meaning:literal)*) => {
+        /// A branch of the broker that is worth reaching.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark {
+            $(#[doc = $meaning] $mark,)*
+        }
+
+        impl Mark {
+            /// All there are.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$mark),*];
+
+            /// Its name, on the command line and as the file of its plan.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$mark => $name,)*
+                }
+            }
+
+            /// How often it is expected to be reached.
+            #[must_use]
+            pub const fn class(self) -> MarkClass {
+                match self {
+                    $(Self::$mark => MarkClass::$class,)*
+                }
+            }
+
+            /// What happens where it stands.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$mark => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+marks! {
+    // A start.
+    FirstStart "first-start" Common
+        "A broker starts in an empty directory."
+    FirstStartAgain "first-start-again" Nightly
+        "A first start was cut off, and another begins anew."
+    CleanStart "clean-start" Common
+        "There is nothing to replay: the broker was stopped."
+    CheckpointCutOff "checkpoint-cut-off" Nightly
+        "The newest checkpoint is not whole, an older one counts."
+    TornTailCut "torn-tail-cut" Common
+        "Behind the last whole batch stands part of one, which is dropped."
+    TailCopied "tail-copied" Common
+        "Messages that nothing shows to be durable are written once more."
+    SpareDropped "spare-dropped" Common
+        "A segment that was made and never written to is deleted."
+    DeadSegmentDropped "dead-segment-dropped" Common
+        "A start deletes a segment in which nothing lives."
+    StartHindered "start-hindered" Common
+        "The disk refuses something that a start needs."
+
+    // The log.
+    SegmentSealed "segment-sealed" Common
+        "A full segment has its index, durably."
+    CheckpointWritten "checkpoint-written" Common
+        "A checkpoint is durable, the one before it goes."
+    SegmentDeleted "segment-deleted" Common
+        "Nothing in a segment lives, and it is deleted."
+    BatchOverlong "batch-overlong" Common
+        "A batch makes its segment longer than segments are."
+    LazyBatch "lazy-batch" Common
+        "What nobody waits for has gathered for long enough to be written."
+    MessageWithdrawn "message-withdrawn" Common
+        "A message is settled before it was written, and is not written."
+    CleaningBegun "cleaning-begun" Nightly
+        "Of a segment of which little lives, that is going to be copied."
+    MessageMoved "message-moved" Nightly
+        "A message that lives is noted again, so that its segment can go."
+    MoveOvertaken "move-overtaken" Nightly
+        "A message is settled while it is being moved."
+    BatchRefused "batch-refused" Common
+        "The disk does not take a batch."
+    BatchWrittenAgain "batch-written-again" Common
+        "A batch that the disk did not take goes to another segment."
+    IndexMadeAgain "index-made-again" Nightly
+        "The segment of a refused batch was being sealed, and is sealed shorter."
+    SegmentRefused "segment-refused" Nightly
+        "The disk does not make the next segment."
+    SealingRefused "sealing-refused" Nightly
+        "The disk does not take an index or a checkpoint."
+    SealingTriedAgain "sealing-tried-again" Nightly
+        "A sealing that failed is begun once more."
+    HaltBySync "halt-by-sync" Common
+        "A sync fails: the broker halts."
+    HaltByRead "halt-by-read" Nightly
+        "A read fails: the broker halts."
+    LogClosed "log-closed" Common
+        "The broker is stopped, with a checkpoint of all there is."
+    AnswerGated "answer-gated" Common
+        "An answer waits for the disk."
+
+    // Memory.
+    TransientLogged "transient-logged" Common
+        "With little memory, a transient message goes to the log too."
+    MessagePaged "message-paged" Common
+        "A message that comes in is kept on disk only."
+    MessageReadBack "message-read-back" Common
+        "A message is read back that was kept on disk only."
+    ReturnedReadBack "returned-read-back" Common
+        "The body of a message that came back is read."
+    IndexRead "index-read" Common
+        "A queue's part of a segment's index is read."
+    IndexFromMemory "index-from-memory" Common
+        "A segment is read from whose index is still being written."
+    ReadAwaitsWrite "read-awaits-write" Common
+        "What is to be read has yet to be written."
+    ReadOutdated "read-outdated" Common
+        "What was read is not wanted any more."
+    BodyLeft "body-left" Common
+        "With little memory, a message that is handed out is not kept."
+    RelievedToLog "relieved-to-log" Common
+        "In the memory alarm, transient messages are moved to the log."
+    RelievedIdle "relieved-idle" Common
+        "In the memory alarm, messages go that were read for who is gone."
+    HandOutWaits "hand-out-waits" Common
+        "A message waits until a start would know that it was handed out."
+    ReservationGrown "reservation-grown" Nightly
+        "A queue reserves more hand-outs at once, as the last were too few."
+
+    // Publishers that wait.
+    MemoryAlarm "memory-alarm" Common
+        "Messages take more memory than they may: publishers wait."
+    DiskAlarm "disk-alarm" Common
+        "The disk has too little room or refuses something: publishers wait."
+    BehindDisk "behind-disk" Common
+        "More waits to be written than may: publishers wait for a moment."
+    ShortOfReserve "short-of-reserve" Common
+        "The next segment is not there yet: publishers wait for it."
+    ClientBlocked "client-blocked" Common
+        "A client is told that it is blocked."
+    ClientUnblocked "client-unblocked" Common
+        "A client is told that it is not blocked any more."
+    PublisherParked "publisher-parked" Common
+        "A channel's publish or declaration waits."
+    PublisherResumed "publisher-resumed" Common
+        "A channel goes on with what waited on it."
+    ParkedAgain "parked-again" Common
+        "A channel goes on, and has to wait again before all is done."
+    AckOvertook "ack-overtook" Common
+        "An ack is handled before the publish in front of it that waits."
+    AckHeldBack "ack-held-back" Common
+        "An ack stays behind frames that wait."
+    CloseParked "close-parked" Common
+        "The end of a channel or connection waits behind frames that wait."
+    ReadingStopped "reading-stopped" Common
+        "Nothing more is read from a client."
+
+    // Publishing.
+    RouteRemembered "route-remembered" Common
+        "A message goes where the one before it went."
+    RoutedByTopic "routed-by-topic" Common
+        "A topic exchange finds where a message goes."
+    RoutedByHeaders "routed-by-headers" Common
+        "A headers exchange finds where a message goes."
+    RoutedToMany "routed-to-many" Common
+        "A message goes to several queues."
+    ExchangeToExchange "exchange-to-exchange" Common
+        "A message goes on from one exchange to another."
+    ExchangeVisited "exchange-visited" Common
+        "A message comes to an exchange a second time, and stops there."
+    AlternateTaken "alternate-taken" Common
+        "A message that goes nowhere goes to the alternate exchange."
+    Unroutable "unroutable" Common
+        "A message goes nowhere and is dropped."
+    Returned "returned" Common
+        "A message goes nowhere and comes back to its publisher."
+    ConfirmMultiple "confirm-multiple" Common
+        "One confirm is for several publishes."
+    ConfirmAtOnce "confirm-at-once" Common
+        "A publish is confirmed before an earlier one that waits for the disk."
+    ConfirmGated "confirm-gated" Common
+        "A confirm waits for the disk."
+    ReplyDelivered "reply-delivered" Common
+        "A direct reply is delivered."
+    ReplyDropped "reply-dropped" Nightly
+        "A direct reply is dropped: its client takes nothing, or is gone."
+    TxMixed "tx-mixed" Common
+        "A transaction that publishes and settles is committed."
+    TxRolledBack "tx-rolled-back" Common
+        "A transaction with something in it is rolled back."
+    TxAbandoned "tx-abandoned" Common
+        "A channel ends with an open transaction that has something in it."
+    TxRouteGone "tx-route-gone" Common
+        "The queues of a transaction's message are deleted before its commit."
+    TxTooLarge "tx-too-large" Rare
+        "Open transactions would take more memory than they may."
+
+    // Consuming.
+    TurnLost "turn-lost" Common
+        "A consumer's turn comes while it can take nothing, and it loses it."
+    TurnRegained "turn-regained" Common
+        "A consumer can take messages again and has a turn again."
+    TurnWithdrawn "turn-withdrawn" Common
+        "A consumer goes that has a turn."
+    ChannelPrefetch "channel-prefetch" Common
+        "A channel-wide prefetch was used up, and is not any more."
+    PriorityConsumer "priority-consumer" Common
+        "A consumer comes with a priority of its own."
+    DeliveryWithheld "delivery-withheld" Common
+        "A delivery waits: its socket is full, or an answer before it waits."
+    DeliveryResumed "delivery-resumed" Common
+        "A channel is delivered to again after a wait."
+    GetWaits "get-waits" Common
+        "A message that was asked for has to be read, or may not leave yet."
+    GetOrphaned "get-orphaned" Nightly
+        "A queue goes of which somebody waits for a message."
+    RequeuedFirst "requeued-first" Common
+        "A message comes back and is the first of its queue again."
+    RequeuedBehind "requeued-behind" Common
+        "A message comes back to a place behind others."
+
+    // Topology.
+    PassiveDeclare "passive-declare" Common
+        "A queue is asked after, and is there."
+    ConsumersCancelled "consumers-cancelled" Common
+        "A queue goes, and with it its consumers."
+    QueueAutoDeleted "queue-auto-deleted" Common
+        "A queue goes with its last consumer."
+    ExchangeAutoDeleted "exchange-auto-deleted" Common
+        "An exchange goes with its last binding."
+    ExchangeChainDeleted "exchange-chain-deleted" Rare
+        "An exchange goes as the one that was bound to it went."
+    ExclusiveGone "exclusive-gone" Common
+        "A connection goes, and with it its exclusive queues."
+    PurgedOnDisk "purged-on-disk" Common
+        "Messages are purged that are on disk only."
+
+    // Connections.
+    HeartbeatSent "heartbeat-sent" Common
+        "The broker gives a sign of life."
+    HeartbeatMissed "heartbeat-missed" Common
+        "A client gave no sign of life and is cut off."
+    HandshakeTimeout "handshake-timeout" Common
+        "A client does not come to the end of the handshake."
+    ProtocolRefused "protocol-refused" Common
+        "What a client speaks is not AMQP 0-9-1."
+    LoginRefused "login-refused" Common
+        "A client does not know the password."
+    Flow "flow" Rare
+        "A client asks for what the channel does anyway: that it is active."
+    Stopped "stopped" Common
+        "A client is told that the broker stops."
+    AccessRefused "error-403" Common
+        "A client is told ACCESS_REFUSED."
+    NotFound "error-404" Common
+        "A client is told NOT_FOUND."
+    ResourceLocked "error-405" Common
+        "A client is told RESOURCE_LOCKED."
+    PreconditionFailed "error-406" Common
+        "A client is told PRECONDITION_FAILED."
+    FrameError "error-501" Common
+        "A client is told FRAME_ERROR."
+    SyntaxError "error-502" Rare
+        "A client is told SYNTAX_ERROR."
+    CommandInvalid "error-503" Common
+        "A client is told COMMAND_INVALID."
+    ChannelError "error-504" Common
+        "A client is told CHANNEL_ERROR."
+    UnexpectedFrame "error-505" Common
+        "A client is told UNEXPECTED_FRAME."
+    NotAllowed "error-530" Common
+        "A client is told NOT_ALLOWED."
+    NotImplemented "error-540" Common
+        "A client is told NOT_IMPLEMENTED."
+
+    // What must not be.
+    ResourceError "error-506" Unreachable
+        "A client is told RESOURCE_ERROR."
+    InternalError "error-541" Unreachable
+        "A client is told INTERNAL_ERROR."
+    UnknownRequest "unknown-request" Unreachable
+        "The disk is done with what it was not asked for."
+    BindingAstray "binding-astray" Unreachable
+        "A binding in the log leads to or from what is not there."
+}
+
+impl Mark {
+    /// That a client is told of an error.
+    pub(crate) const fn of_error(code: ReplyCode) -> Self {
+        match code {
+            ReplyCode::AccessRefused => Self::AccessRefused,
+            ReplyCode::NotFound => Self::NotFound,
+            ReplyCode::ResourceLocked => Self::ResourceLocked,
+            ReplyCode::PreconditionFailed => Self::PreconditionFailed,
+            ReplyCode::ConnectionForced => Self::Stopped,
+            ReplyCode::FrameError => Self::FrameError,
+            ReplyCode::SyntaxError => Self::SyntaxError,
+            ReplyCode::CommandInvalid => Self::CommandInvalid,
+            ReplyCode::ChannelError => Self::ChannelError,
+            ReplyCode::UnexpectedFrame => Self::UnexpectedFrame,
+            ReplyCode::ResourceError => Self::ResourceError,
+            ReplyCode::NotAllowed => Self::NotAllowed,
+            ReplyCode::NotImplemented => Self::NotImplemented,
+            ReplyCode::InternalError => Self::InternalError,
+        }
+    }
+}
+
+/// The counters of a broker, or of a recovery that comes to be one.
+pub(crate) struct Marks([Cell<u64>; Mark::ALL.len()]);
+
+impl Marks {
+    /// Counters that go on from these counts.
+    pub(crate) fn from_counts(counts: &MarkCounts) -> Self {
+        Self(counts.0.map(Cell::new))
+    }
+
+    /// Counts a mark.
+    pub(crate) fn reach(&self, mark: Mark) {
+        let count = &self.0[mark as usize];
+        count.set(count.get().wrapping_add(1));
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counts(&self) -> MarkCounts {
+        let mut counts = MarkCounts::default();
+        for (count, cell) in counts.0.iter_mut().zip(&self.0) {
+            *count = cell.get();
+        }
+        counts
+    }
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self([const { Cell::new(0) }; Mark::ALL.len()])
+    }
+}
+
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counts().fmt(f)
+    }
+}
+
+/// How often each mark was reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MarkCounts([u64; Mark::ALL.len()]);
+
+impl MarkCounts {
+    /// Adds what others counted.
+    pub fn add(&mut self, others: &Self) {
+        for (count, other) in self.0.iter_mut().zip(&others.0) {
+            *count = count.wrapping_add(*other);
+        }
+    }
+
+    /// How often a mark was reached.
+    #[must_use]
+    pub fn count(&self, mark: Mark) -> u64 {
+        self.0[mark as usize]
+    }
+
+    /// Those that were reached, and how often.
+    pub fn reached(&self) -> impl Iterator<Item = (Mark, u64)> + '_ {
+        let counts = Mark::ALL.into_iter().map(|mark| (mark, self.count(mark)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Default for MarkCounts {
+    fn default() -> Self {
+        Self([0; Mark::ALL.len()])
+    }
+}
+
+impl fmt::Debug for MarkCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.reached().map(|(mark, count)| (mark.name(), count))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_meanings_are_sentences() {
+        let names: BTreeSet<&str> = Mark::ALL.iter().map(|mark| mark.name()).collect();
+        assert_eq!(names.len(), Mark::ALL.len());
+        for mark in Mark::ALL {
+            assert!(mark.meaning().ends_with('.'), "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_reached_is_counted_and_added_up() {
+        let (one, other) = (Marks::default(), Marks::default());
+        one.reach(Mark::FirstStart);
+        other.reach(Mark::FirstStart);
+        other.reach(Mark::Flow);
+        let mut counts = one.counts();
+        counts.add(&other.counts());
+        let on = Marks::from_counts(&counts);
+        on.reach(Mark::Flow);
+        let counts = on.counts();
+        assert_eq!(counts.reached().collect::<Vec<_>>(), [(Mark::FirstStart, 2), (Mark::Flow, 2)]);
+        assert_eq!(counts.count(Mark::Returned), 0);
+    }
+}
