@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use warren_core::Mark;
 use warren_sim::world::Fault;
 
 use crate::player::Player;
@@ -15,6 +16,7 @@ Examples:
   warren-sim replay --seed 42 --trace       the same run again, with all that happens
   warren-sim replay FILE --html run.html    the same as a page for the browser
   warren-sim shrink target/sim/seed-42.plan take away what the failure does not need
+  warren-sim coverage --seeds 0..1000       which branches of the broker they reach
   warren-sim exhaustive sim/corpus/exhaustive
                                             crash at every request to the disk, cut every
                                             stream at every byte
@@ -40,7 +42,16 @@ Examples:
 const SHRINK_EXAMPLES: &str = "\
 Examples:
   warren-sim shrink --seed 42
-  warren-sim shrink target/sim/seed-42.plan --shrink-time 5m";
+  warren-sim shrink target/sim/seed-42.plan --shrink-time 5m
+  warren-sim shrink --seed 42 --reaching torn-tail-cut   what it takes to come there";
+
+const COVERAGE_EXAMPLES: &str = "\
+Examples:
+  warren-sim coverage                               the seeds 0..1000
+  warren-sim coverage --seeds 0..10000 --jobs 2
+  warren-sim coverage --check                       fails if a common mark is not reached
+
+The plan that shows how a mark is reached: sim/corpus/marks/NAME.plan.";
 
 const EXHAUSTIVE_EXAMPLES: &str = "\
 Examples:
@@ -71,9 +82,12 @@ pub(crate) enum Command {
     /// Play a plan once more.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Replay),
-    /// Make a plan that fails as small as it can while the same checker fails.
+    /// Make a plan as small as it can while the same checker fails, or while it reaches a mark.
     #[command(after_help = SHRINK_EXAMPLES)]
     Shrink(Shrink),
+    /// Play drawn plans and say which branches of the broker they reach.
+    #[command(after_help = COVERAGE_EXAMPLES)]
+    Coverage(Coverage),
     /// Crash a small plan at every request to the disk, and cut its streams at every byte.
     #[command(after_help = EXHAUSTIVE_EXAMPLES)]
     Exhaustive(Exhaustive),
@@ -103,6 +117,9 @@ pub(crate) struct Run {
     /// Print one object of JSON in place of text.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Fail if a mark of class common is not reached, or one that never should be is.
+    #[arg(long)]
+    pub(crate) check_marks: bool,
     #[command(flatten)]
     pub(crate) broken: Broken,
     /// Print the hash of the run and nothing else.
@@ -185,8 +202,26 @@ pub(crate) struct Shrink {
     /// How long it may take.
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "60s")]
     pub(crate) shrink_time: Duration,
+    /// Shrink a plan that passes, while its steps reach this mark; `coverage` lists them.
+    #[arg(long, value_name = "MARK", value_parser = parse_mark)]
+    pub(crate) reaching: Option<Mark>,
     #[command(flatten)]
     pub(crate) broken: Broken,
+}
+
+#[derive(Args)]
+pub(crate) struct Coverage {
+    /// Play the seeds from A up to, not including, B.
+    #[arg(long, value_name = "A..B", value_parser = parse_range, default_value = "0..1000")]
+    pub(crate) seeds: (u64, u64),
+    #[command(flatten)]
+    pub(crate) jobs: Jobs,
+    /// Fail if a mark of class common is not reached, or one that never should be is.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print one object of JSON in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -260,6 +295,11 @@ fn parse_range(text: &str) -> Result<(u64, u64), String> {
     if from < to { Ok((from, to)) } else { Err(format!("there is no seed in {text}")) }
 }
 
+fn parse_mark(text: &str) -> Result<Mark, String> {
+    let found = Mark::ALL.into_iter().find(|mark| mark.name() == text);
+    found.ok_or_else(|| format!("there is no mark {text:?}; `warren-sim coverage` lists them"))
+}
+
 fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time; one looks like 500ms, 20s or 5m");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -290,6 +330,12 @@ mod tests {
         for wrong in ["", "5", "s", "5h", "-5s", "99999999999999999999s"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn marks_have_names() {
+        assert_eq!(parse_mark("torn-tail-cut"), Ok(Mark::TornTailCut));
+        assert!(parse_mark("TornTailCut").is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Says where in the plan a run ended, what the disk had been asked for by then, and which bytes
 //! went over each connection that the plan made.
 
+use warren_core::MarkCounts;
+
 /// The course of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Course {
@@ -11,6 +13,8 @@ pub struct Course {
     pub requests: Vec<u64>,
     /// The phases that were entered, in order.
     pub phases: Vec<Phase>,
+    /// Which of the broker's branches were reached when all steps of the plan were done.
+    pub marks: MarkCounts,
     /// The connections that were made by steps of the plan, in order.
     pub connections: Vec<Connection>,
 }

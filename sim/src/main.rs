@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Run(run) => commands::run(&run),
         Command::Replay(replay) => commands::replay(&replay),
         Command::Shrink(shrink) => commands::shrink(&shrink),
+        Command::Coverage(coverage) => commands::coverage(&coverage),
         Command::Exhaustive(exhaustive) => commands::exhaustive(&exhaustive),
         Command::Plan { seed } => {
             // Who reads it may have seen enough.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use warren_core::MarkCounts;
+
 use crate::checkers::{Failure, no_loss, panic};
 use crate::course::{Connection, Course, Traffic};
 use crate::exhaustive;
@@ -40,6 +42,8 @@ pub struct Outcome {
     pub operations: u64,
     /// Faults by class.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Which of the broker's branches were reached.
+    pub marks: MarkCounts,
     /// What those need to know who vary the plan.
     pub course: Course,
     /// What happened, if it was asked for.
@@ -77,16 +81,18 @@ pub fn play(plan: &Plan, options: Options) -> Outcome {
     exhaustive::compare(plan, &whole, split)
 }
 
+/// Plays the steps of a plan and nothing of what comes behind them: what they reach, and whether
+/// they fail by themselves.
+#[must_use]
+pub fn play_steps(plan: &Plan) -> Outcome {
+    let mut run = Run::new(plan, Options::default(), false);
+    let failure = panic::catch(|| run.play_steps(plan)).err();
+    run.end(failure)
+}
+
 /// Plays a plan; if `keeps_received`, what clients received is kept in the course.
 pub(crate) fn observe(plan: &Plan, options: Options, keeps_received: bool) -> Outcome {
-    let mut run = Run {
-        world: World::new(&plan.setup, options.tamper),
-        judge: Judge::new(&plan.setup, options.keeps_trace),
-        phase: "safety",
-        tally: Tally::default(),
-        course: Course::default(),
-    };
-    run.world.keep(keeps_received, options.keeps_trace);
+    let mut run = Run::new(plan, options, keeps_received);
     let failure = panic::catch(|| run.play(plan)).err();
     if let Some(failure) = &failure {
         run.judge.trace_world(run.world.now(), "", &format!("! {failure}"));
@@ -103,7 +109,38 @@ struct Run {
 }
 
 impl Run {
+    fn new(plan: &Plan, options: Options, keeps_received: bool) -> Self {
+        let mut run = Self {
+            world: World::new(&plan.setup, options.tamper),
+            judge: Judge::new(&plan.setup, options.keeps_trace),
+            phase: "safety",
+            tally: Tally::default(),
+            course: Course::default(),
+        };
+        run.world.keep(keeps_received, options.keeps_trace);
+        run
+    }
+
     fn play(&mut self, plan: &Plan) -> Result<(), Failure> {
+        self.play_steps(plan)?;
+        self.enter("heal");
+        self.world.heal(&mut self.judge)?;
+        self.start()?;
+        self.enter("converge");
+        self.converge()?;
+        self.close_all()?;
+        self.enter("serve");
+        self.serve()?;
+        self.enter("drain");
+        self.drain()?;
+        self.fill()?;
+        self.enter("stop");
+        self.stop()?;
+        self.enter("restart");
+        self.restart()
+    }
+
+    fn play_steps(&mut self, plan: &Plan) -> Result<(), Failure> {
         self.course.enter(self.phase, 0, 0);
         if plan.setup.has_low_limits() {
             self.tally.note("low-limits");
@@ -128,21 +165,8 @@ impl Run {
             }
         }
         self.course.requests.push(self.world.requests());
-        self.enter("heal");
-        self.world.heal(&mut self.judge)?;
-        self.start()?;
-        self.enter("converge");
-        self.converge()?;
-        self.close_all()?;
-        self.enter("serve");
-        self.serve()?;
-        self.enter("drain");
-        self.drain()?;
-        self.fill()?;
-        self.enter("stop");
-        self.stop()?;
-        self.enter("restart");
-        self.restart()
+        self.course.marks = self.world.marks();
+        Ok(())
     }
 
     fn end(mut self, failure: Option<Failure>) -> Outcome {
@@ -160,6 +184,7 @@ impl Run {
             simulated_ns,
             operations,
             faults: self.tally.into_counts(),
+            marks: self.world.marks(),
             course: self.course,
             trace: self.judge.trace.lines().to_vec(),
         }

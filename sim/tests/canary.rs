@@ -172,6 +172,7 @@ fn each_fault_is_named_by_its_checker() {
         (Fault::DropConfirm, "confirms"),
         (Fault::InventConfirm, "confirms"),
         (Fault::EnlargePrefetch, "tags-and-prefetch"),
+        (Fault::ReducePrefetch, "liveness"),
         (Fault::SkipTag, "tags-and-prefetch"),
         (Fault::BendBinding, "conservation"),
         (Fault::DropReply, "protocol"),
@@ -180,6 +181,8 @@ fn each_fault_is_named_by_its_checker() {
         (Fault::LoseDelete, "topology"),
         (Fault::LosePriority, "fairness"),
         (Fault::DropCloseOk, "liveness"),
+        (Fault::Restless, "liveness"),
+        (Fault::KeepMemory, "memory"),
     ];
     for (fault, checker) in faults {
         assert_eq!(checker_that_fails(Some(fault), PLAN), Some(checker), "{fault:?}");

@@ -166,3 +166,29 @@ fn what_makes_no_sense_is_said_so() {
         assert!(text(&folder.run(&help)).contains("Examples:"), "{help:?}");
     }
 }
+
+#[test]
+fn marks_that_few_seeds_do_not_reach_are_named_and_fail_a_check() {
+    let folder = Folder::new("marks");
+    let coverage = folder.json(&["coverage", "--seeds", "0..3", "--json"]);
+    let marks = coverage["coverage"]["marks"].as_array().expect("a list");
+    let first = marks.iter().find(|mark| mark["name"] == "first-start").expect("a mark");
+    assert_eq!((&first["seeds"], &first["first"]), (&Value::from(3), &Value::from(0)));
+    let output = folder.run(&["run", "--seeds", "0..3", "--check-marks"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("marks       "), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("is common, and was not reached"), "{said}");
+    assert_eq!(folder.run(&["run", "--seeds", "0..3"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_plan_is_shrunk_to_what_reaches_a_mark() {
+    let folder = Folder::new("reaching");
+    let plan = corpus("marks/torn-tail-cut.plan");
+    let output = folder.run(&["shrink", &plan, "--reaching", "torn-tail-cut"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output).starts_with("# torn-tail-cut: "), "{output:?}");
+    let output = folder.run(&["shrink", &plan, "--reaching", "flow"]);
+    assert_eq!(output.status.code(), Some(2));
+}

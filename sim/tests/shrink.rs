@@ -29,7 +29,7 @@ fn a_drawn_plan_comes_down_to_a_few_steps_that_fail_alike() {
         assert!(shrunk.steps_before > 300 && shrunk.is_minimal, "{shrunk:?}");
         assert!(shrunk.plan.steps.len() <= 8, "{}", shrunk.plan);
         let read: Plan = shrunk.plan.to_string().parse().expect("a plan that was just written");
-        assert_eq!(broken(fault)(&read).failure, Some(shrunk.failure));
+        assert_eq!(broken(fault)(&read).failure, Some(shrunk.found));
     }
 }
 
@@ -43,7 +43,7 @@ fn limits_that_do_not_matter_are_as_usual_in_the_end() {
 fn a_crash_that_matters_stays() {
     let shrunk = shrink_seed(1, Fault::EmptyDisk, LONG);
     assert!(shrunk.plan.steps.len() <= 8, "{}", shrunk.plan);
-    let checker = shrunk.failure.checker;
+    let checker = shrunk.found.checker;
     assert!(matches!(checker, "topology" | "recovery" | "no-loss"), "{checker}");
 }
 

@@ -5,6 +5,38 @@ use super::Failure;
 
 const ID: &str = "liveness";
 
+/// How often something happened in the second that it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    second: u64,
+    count: u64,
+}
+
+impl Pace {
+    /// Takes note that it happens once more, and checks that it does not go on and on: what is
+    /// waited for comes, and who has nothing to do sleeps.
+    ///
+    /// # Errors
+    /// When it happens more than `max` times in a second.
+    pub fn check(
+        &mut self,
+        now: u64,
+        max: u64,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let second = now / 1_000_000_000;
+        if self.second != second {
+            *self = Self { second, count: 0 };
+        }
+        self.count += 1;
+        if self.count > max {
+            let text = format!("more than {max} times in a second: {}", what());
+            return Err(Failure::new(ID, text));
+        }
+        Ok(())
+    }
+}
+
 /// Checks a queue at rest: nothing is ready while a consumer has credit and a free link.
 ///
 /// # Errors
@@ -85,6 +117,15 @@ pub fn check_pending(pending: &[String]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happens_too_often_within_a_second_fails() {
+        let mut pace = Pace::default();
+        let mut tick = |now| pace.check(now, 2, || "a tick".to_owned());
+        assert!(tick(0).is_ok() && tick(1).is_ok());
+        assert!(tick(1_000_000_000).is_ok() && tick(1_500_000_000).is_ok());
+        assert!(tick(1_999_999_999).is_err());
+    }
 
     #[test]
     fn a_queue_whose_consumer_could_take_its_messages_fails() {

@@ -1,5 +1,6 @@
 //! The broker keeps no more for a slow client than it may: nothing is delivered to one for whom
-//! the limit waits already. And messages take no more memory than they may: publishers wait.
+//! the limit waits already. Messages take no more memory than they may: publishers wait. And what
+//! the broker says that messages take is what they really take, within a factor.
 
 use super::Failure;
 
@@ -8,6 +9,17 @@ const ID: &str = "memory";
 const READ: u64 = 8;
 /// What a message takes beside its body, in bytes, at the most.
 const MESSAGE_OVERHEAD: u64 = 1024;
+
+/// What is allocated is at most this many times what is accounted for or waits for sockets,
+const ALLOCATED_FACTOR: u64 = 2;
+/// and for each message so many bytes,
+const MESSAGE_ALLOCATED: u64 = 512;
+/// for each queue,
+const QUEUE_ALLOCATED: u64 = 16 << 10;
+/// for each connection: what was read of it, and what waits,
+const CONNECTION_ALLOCATED: u64 = 64 << 10;
+/// and for all else, the batches of the log above all.
+const ALLOCATED_BASE: u64 = 2 << 20;
 
 /// Checks a delivery to a client for whom `waiting` bytes wait.
 ///
@@ -18,6 +30,39 @@ pub fn check_egress(waiting: usize, limit: usize) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!("a delivery for a client for whom {waiting} bytes wait, of at most {limit}");
+    Err(Failure::new(ID, text))
+}
+
+/// What a broker keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept {
+    /// What it says that messages take in memory.
+    pub accounted: u64,
+    /// Bytes that wait for sockets.
+    pub sockets: u64,
+    /// Messages in queues and with consumers, wherever they are.
+    pub messages: u64,
+    /// Queues.
+    pub queues: u64,
+    /// Connections.
+    pub connections: u64,
+}
+
+/// Checks how many bytes of memory the broker really takes.
+///
+/// # Errors
+/// When that is out of proportion to what it keeps.
+pub fn check_allocated(allocated: i64, kept: &Kept) -> Result<(), Failure> {
+    let Kept { accounted, sockets, messages, queues, connections } = *kept;
+    let allowed = ALLOCATED_FACTOR * (accounted + sockets)
+        + messages * MESSAGE_ALLOCATED
+        + queues * QUEUE_ALLOCATED
+        + connections * CONNECTION_ALLOCATED
+        + ALLOCATED_BASE;
+    if u64::try_from(allocated).unwrap_or(0) <= allowed {
+        return Ok(());
+    }
+    let text = format!("{allocated} bytes are allocated, at most {allowed} may be for {kept:?}");
     Err(Failure::new(ID, text))
 }
 
@@ -46,6 +91,15 @@ pub fn check_messages(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_nothing_accounts_for_fails() {
+        let kept = Kept { accounted: 1 << 20, ..Kept::default() };
+        let most = (ALLOCATED_FACTOR * kept.accounted + ALLOCATED_BASE) as i64;
+        assert_eq!(check_allocated(most, &kept), Ok(()));
+        assert!(check_allocated(most + 1, &kept).is_err());
+        assert_eq!(check_allocated(-1, &Kept::default()), Ok(()));
+    }
 
     #[test]
     fn messages_beyond_the_limit_fail() {

@@ -1,6 +1,7 @@
 //! What the commands do. Each says whether all went well; an error is a request that makes no
 //! sense, a plan that cannot be read for instance.
 
+mod coverage;
 mod exhaustive;
 mod mutants;
 mod pool;
@@ -15,6 +16,7 @@ use warren_sim::plan::{self, Plan};
 use crate::cli::Which;
 use crate::report::Name;
 
+pub(crate) use coverage::coverage;
 pub(crate) use exhaustive::exhaustive;
 pub(crate) use mutants::{hunt, mutants};
 pub(crate) use replay::replay;

@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use warren_sim::checkers::Failure;
+use warren_sim::checkers::{Failure, determinism};
 use warren_sim::plan;
 
 use super::shrink::{shrink_failed, shrink_first};
 use super::{Done, pool};
 use crate::cli::Run;
 use crate::player::Player;
-use crate::report::{self, Failed, Name, Progress, Totals, differs};
+use crate::report::{self, Failed, Name, Progress, Totals};
 
 /// One seed of this many is played in a second process, whose hash must be the same.
 const DETERMINISM_EVERY: u64 = 100;
@@ -53,13 +53,41 @@ fn run_one(run: &Run, seed: u64) -> bool {
 }
 
 fn run_many(run: &Run, (from, to): (u64, u64)) -> bool {
-    let totals = Mutex::new(Totals::of_drawn());
+    let (mut totals, elapsed) = play_range((from, to), run.jobs.count(), run.broken.player());
+    let time = run.shrink_time.unwrap_or(SHRINK_TIME.1);
+    shrink_first(&mut totals.failures, time);
+    if run.json {
+        let mut object = totals.json(elapsed);
+        object.insert("command".into(), "run".into());
+        object.insert("seeds".into(), json!({ "from": from, "to": to }));
+        println!("{}", Value::Object(object));
+    } else {
+        anstream::print!("{}", totals.first_failures());
+        anstream::println!("{}", totals.summary("seeds", elapsed));
+    }
+    let is_covered = !run.check_marks || totals.coverage.gaps().is_empty();
+    if !is_covered {
+        anstream::eprint!("{}", totals.coverage.complaints());
+    }
+    totals.failures.is_empty() && is_covered
+}
+
+/// Plays the seeds from the first up to, not including, the second, and shows how far it is. What
+/// they came to, with failures in the order of seeds, and how long it took.
+pub(super) fn play_range(
+    (from, to): (u64, u64),
+    jobs: usize,
+    player: Player,
+) -> (Totals, Duration) {
+    let mut totals = Totals::default();
+    totals.is_drawn = true;
+    let totals = Mutex::new(totals);
     let mut progress = Progress::new();
     let mut shown = 0;
     pool::each(
         (from, to),
-        run.jobs.count(),
-        |seed| play_seed(seed, run.broken.player(), &totals),
+        jobs,
+        |seed| play_seed(seed, player, &totals),
         || {
             let totals = totals.lock().expect("no thread panics with the totals");
             for failed in &totals.failures[shown..] {
@@ -77,18 +105,7 @@ fn run_many(run: &Run, (from, to): (u64, u64)) -> bool {
     progress.clear();
     let mut totals = totals.into_inner().expect("no thread panics with the totals");
     totals.failures.sort_by(|one, other| one.name.cmp(&other.name));
-    let time = run.shrink_time.unwrap_or(SHRINK_TIME.1);
-    shrink_first(&mut totals.failures, time);
-    if run.json {
-        let mut object = totals.json(elapsed);
-        object.insert("command".into(), "run".into());
-        object.insert("seeds".into(), json!({ "from": from, "to": to }));
-        println!("{}", Value::Object(object));
-    } else {
-        anstream::print!("{}", totals.first_failures());
-        anstream::println!("{}", totals.summary("seeds", elapsed));
-    }
-    totals.failures.is_empty()
+    (totals, elapsed)
 }
 
 fn play_seed(seed: u64, player: Player, totals: &Mutex<Totals>) {
@@ -103,6 +120,7 @@ fn play_seed(seed: u64, player: Player, totals: &Mutex<Totals>) {
     let failed = failure.map(|failure| Failed::new(name.clone(), &plan, failure, player));
     let mut totals = totals.lock().expect("no thread panics with the totals");
     totals.add(&name, &outcome, time);
+    totals.coverage.add(seed, &outcome.marks);
     totals.failures.extend(failed);
 }
 
@@ -112,7 +130,5 @@ fn check_determinism(seed: u64, hash: u64) -> Option<Failure> {
     let mut again = std::process::Command::new(binary);
     let other = again.args(["run", "--seed", &seed.to_string(), "--hash"]).output().ok()?;
     let other = String::from_utf8_lossy(&other.stdout).trim().to_owned();
-    let this = format!("{hash:016x}");
-    (this != other)
-        .then(|| differs(format!("it hashes to {this} here and to {other} in another process")))
+    determinism::check(&format!("{hash:016x}"), &other).err()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use warren_core::Mark;
+use warren_sim::plan::Plan;
 use warren_sim::shrink::{self, Budget, Shrunk};
 
 use super::{Done, find};
@@ -15,11 +17,30 @@ const SHRUNK_MAX: usize = 3;
 pub(crate) fn shrink(wanted: &Shrink) -> Done {
     let (name, plan) = find(&wanted.which)?;
     let player = wanted.broken.player();
+    if let Some(mark) = wanted.reaching {
+        return shrink_reaching(mark, &name, &plan, wanted.shrink_time);
+    }
     let Some(failure) = player.play(&plan).failure else {
         return Err(format!("{name} passes: there is nothing to shrink"));
     };
     let failed = Failed::new(name, &plan, failure, player);
     anstream::print!("{}", shrink_failed(failed, wanted.shrink_time));
+    Ok(true)
+}
+
+/// Shrinks a plan while it reaches a mark, and prints what is left.
+fn shrink_reaching(mark: Mark, name: &Name, plan: &Plan, time: Duration) -> Done {
+    let mut progress = Progress::new();
+    let mut watch = |best: &Shrunk<u64>| show(&mut progress, name, best, time);
+    let shrunk = shrink::shrink_reaching(plan, mark, Budget::of(time), &mut watch);
+    progress.clear();
+    let Some(shrunk) = shrunk else {
+        return Err(format!("{name} fails, or its steps do not reach {}", mark.name()));
+    };
+    print!("# {}: {}\n{}", mark.name(), mark.meaning(), shrunk.plan);
+    let (steps, plays) = (shrunk.plan.steps.len(), shrunk.plays);
+    let end = if shrunk.is_minimal { "nothing more can go" } else { "out of time" };
+    eprintln!("{steps} steps of {}; {plays} plays, {end}", shrunk.steps_before);
     Ok(true)
 }
 
@@ -47,7 +68,7 @@ pub(super) fn shrink_failed(failed: Failed, time: Duration) -> Failed {
     }
 }
 
-fn show(progress: &mut Progress, name: &Name, best: &Shrunk, time: Duration) {
+fn show<T>(progress: &mut Progress, name: &Name, best: &Shrunk<T>, time: Duration) {
     let elapsed = best.elapsed.min(time).as_millis() as u64;
     progress.show(elapsed, time.as_millis() as u64, || {
         let (before, steps) = (best.steps_before, best.plan.steps.len());

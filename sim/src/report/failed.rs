@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::{Value, json};
-use warren_sim::checkers::Failure;
+use warren_sim::checkers::{Failure, determinism};
 use warren_sim::plan::Plan;
 use warren_sim::run::Outcome;
 use warren_sim::shrink::Shrunk;
@@ -51,8 +51,10 @@ impl Failed {
         let outcome = player.trace(plan);
         let failure = match &outcome.failure {
             Some(failure) => failure.clone(),
-            None if failure.checker == DETERMINISM => failure,
-            None => differs(format!("it failed ({failure}), and passed when it was played again")),
+            None if failure.checker == determinism::ID => failure,
+            None => determinism::differs(format!(
+                "it failed ({failure}), and passed when it was played again"
+            )),
         };
         Self::of(name, plan, failure, &outcome, player)
     }
@@ -90,10 +92,10 @@ impl Failed {
             "{}, shrunk from {from} steps, at commit {}\n{}",
             self.name,
             commit(),
-            shrunk.failure
+            shrunk.found
         );
         self.note(&shrunk.plan, &outcome);
-        self.failure = shrunk.failure.clone();
+        self.failure = shrunk.found.clone();
         let kept = Kept::shrunk(&self.name, &shrunk.plan, &about);
         self.shrunk = Some(Smaller { kept, shrunk });
         self
@@ -158,14 +160,6 @@ impl Failed {
         let arguments = self.player.arguments();
         shrunk.into_iter().chain(original).map(|command| command + &arguments).collect()
     }
-}
-
-/// The failure's id of a run that is not the same each time.
-const DETERMINISM: &str = "determinism";
-
-/// A run was another one when it was played again.
-pub(crate) fn differs(text: String) -> Failure {
-    Failure::new(DETERMINISM, text)
 }
 
 /// The lines about a message, and about the life of the process between the first and the last.

@@ -1,6 +1,7 @@
 //! What a person or a machine reads: progress, summaries, and failures with all that is needed to
 //! play them again.
 
+mod coverage;
 mod failed;
 mod kept;
 mod progress;
@@ -12,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
 use warren_sim::run::Outcome;
 
-pub(crate) use failed::{Failed, differs};
+pub(crate) use failed::Failed;
 pub(crate) use kept::commit;
 pub(crate) use progress::Progress;
 pub(crate) use totals::Totals;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use warren_sim::run::Outcome;
 use warren_sim::tally;
 
+use super::coverage::Coverage;
 use super::{BAD, Failed, GOOD, fields, grouped, seconds};
 
 /// How many failures are shown in full; the others are named.
@@ -21,7 +22,7 @@ const WIDTH: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     /// Whether their plans were drawn, so that sooner or later each fault is among them.
-    is_drawn: bool,
+    pub(crate) is_drawn: bool,
     /// How many there were.
     pub(crate) runs: u64,
     simulated_ns: u64,
@@ -30,6 +31,8 @@ pub(crate) struct Totals {
     phases: Vec<Phase>,
     slowest: (Duration, String),
     times: Vec<Duration>,
+    /// Which marks were reached, if seeds were played.
+    pub(crate) coverage: Coverage,
     /// In the order in which they were found, until somebody sorts them.
     pub(crate) failures: Vec<Failed>,
 }
@@ -44,11 +47,6 @@ struct Phase {
 }
 
 impl Totals {
-    /// Of plans that are drawn.
-    pub(crate) fn of_drawn() -> Self {
-        Self { is_drawn: true, ..Self::default() }
-    }
-
     /// Adds a run.
     pub(crate) fn add(&mut self, name: &dyn ToString, outcome: &Outcome, time: Duration) {
         self.runs += 1;
@@ -119,6 +117,9 @@ impl Totals {
         self.write_faults(&mut text);
         if self.is_drawn {
             text += &self.missing();
+        }
+        if !self.coverage.is_empty() {
+            let _ = writeln!(text, "\nmarks       {}", self.coverage.line());
         }
         self.write_failures(&mut text);
         text
@@ -204,6 +205,7 @@ impl Totals {
             "slowest": { "name": self.slowest.1, "ms": self.slowest.0.as_secs_f64() * 1e3 },
             "phases": phases.collect::<Vec<_>>(),
             "faults": self.faults,
+            "coverage": self.coverage.json(),
             "failures": self.failures.iter().map(Failed::json).collect::<Vec<_>>(),
         }))
     }

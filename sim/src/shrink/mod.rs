@@ -1,18 +1,22 @@
-//! Makes a plan that fails as small as it can while the same checker fails.
+//! Makes a plan as small as it can while the same checker fails in it, or while it reaches the same
+//! mark.
 //!
-//! What is behind the failure goes first, then whole clients, channels, verbs and names, then runs
+//! What is behind a failure goes first, then whole clients, channels, verbs and names, then runs
 //! of steps, ever shorter, down to single ones (delta debugging: steps about what is gone do
 //! nothing, so any subset of a plan is a plan). What is left is made plain: shorter waits, smaller
 //! bodies, fewer flags, limits as usual. Bounded by time and by the number of plays.
 
 mod plain;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use warren_core::Mark;
+
 use crate::checkers::Failure;
 use crate::plan::{Plan, Step, Who};
-use crate::run::Outcome;
+use crate::run::{Options, Outcome, play, play_steps};
 
 /// How much may be spent.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +37,11 @@ impl Budget {
 
 /// A plan that was made smaller.
 #[derive(Clone, Debug)]
-pub struct Shrunk {
+pub struct Shrunk<T = Failure> {
     /// What is left.
     pub plan: Plan,
-    /// What fails in it.
-    pub failure: Failure,
+    /// What is found in it: what fails, or how often it reaches a mark.
+    pub found: T,
     /// How many steps there were.
     pub steps_before: usize,
     /// How many plans were played.
@@ -56,23 +60,60 @@ pub fn shrink(
     play: &dyn Fn(&Plan) -> Outcome,
     watch: &mut dyn FnMut(&Shrunk),
 ) -> Option<Shrunk> {
+    let checker = Cell::new(None);
+    let goal = |outcome: &Outcome| {
+        let failure = outcome.failure.clone()?;
+        let first = checker.get().unwrap_or(failure.checker);
+        checker.set(Some(first));
+        (failure.checker == first).then_some(failure)
+    };
+    shrink_toward(plan, budget, &goal, play, watch)
+}
+
+/// Shrinks a plan that passes while its own steps reach a mark; `None` if they do not.
+pub fn shrink_reaching(
+    plan: &Plan,
+    mark: Mark,
+    budget: Budget,
+    watch: &mut dyn FnMut(&Shrunk<u64>),
+) -> Option<Shrunk<u64>> {
+    let goal = |outcome: &Outcome| {
+        let count = outcome.course.marks.count(mark);
+        (count > 0 && outcome.failure.is_none()).then_some(count)
+    };
+    // The steps are quickly played; only one that is to be taken must pass as a whole.
+    let play = |plan: &Plan| match play_steps(plan) {
+        outcome if goal(&outcome).is_some() => play(plan, Options::default()),
+        outcome => outcome,
+    };
+    shrink_toward(plan, budget, &goal, &play, watch)
+}
+
+/// Shrinks a plan while `goal` finds in its outcome what is wanted.
+fn shrink_toward<T>(
+    plan: &Plan,
+    budget: Budget,
+    goal: &dyn Fn(&Outcome) -> Option<T>,
+    play: &dyn Fn(&Plan) -> Outcome,
+    watch: &mut dyn FnMut(&Shrunk<T>),
+) -> Option<Shrunk<T>> {
     let started = Instant::now();
     let outcome = play(plan);
     let mut best = Shrunk {
         plan: plan.clone(),
-        failure: outcome.failure.clone()?,
+        found: goal(&outcome)?,
         steps_before: plan.steps.len(),
         plays: 1,
         elapsed: started.elapsed(),
         is_minimal: false,
     };
     best.plan.steps.truncate(steps_needed(&outcome));
-    let mut shrinker = Shrinker { best, budget, started, play, watch };
+    let mut shrinker = Shrinker { best, budget, started, goal, play, watch };
     shrinker.work();
     Some(shrinker.best)
 }
 
-/// The steps that were played: what was to come behind them has no part in the failure.
+/// The steps that were played: what was to come behind them has no part in a failure.
 fn steps_needed(outcome: &Outcome) -> usize {
     outcome.course.requests.len()
 }
@@ -101,15 +142,16 @@ const GROUPS: [Group; 4] = [
     },
 ];
 
-struct Shrinker<'a> {
-    best: Shrunk,
+struct Shrinker<'a, T> {
+    best: Shrunk<T>,
     budget: Budget,
     started: Instant,
+    goal: &'a dyn Fn(&Outcome) -> Option<T>,
     play: &'a dyn Fn(&Plan) -> Outcome,
-    watch: &'a mut dyn FnMut(&Shrunk),
+    watch: &'a mut dyn FnMut(&Shrunk<T>),
 }
 
-impl Shrinker<'_> {
+impl<T> Shrinker<'_, T> {
     /// All passes, until none of them finds anything any more.
     fn work(&mut self) {
         loop {
@@ -136,7 +178,7 @@ impl Shrinker<'_> {
         self.best.plays >= self.budget.plays || self.started.elapsed() >= self.budget.time
     }
 
-    /// Whether the same checker fails when this is played; then it is the smallest so far.
+    /// Whether the same is found when this is played; then it is the smallest so far.
     fn accept(&mut self, mut plan: Plan) -> bool {
         if self.is_spent() || plan == self.best.plan {
             return false;
@@ -145,13 +187,12 @@ impl Shrinker<'_> {
         self.best.plays += 1;
         self.best.elapsed = self.started.elapsed();
         let needed = steps_needed(&outcome);
-        let failure =
-            outcome.failure.filter(|failure| failure.checker == self.best.failure.checker);
-        let is_accepted = failure.is_some();
-        if let Some(failure) = failure {
+        let found = (self.goal)(&outcome);
+        let is_accepted = found.is_some();
+        if let Some(found) = found {
             plan.steps.truncate(needed);
             self.best.plan = plan;
-            self.best.failure = failure;
+            self.best.found = found;
         }
         (self.watch)(&self.best);
         is_accepted

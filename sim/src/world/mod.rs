@@ -18,6 +18,8 @@ pub use disk::Failing;
 pub(crate) use disk::{Image, names_of};
 pub use tamper::{Fault, Tamper};
 
+use warren_core::MarkCounts;
+
 use crate::checkers::Failure;
 use crate::course::Traffic;
 use crate::judge::Judge;
@@ -226,6 +228,12 @@ impl World {
         tally.add(&self.tally);
         self.clients.values().for_each(|client| tally.add(&client.tally));
         tally
+    }
+
+    /// Which branches the broker's processes reached, and how often.
+    #[must_use]
+    pub fn marks(&self) -> MarkCounts {
+        self.host.marks()
     }
 
     /// Whether the broker serves clients.

@@ -6,6 +6,11 @@ use warren_core::Input;
 use warren_core::amqp::{BasicAck, Frame, Method, OutFrame, TxCommit, TxRollbackOk};
 use warren_core::broker::Body;
 
+use crate::meter::in_core;
+
+/// How much memory is not given back.
+const KEPT_LEN: usize = 1 << 20;
+
 /// What goes wrong, at the first occasion or at each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
@@ -23,6 +28,8 @@ pub enum Fault {
     InventConfirm,
     /// The broker hears of a larger prefetch than the client asked for.
     EnlargePrefetch,
+    /// The broker hears of a smaller prefetch than the client asked for.
+    ReducePrefetch,
     /// A delivery tag is skipped.
     SkipTag,
     /// The broker hears of a binding with another key.
@@ -57,6 +64,10 @@ pub enum Fault {
     EmptyDiskAgain,
     /// A client is not told that it has to wait.
     HideBlocked,
+    /// Of each publish some memory is never given back.
+    KeepMemory,
+    /// The broker always has a timer that is due soon.
+    Restless,
     /// A read that brings no whole frame is answered with a sign of life.
     AnswerPart,
     /// A start that is refused for damage names another file.
@@ -77,13 +88,14 @@ pub struct Tamper {
     /// A part of a frame came.
     has_part: bool,
     held: Option<OutFrame>,
+    kept: Vec<Vec<u8>>,
 }
 
 impl Tamper {
     /// Nothing has happened yet.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
-        Self { fault, is_done: false, has_part: false, held: None }
+        Self { fault, is_done: false, has_part: false, held: None, kept: Vec::new() }
     }
 
     /// What is to be done.
@@ -103,6 +115,13 @@ impl Tamper {
             (Method::BasicQos(qos), Fault::EnlargePrefetch) if qos.prefetch_count > 0 => {
                 qos.prefetch_count += 1;
                 self.is_done = true;
+            }
+            (Method::BasicQos(qos), Fault::ReducePrefetch) if qos.prefetch_count > 1 => {
+                qos.prefetch_count -= 1;
+                self.is_done = true;
+            }
+            (Method::BasicPublish(_), Fault::KeepMemory) => {
+                self.kept.push(in_core(|| vec![0; KEPT_LEN]));
             }
             (Method::QueueBind(bind), Fault::BendBinding) => {
                 bind.routing_key = "bent".into();

@@ -2,12 +2,15 @@
 //! and ends by a crash, a halt, or because it was told to stop.
 
 use warren_core::amqp::{Frame, Method};
-use warren_core::{Boot, Broker, Config, DiskRequest, Input, Instant, Recovery, RecoveryOutput};
+use warren_core::{
+    Boot, Broker, Config, DiskRequest, Input, Instant, MarkCounts, Recovery, RecoveryOutput,
+};
 
 use super::Host;
 use super::damage::drive;
 use crate::checkers::{Failure, disk, recovery};
 use crate::judge::{DiskState, Found, Judge, Position, Said, Told};
+use crate::meter::in_core;
 use crate::plan::Step;
 use crate::tally::Tally;
 use crate::world::disk::{Crash, Disk, Done, Failing, Image};
@@ -18,7 +21,20 @@ const OUTAGE_NS: u64 = 30_000_000_000;
 /// More requests than this for one recovery, or in one second, and they do not end.
 const REQUESTS_MAX: u64 = 100_000;
 
+/// More timers than this in one second, and the broker spins.
+const TICKS_MAX: u64 = 2000;
+/// How soon the timer of a broker that never rests is due again.
+const RESTLESS_NS: u64 = 100_000;
+
 impl Host {
+    /// The time has come that the broker wanted to be told of.
+    pub(super) fn tick(&mut self, now: u64, judge: &mut Judge) -> Result<(), Failure> {
+        self.ticked_at = now;
+        self.ticks.check(now, TICKS_MAX, || "a timer is due".to_owned())?;
+        self.batch.push((Some(Input::Tick), Told::Tick));
+        self.flush(now, judge)
+    }
+
     /// Whether the broker serves clients.
     #[must_use]
     pub(in crate::world) fn is_up(&self) -> bool {
@@ -41,6 +57,14 @@ impl Host {
         let mut tally = self.tally.clone();
         tally.add(self.disk.tally());
         tally
+    }
+
+    /// Which branches the broker's processes reached, and how often.
+    pub(in crate::world) fn marks(&self) -> MarkCounts {
+        let mut marks = self.marks.clone();
+        self.broker.iter().for_each(|broker| marks.add(&broker.marks()));
+        self.recovery.iter().for_each(|recovery| marks.add(&recovery.marks()));
+        marks
     }
 
     pub(super) fn count(&mut self, class: &'static str) {
@@ -90,7 +114,7 @@ impl Host {
         self.remains = self.disk.begin_start();
         judge.trace_world(now, "", &format!("! start {}", self.starts));
         let (config, boot) = (self.config(), self.boot(self.starts));
-        self.recovery = Some(Recovery::new(config, boot));
+        self.recovery = Some(in_core(|| Recovery::new(config, boot)));
         self.turn_recovery(now, judge)
     }
 
@@ -161,12 +185,14 @@ impl Host {
         }
         let broker = self.broker.as_ref().and_then(Broker::poll_timeout).map(Instant::as_nanos);
         let report = self.is_up().then(|| self.disk.report_at());
-        [broker, report, self.disk.next_at()].into_iter().flatten().min()
+        let restless = self.has_fault(Fault::Restless).then_some(self.ticked_at + RESTLESS_NS);
+        [broker, report, self.disk.next_at(), restless].into_iter().flatten().min()
     }
 
     pub(super) fn is_due(&self, now: u64) -> bool {
         let timeout = self.broker.as_ref().and_then(Broker::poll_timeout);
-        timeout.is_some_and(|at| at.as_nanos() <= now)
+        let is_restless = self.has_fault(Fault::Restless) && now >= self.ticked_at + RESTLESS_NS;
+        timeout.is_some_and(|at| at.as_nanos() <= now) || is_restless
     }
 
     pub(super) fn disk_state(&self) -> DiskState {
@@ -187,7 +213,7 @@ impl Host {
         failed.iter().for_each(|failed| self.count(failed.class()));
         for (id, result) in results {
             if let Some(recovery) = &mut self.recovery {
-                recovery.handle(id, result);
+                in_core(|| recovery.handle(id, result));
             } else if self.is_up() {
                 self.batch.push((Some(Input::Disk(id, result)), Told::Disk));
             }
@@ -231,16 +257,7 @@ impl Host {
 
     /// Nothing makes the broker ask for the same over and over.
     fn check_pace(&mut self, now: u64, request: &DiskRequest) -> Result<(), Failure> {
-        let second = now / 1_000_000_000;
-        if self.requests.0 != second {
-            self.requests = (second, 0);
-        }
-        self.requests.1 += 1;
-        if self.requests.1 > REQUESTS_MAX {
-            let text = format!("the broker asks the disk for ever more, now {:?}", request.op);
-            return Err(Failure::new("liveness", text));
-        }
-        Ok(())
+        self.requests.check(now, REQUESTS_MAX, || format!("a request, now {:?}", request.op))
     }
 
     /// The broker gives up.
@@ -304,6 +321,7 @@ impl Host {
     fn leave(&mut self, now: u64) {
         self.ended_at = now;
         self.is_stopping = false;
+        self.marks = self.marks();
         self.broker = None;
         self.recovery = None;
         self.dying = None;
@@ -317,7 +335,8 @@ impl Host {
 
     fn turn_recovery(&mut self, now: u64, judge: &mut Judge) -> Result<(), Failure> {
         let begun = self.disk.begun();
-        while let Some(output) = self.recovery.as_mut().and_then(Recovery::poll_output) {
+        while let Some(output) = in_core(|| self.recovery.as_mut().and_then(Recovery::poll_output))
+        {
             match output {
                 RecoveryOutput::Disk(request) => self.submit(now, request, true)?,
                 RecoveryOutput::Note(text) => judge.trace_world(now, "", &format!("^ {text}")),
@@ -334,7 +353,8 @@ impl Host {
             recovery::check_going_on(self.recovery.is_some() && self.disk.is_idle())?;
             return Ok(());
         };
-        match recovery.finish() {
+        let marks = recovery.marks();
+        match in_core(|| recovery.finish()) {
             Ok(broker) => {
                 let Position { next, durable } = position(&broker);
                 let text = format!("^ serves; batch {durable} is durable, {next} gathers");
@@ -351,6 +371,7 @@ impl Host {
                 self.flush(now, judge)
             }
             Err(error) => {
+                self.marks.add(&marks);
                 self.judge_refusal(now, &error, judge)?;
                 self.die(now, Crash::Process(self.starts), judge)
             }

@@ -11,13 +11,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use warren_core::amqp::{Decoder, Egress, OutFrame};
-use warren_core::{Alarm, Broker, ConnectionId, Event, Input, Instant, Output, Peer, Recovery};
+use warren_core::{
+    Alarm, Broker, ConnectionId, Event, Input, Instant, MarkCounts, Output, Peer, Recovery,
+};
 
 use super::Link;
 use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
+use crate::checkers::liveness::Pace;
 use crate::checkers::{Failure, memory};
 use crate::judge::{Judge, Remains, Said, Told, Waits};
+use crate::meter::{self, in_core};
 use crate::plan::Setup;
 use crate::tally::Tally;
 use crate::wire::{self, Stream};
@@ -66,8 +70,10 @@ pub(super) struct Host {
     gives_up: bool,
     /// What was left of the log at this start, and whether more might be.
     remains: (Remains, bool),
-    /// In which second so many requests went to the disk.
-    requests: (u64, u64),
+    /// How often it asks its disk for something, and its timers are due.
+    requests: Pace,
+    ticks: Pace,
+    ticked_at: u64,
     /// What the disk held once, for a fault that brings it back.
     old_image: Option<Image>,
     /// What befell it.
@@ -76,6 +82,10 @@ pub(super) struct Host {
     ended_at: u64,
     /// Whether it was told to stop.
     is_stopping: bool,
+    /// Which branches the processes reached that have ended.
+    marks: MarkCounts,
+    /// What the meter of the core's memory showed before there was a broker.
+    held_before: i64,
     sockets: BTreeMap<usize, Socket>,
     links_by_id: BTreeMap<ConnectionId, usize>,
     /// The process does nothing until then.
@@ -106,7 +116,9 @@ impl Host {
             recovery: None,
             broker: None,
             disk,
-            requests: (0, 0),
+            requests: Pace::default(),
+            ticks: Pace::default(),
+            ticked_at: 0,
             old_image: None,
             dying: None,
             has_ended: false,
@@ -117,6 +129,8 @@ impl Host {
             tally: Tally::default(),
             ended_at: 0,
             is_stopping: false,
+            marks: MarkCounts::default(),
+            held_before: meter::held(),
             sockets: BTreeMap::new(),
             links_by_id: BTreeMap::new(),
             paused_until: 0,
@@ -159,7 +173,7 @@ impl Host {
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
         let peer = Peer { name, is_loopback: true };
         let Some(broker) = &mut self.broker else { return Ok(()) };
-        let id = broker.connect(Instant::from_nanos(now), peer);
+        let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
         self.links_by_id.insert(id, link);
         self.batch.push((None, Told::Connected(link, client)));
         let socket = Socket {
@@ -198,8 +212,7 @@ impl Host {
         }
         let mut is_busy = self.turn_disk(now, judge)?;
         if self.is_due(now) {
-            self.batch.push((Some(Input::Tick), Told::Tick));
-            self.flush(now, judge)?;
+            self.tick(now, judge)?;
         }
         let can_be_read = |link: &&usize| {
             links.get(*link).is_some_and(|link| link.up.has_arrived() || link.up.is_at_end(now))
@@ -213,6 +226,7 @@ impl Host {
             if !self.write(now, links, judge)? {
                 if let Some(broker) = &self.broker {
                     judge.settle(now, broker, self.disk_state())?;
+                    self.check_memory(broker)?;
                 }
                 // A timer that is due already is worked off in another turn at this moment.
                 return Ok(is_busy || self.is_due(now));
@@ -226,6 +240,25 @@ impl Host {
     #[must_use]
     pub(super) fn read_len_max(&self) -> usize {
         self.setup.read_len_max
+    }
+
+    /// Checks what the broker's memory really takes.
+    fn check_memory(&self, broker: &Broker) -> Result<(), Failure> {
+        let allocated = meter::held() - self.held_before;
+        let mut kept = memory::Kept {
+            accounted: broker.memory(),
+            sockets: self.sockets.values().map(|socket| socket.egress.len() as u64).sum(),
+            connections: broker.connections() as u64,
+            ..memory::Kept::default()
+        };
+        // Mostly it is too little for a look at each queue.
+        if memory::check_allocated(allocated, &kept).is_ok() {
+            return Ok(());
+        }
+        let queues = broker.queues();
+        kept.messages = queues.iter().map(|queue| queue.ready + queue.unacked).sum();
+        kept.queues = queues.len() as u64;
+        memory::check_allocated(allocated, &kept)
     }
 
     /// How many connections the broker has.
@@ -285,12 +318,12 @@ impl Host {
     ) -> Result<(), Failure> {
         let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
         socket.ours.feed(&bytes);
-        socket.decoder.feed(bytes);
+        in_core(|| socket.decoder.feed(Bytes::copy_from_slice(&bytes)));
         let mut frames = 0;
         loop {
             let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
             let id = socket.id;
-            let (input, told) = match (socket.decoder.poll(), socket.ours.poll()) {
+            let (input, told) = match (in_core(|| socket.decoder.poll()), socket.ours.poll()) {
                 (Ok(None), Ok(None)) if frames > 0 => return Ok(()),
                 (Ok(None), Ok(None)) => (Input::Received(id), Told::Received(link)),
                 (Ok(Some(frame)), Ok(Some(ours))) => {
@@ -334,13 +367,13 @@ impl Host {
         let mut told = VecDeque::new();
         for (input, what) in self.batch.drain(..) {
             if let Some(input) = input {
-                broker.handle(Instant::from_nanos(now), input);
+                in_core(|| broker.handle(Instant::from_nanos(now), input));
             }
             told.push_back((what, waits(broker, &self.links_by_id)));
         }
         let position = position(broker);
         let mut said = Vec::new();
-        while let Some(output) = self.broker.as_mut().and_then(Broker::poll_output) {
+        while let Some(output) = in_core(|| self.broker.as_mut().and_then(Broker::poll_output)) {
             self.carry_out(now, output, &mut said, judge)?;
             if said.len() > 1_000_000 {
                 return Err(Failure::new("liveness", "the broker's outputs do not end"));
