@@ -124,23 +124,25 @@ impl Judge {
         self.model.enter(position);
         self.model.queues.values_mut().for_each(|queue| queue.taken_now = 0);
         let busy = self.model.busy_links();
-        for said in said {
+        for (at, one) in said.iter().enumerate() {
             loop {
                 // Deliveries are made between the turns of channels that waited.
-                while is_delivery(said) && self.model.has_turn() {
+                while is_delivery(one) && self.model.has_turn() {
                     self.release_one(now)?;
                 }
-                let Err(failure) = self.hear(now, said) else { break };
+                let Err(failure) = self.hear(now, one) else { break };
                 if self.release_one(now)? {
                     continue;
                 }
                 let Some((next, waits)) = told.pop_front() else {
-                    self.trace_said(now, said, "<!");
+                    self.trace_said(now, one, "<!");
                     return Err(failure);
                 };
                 self.tell(now, &next, &waits);
+                // What was heard already rests on it: where a socket was drained, that came first.
+                self.note_backlogs(&said[..at]);
             }
-            self.trace_said(now, said, "<");
+            self.trace_said(now, one, "<");
         }
         while self.release_one(now)? {}
         for (told, waits) in &told {
@@ -149,12 +151,17 @@ impl Judge {
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
         // either way it waits for the socket now.
+        self.note_backlogs(said);
+        liveness::check_direct_reply(self.model.end_batch(&busy))
+    }
+
+    /// What was sent waits for its socket.
+    fn note_backlogs(&mut self, said: &[Said]) {
         for said in said {
             if let Said::Sent(link, _) = said {
                 self.model.connection_mut(*link).has_backlog = true;
             }
         }
-        liveness::check_direct_reply(self.model.end_batch(&busy))
     }
 
     /// A client received these bytes.
