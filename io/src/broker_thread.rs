@@ -18,6 +18,7 @@ use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
+use warren_recorder::Recorder;
 
 use crate::clock::Clock;
 use crate::connection::Connection;
@@ -40,6 +41,8 @@ pub(crate) struct BrokerThread {
     broker: Broker,
     /// A broker that keeps everything in memory has none.
     disk: Option<Requests>,
+    /// Is told of all that the broker is told, before it is, and of all that it says.
+    recorder: Recorder,
     halt: Rc<Halt>,
     clock: Clock,
     /// When the turn began.
@@ -59,11 +62,12 @@ pub(crate) struct BrokerThread {
 }
 
 impl BrokerThread {
-    pub(crate) fn new(broker: Broker, disk: Option<Requests>) -> Self {
+    pub(crate) fn new(broker: Broker, disk: Option<Requests>, recorder: Recorder) -> Self {
         let clock = Clock::start();
         Self {
             broker,
             disk,
+            recorder,
             halt: Rc::default(),
             clock,
             now: clock.now(),
@@ -82,7 +86,8 @@ impl BrokerThread {
     /// [`poll_connection`](Self::poll_connection) whenever it is woken.
     pub(crate) fn connect(&mut self, stream: TcpStream, peer: Peer) -> ConnectionId {
         self.now = self.clock.now();
-        let id = self.broker.connect(self.now, peer);
+        let id = self.broker.connect(self.now, peer.clone());
+        self.recorder.connected(self.now, id, &peer);
         self.connections.insert(Connection::new(id, stream));
         self.end_turn();
         id
@@ -95,7 +100,7 @@ impl BrokerThread {
         }
         self.now = self.clock.now();
         for result in results {
-            self.broker.handle(self.now, result);
+            self.handle(result);
         }
         self.end_turn();
     }
@@ -106,7 +111,7 @@ impl BrokerThread {
             return;
         }
         self.now = self.clock.now();
-        self.broker.handle(self.now, Input::Shutdown(text));
+        self.handle(Input::Shutdown(text));
         self.end_turn();
     }
 
@@ -152,6 +157,7 @@ impl BrokerThread {
         if !connection.is_paused && connection.decoder.has_input() {
             // Read before the connection was paused.
             has_read = true;
+            self.now = self.clock.now();
             self.decode(id);
         } else if !connection.is_paused {
             if self.buffer.capacity() < READ_LEN_MAX {
@@ -161,7 +167,10 @@ impl BrokerThread {
                 Poll::Pending => (),
                 Poll::Ready(Ok(1..)) => {
                     has_read = true;
-                    connection.decoder.feed(self.buffer.split().freeze());
+                    let bytes = self.buffer.split().freeze();
+                    self.now = self.clock.now();
+                    self.recorder.read(self.now, id, &bytes);
+                    connection.decoder.feed(bytes);
                     self.decode(id);
                 }
                 Poll::Ready(Ok(0) | Err(_)) => self.lose(id),
@@ -214,15 +223,15 @@ impl BrokerThread {
         ready!(sleep.poll(cx));
         self.armed = None;
         self.now = self.clock.now();
-        self.broker.handle(self.now, Input::Tick);
+        self.handle(Input::Tick);
         self.end_turn();
         Poll::Pending
     }
 
     /// Hands the broker the frames in what was read.
     fn decode(&mut self, id: ConnectionId) {
-        self.now = self.clock.now();
-        let mut has_frame = false;
+        let mut has_input = false;
+        let mut is_recorded = false;
         // An output may take the connection away.
         while !self.broker.is_paused(id)
             && let Some(connection) = self.connections.get_mut(id)
@@ -231,16 +240,26 @@ impl BrokerThread {
             let input = match connection.decoder.poll() {
                 Ok(Some(frame)) => Input::Frame(id, frame),
                 Err(error) => Input::Malformed(id, error),
-                Ok(None) if has_frame => return,
-                Ok(None) => return self.broker.handle(self.now, Input::Received(id)),
+                Ok(None) if has_input => return,
+                Ok(None) => Input::Received(id),
             };
-            has_frame = true;
+            if !is_recorded {
+                self.recorder.frames(self.now, id, is_tuned);
+                is_recorded = is_tuned;
+            }
+            has_input = true;
             self.broker.handle(self.now, input);
             if !is_tuned {
                 // Until then, what this frame leads to may change how the next is read.
                 self.carry_out();
             }
         }
+    }
+
+    /// Hands the broker what is not about a frame.
+    fn handle(&mut self, input: Input) {
+        self.recorder.input(self.now, &input);
+        self.broker.handle(self.now, input);
     }
 
     /// Does what the broker wants done, and sees to it that sockets are written to and the timer
@@ -262,6 +281,7 @@ impl BrokerThread {
         while !self.halt.is_set()
             && let Some(output) = self.broker.poll_output()
         {
+            self.recorder.output(&output);
             match output {
                 Output::Send(id, frame) => {
                     if let Some(connection) = self.connections.get_mut(id) {
@@ -298,6 +318,7 @@ impl BrokerThread {
                 Output::Event(event) => event::log(&event),
             }
         }
+        self.recorder.drained();
     }
 
     /// Writes once to each socket that has something new. What the broker sends because of that
@@ -328,7 +349,7 @@ impl BrokerThread {
                 }
                 if written > 0 {
                     let len = connection.egress.len();
-                    self.broker.handle(self.now, Input::EgressLen(id, len));
+                    self.handle(Input::EgressLen(id, len));
                 }
             }
             Err(_) => self.lose(id),
@@ -339,7 +360,7 @@ impl BrokerThread {
     fn lose(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.remove(id) {
             connection.wake();
-            self.broker.handle(self.now, Input::Closed(id));
+            self.handle(Input::Closed(id));
         }
     }
 

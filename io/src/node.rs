@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 use warren_core::Broker;
+use warren_recorder::Recorder;
 
 use crate::broker_thread::BrokerThread;
 use crate::disk::{Disk, SpaceWatch};
@@ -62,21 +63,28 @@ impl Node {
     /// Outside of a [`runtime`].
     #[must_use]
     pub fn start(broker: Broker) -> Self {
-        Self::run(BrokerThread::new(broker, None), None)
+        Self::run(BrokerThread::new(broker, None, Recorder::default()), None)
     }
 
     /// Starts a broker that was recovered from this disk, and reports the free space to it: more
-    /// often below twice `disk_free_min` bytes. Nobody can connect to it yet.
+    /// often below twice `disk_free_min` bytes. The recorder has seen the recovery. Nobody can
+    /// connect to it yet.
     ///
     /// # Errors
     /// When the operating system refuses what it needs.
     ///
     /// # Panics
     /// Outside of a [`runtime`].
-    pub fn start_on(disk: Disk, broker: Broker, disk_free_min: u64) -> io::Result<Self> {
+    pub fn start_on(
+        disk: Disk,
+        broker: Broker,
+        disk_free_min: u64,
+        recorder: Recorder,
+    ) -> io::Result<Self> {
         let (requests, mut results) = disk.split();
         let space = requests.watch_space(disk_free_min)?;
-        let node = Self::run(BrokerThread::new(broker, Some(requests)), Some(space));
+        let thread = BrokerThread::new(broker, Some(requests), recorder);
+        let node = Self::run(thread, Some(space));
         let thread = Rc::clone(&node.thread);
         spawn_local(async move {
             let mut inputs = Vec::new();
@@ -290,9 +298,10 @@ mod tests {
                 let boot = crate::boot().expect("entropy");
                 let disk = opened(dir.path());
                 let config = Config::default();
-                let recovered = recover(disk, config, boot, |_| ()).await;
+                let mut recorder = Recorder::default();
+                let recovered = recover(disk, config, boot, &mut recorder, |_| ()).await;
                 let (broker, disk) = recovered.expect("is whole");
-                let mut node = Node::start_on(disk, broker, 0).expect("threads");
+                let mut node = Node::start_on(disk, broker, 0, recorder).expect("threads");
                 let listener = Listener::bind(LOCAL.parse().expect("an address")).expect("bound");
                 let address = listener.address();
                 node.listen(listener);

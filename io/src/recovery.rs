@@ -8,6 +8,7 @@ use warren_core::{
     Boot, Broker, Check, Config, DiskResult, Input, OpId, Progress, Recovery, RecoveryOutput,
     Salvage, StartError,
 };
+use warren_recorder::Recorder;
 
 use crate::Disk;
 
@@ -55,6 +56,36 @@ disk_machine!(Recovery);
 disk_machine!(Check);
 disk_machine!(Salvage);
 
+/// A recovery, with its recorder looking on.
+struct Recorded<'a> {
+    recovery: Recovery,
+    recorder: &'a mut Recorder,
+}
+
+impl DiskMachine for Recorded<'_> {
+    fn poll_output(&mut self) -> Option<RecoveryOutput> {
+        let output = self.recovery.poll_output();
+        match &output {
+            Some(output) => self.recorder.recovery_output(output),
+            None => self.recorder.drained(),
+        }
+        output
+    }
+
+    fn handle(&mut self, id: OpId, result: DiskResult) {
+        self.recorder.recovery_result(id, &result);
+        self.recovery.handle(id, result);
+    }
+
+    fn is_done(&self) -> bool {
+        self.recovery.is_done()
+    }
+
+    fn progress(&self) -> Progress {
+        self.recovery.progress()
+    }
+}
+
 /// A broker that has in it what the data directory says. `on_progress` is called each second.
 ///
 /// # Errors
@@ -66,11 +97,13 @@ pub async fn recover(
     mut disk: Disk,
     config: Config,
     boot: Boot,
+    recorder: &mut Recorder,
     on_progress: impl FnMut(Progress),
 ) -> Result<(Broker, Disk), StartError> {
-    let mut recovery = Recovery::new(config, boot);
-    drive(&mut recovery, &mut disk, on_progress).await;
-    Ok((recovery.finish()?, disk))
+    let mut recorded = Recorded { recovery: Recovery::new(config, boot), recorder };
+    drive(&mut recorded, &mut disk, on_progress).await;
+    recorded.recorder.started();
+    Ok((recorded.recovery.finish()?, disk))
 }
 
 /// Carries out what the machine wants until it is done and nothing is under way any more.

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
 use warren_core::{Boot, Config, Progress, StartError};
 use warren_io::{Disk, Listener, Node, OpenError, Shutdown};
+use warren_recorder::{End, Header, Recorder};
 
 use crate::logging::{self, LogArgs};
 use crate::memory;
@@ -63,6 +64,16 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", hide = true)]
     queue_window: Option<Size>,
 
+    /// Record what goes into the broker, for `warren-sim replay DIR`: everything that clients send,
+    /// logins too, but for the bodies of messages. Each start makes a file of its own
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+
+    /// How much all recordings in the directory may take. A start deletes the oldest, and a
+    /// recording that comes to the limit ends
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "record")]
+    record_max: Size,
+
     #[command(flatten)]
     log: LogArgs,
 }
@@ -73,22 +84,51 @@ pub(crate) struct ServeArgs {
 /// When it cannot start.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     logging::init(&args.log);
-    stop_on_panic();
+    stop_on_panic(End::default());
     raise_file_limit();
     let unusable = |error| ServeError::DataDir(args.data_dir.clone(), error);
     let disk = Disk::open(&args.data_dir).map_err(unusable)?;
     let space = disk.space().map_err(|error| unusable(error.into()))?;
     let config = config(args, memory::total().unwrap_or(MEMORY_UNKNOWN), space.capacity)?;
     let boot = warren_io::boot().map_err(ServeError::System)?;
+    let recorder = recorder(args, &config, &boot, space.capacity)?;
+    let end = recorder.end();
+    stop_on_panic(end.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
-    runtime.block_on(run(disk, config, boot, args))
+    let served = runtime.block_on(run(disk, config, boot, recorder, args));
+    match &served {
+        Ok(()) => end.now("the broker was told to stop"),
+        Err(error) => end.now(&format!("the broker did not start: {error}")),
+    }
+    served
 }
 
-async fn run(disk: Disk, config: Config, boot: Boot, args: &ServeArgs) -> Result<(), ServeError> {
+/// What records this broker, if that is asked for.
+fn recorder(
+    args: &ServeArgs,
+    config: &Config,
+    boot: &Boot,
+    disk: u64,
+) -> Result<Recorder, ServeError> {
+    let Some(dir) = &args.record else { return Ok(Recorder::default()) };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let header = Header { version, config: config.clone(), boot: boot.clone() };
+    let recorder = Recorder::start(dir, args.record_max.of(disk), &header);
+    recorder.map_err(|error| ServeError::Record(dir.clone(), error))
+}
+
+async fn run(
+    disk: Disk,
+    config: Config,
+    boot: Boot,
+    mut recorder: Recorder,
+    args: &ServeArgs,
+) -> Result<(), ServeError> {
+    let end = recorder.end();
     let mut stop = StopSignals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let recovered = tokio::select! {
-        recovered = warren_io::recover(disk, config, boot, tell_progress) => recovered,
+        recovered = warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
         name = stop.next() => {
             info!(signal = name, "stopping before the start was over");
             return Ok(());
@@ -96,7 +136,8 @@ async fn run(disk: Disk, config: Config, boot: Boot, args: &ServeArgs) -> Result
     };
     let (broker, disk) =
         recovered.map_err(|error| ServeError::Start(args.data_dir.clone(), error))?;
-    let mut node = Node::start_on(disk, broker, disk_free_min).map_err(ServeError::System)?;
+    let node = Node::start_on(disk, broker, disk_free_min, recorder);
+    let mut node = node.map_err(ServeError::System)?;
     let mut addresses = Vec::new();
     for &address in &args.amqp {
         let listener =
@@ -113,7 +154,7 @@ async fn run(disk: Disk, config: Config, boot: Boot, args: &ServeArgs) -> Result
     );
     tokio::select! {
         () = until_stopped(&node, &mut stop) => Ok(()),
-        reason = node.halted() => end_halted(&reason),
+        reason = node.halted() => end_halted(&reason, &end),
     }
 }
 
@@ -131,8 +172,9 @@ async fn until_stopped(node: &Node, stop: &mut StopSignals) {
 
 /// The broker has nothing more to say to anybody, and its disk may take for ever: the process ends
 /// here, and waits for nothing.
-fn end_halted(reason: &str) -> ! {
+fn end_halted(reason: &str, recording: &End) -> ! {
     error!("{reason}");
+    recording.now(&format!("the broker has given up: {reason}"));
     eprintln!("warren: {reason}");
     process::exit(HALTED_STATUS)
 }
@@ -220,10 +262,12 @@ fn raise_file_limit() {
     }
 }
 
-/// A panic is a bug; what a broker does after one cannot be relied on. It stops where it stands.
-fn stop_on_panic() {
-    panic::set_hook(Box::new(|panic| {
+/// A panic is a bug; what a broker does after one cannot be relied on. It stops where it stands;
+/// only what led there is written.
+fn stop_on_panic(recording: End) {
+    panic::set_hook(Box::new(move |panic| {
         error!(%panic, "this is a bug in warren; it stops here");
+        recording.now(&format!("the broker has panicked: {panic}"));
         process::abort();
     }));
 }
@@ -243,6 +287,8 @@ pub(crate) enum ServeError {
     DataDir(PathBuf, OpenError),
     /// What is in the data directory cannot be used as it is.
     Start(PathBuf, StartError),
+    /// A recording cannot be made in this directory.
+    Record(PathBuf, io::Error),
     /// An option has a value that cannot be.
     Option(String),
     /// The operating system refused something that every process needs.
@@ -302,6 +348,13 @@ impl fmt::Display for ServeError {
                     }
                     StartError::Disk { .. } => Ok(()),
                 }
+            }
+            Self::Record(dir, error) => {
+                write!(
+                    f,
+                    "cannot record to {}: {error} (choose another with --record)",
+                    dir.display()
+                )
             }
             Self::Option(text) => f.write_str(text),
             Self::System(error) => write!(f, "cannot start: {error}"),

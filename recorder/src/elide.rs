@@ -1,0 +1,57 @@
+//! What a client sent, without its bodies: pieces of the stream as they are, and between them the
+//! length and the hash of what is left out.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::follower::Follower;
+use crate::{hash, number};
+
+/// What was read from a connection, by its index.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) index: u32,
+    /// Whether it is the first of the connection.
+    pub(crate) is_first: bool,
+    pub(crate) bytes: Bytes,
+}
+
+/// Leaves out bodies, on all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Elider(HashMap<u32, Follower>);
+
+impl Elider {
+    /// Appends what was read: by turns so many bytes as they are, and a body's length and hash,
+    /// until all is accounted for.
+    pub(crate) fn put(&mut self, out: &mut Vec<u8>, read: &Read) {
+        let follower = self.0.entry(read.index).or_default();
+        if read.is_first {
+            *follower = Follower::default();
+        }
+        let mut rest = &read.bytes[..];
+        while !rest.is_empty() {
+            let (kept, body) = split(follower, rest);
+            number::put_bytes(out, &rest[..kept]);
+            rest = &rest[kept..];
+            if !rest.is_empty() {
+                number::put(out, body as u64);
+                out.extend_from_slice(&hash::of_bytes(&rest[..body]).to_le_bytes());
+                rest = &rest[body..];
+            }
+        }
+    }
+}
+
+/// How many bytes come before a body, and how many of the body then.
+fn split(follower: &mut Follower, bytes: &[u8]) -> (usize, usize) {
+    let mut kept = 0;
+    while kept < bytes.len() {
+        let run = follower.run(&bytes[kept..]);
+        if run.is_body {
+            return (kept, run.len);
+        }
+        kept += run.len;
+    }
+    (kept, 0)
+}

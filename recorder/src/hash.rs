@@ -1,0 +1,189 @@
+//! Hashes: of bodies, to tell them apart, and of outputs, to tell that a replay differs.
+//!
+//! Nothing here withstands malice, and nothing needs to: it is to be fast.
+
+use std::fmt;
+
+use bytes::Buf;
+use warren_core::amqp::{Egress, Method, OutFrame};
+use warren_core::broker::Message;
+use warren_core::{ConnectionId, DiskOp, DiskRequest, FileId, Output, RecoveryOutput};
+
+const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Takes one more number into a hash.
+fn mix(hash: u64, number: u64) -> u64 {
+    let product = u128::from(hash ^ number) * u128::from(FACTOR);
+    (product as u64 ^ (product >> 64) as u64).wrapping_add(FACTOR)
+}
+
+/// The hash of some bytes.
+pub(crate) fn of_bytes(mut bytes: &[u8]) -> u64 {
+    let mut hash = mix(FACTOR, bytes.len() as u64);
+    while bytes.len() >= 8 {
+        hash = mix(hash, bytes.get_u64_le());
+    }
+    bytes.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+}
+
+/// The hash of a row of outputs: their kinds, whom they are for, methods, properties and lengths.
+/// Bodies are not part of it, nor is what the broker writes to its files: both are made of bytes
+/// that a replay does not have.
+pub struct OutputHash {
+    hash: u64,
+    scratch: Egress,
+}
+
+impl Default for OutputHash {
+    fn default() -> Self {
+        Self { hash: FACTOR, scratch: Egress::new() }
+    }
+}
+
+impl fmt::Debug for OutputHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OutputHash({:016x})", self.hash)
+    }
+}
+
+impl OutputHash {
+    /// The hash of all outputs so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.hash
+    }
+
+    /// Takes an output in.
+    pub fn add(&mut self, output: &Output) {
+        match output {
+            Output::Send(id, frame) => {
+                self.about(1, *id);
+                self.frame(frame);
+            }
+            Output::FrameMax(id, frame_max) => {
+                self.about(2, *id);
+                self.number(u64::from(*frame_max));
+            }
+            Output::PauseReading(id) => self.about(3, *id),
+            Output::ResumeReading(id) => self.about(4, *id),
+            Output::Close(id) => self.about(5, *id),
+            Output::Disk(request) => self.request(request),
+            Output::Halt(reason) => self.text(7, reason.as_bytes()),
+            // Words for people, which may change without anything else.
+            Output::Event(_) => self.number(8),
+        }
+    }
+
+    /// Takes in what a recovery wants.
+    pub fn add_recovery(&mut self, output: &RecoveryOutput) {
+        match output {
+            RecoveryOutput::Disk(request) => self.request(request),
+            RecoveryOutput::Note(_) => self.number(9),
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.hash = mix(self.hash, number);
+    }
+
+    fn text(&mut self, kind: u64, text: &[u8]) {
+        self.number(kind);
+        self.number(of_bytes(text));
+    }
+
+    fn about(&mut self, kind: u64, id: ConnectionId) {
+        self.number(kind << 32 | id.index() as u64);
+    }
+
+    fn frame(&mut self, frame: &OutFrame) {
+        match frame {
+            OutFrame::Deliver(channel, deliver) => {
+                self.number(20 << 32 | u64::from(*channel));
+                self.number(deliver.delivery_tag << 1 | u64::from(deliver.redelivered));
+                self.message(&deliver.message);
+            }
+            OutFrame::GetOk(channel, get_ok) => {
+                self.number(21 << 32 | u64::from(*channel));
+                self.number(get_ok.delivery_tag << 1 | u64::from(get_ok.redelivered));
+                self.number(u64::from(get_ok.message_count));
+                self.message(&get_ok.message);
+            }
+            OutFrame::Return(channel, _, message) => {
+                self.number(22 << 32 | u64::from(*channel));
+                self.message(message);
+            }
+            OutFrame::Method(channel, Method::BasicAck(ack)) => {
+                self.number(23 << 32 | u64::from(*channel));
+                self.number(ack.delivery_tag << 1 | u64::from(ack.multiple));
+            }
+            OutFrame::ProtocolHeader(_) | OutFrame::Heartbeat | OutFrame::Method(..) => {
+                self.encoded(frame);
+            }
+        }
+    }
+
+    /// The lengths of all that a message is made of: what it is follows from its place.
+    fn message(&mut self, message: &Message) {
+        let (exchange, key) = (message.exchange.len() as u64, message.routing_key.len() as u64);
+        let properties = message.properties.wire().len() as u64;
+        self.number(exchange << 56 | key << 48 | properties);
+        self.number(message.body.len() as u64);
+    }
+
+    fn encoded(&mut self, frame: &OutFrame) {
+        self.scratch.push(frame);
+        for chunk in self.scratch.chunks() {
+            self.hash = mix(self.hash, of_bytes(chunk));
+        }
+        self.scratch.advance(self.scratch.len());
+    }
+
+    fn request(&mut self, request: &DiskRequest) {
+        self.number(6 << 32 | request.lane as u64);
+        self.number(request.id.0);
+        let (kind, file, a, b) = match &request.op {
+            DiskOp::Create { file, len } => (1, Some(file), *len, 0),
+            DiskOp::Write { file, offset, data } => {
+                (2, Some(file), *offset, data.iter().map(|piece| piece.len() as u64).sum())
+            }
+            DiskOp::Sync { file } => (3, Some(file), 0, 0),
+            DiskOp::Truncate { file, len } => (4, Some(file), *len, 0),
+            DiskOp::Delete { file } => (5, Some(file), 0, 0),
+            DiskOp::DropCache { file } => (6, Some(file), 0, 0),
+            DiskOp::SyncDir => (7, None, 0, 0),
+            DiskOp::Read { file, offset, len } => (8, Some(file), *offset, u64::from(*len)),
+            DiskOp::List => (9, None, 0, 0),
+        };
+        let file = match file {
+            Some(FileId::Segment(number)) => number << 1,
+            Some(FileId::Checkpoint(number)) => number << 1 | 1,
+            None => u64::MAX,
+        };
+        [kind, file, a, b].into_iter().for_each(|number| self.number(number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_bytes_have_different_hashes() {
+        let texts: [&[u8]; 6] = [b"", b"\0", b"\0\0", b"warren", b"warren is", b"warren it"];
+        let mut hashes = texts.map(of_bytes).to_vec();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), texts.len());
+    }
+
+    #[test]
+    fn the_order_of_outputs_counts() {
+        let hash = |outputs: &[Output]| {
+            let mut hash = OutputHash::default();
+            outputs.iter().for_each(|output| hash.add(output));
+            hash.get()
+        };
+        let (a, b) = (Output::Halt("a".into()), Output::Halt("b".into()));
+        assert_ne!(hash(&[a.clone(), b.clone()]), hash(&[b, a]));
+    }
+}
