@@ -16,6 +16,7 @@ Examples:
   warren-sim replay --seed 42 --trace       the same run again, with all that happens
   warren-sim replay FILE --html run.html    the same as a page for the browser
   warren-sim shrink target/sim/seed-42.plan take away what the failure does not need
+  warren-sim replay DIR                     what `warren serve --record DIR` recorded
   warren-sim coverage --seeds 0..1000       which branches of the broker they reach
   warren-sim exhaustive sim/corpus/exhaustive
                                             crash at every request to the disk, cut every
@@ -37,7 +38,11 @@ Examples:
   warren-sim replay --seed 42 --trace
   warren-sim replay target/sim/seed-42-shrunk.plan --trace
   warren-sim replay sim/corpus/crash.plan --html crash.html
-  warren-sim replay --seed 2 --break swap-deliveries   what a failure looks like";
+  warren-sim replay --seed 2 --break swap-deliveries   what a failure looks like
+
+  warren serve --record DIR                            records what goes into a broker
+  warren-sim replay DIR                                does the same to the core, and checks it
+  warren-sim replay DIR --plan run.plan                makes a plan of it, to play and to shrink";
 
 const SHRINK_EXAMPLES: &str = "\
 Examples:
@@ -79,7 +84,7 @@ pub(crate) enum Command {
     /// Draw plans from seeds and play them.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Play a plan once more.
+    /// Play a plan, or a recording of a broker in production, once more.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Replay),
     /// Make a plan as small as it can while the same checker fails, or while it reaches a mark.
@@ -177,6 +182,9 @@ pub(crate) struct Replay {
     /// Write everything that happens as a page for the browser; it needs nothing but itself.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Write the plan, or the one that the recording makes, to this file.
+    #[arg(long = "plan", value_name = "FILE")]
+    pub(crate) plan_file: Option<PathBuf>,
     /// Print one object of JSON in place of text; with --trace everything that happens is in it.
     #[arg(long)]
     pub(crate) json: bool,
@@ -187,7 +195,8 @@ pub(crate) struct Replay {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Which {
-    /// A file with a plan, or a seed.
+    /// A file with a plan, or a seed; `replay` takes a recording too, or a directory of them, of
+    /// which it takes the newest.
     #[arg(value_name = "PLAN|SEED")]
     pub(crate) plan: Option<String>,
     /// Draw the plan from this seed.

@@ -12,6 +12,7 @@ pub mod judge;
 mod meter;
 pub mod model;
 pub mod plan;
+pub mod recording;
 pub mod run;
 pub mod shrink;
 pub mod tally;

@@ -7,7 +7,7 @@ use crate::checkers::{
     topology, tx,
 };
 use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
-use crate::wire::{Method, Properties};
+use crate::wire::{Argument, Method, Properties};
 
 /// A delivery as the client sees it.
 struct Delivered<'a> {
@@ -18,8 +18,53 @@ struct Delivered<'a> {
     body: &'a [u8],
 }
 
+/// The `message-id` of a message that can only be known by what is due: its body is too short to
+/// tell, and its client gave it no name.
+pub(crate) const UNNAMED: &str = "?";
+
 impl Judge {
     pub(super) fn hear_content(
+        &mut self,
+        key: ChannelKey,
+        method: &Method,
+        properties: &Properties,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        if properties.text("message-id") != Some(UNNAMED) {
+            return self.hear_named(key, method, properties, body);
+        }
+        let mut named = properties.clone();
+        if let Some(index) = self.message_due(key, method, body) {
+            let name = self.model.messages[index].name.clone();
+            named.set("message-id", Argument::Text(name));
+        }
+        self.hear_named(key, method, &named, body)
+    }
+
+    /// The message that has this body and can come next.
+    fn message_due(&self, key: ChannelKey, method: &Method, body: &[u8]) -> Option<usize> {
+        let channel = self.model.channel(key)?;
+        match (method.name(), channel.replies.front()) {
+            ("basic.return", Some(Expected::Return(index))) => return Some(*index),
+            ("basic.get-ok", Some(Expected::Get { taken: Some((copy, _)), .. })) => {
+                return Some(copy.message);
+            }
+            _ => {}
+        }
+        let consumer = channel.consumers.get(method.text("consumer-tag"));
+        let queue = consumer.map(|id| self.model.consumers[id].queue);
+        let ready = queue.and_then(|id| self.model.queues.get(&id)).map(|queue| &queue.ready);
+        let late = channel.late.iter().map(|late| late.copy.message);
+        let mut candidates = late.chain(ready.into_iter().flatten().map(|copy| copy.message));
+        candidates.find(|index| {
+            let message = &self.model.messages[*index];
+            message.body == body
+                && message.exchange == method.text("exchange")
+                && message.key == method.text("routing-key")
+        })
+    }
+
+    fn hear_named(
         &mut self,
         key: ChannelKey,
         method: &Method,

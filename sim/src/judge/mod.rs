@@ -31,6 +31,7 @@ const MANY_QUEUES: usize = 64;
 const LIST_EVERY: u64 = 50;
 
 pub use crate::model::{Found, Position, Remains, Told, Waits};
+pub(crate) use delivery::UNNAMED;
 
 /// What the broker said.
 #[derive(Clone, Debug)]

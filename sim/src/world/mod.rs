@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub use client::{Client, Stage};
 pub use disk::Failing;
 pub(crate) use disk::{Image, names_of};
+pub(crate) use host::{Ear, is_bounded, noted, position, waits};
 pub use tamper::{Fault, Tamper};
 
 use warren_core::MarkCounts;

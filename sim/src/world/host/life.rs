@@ -423,7 +423,7 @@ impl Host {
 }
 
 /// How far the broker's log is.
-pub(super) fn position(broker: &Broker) -> Position {
+pub(crate) fn position(broker: &Broker) -> Position {
     let (next, durable) = broker.log_position();
     Position { next, durable }
 }

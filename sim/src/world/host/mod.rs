@@ -5,6 +5,7 @@
 //! the broker's process starts and ends, and what it has to do with its disk, is in [`life`].
 
 mod damage;
+mod ear;
 mod life;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,8 +25,9 @@ use crate::judge::{Judge, Remains, Said, Told, Waits};
 use crate::meter::{self, in_core};
 use crate::plan::Setup;
 use crate::tally::Tally;
-use crate::wire::{self, Stream};
-use life::position;
+use crate::wire;
+pub(crate) use ear::Ear;
+pub(crate) use life::position;
 
 /// More rounds than this at one moment, and the broker spins.
 const ROUNDS_MAX: usize = 10_000;
@@ -36,10 +38,8 @@ struct Socket {
     id: ConnectionId,
     decoder: Decoder,
     egress: Egress,
-    /// Makes each output's bytes once more, alone, for the judge.
-    copy: Egress,
+    ear: Ear,
     ours: wire::Decoder,
-    judged: Stream,
     is_lost: bool,
     is_paused: bool,
     is_closing: bool,
@@ -180,9 +180,8 @@ impl Host {
             id,
             decoder: Decoder::new(),
             egress: Egress::new(),
-            copy: Egress::new(),
+            ear: Ear::default(),
             ours: wire::Decoder::of_client(),
-            judged: Stream::new(),
             is_lost: false,
             is_paused: false,
             is_closing: false,
@@ -440,9 +439,8 @@ impl Host {
             Output::FrameMax(_, frame_max) => {
                 socket.decoder.set_frame_max(frame_max);
                 socket.egress.set_frame_max(frame_max);
-                socket.copy.set_frame_max(frame_max);
+                socket.ear.set_frame_max(frame_max);
                 socket.ours.set_frame_max(frame_max);
-                socket.judged.set_frame_max(frame_max);
             }
             Output::PauseReading(_) => {
                 socket.is_paused = true;
@@ -499,22 +497,8 @@ impl Host {
 impl Socket {
     fn send(&mut self, link: usize, frame: &OutFrame, said: &mut Vec<Said>) -> Result<(), Failure> {
         self.egress.push(frame);
-        self.copy.push(frame);
-        for chunk in self.copy.chunks() {
-            self.judged.feed(chunk);
-        }
-        self.copy.advance(self.copy.len());
-        let violation = |violation: wire::Violation| Failure::new("protocol", violation.0);
-        match self.judged.poll().map_err(violation)? {
-            Some(incoming) if self.judged.is_whole() => {
-                said.push(Said::Sent(link, incoming));
-                Ok(())
-            }
-            other => {
-                let text = format!("an output is no whole frame or content: {other:?}");
-                Err(Failure::new("protocol", text))
-            }
-        }
+        said.push(Said::Sent(link, self.ear.hear(frame)?));
+        Ok(())
     }
 
     fn write(&mut self, now: u64, pipes: &mut Link) -> usize {
@@ -534,7 +518,7 @@ impl Socket {
 }
 
 /// What the judge is told of an event.
-fn noted(event: &Event) -> Option<Said> {
+pub(crate) fn noted(event: &Event) -> Option<Said> {
     let name = |alarm: &Alarm| match alarm {
         Alarm::Memory => "memory",
         Alarm::Disk => "disk",
@@ -548,7 +532,7 @@ fn noted(event: &Event) -> Option<Said> {
 }
 
 /// What waits in the broker, and who went on since this was asked last.
-fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
+pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
     let key = |id, channel| Some((*links.get(&id)?, channel));
     let turns = broker.take_turns().into_iter();
     let turns =
@@ -560,7 +544,7 @@ fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
 
 /// Whether a frame is a delivery that waits for room. Direct replies do not: they go at once, or
 /// not at all.
-fn is_bounded(frame: &OutFrame) -> bool {
+pub(crate) fn is_bounded(frame: &OutFrame) -> bool {
     let OutFrame::Deliver(_, deliver) = frame else { return false };
     !deliver.message.routing_key.starts_with("amq.rabbitmq.reply-to.")
 }
