@@ -83,8 +83,11 @@ impl Outcome {
         match self {
             Self::Fine => out.push(0),
             Self::Data(data) => {
+                // A segment ends with zeros that nothing was written to yet.
+                let zeros = data.iter().rev().take_while(|byte| **byte == 0).count();
                 out.push(1);
-                put_bytes(out, data);
+                put_bytes(out, &data[..data.len() - zeros]);
+                put(out, zeros as u64);
             }
             Self::Files(files) => {
                 out.push(2);
@@ -104,7 +107,11 @@ impl Outcome {
     fn take(from: &mut Bytes) -> Option<Self> {
         Some(match take(from)? {
             0 => Self::Fine,
-            1 => Self::Data(take_bytes(from)?),
+            1 => {
+                let mut data = Vec::from(take_bytes(from)?);
+                data.resize(data.len().checked_add(take_as(from)?)?, 0);
+                Self::Data(data.into())
+            }
             2 => {
                 let file =
                     |from: &mut Bytes| Some((FileId::from_name(&take_text(from)?)?, take(from)?));
@@ -238,7 +245,7 @@ mod tests {
             Event::EgressLen(4, 1 << 40),
             Event::Closed(5),
             Event::Disk(6, Outcome::Fine),
-            Event::Disk(7, Outcome::Data(Bytes::from_static(b"data"))),
+            Event::Disk(7, Outcome::Data(Bytes::from_static(b"\0data\0\0"))),
             Event::Disk(8, Outcome::Files(vec![(FileId::Segment(1), 10)])),
             Event::Disk(9, Outcome::Failed(failed)),
             Event::DiskFree(u64::MAX),

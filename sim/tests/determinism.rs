@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use warren_sim::plan::{self, Plan};
+use warren_sim::plan::{self, Plan, Step};
 use warren_sim::run::{Options, play};
 
 fn hash_in_another_process(seed: u64) -> String {
@@ -33,6 +33,26 @@ fn a_plan_that_was_written_and_read_plays_alike_and_keeping_the_trace_changes_no
         let replayed = play(&read, Options { keeps_trace: true, tamper: None });
         assert_eq!(drawn.hash, replayed.hash, "seed {seed}");
         assert!(!replayed.trace.is_empty());
+    }
+}
+
+/// A recording of a broker in production has no bodies: see `warren_sim::recording`.
+#[test]
+fn the_broker_does_the_same_whatever_is_in_the_bodies() {
+    for seed in 0..40 {
+        let plan = plan::draw(seed);
+        let mut zeroed = plan.clone();
+        let has_body = |step: &Step| matches!(step.verb(), "publish" | "answer");
+        let bodies = zeroed.steps.iter_mut().filter(|step| has_body(step));
+        for step in bodies {
+            *step = step.clone().flag("zeros", true);
+        }
+        assert_ne!(plan, zeroed, "seed {seed} has bodies");
+        let trace = |plan| play(plan, Options { keeps_trace: true, tamper: None }).trace;
+        let (before, after) = (trace(&plan), trace(&zeroed));
+        let differing = before.iter().zip(&after).find(|(before, after)| before != after);
+        assert_eq!(differing, None, "seed {seed}");
+        assert_eq!(before.len(), after.len(), "seed {seed}");
     }
 }
 

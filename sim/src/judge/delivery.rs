@@ -49,7 +49,8 @@ impl Judge {
             ("basic.get-ok", Some(Expected::Get { taken: Some((copy, _)), .. })) => {
                 return Some(copy.message);
             }
-            _ => {}
+            ("basic.deliver", _) => {}
+            _ => return None,
         }
         let consumer = channel.consumers.get(method.text("consumer-tag"));
         let queue = consumer.map(|id| self.model.consumers[id].queue);

@@ -240,13 +240,15 @@ fn settle(channel: &mut Channel, step: &Step) -> Option<Method> {
     })
 }
 
-/// The message's number stands in its `message-id`, and the body follows from the number.
+/// The message's number stands in its `message-id`, and the body follows from the number, or is all
+/// zeros.
 fn message(key: &str, step: &Step, serial: &mut u64) -> (Method, Properties, Vec<u8>) {
     *serial += 1;
     let method = Method::new("basic.publish").with_text("routing-key", key);
     let mut properties = Properties::default();
     properties.set("message-id", Argument::Text(format!("m{serial}")));
-    let byte = |at: u64| (serial.wrapping_mul(31) + at * 7) as u8;
+    let is_zero = step.is("zeros");
+    let byte = |at: u64| if is_zero { 0 } else { (serial.wrapping_mul(31) + at * 7) as u8 };
     let body = (0..step.number("body", 0)).map(byte).collect();
     (method, properties, body)
 }
