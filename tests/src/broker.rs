@@ -284,22 +284,37 @@ pub fn profile() -> String {
 /// The path of `warren`, built if it is not. Panics if it does not build.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();
-    BINARY.get_or_init(build).as_deref().expect("the broker builds; cargo has said above why not")
+    BINARY.get_or_init(|| build("warren")).as_deref().expect(BUILDS)
 }
 
-fn build() -> Option<PathBuf> {
+/// The path of `warren-sim`, built if it is not. Panics if it does not build.
+pub fn simulator() -> &'static Path {
+    static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    BINARY.get_or_init(|| build("warren-sim")).as_deref().expect(BUILDS)
+}
+
+const BUILDS: &str = "it builds; cargo has said above why not";
+
+fn build(package: &str) -> Option<PathBuf> {
     let (target, profile) = build_location();
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let status = build_command(root, package, &target).status().expect("cargo can be run");
+    status.success().then(|| target.join(profile).join(package))
+}
+
+/// What builds the program of a package, which has its name, for the profile of the test that runs.
+pub(crate) fn build_command(root: &Path, package: &str, target: &Path) -> Command {
+    let profile = profile();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let cargo_profile = if profile == "debug" { "dev" } else { profile.as_str() };
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "-p", "warren", "--bin", "warren"])
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "-p", package, "--bin", package])
         .args(["--profile", cargo_profile])
         .arg("--target-dir")
-        .arg(&target)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .status()
-        .expect("cargo can be run");
-    status.success().then(|| target.join(profile).join("warren"))
+        .arg(target)
+        .current_dir(root);
+    command
 }
 
 /// Target directory and profile directory, from where this test's own binary is:

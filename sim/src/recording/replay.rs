@@ -58,6 +58,7 @@ pub(super) struct Replay {
     is_checked: bool,
     /// What a checker found; whether the core still does what was recorded shows at the next hash.
     found: Option<Failure>,
+    has_failed: bool,
     scribe: Scribe,
     end: Option<String>,
 }
@@ -107,6 +108,7 @@ impl Replay {
             judge: Judge::new(&setup, keeps_trace),
             is_checked: true,
             found: None,
+            has_failed: false,
             scribe: Scribe::new(&setup),
             end: None,
             setup,
@@ -123,7 +125,7 @@ impl Replay {
         if let Some(error) = self.unread {
             return Err(error);
         }
-        if let Some(failure) = &failure {
+        if let Some(failure) = failure.as_ref().filter(|_| !self.has_failed) {
             self.judge.trace_world(self.now, "", &format!("! {failure}"));
         }
         let end = self.end.unwrap_or_else(|| match self.recording.is_cut() {
@@ -157,6 +159,8 @@ impl Replay {
             if failure.checker == ID || self.found.is_some() {
                 return Err(self.found.take().unwrap_or(failure));
             }
+            self.judge.trace_world(self.now, "", &format!("! {failure}"));
+            self.has_failed = true;
             self.found = Some(failure);
         }
         Ok(())
@@ -295,7 +299,9 @@ impl Replay {
         };
         self.connections.insert(index, connection);
         let client = self.scribe.client_of(link);
-        self.judge.trace_world(self.now, &format!("c{client}"), &format!("! connect {name}"));
+        if !self.has_failed {
+            self.judge.trace_world(self.now, &format!("c{client}"), &format!("! connect {name}"));
+        }
         self.told.push_back((Told::Connected(link, client), waits(broker, &self.links)));
         Ok(())
     }
@@ -438,7 +444,7 @@ impl Replay {
             told.push_back((Told::Tick, waits(broker, &self.links)));
         }
         self.scribe.note(self.now, told.iter().map(|(told, _)| told), &said);
-        let judged = match self.is_checked && self.found.is_none() {
+        let judged = match self.is_checked && !self.has_failed {
             true => self.judge.batch(self.now, position, told, &said).and_then(|()| self.settle()),
             false => Ok(()),
         };

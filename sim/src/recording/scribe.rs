@@ -52,8 +52,10 @@ struct Channel {
 
 impl Scribe {
     pub(super) fn new(setup: &Setup) -> Self {
+        // Longer segments would cost the simulator's disk much time and memory.
+        let segment_len = setup.segment_len.min(Setup::default().segment_len);
         Self {
-            setup: setup.clone(),
+            setup: Setup { segment_len, ..setup.clone() },
             steps: Vec::new(),
             clients: BTreeMap::new(),
             renamed: BTreeMap::new(),
