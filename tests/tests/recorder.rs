@@ -88,8 +88,8 @@ fn a_defect_that_clients_tripped_over_is_found_again_in_the_recording_and_shrunk
     assert_finds_order(&simulate(&simulator, &arguments));
     assert_finds_order(&simulate(&simulator, &["replay", text(&plan)]));
     let shrunk = simulate(&simulator, &["shrink", text(&plan), "--shrink-time", "60s"]);
-    assert_finds_order(&shrunk);
     let said = said_of(&shrunk);
+    assert!(shrunk.status.success() && said.contains("checker     order"), "{said}");
     let (_, behind) = said.split_once("run-shrunk.plan (").expect("a plan that was shrunk");
     let steps: usize = behind.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
     assert!(steps <= 10, "{said}");
