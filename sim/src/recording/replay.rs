@@ -65,7 +65,7 @@ pub(super) struct Replay {
 
 /// What there is of the broker.
 enum Machine {
-    Recovery(Recovery),
+    Recovery(Box<Recovery>),
     Broker(Box<Broker>),
     Gone,
 }
@@ -90,7 +90,7 @@ impl Replay {
         Self {
             unread: None,
             now: 0,
-            machine: Machine::Recovery(recovery),
+            machine: Machine::Recovery(Box::new(recovery)),
             requests: BTreeMap::new(),
             image: Image::default(),
             old_files: BTreeSet::new(),
