@@ -16,8 +16,8 @@
 //! - Of the outputs a hash is kept now and then, see [`OutputHash`]: a replay that differs is told
 //!   so at the first that does.
 //!
-//! Nothing here decides anything, and the broker never waits for it: a recorder that cannot keep up,
-//! or has written as much as it may, ends its recording and says so.
+//! Nothing here decides anything, and the broker never waits for it: a recorder that cannot keep
+//! up, or has written as much as it may, ends its recording and says so.
 
 mod elide;
 mod event;

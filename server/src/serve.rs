@@ -128,7 +128,8 @@ async fn run(
     let mut stop = StopSignals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let recovered = tokio::select! {
-        recovered = warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
+        recovered =
+            warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
         name = stop.next() => {
             info!(signal = name, "stopping before the start was over");
             return Ok(());

@@ -8,7 +8,8 @@
 //! Bodies are not in a recording. In their place stand bytes that say which message they are of, by
 //! which the model tells messages apart: the clients of others do not number theirs.
 //!
-//! What clients did becomes a [`plan`](crate::plan) on the way, which can be played, shrunk and kept.
+//! What clients did becomes a [`plan`](crate::plan) on the way, which can be played, shrunk and
+//! kept.
 
 mod bodies;
 mod names;
