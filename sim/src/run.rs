@@ -12,7 +12,7 @@ use crate::checkers::{Failure, no_loss, panic};
 use crate::course::{Connection, Course, Traffic};
 use crate::exhaustive;
 use crate::judge::Judge;
-use crate::model::{Fate, Mode};
+use crate::model::{Fate, Mode, Queue};
 use crate::plan::{Plan, Step, Who};
 use crate::tally::Tally;
 use crate::trace::Line;
@@ -278,17 +278,16 @@ impl Run {
             self.execute(&consume.with("tag", format!("s{at}")).flag("no_ack", true))?;
         }
         self.converge()?;
-        // A slow disk and no memory: each message that was left is read by itself.
+        // With little memory, many messages are read from a slow disk one by one.
         for _ in 0..CONVERGE_S {
-            if self.judge.model.queues.values().any(|queue| !queue.ready.is_empty()) {
-                self.world.advance(1_000_000_000, &mut self.judge)?;
+            if self.unserved().is_none() {
+                break;
             }
+            self.world.advance(1_000_000_000, &mut self.judge)?;
         }
-        for queue in self.judge.model.queues.values() {
-            if !queue.ready.is_empty() || queue.unacked > 0 || queue.consumers.is_empty() {
-                let text = format!("{} does not serve a new client", queue.name);
-                return Err(Failure::new("liveness", text));
-            }
+        if let Some(queue) = self.unserved() {
+            let text = format!("{queue} does not serve a new client");
+            return Err(Failure::new("liveness", text));
         }
         let channel = self.judge.model.connections.values().last();
         let channel = channel.and_then(|connection| connection.channels.get(&1));
@@ -296,6 +295,15 @@ impl Run {
             Some(Mode::Confirm(confirms)) if confirms.published() == queues.len() as u64 => Ok(()),
             _ => Err(Failure::new("liveness", "the new client could not publish to every queue")),
         }
+    }
+
+    /// A queue that has not given all it had to the client that consumes from all.
+    fn unserved(&self) -> Option<&str> {
+        let mut queues = self.judge.model.queues.values();
+        let is_done = |queue: &Queue| {
+            queue.ready.is_empty() && queue.unacked == 0 && !queue.consumers.is_empty()
+        };
+        queues.find(|queue| !is_done(queue)).map(|queue| queue.name.as_str())
     }
 
     /// The books balance: every copy of every message is settled for a reason.

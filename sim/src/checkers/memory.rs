@@ -67,7 +67,7 @@ pub fn check_allocated(allocated: i64, kept: &Kept) -> Result<(), Failure> {
 }
 
 /// Checks how many bytes messages take. What is under way when the limit is reached, at most
-/// `largest` bytes on each of so many channels, is taken in still; and some are being read. Besides
+/// `largest` bytes on each of so many channels and queues, is taken in still or being read. Besides
 /// there may be `more` of so many bytes and messages, that come together.
 ///
 /// # Errors
@@ -76,11 +76,11 @@ pub fn check_messages(
     taken: u64,
     limit: u64,
     largest: u64,
-    channels: u64,
+    places: u64,
     more: (u64, u64),
 ) -> Result<(), Failure> {
     let more = more.0 + more.1 * MESSAGE_OVERHEAD;
-    let allowed = limit + (channels + READ) * (largest + MESSAGE_OVERHEAD) + more;
+    let allowed = limit + (places + READ) * (largest + MESSAGE_OVERHEAD) + more;
     if taken <= allowed {
         return Ok(());
     }

@@ -79,9 +79,7 @@ pub(super) fn play_range(
     jobs: usize,
     player: Player,
 ) -> (Totals, Duration) {
-    let mut totals = Totals::default();
-    totals.is_drawn = true;
-    let totals = Mutex::new(totals);
+    let totals = Mutex::new(Totals::of_drawn());
     let mut progress = Progress::new();
     let mut shown = 0;
     pool::each(

@@ -441,15 +441,17 @@ impl Judge {
         if taken <= limit {
             return Ok(());
         }
-        let channels = self.model.connections.values().map(|c| c.channels.len() as u64).sum();
+        let channels: u64 = self.model.connections.values().map(|c| c.channels.len() as u64).sum();
         let largest = self.model.messages.iter().map(|message| message.body.len() as u64).max();
+        // Each queue may have one read under way.
+        let queues = self.model.queues.len() as u64;
         // A transaction comes in at once, and so does what a channel had waiting.
         let turn = self.model.largest_turn();
         let commits = self.model.history.commits.iter().map(|(_, together)| *together);
         let more = commits.fold((turn.bytes, turn.messages), |(bytes, messages), together| {
             (bytes + together.bytes, messages + together.messages)
         });
-        memory::check_messages(taken, limit, largest.unwrap_or(0), channels, more)
+        memory::check_messages(taken, limit, largest.unwrap_or(0), channels + queues, more)
     }
 
     fn check_alarms(&self) -> Result<(), Failure> {

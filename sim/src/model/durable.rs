@@ -170,18 +170,16 @@ impl Model {
             // Nor is it known any more what was delivered.
             self.messages.iter_mut().for_each(|message| message.delivered_from.clear());
         }
-        // What a disk has lied about may still be lost.
-        let is_kept = self.history.is_kept && !is_in_doubt;
-        let past = std::mem::take(&mut self.history.states);
-        self.go_on(position, state, if is_kept { past } else { BTreeMap::new() });
+        self.go_on(position, state);
         Ok(is_lost)
     }
 
-    /// The state after the last batch of the log is this; `past` are those before it that are
-    /// still to be kept.
-    fn go_on(&mut self, position: Position, state: Durable, mut past: BTreeMap<u64, Durable>) {
+    /// The state after the last batch of the log is this. What a disk has lied about may still be
+    /// lost, even if it has lost something before: then the past is kept.
+    fn go_on(&mut self, position: Position, state: Durable) {
         let recovered = position.next.saturating_sub(1);
-        let is_kept = !past.is_empty();
+        let History { is_kept, states, .. } = std::mem::take(&mut self.history);
+        let mut past = if is_kept { states } else { BTreeMap::new() };
         past.split_off(&recovered);
         past.insert(recovered, state.clone());
         self.history = History {

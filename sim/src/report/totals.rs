@@ -22,7 +22,7 @@ const WIDTH: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     /// Whether their plans were drawn, so that sooner or later each fault is among them.
-    pub(crate) is_drawn: bool,
+    is_drawn: bool,
     /// How many there were.
     pub(crate) runs: u64,
     simulated_ns: u64,
@@ -47,6 +47,11 @@ struct Phase {
 }
 
 impl Totals {
+    /// Of runs whose plans are drawn.
+    pub(crate) fn of_drawn() -> Self {
+        Self { is_drawn: true, ..Self::default() }
+    }
+
     /// Adds a run.
     pub(crate) fn add(&mut self, name: &dyn ToString, outcome: &Outcome, time: Duration) {
         self.runs += 1;

@@ -204,7 +204,11 @@ impl<'a> Gathering<'a> {
             let (Some((_, entries)), Ok(offset)) = (whole, u32::try_from(part.offset)) else {
                 return;
             };
-            parts.insert(part.queue, (offset, entries.collect()));
+            let entries: Vec<IndexEntry> = entries.collect();
+            if !entries.is_sorted_by(|one, next| one.position < next.position) {
+                return;
+            }
+            parts.insert(part.queue, (offset, entries));
         }
         let numbers = survey.pieces.iter().filter_map(|piece| piece.header);
         let last = numbers.map(|header| header.number).max().unwrap_or(0);
@@ -476,14 +480,17 @@ impl<'a> Gathering<'a> {
         segments
     }
 
-    /// Whether a segment is whole, and its index has all these messages.
+    /// Whether a segment is whole, and its index has all these messages as they stand there.
     fn can_stay(&self, segment: u64, live: &BTreeMap<u32, Vec<Place>>) -> bool {
         let Some(whole) = self.whole.get(&segment) else { return false };
         live.iter().all(|(offset, places)| {
             places.iter().all(|place| {
+                let queue = self.messages.queues.get(&place.queue.0);
+                let location = queue.and_then(|queue| queue.live.get(&place.position));
+                let Some(len) = location.map(|location| location.len) else { return false };
                 whole.parts.get(&place.queue.0).is_some_and(|(_, entries)| {
                     let at = entries.binary_search_by_key(&place.position, |entry| entry.position);
-                    at.is_ok_and(|at| entries[at].offset == *offset)
+                    at.is_ok_and(|at| (entries[at].offset, entries[at].len) == (*offset, len))
                 })
             })
         })

@@ -3,13 +3,15 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
 use crate::DiskResult;
 use crate::log::codec::{kind, message_places};
 use crate::log::format::{
-    BATCH_HEADER_LEN, RECORD_HEADER_LEN, RecordHeader, decode_part, identity, part_len,
+    BATCH_HEADER_LEN, IndexEntry, RECORD_HEADER_LEN, RecordHeader, decode_part, identity, part_len,
+    put_part,
 };
 use crate::log::memory_disk::{MemoryDisk, coin};
 use crate::log::recovery::RecoveryOutput;
@@ -357,6 +359,41 @@ fn damage_that_nothing_alive_needs_is_told_too() {
     assert_eq!(checked(&mut log.disk).problems.len(), 2);
     let all = expected(&log, log.batches.len());
     assert_eq!(messages_after(&mut log.disk).1, all);
+}
+
+/// It has a checksum that is right: whoever wrote it was wrong.
+#[test]
+fn a_segment_whose_index_says_something_else_does_not_stay() {
+    let lie: [fn(&mut Vec<IndexEntry>); 3] = [
+        |entries| entries[0].len += 8,
+        |entries| entries[0].offset += 8,
+        |entries| entries.reverse(),
+    ];
+    for lie in lie {
+        let mut log = Log::new(&[
+            Step::Publish([0, 0], 0),
+            Step::Publish([0, 0], 0),
+            Step::Seal,
+            Step::Publish([0, 0], 0),
+        ]);
+        let state = recovered(&mut log.disk);
+        let (number, queue) = state.queues.iter().next().expect("a queue");
+        let extent = queue.extents.iter().next().expect("an extent");
+        let (at, base) = (extent.index_offset as usize, u64::from(extent.index_offset));
+        let (file, identity) = (FileId::Segment(extent.segment), identity(NODE, extent.segment));
+        let mut bytes = log.disk.bytes(file).to_vec();
+        let part = Bytes::copy_from_slice(&bytes[at..]);
+        let (_, entries) = decode_part(&part, identity, base).expect("an index");
+        let mut entries: Vec<IndexEntry> = entries.collect();
+        lie(&mut entries);
+        let mut part = BytesMut::new();
+        put_part(&mut part, number.0, &entries, identity, base);
+        bytes[at..at + part.len()].copy_from_slice(&part);
+        log.disk.put(file, bytes);
+        assert!(!checked(&mut log.disk).is_clean());
+        let all = expected(&log, log.batches.len());
+        assert_eq!(messages_after(&mut log.disk).1, all);
+    }
 }
 
 #[test]
