@@ -7,8 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What is needed to build the broker and the simulator.
-const SOURCES: [&str; 8] =
-    ["Cargo.toml", "Cargo.lock", "core", "recorder", "io", "sim", "server", "tests"];
+const SOURCES: [&str; 7] = ["Cargo.toml", "Cargo.lock", "core", "io", "sim", "server", "tests"];
 
 /// The programs of a Warren with a defect.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::fact::{
     Bound, ExchangeFact, Fact, MessageFact, MessagesFact, Place, QueueFact, QueueNumber,
     SegmentFact, Settled, Target,
 };
-use super::format::put_record;
+use super::format::{NUMBER_MAX, put_record};
 use crate::amqp::{FieldTable, Properties, Reader, ShortStr};
 use crate::broker::{Body, Charge, Message};
 
@@ -269,10 +269,11 @@ pub(crate) fn message_places(
         return None;
     }
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-    Some(places.chunks_exact(PLACE_LEN).map(move |place| Place {
+    let places = places.chunks_exact(PLACE_LEN).map(move |place| Place {
         queue: QueueNumber(word(&place[..8])),
         position: word(&place[8..]),
-    }))
+    });
+    places.clone().all(|place| place.queue.0 <= NUMBER_MAX).then_some(places)
 }
 
 /// The message of a message record with these flags and this body; `None` when it is none. Its
@@ -359,7 +360,7 @@ impl Cursor<'_> {
     }
 
     fn queue(&mut self) -> Option<QueueNumber> {
-        self.u64().map(QueueNumber)
+        self.u64().filter(|number| *number <= NUMBER_MAX).map(QueueNumber)
     }
 
     fn place(&mut self) -> Option<Place> {
@@ -484,7 +485,7 @@ pub(crate) mod tests {
     }
 
     fn any_queue() -> impl Strategy<Value = QueueNumber> {
-        any::<u64>().prop_map(QueueNumber)
+        (0..=NUMBER_MAX).prop_map(QueueNumber)
     }
 
     fn any_place() -> impl Strategy<Value = Place> {
@@ -657,6 +658,23 @@ pub(crate) mod tests {
         let within = |piece: &[u8]| body.as_ptr_range().contains(&piece.as_ptr());
         assert!(read.body.pieces().all(|piece| within(piece)));
         assert!(within(read.routing_key.as_bytes()) && within(read.properties.wire()));
+    }
+
+    #[test]
+    fn a_queue_of_a_number_that_no_broker_comes_to_is_refused() {
+        for (number, is_read) in [(NUMBER_MAX, true), (NUMBER_MAX + 1, false)] {
+            let mut place = BytesMut::new();
+            place.put_u64_le(number);
+            place.put_u64_le(7);
+            let mut message = BytesMut::new();
+            message.put_u32_le(1);
+            message.extend_from_slice(&place);
+            message.put_bytes(0, 6);
+            assert_eq!(message_places(0, &message).is_some(), is_read, "{number}");
+            let mut returned = place;
+            returned.put_u32_le(1);
+            assert_eq!(Fact::decode(kind::RETURNED, 0, &returned.freeze()).is_some(), is_read);
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ const ALLOCATED_FACTOR: u64 = 2;
 const MESSAGE_ALLOCATED: u64 = 512;
 /// for each queue,
 const QUEUE_ALLOCATED: u64 = 16 << 10;
+/// for each queue of the most there ever were: room that tables have grown to is kept,
+const QUEUE_ROOM: u64 = 2 << 10;
 /// for each connection: what was read of it, and what waits,
 const CONNECTION_ALLOCATED: u64 = 64 << 10;
 /// and for all else, the batches of the log above all.
@@ -44,6 +46,8 @@ pub struct Kept {
     pub messages: u64,
     /// Queues.
     pub queues: u64,
+    /// The most queues that there were since the broker was started.
+    pub most_queues: u64,
     /// Connections.
     pub connections: u64,
 }
@@ -53,10 +57,11 @@ pub struct Kept {
 /// # Errors
 /// When that is out of proportion to what it keeps.
 pub fn check_allocated(allocated: i64, kept: &Kept) -> Result<(), Failure> {
-    let Kept { accounted, sockets, messages, queues, connections } = *kept;
+    let Kept { accounted, sockets, messages, queues, most_queues, connections } = *kept;
     let allowed = ALLOCATED_FACTOR * (accounted + sockets)
         + messages * MESSAGE_ALLOCATED
         + queues * QUEUE_ALLOCATED
+        + most_queues * QUEUE_ROOM
         + connections * CONNECTION_ALLOCATED
         + ALLOCATED_BASE;
     if u64::try_from(allocated).unwrap_or(0) <= allowed {

@@ -217,12 +217,20 @@ impl Image {
         Some(bytes)
     }
 
-    /// Brings everything to the platter.
+    /// Brings everything to the platter, also what a failed sync gave up: it may have been said of
+    /// it before that it was synced.
     pub(super) fn sync_all(&mut self) {
         let inodes: Vec<Inode> = self.directory.values().copied().collect();
         for inode in inodes {
             let file = &self.files[&inode];
-            let sectors = file.dirty.iter().copied().collect();
+            let others = |sector: &usize| {
+                let range = |bytes: &[u8]| {
+                    let from = (sector * SECTOR_LEN).min(bytes.len());
+                    bytes[from..(from + SECTOR_LEN).min(bytes.len())].to_vec()
+                };
+                file.dirty.contains(sector) || range(&file.cache) != range(&file.platter)
+            };
+            let sectors = (0..file.cache.len().div_ceil(SECTOR_LEN)).filter(others).collect();
             self.write_back(Snapshot::File { inode, sectors, len: file.cache.len() });
         }
         self.write_back(Snapshot::Directory(self.directory.clone()));

@@ -367,6 +367,7 @@ impl Host {
                 }
                 self.disk.end_start();
                 self.broker = Some(broker);
+                self.most_queues = 0;
                 self.batch.push((None, Told::Tick));
                 self.flush(now, judge)
             }

@@ -86,6 +86,8 @@ pub(super) struct Host {
     marks: MarkCounts,
     /// What the meter of the core's memory showed before there was a broker.
     held_before: i64,
+    /// The most queues that this process of the broker was seen with.
+    most_queues: u64,
     sockets: BTreeMap<usize, Socket>,
     links_by_id: BTreeMap<ConnectionId, usize>,
     /// The process does nothing until then.
@@ -131,6 +133,7 @@ impl Host {
             is_stopping: false,
             marks: MarkCounts::default(),
             held_before: meter::held(),
+            most_queues: 0,
             sockets: BTreeMap::new(),
             links_by_id: BTreeMap::new(),
             paused_until: 0,
@@ -225,7 +228,7 @@ impl Host {
             if !self.write(now, links, judge)? {
                 if let Some(broker) = &self.broker {
                     judge.settle(now, broker, self.disk_state())?;
-                    self.check_memory(broker)?;
+                    self.check_memory()?;
                 }
                 // A timer that is due already is worked off in another turn at this moment.
                 return Ok(is_busy || self.is_due(now));
@@ -242,12 +245,14 @@ impl Host {
     }
 
     /// Checks what the broker's memory really takes.
-    fn check_memory(&self, broker: &Broker) -> Result<(), Failure> {
+    fn check_memory(&mut self) -> Result<(), Failure> {
+        let Some(broker) = &self.broker else { return Ok(()) };
         let allocated = meter::held() - self.held_before;
         let mut kept = memory::Kept {
             accounted: broker.memory(),
             sockets: self.sockets.values().map(|socket| socket.egress.len() as u64).sum(),
             connections: broker.connections() as u64,
+            most_queues: self.most_queues,
             ..memory::Kept::default()
         };
         // Mostly it is too little for a look at each queue.
@@ -257,6 +262,8 @@ impl Host {
         let queues = broker.queues();
         kept.messages = queues.iter().map(|queue| queue.ready + queue.unacked).sum();
         kept.queues = queues.len() as u64;
+        self.most_queues = self.most_queues.max(kept.queues);
+        kept.most_queues = self.most_queues;
         memory::check_allocated(allocated, &kept)
     }
 
