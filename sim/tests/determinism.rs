@@ -40,7 +40,9 @@ fn a_plan_that_was_written_and_read_plays_alike_and_keeping_the_trace_changes_no
 #[test]
 fn the_broker_does_the_same_whatever_is_in_the_bodies() {
     for seed in 0..40 {
-        let plan = plan::draw(seed);
+        let mut plan = plan::draw(seed);
+        // Where bytes decay, it matters which they are.
+        plan.steps.retain(|step| step.verb() != "disk");
         let mut zeroed = plan.clone();
         let has_body = |step: &Step| matches!(step.verb(), "publish" | "answer");
         let bodies = zeroed.steps.iter_mut().filter(|step| has_body(step));

@@ -71,7 +71,9 @@ fn tests_of_the_core_that_stand_for_plans_are_there() {
 
 #[test]
 fn a_plan_is_shrunk_while_it_reaches_a_mark() {
-    let (plan, mark) = (plan::draw(0), Mark::ConfirmGated);
+    let mark = Mark::ConfirmGated;
+    let reaches = |plan: &Plan| play(plan, Options::default()).course.marks.count(mark) > 0;
+    let plan = (0..100).map(plan::draw).find(reaches).expect("a common mark");
     let budget = Budget { plays: 400, ..Budget::of(std::time::Duration::from_secs(120)) };
     let shrunk = shrink_reaching(&plan, mark, budget, &mut |_| {}).expect("it reaches the mark");
     assert!(shrunk.plan.steps.len() < shrunk.steps_before / 4, "{}", shrunk.plan);
