@@ -42,8 +42,8 @@ fn corpus(name: &str) -> String {
     format!("{}/corpus/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A seed that fails for its order if deliveries are swapped: which one that is changes with what is
-/// drawn.
+/// A seed that fails for its order if deliveries are swapped: which one that is changes with what
+/// is drawn.
 fn seed_out_of_order(folder: &Folder) -> String {
     let swap = ["--break", "swap-deliveries", "--shrink-time", "0s", "--json"];
     let run = folder.json(&[&["run", "--seeds", "0..20"], &swap[..]].concat());

@@ -14,8 +14,8 @@ use crate::{ConnectionId, Event, Instant, Output, Peer};
 /// What a method needs beside its texts, in bytes, at the most.
 const METHOD_OVERHEAD: usize = 32;
 
-/// What a frame that waits for the disk takes in memory beside its bytes, about. Not its size on this
-/// machine: what is decided must be the same on all.
+/// What a frame that waits for the disk takes in memory beside its bytes, about. Not its size on
+/// this machine: what is decided must be the same on all.
 const HELD_OVERHEAD: usize = 160;
 
 /// What a method with content needs beside its names and its content, in bytes, at the most.
