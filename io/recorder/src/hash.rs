@@ -4,45 +4,33 @@
 
 use std::fmt;
 
-use bytes::Buf;
 use warren_core::amqp::{Egress, Method, OutFrame};
 use warren_core::broker::Message;
 use warren_core::{ConnectionId, DiskOp, DiskRequest, FileId, Output, RecoveryOutput};
-
-const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// Takes one more number into a hash.
-fn mix(hash: u64, number: u64) -> u64 {
-    let product = u128::from(hash ^ number) * u128::from(FACTOR);
-    (product as u64 ^ (product >> 64) as u64).wrapping_add(FACTOR)
-}
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// The hash of some bytes.
-pub(crate) fn of_bytes(mut bytes: &[u8]) -> u64 {
-    let mut hash = mix(FACTOR, bytes.len() as u64);
-    while bytes.len() >= 8 {
-        hash = mix(hash, bytes.get_u64_le());
-    }
-    bytes.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
+pub(crate) fn of_bytes(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
 }
 
 /// The hash of a row of outputs: their kinds, whom they are for, methods, properties and lengths.
 /// Bodies are not part of it, nor is what the broker writes to its files: both are made of bytes
 /// that a replay does not have.
 pub struct OutputHash {
-    hash: u64,
+    hash: Xxh3,
     scratch: Egress,
 }
 
 impl Default for OutputHash {
     fn default() -> Self {
-        Self { hash: FACTOR, scratch: Egress::new() }
+        Self { hash: Xxh3::new(), scratch: Egress::new() }
     }
 }
 
 impl fmt::Debug for OutputHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OutputHash({:016x})", self.hash)
+        write!(f, "OutputHash({:016x})", self.get())
     }
 }
 
@@ -50,7 +38,7 @@ impl OutputHash {
     /// The hash of all outputs so far.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.hash
+        self.hash.digest()
     }
 
     /// Takes an output in.
@@ -83,7 +71,7 @@ impl OutputHash {
     }
 
     fn number(&mut self, number: u64) {
-        self.hash = mix(self.hash, number);
+        self.hash.update(&number.to_le_bytes());
     }
 
     fn text(&mut self, kind: u64, text: &[u8]) {
@@ -133,7 +121,7 @@ impl OutputHash {
     fn encoded(&mut self, frame: &OutFrame) {
         self.scratch.push(frame);
         for chunk in self.scratch.chunks() {
-            self.hash = mix(self.hash, of_bytes(chunk));
+            self.hash.update(chunk);
         }
         self.scratch.advance(self.scratch.len());
     }

@@ -15,8 +15,8 @@ const ID: &str = "decay";
 pub type Damage = [(FileId, Range<u64>)];
 
 /// Checks a start that was refused on a disk with this damage and these files: it must tell of some
-/// of it, no further before it than a batch is long. A segment that is missing may be told, too: when
-/// the end of the log is lost, segments are missed that this end had done with.
+/// of it, no further before it than a batch is long. A segment that is missing may be told, too:
+/// when the end of the log is lost, segments are missed that this end had done with.
 ///
 /// # Errors
 /// When it tells of something else.
@@ -51,8 +51,8 @@ pub fn check_refusal(
     Err(Failure::new(ID, format!("the start says '{error}', and what is damaged is {damage:?}")))
 }
 
-/// Checks a start that was refused, or a broker that gave up, on a disk that lost something of these
-/// files, which it had said was synced.
+/// Checks a start that was refused, or a broker that gave up, on a disk that lost something of
+/// these files, which it had said was synced.
 ///
 /// # Errors
 /// When it does not tell of a file of which it lost something, or that is not there.
