@@ -102,10 +102,14 @@ impl Survey {
         Self { header, pieces, data_end, index, rest }
     }
 
-    /// Whether everything in it is whole, with an index at its end.
+    /// Whether everything in it is whole, its batches in a row, with an index at its end.
     pub(super) fn is_sealed_and_whole(&self) -> bool {
         let is_whole = |piece: &Piece| piece.header.is_some() && piece.damage.is_empty();
-        self.header.is_some() && self.index.is_some() && self.pieces.iter().all(is_whole)
+        let numbers = self.pieces.iter().filter_map(|piece| Some(piece.header?.number));
+        self.header.is_some()
+            && self.index.is_some()
+            && self.pieces.iter().all(is_whole)
+            && numbers.is_sorted_by(|one, next| one + 1 == *next)
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
