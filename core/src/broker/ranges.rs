@@ -43,6 +43,11 @@ impl Ranges {
         }
     }
 
+    /// Whether a position is in the set.
+    pub(crate) fn contains(&self, position: u64) -> bool {
+        self.within(position, position).next().is_some()
+    }
+
     /// The ranges, both ends included, that have positions from `first` to `last`.
     pub(crate) fn within(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let ranges = self.by_first.range(..=last).rev().map(|(first, last)| (*first, *last));
@@ -89,6 +94,7 @@ mod tests {
                 within.sort_unstable();
                 let expected: Vec<u64> = model.range(first..=last).copied().collect();
                 prop_assert_eq!(within, expected);
+                prop_assert_eq!(ranges.contains(position), model.contains(&position));
             }
         }
     }

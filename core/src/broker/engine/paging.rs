@@ -187,13 +187,18 @@ impl Engine {
             if queue.ready.paged() == 0 || entry.position < queue.ready.paged_from {
                 continue;
             }
+            // What is volatile was written by this process, which knows of it.
+            let is_volatile = header.flags & message_flag::VOLATILE != 0;
+            if is_volatile && !queue.volatile.contains(entry.position) {
+                return self.halt_for_damage(run.segment, offset, "message");
+            }
             let was_returned = queue.returned.get(&entry.position).copied();
             let may_be_known = u32::from(entry.position < queue.delivered_below);
             queue.ready.load(Entry {
                 position: entry.position,
                 item: ITEM_READ,
                 deliveries: was_returned.unwrap_or(may_be_known),
-                is_volatile: header.flags & message_flag::VOLATILE != 0,
+                is_volatile,
                 message: Some(message),
             });
             self.mark(Mark::MessageReadBack);

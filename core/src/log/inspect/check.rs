@@ -11,7 +11,7 @@ use super::survey::Survey;
 use super::{Basis, CheckReport, Problems, queue_name, read_whole};
 use crate::FileId;
 use crate::log::checkpoint::Reason;
-use crate::log::codec::{kind, message_places};
+use crate::log::codec::{kind, message_flag, message_places};
 use crate::log::extents::Extent;
 use crate::log::format::{IndexEntry, decode_part, identity};
 use crate::log::recovery::StartError;
@@ -251,6 +251,7 @@ impl<'a> Checker<'a> {
             let is_there = record.is_some_and(|record| {
                 record.header.len == entry.len
                     && record.header.kind == kind::MESSAGE
+                    && record.header.flags & message_flag::VOLATILE == 0
                     && message_places(record.header.flags, &record.body(bytes)).is_some_and(
                         |mut places| {
                             places.any(|place| {
