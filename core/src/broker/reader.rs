@@ -117,8 +117,8 @@ impl Queue {
                 let end = u64::from(last.offset) + u64::from(last.len);
                 let is_near = u64::from(entry.offset) >= end
                     && u64::from(entry.offset) - end <= GAP_MAX.min(u64::from(len_max));
-                let len = u64::from(entry.offset) + u64::from(entry.len) - u64::from(first.offset);
-                if !is_near || len > u64::from(len_max) {
+                let reach = u64::from(first.offset) + u64::from(len_max);
+                if !is_near || u64::from(entry.offset) + u64::from(entry.len) > reach {
                     break;
                 }
             }

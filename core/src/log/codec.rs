@@ -98,10 +98,10 @@ impl Fact {
             kind::UNBOUND => Self::Unbound(cursor.bound(flags)?),
             kind::DROPPED => Self::Dropped(cursor.place()?, cursor.u64()?),
             kind::SEGMENT => Self::Segment(SegmentFact {
-                segment: cursor.u64()?,
+                segment: cursor.number()?,
                 data_end: cursor.u64()?,
                 len: cursor.u64()?,
-                last: cursor.u64()?,
+                last: cursor.number()?,
             }),
             kind::MESSAGES => Self::Messages(cursor.messages()?),
             _ => return None,
@@ -359,8 +359,13 @@ impl Cursor<'_> {
         Some(items)
     }
 
+    /// The number of a segment, a batch or a queue.
+    fn number(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number <= NUMBER_MAX)
+    }
+
     fn queue(&mut self) -> Option<QueueNumber> {
-        self.u64().filter(|number| *number <= NUMBER_MAX).map(QueueNumber)
+        self.number().map(QueueNumber)
     }
 
     fn place(&mut self) -> Option<Place> {
@@ -408,7 +413,7 @@ impl Cursor<'_> {
             delivered_below: self.u64()?,
             returned: self.many(12, |cursor| Some((cursor.u64()?, cursor.u32()?)))?,
             extents: self.many(48, |cursor| {
-                let (segment, (first, last)) = (cursor.u64()?, cursor.range()?);
+                let (segment, (first, last)) = (cursor.number()?, cursor.range()?);
                 Some(Extent {
                     segment,
                     first,
@@ -524,10 +529,11 @@ pub(crate) mod tests {
     }
 
     fn any_extent() -> impl Strategy<Value = Extent> {
-        let numbers = any::<(u64, u32, u64, u32, u32)>();
+        let others = any::<(u32, u64, u32, u32)>();
+        let numbers = (0..=NUMBER_MAX, others);
         ((0..9_u64, 9..99_u64), numbers, any_ranges()).prop_map(|(range, numbers, settled)| {
             let (first, last) = range;
-            let (segment, live, bytes, index_offset, index_count) = numbers;
+            let (segment, (live, bytes, index_offset, index_count)) = numbers;
             let settled = settled.into_iter().collect();
             Extent { segment, first, last, live, bytes, index_offset, index_count, settled }
         })
@@ -569,7 +575,8 @@ pub(crate) mod tests {
             (any_name(), any_name()).prop_map(|(vhost, name)| Fact::ExchangeDeleted(vhost, name)),
             any_bound().prop_map(Fact::Bound),
             any_bound().prop_map(Fact::Unbound),
-            any::<(u64, u64, u64, u64)>().prop_map(|(segment, data_end, len, last)| {
+            (0..=NUMBER_MAX, any::<u64>(), any::<u64>(), 0..=NUMBER_MAX).prop_map(|numbers| {
+                let (segment, data_end, len, last) = numbers;
                 Fact::Segment(SegmentFact { segment, data_end, len, last })
             }),
             messages,
