@@ -404,6 +404,7 @@ impl<'a> Gathering<'a> {
 
     /// Writes the new state and deletes what it does not need.
     async fn write(mut self) -> Result<SalvageReport, StartError> {
+        self.messages.forget_namesakes();
         let unnamed_queues = self.messages.declare_unnamed();
         let highest_file = self.files.segments.keys().next_back();
         let mut next_segment =

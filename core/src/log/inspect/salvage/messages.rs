@@ -115,6 +115,19 @@ impl Messages {
         let _ = self.state.apply(fact, 0, 0);
     }
 
+    /// Of queues with the same name, the last one lives: the deletion of those before it is lost.
+    pub(super) fn forget_namesakes(&mut self) {
+        let mut last = BTreeMap::new();
+        let mut gone = Vec::new();
+        for (number, queue) in &self.state.queues {
+            let QueueFact { vhost, name, .. } = &queue.declaration;
+            gone.extend(last.insert((vhost.clone(), name.clone()), *number));
+        }
+        for number in gone {
+            self.apply(Fact::QueueDeleted(number));
+        }
+    }
+
     /// Declares the queues of which only messages are left. How many.
     pub(super) fn declare_unnamed(&mut self) -> Vec<String> {
         let known = &self.state.queues;
