@@ -55,9 +55,15 @@ fn look_at_start(disk: &Disk, checked: &CheckReport) {
 
 fn look_at_salvage(disk: &Disk, checked: &CheckReport) {
     let mut salvaged = disk.clone();
-    let Ok(report) = drive(Salvage::new(&config()), &mut salvaged) else {
-        assert!(checked.refusal.is_some(), "what can be started can be salvaged");
-        return;
+    let report = match drive(Salvage::new(&config()), &mut salvaged) {
+        Ok(report) => report,
+        Err(error) => {
+            assert_eq!(salvaged, *disk, "a salvage that says '{error}' has changed something");
+            // A start may be given the last number there is, which a salvage would need.
+            let is_at_end = error.to_string().contains("leaves no room");
+            assert!(is_at_end || checked.refusal.is_some(), "it can be started, not salvaged");
+            return;
+        }
     };
     assert_eq!(report.is_changed, salvaged != *disk);
     assert_eq!(report.is_changed, !checked.is_clean());
@@ -70,8 +76,8 @@ fn look_at_salvage(disk: &Disk, checked: &CheckReport) {
 /// All messages of a directory that is as it should be come to a consumer.
 fn read_all(disk: &Disk, messages: u64) {
     let mut world = World::on(config(), disk.clone());
-    world.consume_all();
+    let out_of_reach = world.consume_all();
     assert!(!world.is_halted, "it gives up on a directory that is clean");
-    assert_eq!(world.delivered, messages);
+    assert_eq!(world.delivered + out_of_reach, messages);
     world.stop();
 }

@@ -22,7 +22,8 @@ mod turns;
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};
 pub(crate) use engine::{
-    Asked, Delivery, Engine, FrontEnd, Hindrance, Lease, Route, Settlement, VhostId,
+    Asked, Delivery, Engine, FrontEnd, Hindrance, Lease, Route, Settlement, VHOST, VhostId,
+    is_predeclared, is_queue_name,
 };
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Charge, Message};

@@ -76,7 +76,7 @@ impl Fact {
             }),
             kind::SETTLED => Self::Settled(cursor.settled()?),
             kind::RETURNED => Self::Returned(cursor.place()?, cursor.u32()?),
-            kind::DELIVERED => Self::Delivered(cursor.queue()?, cursor.u64()?),
+            kind::DELIVERED => Self::Delivered(cursor.queue()?, cursor.number()?),
             kind::QUEUE_DECLARED => Self::QueueDeclared(QueueFact {
                 number: cursor.queue()?,
                 vhost: cursor.str8()?,
@@ -273,7 +273,8 @@ pub(crate) fn message_places(
         queue: QueueNumber(word(&place[..8])),
         position: word(&place[8..]),
     });
-    places.clone().all(|place| place.queue.0 <= NUMBER_MAX).then_some(places)
+    let is_within = |place: Place| place.queue.0.max(place.position) <= NUMBER_MAX;
+    places.clone().all(is_within).then_some(places)
 }
 
 /// The message of a message record with these flags and this body; `None` when it is none. Its
@@ -359,7 +360,7 @@ impl Cursor<'_> {
         Some(items)
     }
 
-    /// The number of a segment, a batch or a queue.
+    /// The number of a segment, a batch or a queue, or a position in a queue.
     fn number(&mut self) -> Option<u64> {
         self.u64().filter(|number| *number <= NUMBER_MAX)
     }
@@ -369,7 +370,7 @@ impl Cursor<'_> {
     }
 
     fn place(&mut self) -> Option<Place> {
-        Some(Place { queue: self.queue()?, position: self.u64()? })
+        Some(Place { queue: self.queue()?, position: self.number()? })
     }
 
     /// Positions from the first to the last.
@@ -409,9 +410,9 @@ impl Cursor<'_> {
     fn messages(&mut self) -> Option<MessagesFact> {
         Some(MessagesFact {
             queue: self.queue()?,
-            next_position: self.u64()?,
-            delivered_below: self.u64()?,
-            returned: self.many(12, |cursor| Some((cursor.u64()?, cursor.u32()?)))?,
+            next_position: self.number()?,
+            delivered_below: self.number()?,
+            returned: self.many(12, |cursor| Some((cursor.number()?, cursor.u32()?)))?,
             extents: self.many(48, |cursor| {
                 let (segment, (first, last)) = (cursor.number()?, cursor.range()?);
                 Some(Extent {
@@ -494,7 +495,7 @@ pub(crate) mod tests {
     }
 
     fn any_place() -> impl Strategy<Value = Place> {
-        (any_queue(), any::<u64>()).prop_map(|(queue, position)| Place { queue, position })
+        (any_queue(), 0..=NUMBER_MAX).prop_map(|(queue, position)| Place { queue, position })
     }
 
     fn any_ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
@@ -554,9 +555,10 @@ pub(crate) mod tests {
                 Fact::ExchangeDeclared(fact)
             },
         );
-        let returned = prop::collection::vec(any::<(u64, u32)>(), 0..4);
+        let returned = prop::collection::vec((0..=NUMBER_MAX, any::<u32>()), 0..4);
         let extents = prop::collection::vec(any_extent(), 0..4);
-        let messages = (any_queue(), any::<(u64, u64)>(), returned, extents).prop_map(
+        let positions = (0..=NUMBER_MAX, 0..=NUMBER_MAX);
+        let messages = (any_queue(), positions, returned, extents).prop_map(
             |(queue, (next_position, delivered_below), returned, extents)| {
                 let fact =
                     MessagesFact { queue, next_position, delivered_below, returned, extents };
@@ -568,7 +570,7 @@ pub(crate) mod tests {
             prop::collection::vec(settled, 0..4).prop_map(Fact::Settled),
             (any_place(), any::<u64>()).prop_map(|(place, count)| Fact::Dropped(place, count)),
             (any_place(), any::<u32>()).prop_map(|(place, count)| Fact::Returned(place, count)),
-            (any_queue(), any::<u64>()).prop_map(|(queue, below)| Fact::Delivered(queue, below)),
+            (any_queue(), 0..=NUMBER_MAX).prop_map(|(queue, below)| Fact::Delivered(queue, below)),
             queue,
             any_queue().prop_map(Fact::QueueDeleted),
             exchange,
@@ -668,16 +670,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_queue_of_a_number_that_no_broker_comes_to_is_refused() {
-        for (number, is_read) in [(NUMBER_MAX, true), (NUMBER_MAX + 1, false)] {
+    fn a_queue_or_a_position_of_a_number_that_no_broker_comes_to_is_refused() {
+        let numbers =
+            [([NUMBER_MAX; 2], true), ([NUMBER_MAX + 1, 7], false), ([7, NUMBER_MAX + 1], false)];
+        for (numbers, is_read) in numbers {
             let mut place = BytesMut::new();
-            place.put_u64_le(number);
-            place.put_u64_le(7);
+            numbers.iter().for_each(|number| place.put_u64_le(*number));
             let mut message = BytesMut::new();
             message.put_u32_le(1);
             message.extend_from_slice(&place);
             message.put_bytes(0, 6);
-            assert_eq!(message_places(0, &message).is_some(), is_read, "{number}");
+            assert_eq!(message_places(0, &message).is_some(), is_read, "{numbers:?}");
             let mut returned = place;
             returned.put_u32_le(1);
             assert_eq!(Fact::decode(kind::RETURNED, 0, &returned.freeze()).is_some(), is_read);

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::extents::Extent;
+use super::state::Inconsistent;
 use crate::amqp::{FieldTable, ShortStr};
-use crate::broker::Message;
+use crate::broker::{ExchangeKind, Message, VHOST, is_predeclared, is_queue_name};
 
 /// The number of a queue from its declaration to its end, over all starts of the broker; no other
 /// queue ever has it.
@@ -121,4 +122,35 @@ pub(crate) enum Fact {
     Unbound(Bound),
     Segment(SegmentFact),
     Messages(MessagesFact),
+}
+
+impl Fact {
+    /// Whether a broker can have what this tells of, whatever there is besides.
+    ///
+    /// # Errors
+    /// When it cannot: a start would have to leave it out.
+    pub(crate) fn check(&self) -> Result<(), Inconsistent> {
+        match self {
+            Self::QueueDeclared(queue) => {
+                check_vhost(&queue.vhost)?;
+                ensure(is_queue_name(&queue.name), "a queue has a name that none can have")
+            }
+            Self::ExchangeDeclared(exchange) => {
+                let is_known = ExchangeKind::from_name(&exchange.kind).is_some();
+                check_vhost(&exchange.vhost)?;
+                ensure(is_known, "an exchange is of an unknown type")?;
+                ensure(!is_predeclared(&exchange.name), "an exchange is declared that always is")
+            }
+            Self::Bound(bound) => check_vhost(&bound.vhost),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_vhost(name: &ShortStr) -> Result<(), Inconsistent> {
+    ensure(*name == VHOST, "it is of a virtual host that is unknown")
+}
+
+fn ensure(holds: bool, flaw: &'static str) -> Result<(), Inconsistent> {
+    if holds { Ok(()) } else { Err(Inconsistent(flaw)) }
 }

@@ -14,8 +14,11 @@ pub(crate) const RECORD_HEADER_LEN: usize = 16;
 pub(crate) const CHECKPOINT_HEADER_LEN: usize = 72;
 pub(crate) const PART_HEADER_LEN: usize = 24;
 pub(crate) const INDEX_ENTRY_LEN: usize = 16;
-/// No broker comes to a higher number of a segment, a batch or a queue, however long it lives.
+/// No broker comes to a higher number of a segment, a batch or a queue, or to a higher position in
+/// a queue, however long it lives.
 pub(crate) const NUMBER_MAX: u64 = crate::disk::FILE_NUMBER_MAX;
+/// What a start would go on from is no higher: what is written until the next one can be read then.
+pub(crate) const NUMBER_FREE_MAX: u64 = NUMBER_MAX - 1_000_000_000_000;
 /// Instead of the number of its first batch: the segment holds copies of messages, and is never
 /// replayed.
 pub(crate) const COPY: u64 = u64::MAX;

@@ -14,7 +14,7 @@ use super::extents::{Extents, Freed};
 use super::fact::{
     Bound, ExchangeFact, Fact, MessagesFact, Place, QueueFact, QueueNumber, SegmentFact, Target,
 };
-use super::format::CheckpointHeader;
+use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::amqp::ShortStr;
 
 /// A fact does not fit to those before it: the log says what no broker writes.
@@ -61,6 +61,8 @@ pub(crate) struct State {
     /// By virtual host and name.
     pub(crate) exchanges: BTreeMap<(ShortStr, ShortStr), ExchangeFact>,
     pub(crate) queues: BTreeMap<QueueNumber, QueueState>,
+    /// The same, by virtual host and name.
+    names: BTreeMap<(ShortStr, ShortStr), QueueNumber>,
     bindings: BTreeSet<Arc<Bound>>,
     /// The same, by where they lead.
     incoming: BTreeSet<(Target, Arc<Bound>)>,
@@ -81,6 +83,11 @@ impl State {
         }
     }
 
+    /// The queue of this name.
+    pub(super) fn queue_named(&self, vhost: &ShortStr, name: &ShortStr) -> Option<QueueNumber> {
+        self.names.get(&(vhost.clone(), name.clone())).copied()
+    }
+
     /// All bindings.
     pub(crate) fn bindings(&self) -> impl ExactSizeIterator<Item = &Bound> {
         self.bindings.iter().map(|bound| &**bound)
@@ -91,6 +98,7 @@ impl State {
     /// # Errors
     /// When no broker could have written it here. The state is of no use then.
     pub(crate) fn apply(&mut self, fact: Fact, segment: u64, len: u32) -> Result<(), Inconsistent> {
+        fact.check()?;
         match fact {
             Fact::Message(fact) => {
                 self.apply_message(fact.places.iter().copied(), fact.flags(), segment, len)?;
@@ -126,10 +134,10 @@ impl State {
             Fact::QueueDeclared(queue) => self.declare(queue)?,
             Fact::QueueDeleted(number) => {
                 if let Some(mut queue) = self.queues.remove(&number) {
+                    let QueueFact { vhost, name, .. } = queue.declaration;
                     release(&mut self.segments, queue.extents.clear());
-                    self.unbind_all(
-                        self.bindings_to(&queue.declaration.vhost, Target::Queue(number)),
-                    );
+                    self.unbind_all(self.bindings_to(&vhost, Target::Queue(number)));
+                    self.names.remove(&(vhost, name));
                 }
             }
             Fact::ExchangeDeclared(exchange) => {
@@ -192,9 +200,7 @@ impl State {
             } else if position < queue.next_position {
                 return Err(Inconsistent("a message stands before one that came earlier"));
             } else {
-                queue.next_position = position
-                    .checked_add(1)
-                    .ok_or(Inconsistent("a queue has no room for another position"))?;
+                queue.next_position = position + 1;
                 queue.extents.append(segment, position, share);
             }
             self.add_live(segment, 1, share);
@@ -243,6 +249,18 @@ impl State {
         self.segments.retain(|_, segment| segment.live > 0);
     }
 
+    /// Whether numbers and positions are left for what comes after this state, with a checkpoint
+    /// above the highest there is.
+    ///
+    /// # Errors
+    /// When what a broker writes from here on might not be read again.
+    pub(crate) fn check_room(&self, highest_checkpoint: u64) -> Result<(), Inconsistent> {
+        let next_checkpoint = highest_checkpoint + 1;
+        let numbers = [next_checkpoint, self.next_batch, self.next_segment, self.next_queue];
+        let positions = self.queues.values().map(|queue| queue.next_position);
+        check_room(positions.chain(numbers))
+    }
+
     /// The state as facts, in the order in which a checkpoint has them.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> + '_ {
         let segments = self.segments.values().map(|segment| Fact::Segment(segment.fact));
@@ -259,6 +277,14 @@ impl State {
         self.next_queue = self.next_queue.max(number.0.saturating_add(1));
         let vhost = shared(&mut self.last_names[0], &queue.vhost);
         let declaration = QueueFact { vhost, name: queue.name.detached(), ..queue };
+        if self.queues.contains_key(&number) {
+            return Err(Inconsistent("a queue is declared that is there already"));
+        }
+        let name = (declaration.vhost.clone(), declaration.name.clone());
+        if self.names.contains_key(&name) {
+            return Err(Inconsistent("a queue is declared under the name of another"));
+        }
+        self.names.insert(name, number);
         let state = QueueState {
             declaration,
             next_position: 0,
@@ -266,10 +292,8 @@ impl State {
             returned: BTreeMap::new(),
             extents: Extents::default(),
         };
-        match self.queues.insert(number, state) {
-            None => Ok(()),
-            Some(_) => Err(Inconsistent("a queue is declared that is there already")),
-        }
+        self.queues.insert(number, state);
+        Ok(())
     }
 
     fn detached(&mut self, bound: &Bound) -> Bound {
@@ -331,6 +355,17 @@ impl QueueState {
     }
 }
 
+/// Whether numbers and positions are left from these on.
+///
+/// # Errors
+/// When what is written from there on might not be read again.
+pub(crate) fn check_room(mut next: impl Iterator<Item = u64>) -> Result<(), Inconsistent> {
+    match next.all(|next| next <= NUMBER_FREE_MAX) {
+        true => Ok(()),
+        false => Err(Inconsistent("a number leaves no room for those that come next")),
+    }
+}
+
 /// Takes note that messages of segments are done with.
 fn release(segments: &mut BTreeMap<u64, SegmentState>, freed: impl IntoIterator<Item = Freed>) {
     for freed in freed {
@@ -369,7 +404,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::super::fact::{MessageFact, Settled};
-    use super::super::format::part_len;
+    use super::super::format::{NUMBER_MAX, part_len};
     use super::*;
     use crate::amqp::{FieldTable, Properties};
     use crate::broker::{Body, Message};
@@ -593,7 +628,7 @@ pub(crate) mod tests {
                 message(places, false, false)
             }
             Step::Volatile(at) => {
-                let place = Place { queue: pick(at), position: u64::MAX };
+                let place = Place { queue: pick(at), position: NUMBER_MAX };
                 message(vec![place], false, true)
             }
             Step::Settle(at, from, len) => {

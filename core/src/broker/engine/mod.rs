@@ -18,7 +18,8 @@ use alloc::vec::Vec;
 
 pub(crate) use delivery::{Asked, Delivery, FrontEnd, Lease, Settlement};
 pub(crate) use routing::Route;
-pub(crate) use storage::Hindrance;
+pub(crate) use storage::{Hindrance, is_predeclared};
+pub(crate) use topology::is_queue_name;
 
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
 use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
@@ -31,6 +32,9 @@ use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
 use crate::{Config, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
+
+/// The virtual host that there is.
+pub(crate) const VHOST: ShortStr = ShortStr::from_static("/");
 
 /// A virtual host, for as long as it lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +134,7 @@ impl Engine {
             entropy,
             hash_seed,
         };
-        engine.add_vhost(ShortStr::from_static("/"));
+        engine.add_vhost(VHOST);
         engine
     }
 

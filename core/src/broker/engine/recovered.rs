@@ -1,4 +1,5 @@
-//! An engine that has what the log says it had.
+//! An engine that has what the log says it had. Nothing is left out: what an engine could not have
+//! is refused before it comes here, see [`Fact::check`](crate::log::Fact::check).
 
 use alloc::vec::Vec;
 
@@ -6,8 +7,8 @@ use super::super::binding::{Binding, Destination};
 use super::super::exchange::{Exchange, ExchangeDeclaration};
 use super::super::queue::{DeliveredMark, Owner, Queue, QueueDeclaration};
 use super::super::ready::Ready;
-use super::Engine;
-use super::storage::is_predeclared;
+use super::{Engine, VhostId};
+use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
 use crate::log::{Bound, Log, QueueState, State, Target};
 use crate::{Config, Mark};
@@ -18,7 +19,7 @@ impl Engine {
         let bindings: Vec<Bound> = state.bindings().cloned().collect();
         let mut engine = Self::new(entropy, config, log);
         for exchange in state.exchanges.into_values() {
-            let Some(vhost) = engine.vhost(&exchange.vhost) else { continue };
+            let vhost = engine.known_vhost(&exchange.vhost);
             let declaration = ExchangeDeclaration {
                 name: exchange.name,
                 kind: exchange.kind,
@@ -27,8 +28,7 @@ impl Engine {
                 internal: exchange.internal,
                 arguments: exchange.arguments,
             };
-            let made = Exchange::new(&declaration, engine.hash_seed);
-            let Some(made) = made.filter(|made| !is_predeclared(&made.name)) else { continue };
+            let made = Exchange::new(&declaration, engine.hash_seed).expect("a known type");
             let host = engine.host_mut(vhost);
             host.durable_exchanges.insert(made.name.clone());
             host.exchanges.insert(made.name.clone(), made);
@@ -42,9 +42,13 @@ impl Engine {
         engine
     }
 
+    fn known_vhost(&self, name: &ShortStr) -> VhostId {
+        self.vhost(name).expect("a known virtual host")
+    }
+
     fn restore_queue(&mut self, state: QueueState) {
         let QueueState { declaration, next_position, delivered_below, returned, extents } = state;
-        let Some(vhost) = self.vhost(&declaration.vhost) else { return };
+        let vhost = self.known_vhost(&declaration.vhost);
         let name = declaration.name;
         let number = declaration.number;
         let declaration = QueueDeclaration {
@@ -72,7 +76,7 @@ impl Engine {
     }
 
     fn restore_binding(&mut self, bound: Bound) {
-        let Some(vhost) = self.vhost(&bound.vhost) else { return };
+        let vhost = self.known_vhost(&bound.vhost);
         let destination = match bound.target {
             Target::Queue(number) => match self.numbers.get(&number) {
                 Some(id) => Destination::Queue(*id),

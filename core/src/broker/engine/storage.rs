@@ -627,7 +627,7 @@ impl Engine {
 }
 
 /// Whether every virtual host has an exchange of this name from the beginning.
-pub(super) fn is_predeclared(exchange: &ShortStr) -> bool {
+pub(crate) fn is_predeclared(exchange: &ShortStr) -> bool {
     exchange.is_empty() || exchange.starts_with("amq.")
 }
 

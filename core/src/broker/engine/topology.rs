@@ -23,6 +23,9 @@ pub(crate) struct DeclaredQueue {
     pub(crate) consumers: u64,
 }
 
+/// What names of queues begin with that the broker made up.
+const MADE_PREFIX: &str = "amq.gen-";
+
 impl Engine {
     /// Makes an exchange, or finds that it is there.
     ///
@@ -143,7 +146,7 @@ impl Engine {
         }
         refuse_reserved("queue", &declaration.name)?;
         let name = match declaration.name.is_empty() {
-            true => self.make_name("amq.gen-"),
+            true => self.make_name(MADE_PREFIX),
             false => declaration.name.detached(),
         };
         arguments::check(declaration, &name, &self.host(vhost).name)?;
@@ -532,8 +535,17 @@ fn refuse_default(exchange: &ShortStr) -> Result<(), Refusal> {
     if exchange.is_empty() { Err(Refusal::default_exchange()) } else { Ok(()) }
 }
 
+/// Whether a queue may be called this, by a client or by the broker.
+pub(crate) fn is_queue_name(name: &ShortStr) -> bool {
+    !name.is_empty() && (!is_reserved(name) || name.starts_with(MADE_PREFIX))
+}
+
+fn is_reserved(name: &ShortStr) -> bool {
+    name.starts_with("amq.")
+}
+
 fn refuse_reserved(kind: &str, name: &ShortStr) -> Result<(), Refusal> {
-    if name.starts_with("amq.") {
+    if is_reserved(name) {
         return Err(Refusal::new(
             RefusalKind::AccessRefused,
             format!("{kind} name '{name}' contains reserved prefix 'amq.*'"),

@@ -32,7 +32,7 @@ use crate::log::recovery::base::Files;
 use crate::log::recovery::commit::{Parts, note_parts, write_checkpoint, write_copy};
 use crate::log::recovery::copies::{Copies, NewSegment};
 use crate::log::recovery::scan::is_zero;
-use crate::log::state::State;
+use crate::log::state::{Inconsistent, State, check_room};
 use crate::log::task::Disk;
 
 pub(super) async fn salvage(disk: Disk) -> Result<SalvageReport, StartError> {
@@ -357,13 +357,14 @@ impl<'a> Gathering<'a> {
             }
         } else {
             let body = record.body(bytes);
-            match Fact::decode(record.header.kind, record.header.flags, &body) {
+            let fact = Fact::decode(record.header.kind, record.header.flags, &body);
+            let applied = match fact {
                 Some(fact) => self.messages.apply(fact),
-                None => {
-                    let file = FileId::Segment(segment);
-                    let text = "a record that says nothing";
-                    self.lose(file, record.offset..record.end(), text, Vec::new());
-                }
+                None => Err(Inconsistent("a record says nothing")),
+            };
+            if let Err(Inconsistent(text)) = applied {
+                let file = FileId::Segment(segment);
+                self.lose(file, record.offset..record.end(), text, Vec::new());
             }
         }
     }
@@ -403,19 +404,27 @@ impl<'a> Gathering<'a> {
     }
 
     /// Writes the new state and deletes what it does not need.
+    ///
+    /// # Errors
+    /// When no numbers are left for what comes next: nothing is written then. Or when the disk
+    /// refuses.
     async fn write(mut self) -> Result<SalvageReport, StartError> {
-        self.messages.forget_namesakes();
         let unnamed_queues = self.messages.declare_unnamed();
         let highest_file = self.files.segments.keys().next_back();
         let mut next_segment =
             highest_file.map_or(0, |highest| highest + 1).max(self.base.next_segment);
         let checkpoints = self.files.checkpoints.keys().next_back().copied().unwrap_or(0);
         let highest = self.highest.max(checkpoints).max(self.base.next_batch);
-        let next_batch = highest.saturating_add(1);
+        let next_batch = highest + 1;
         let epoch = self.epoch.saturating_add(1);
+        let live = self.live_by_segment();
+        let numbers = [next_batch + 1, next_segment + live.len() as u64];
+        check_room(self.messages.next_numbers().chain(numbers)).map_err(|Inconsistent(text)| {
+            StartError::damaged(FileId::Checkpoint(self.base.next_batch), 0, text)
+        })?;
         let mut copied = 0;
         let mut new_segments = Vec::new();
-        for (segment, live) in self.live_by_segment() {
+        for (segment, live) in live {
             if self.can_stay(segment, &live) {
                 continue;
             }

@@ -8,13 +8,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::DiskResult;
+use crate::amqp::Properties;
+use crate::broker::{Body, Charge, Message};
 use crate::log::codec::{kind, message_places};
+use crate::log::fact::{Fact, MessageFact, Place, QueueNumber};
 use crate::log::format::{
-    BATCH_HEADER_LEN, IndexEntry, RECORD_HEADER_LEN, RecordHeader, decode_part, identity, part_len,
-    put_part,
+    BATCH_HEADER_LEN, IndexEntry, NUMBER_FREE_MAX, RECORD_HEADER_LEN, RecordHeader, decode_part,
+    identity, part_len, put_part,
 };
 use crate::log::memory_disk::{MemoryDisk, coin};
 use crate::log::recovery::RecoveryOutput;
+use crate::log::recovery::tests::implausible::queue;
 use crate::log::recovery::tests::{Log, NODE, SAMPLE, essence, recovered, refusal};
 use crate::log::state::tests::{Step, any_history};
 use crate::{DiskError, DiskOp};
@@ -433,6 +437,79 @@ fn a_queue_whose_declaration_is_lost_gets_a_name() {
     let queue = state.queues.values().next().expect("a queue");
     assert_eq!(queue.declaration.name, "salvaged.0");
     assert_eq!(queue.delivered_below, queue.next_position);
+}
+
+/// Messages at these positions of a queue, which tell their places.
+fn messages(queue: u64, positions: core::ops::Range<u64>) -> Vec<Fact> {
+    let message = |position| {
+        let body = Bytes::from(format!("{queue}:{position} "));
+        Fact::Message(MessageFact {
+            places: alloc::vec![Place { queue: QueueNumber(queue), position }],
+            is_moved: false,
+            is_volatile: false,
+            message: Message {
+                exchange: "x".into(),
+                routing_key: "k".into(),
+                properties: Properties::default(),
+                body: Body::from(body),
+                persistent: true,
+                charge: Charge::default(),
+            },
+        })
+    };
+    positions.map(message).collect()
+}
+
+/// A check says what a start says.
+fn refusal_of_both(disk: &mut MemoryDisk) -> StartError {
+    let refused = refusal(disk).expect("a refusal");
+    assert_eq!(checked(disk).refusal.as_ref(), Some(&refused));
+    refused
+}
+
+#[test]
+fn messages_of_a_queue_that_no_broker_can_have_are_kept_in_another() {
+    let mut log = Log::new(&SAMPLE);
+    let (file, offset) = log.add(&[queue(7, "/other", "q")]);
+    log.add(&messages(7, 0..3));
+    let before = expected(&log, SAMPLE.len() + 1);
+    let refused = refusal_of_both(&mut log.disk);
+    assert!(refused.to_string().contains("a virtual host that is unknown"), "{refused}");
+    let (report, found) = messages_after(&mut log.disk);
+    assert_eq!(report.unnamed_queues, ["salvaged.7"]);
+    assert!(report.losses.iter().any(|loss| (loss.file, loss.from) == (file, offset)));
+    let places = before.into_iter().chain((0..3).map(|position| (7, position)));
+    assert_eq!(found, places.collect());
+}
+
+#[test]
+fn of_queues_of_one_name_the_last_is_kept() {
+    let mut log = Log::new(&SAMPLE);
+    let before = expected(&log, SAMPLE.len() + 1);
+    log.add(&[queue(9, "/", "q")]);
+    log.add(&messages(9, 0..3));
+    log.add(&[queue(7, "/", "q")]);
+    log.add(&messages(7, 0..2));
+    refusal_of_both(&mut log.disk);
+    let (report, found) = messages_after(&mut log.disk);
+    assert_eq!((report.queues, report.losses.len()), (3, 0));
+    let places = before.into_iter().chain((0..2).map(|position| (7, position)));
+    assert_eq!(found, places.collect());
+}
+
+#[test]
+fn a_salvage_that_has_no_numbers_left_changes_nothing() {
+    let mut log = Log::new(&SAMPLE);
+    log.add(&[Fact::Delivered(QueueNumber(0), NUMBER_FREE_MAX + 1)]);
+    let refused = refusal_of_both(&mut log.disk);
+    let changes = log.disk.changes.len();
+    let disk = &mut log.disk;
+    let salvaged = drive_salvage(usize::MAX, |op| disk.carry_out(op)).expect("there is no limit");
+    let error = salvaged.expect_err("no numbers are left");
+    for error in [error, refused] {
+        assert!(error.to_string().contains("a number leaves no room"), "{error}");
+    }
+    assert_eq!(log.disk.changes.len(), changes);
 }
 
 #[test]

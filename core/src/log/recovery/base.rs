@@ -9,7 +9,7 @@ use super::StartError;
 use super::scan::Scan;
 use crate::log::checkpoint::{self, Flaw, Reason};
 use crate::log::format::{CHECKPOINT_HEADER_LEN, CheckpointHeader};
-use crate::log::state::State;
+use crate::log::state::{Inconsistent, State, check_room};
 use crate::log::task::{Disk, Refused};
 use crate::{FileId, Mark};
 
@@ -73,6 +73,9 @@ pub(in crate::log) async fn choose(
         let missing = || StartError::damaged(file, 0, "there are segments but no checkpoint");
         return Err(damage.unwrap_or_else(missing));
     }
+    let highest = files.segments.keys().next_back().copied().unwrap_or(0);
+    check_room([highest + 1].into_iter())
+        .map_err(|Inconsistent(text)| StartError::damaged(FileId::Segment(highest), 0, text))?;
     Ok(None)
 }
 

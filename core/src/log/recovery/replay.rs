@@ -18,8 +18,8 @@ use super::scan::{Batch, Found, Scan};
 use crate::log::codec::{kind, message_flag, message_places};
 use crate::log::fact::{Fact, SegmentFact};
 use crate::log::format::{
-    BatchHeader, COPY, IndexEntry, PART_HEADER_LEN, RECORD_HEADER_LEN, SEGMENT_HEADER_LEN,
-    SegmentHeader, Unusable, decode_part, identity, part_count, part_len,
+    BatchHeader, COPY, IndexEntry, NUMBER_FREE_MAX, PART_HEADER_LEN, RECORD_HEADER_LEN,
+    SEGMENT_HEADER_LEN, SegmentHeader, Unusable, decode_part, identity, part_count, part_len,
 };
 use crate::log::state::{Inconsistent, State};
 use crate::log::task::Disk;
@@ -96,6 +96,7 @@ impl<'a> Replay<'a> {
         let copy = self.copy_pending()?;
         self.state.close();
         self.check_segments(old_segments)?;
+        self.check_room(place)?;
         Ok(Outcome { state: self.state, replayed: self.replayed, spares, copy })
     }
 
@@ -362,6 +363,20 @@ impl<'a> Replay<'a> {
         }
         self.state.next_segment += 1;
         Ok(Some(copies.finish(number, durable)))
+    }
+
+    /// Whether numbers are left for what comes next. A new checkpoint gets one above all others.
+    fn check_room(&self, place: Option<(u64, u64)>) -> Result<(), StartError> {
+        let highest = self.files.checkpoints.keys().next_back().copied();
+        let (file, offset) = match (place, highest) {
+            (_, Some(number)) if number >= NUMBER_FREE_MAX => (FileId::Checkpoint(number), 0),
+            (Some((segment, end)), _) => (FileId::Segment(segment), end),
+            (None, _) => (FileId::Checkpoint(self.state.next_batch), 0),
+        };
+        let highest = highest.unwrap_or(0);
+        self.state
+            .check_room(highest)
+            .map_err(|Inconsistent(text)| StartError::damaged(file, offset, text))
     }
 
     /// Whether the segments of which messages are alive are all there, as long as they should be.

@@ -1,5 +1,7 @@
 //! Recovery from directories as a broker leaves them: stopped, cut off and damaged anywhere.
 
+pub(in crate::log) mod implausible;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -264,6 +266,18 @@ impl Log {
             }
         }
         log
+    }
+
+    /// One more batch, with these facts: where the first of them stands.
+    pub(in crate::log) fn add(&mut self, facts: &[Fact]) -> (FileId, u64) {
+        let (segment, offset, len) = *self.batches.last().expect("a batch");
+        let (at, number) = (offset + len, self.batches.len() as u64 + 1);
+        let bytes = batch(segment, at, Stamp::new(number, 2), facts);
+        let mut segment_bytes = self.bytes(segment);
+        segment_bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+        self.disk.put(FileId::Segment(segment), segment_bytes);
+        self.batches.push((segment, at, bytes.len()));
+        (FileId::Segment(segment), (at + BATCH_HEADER_LEN) as u64)
     }
 
     fn bytes(&self, segment: u64) -> Vec<u8> {

@@ -6,9 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::amqp::{FieldTable, ShortStr};
+use crate::broker::VHOST;
 use crate::log::extents::Extent;
 use crate::log::fact::{Fact, Place, QueueFact, QueueNumber};
-use crate::log::state::State;
+use crate::log::state::{Inconsistent, State};
 
 /// Where a message's record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,11 @@ impl Messages {
     }
 
     /// Takes in any other fact of a batch.
-    pub(super) fn apply(&mut self, fact: Fact) {
+    ///
+    /// # Errors
+    /// When it does not fit to what is known, and so was left out. Messages of a queue whose
+    /// declaration was are kept.
+    pub(super) fn apply(&mut self, fact: Fact) -> Result<(), Inconsistent> {
         match &fact {
             Fact::Settled(settled) => {
                 for settled in settled {
@@ -98,34 +103,25 @@ impl Messages {
             }
             Fact::QueueDeclared(queue) => {
                 self.queues.entry(queue.number.0).or_default();
-                self.apply_to_state(fact);
+                // Of queues with the same name, the last one lives: the deletion of the one before
+                // it is lost.
+                match self.state.queue_named(&queue.vhost, &queue.name) {
+                    Some(before) if before != queue.number => {
+                        self.apply(Fact::QueueDeleted(before))?;
+                    }
+                    _ => {}
+                }
+                return self.state.apply(fact, 0, 0);
             }
             Fact::QueueDeleted(number) => {
                 self.queues.remove(&number.0);
                 self.deleted.insert(number.0);
-                self.apply_to_state(fact);
+                return self.state.apply(fact, 0, 0);
             }
             Fact::Message(_) | Fact::Segment(_) | Fact::Messages(_) => {}
-            _ => self.apply_to_state(fact),
+            _ => return self.state.apply(fact, 0, 0),
         }
-    }
-
-    /// What does not fit without what is lost is left out.
-    fn apply_to_state(&mut self, fact: Fact) {
-        let _ = self.state.apply(fact, 0, 0);
-    }
-
-    /// Of queues with the same name, the last one lives: the deletion of those before it is lost.
-    pub(super) fn forget_namesakes(&mut self) {
-        let mut last = BTreeMap::new();
-        let mut gone = Vec::new();
-        for (number, queue) in &self.state.queues {
-            let QueueFact { vhost, name, .. } = &queue.declaration;
-            gone.extend(last.insert((vhost.clone(), name.clone()), *number));
-        }
-        for number in gone {
-            self.apply(Fact::QueueDeleted(number));
-        }
+        Ok(())
     }
 
     /// Declares the queues of which only messages are left. How many.
@@ -147,15 +143,22 @@ impl Messages {
             }
             let declaration = QueueFact {
                 number,
-                vhost: "/".into(),
+                vhost: VHOST,
                 name: name.as_str().into(),
                 auto_delete: false,
                 arguments: FieldTable::default(),
             };
-            self.apply_to_state(Fact::QueueDeclared(declaration));
+            let declared = self.state.apply(Fact::QueueDeclared(declaration), 0, 0);
+            declared.expect("neither its number nor its name is taken");
             given.push(name);
         }
         given
+    }
+
+    /// The number of the next queue, and the next position of each.
+    pub(super) fn next_numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        let next_position = |queue: &QueueMessages| queue.next_position.max(queue.delivered_below);
+        self.queues.values().map(next_position).chain([self.state.next_queue])
     }
 
     /// The state with these messages. Segments are still to be given their facts, and extents the
