@@ -337,12 +337,13 @@ pub(crate) const fn part_len(count: u32) -> usize {
 }
 
 /// The queue and the entries of the part at the start of `bytes`, which stands at `offset` in its
-/// file; `None` when it is not whole.
+/// file; `None` when it is not whole, or no index of this file: entries are in the order of their
+/// positions, and of records that stand before it.
 pub(crate) fn decode_part(
     bytes: &[u8],
     identity: u64,
     offset: u64,
-) -> Option<(u64, impl ExactSizeIterator<Item = IndexEntry> + '_)> {
+) -> Option<(u64, impl ExactSizeIterator<Item = IndexEntry> + Clone + '_)> {
     let head = bytes.get(..PART_HEADER_LEN)?;
     let body = bytes.get(PART_HEADER_LEN..part_len(u32_at(head, 4)))?;
     let is_whole = &head[..4] == PART_MAGIC
@@ -352,7 +353,16 @@ pub(crate) fn decode_part(
         offset: u32_at(bytes, 8),
         len: u32_at(bytes, 12),
     };
-    is_whole.then(|| (u64_at(head, 8), body.chunks_exact(INDEX_ENTRY_LEN).map(entry)))
+    let entries = body.chunks_exact(INDEX_ENTRY_LEN).map(entry);
+    let is_of_file = |entry: IndexEntry| {
+        entry.offset as usize >= SEGMENT_HEADER_LEN + BATCH_HEADER_LEN
+            && entry.len as usize >= RECORD_HEADER_LEN
+            && u64::from(entry.offset) + u64::from(entry.len) <= offset
+    };
+    let is_plausible = is_whole
+        && entries.clone().is_sorted_by(|one, next| one.position < next.position)
+        && entries.clone().all(is_of_file);
+    is_plausible.then(|| (u64_at(head, 8), entries))
 }
 
 /// Checks magic, version and checksum of a header with this many checked bytes. The version comes
@@ -530,10 +540,10 @@ pub(super) mod tests {
 
         #[test]
         fn a_part_of_an_index_reads_back_and_shows_damage(
-            queue: u64, identity: u64, base in 0..u64::MAX / 2,
-            entries in prop::collection::vec(any::<(u64, u32, u32)>(), 0..4),
+            queue: u64, identity: u64, base in 2000..u64::MAX / 2,
+            entries in prop::collection::btree_map(any::<u64>(), (104..1000_u32, 16..1000_u32), 0..4),
         ) {
-            let entry = |(position, offset, len)| IndexEntry { position, offset, len };
+            let entry = |(position, (offset, len))| IndexEntry { position, offset, len };
             let entries: Vec<_> = entries.into_iter().map(entry).collect();
             let mut out = BytesMut::from(&b"before"[..]);
             put_part(&mut out, queue, &entries, identity, base);
@@ -563,6 +573,23 @@ pub(super) mod tests {
             let _ = CheckpointHeader::decode(&bytes);
             let _ = decode_part(&bytes, 0, 0).map(|(_, entries)| entries.count());
         }
+    }
+
+    #[test]
+    fn a_part_of_what_cannot_be_in_the_file_is_none() {
+        let is_read = |entries: [(u64, u32, u32); 2]| {
+            let entry = |(position, offset, len)| IndexEntry { position, offset, len };
+            let mut out = BytesMut::new();
+            put_part(&mut out, 5, &entries.map(entry), 7, 400);
+            decode_part(&out, 7, 400).is_some()
+        };
+        assert!(is_read([(1, 200, 200), (2, 104, 16)]));
+        assert!(!is_read([(1, 200, 200), (1, 104, 16)]), "of one position twice");
+        assert!(!is_read([(2, 200, 200), (1, 104, 16)]), "not in order");
+        assert!(!is_read([(1, 200, 201), (2, 104, 16)]), "into the index");
+        assert!(!is_read([(1, u32::MAX, u32::MAX), (2, 104, 16)]), "behind the index");
+        assert!(!is_read([(1, 200, 200), (2, 104, 15)]), "shorter than any record");
+        assert!(!is_read([(1, 200, 200), (2, 96, 20)]), "in a header");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::FileId;
 use crate::log::checkpoint::Reason;
 use crate::log::codec::{kind, message_flag, message_places};
 use crate::log::extents::Extent;
-use crate::log::format::{IndexEntry, decode_part, identity};
+use crate::log::format::{decode_part, identity};
 use crate::log::recovery::StartError;
 use crate::log::recovery::base::{self, Files};
 use crate::log::recovery::copies::Index;
@@ -240,12 +240,7 @@ impl<'a> Checker<'a> {
             let text = format!("the index of queue {} is not whole", self.name(queue));
             return problems.add(file, offset, text);
         };
-        let entries: Vec<IndexEntry> = entries.collect();
-        if entries.windows(2).any(|pair| pair[0].position >= pair[1].position) {
-            let text = format!("the index of queue {} is not sorted", self.name(queue));
-            problems.add(file, offset, text);
-        }
-        let live = entries.iter().filter(|entry| extent.is_live(entry.position));
+        let live = entries.filter(|entry| extent.is_live(entry.position));
         for entry in live.clone() {
             let record = survey.record_at(entry.offset.into());
             let is_there = record.is_some_and(|record| {

@@ -204,11 +204,7 @@ impl<'a> Gathering<'a> {
             let (Some((_, entries)), Ok(offset)) = (whole, u32::try_from(part.offset)) else {
                 return;
             };
-            let entries: Vec<IndexEntry> = entries.collect();
-            if !entries.is_sorted_by(|one, next| one.position < next.position) {
-                return;
-            }
-            parts.insert(part.queue, (offset, entries));
+            parts.insert(part.queue, (offset, entries.collect()));
         }
         let numbers = survey.pieces.iter().filter_map(|piece| piece.header);
         let last = numbers.map(|header| header.number).max().unwrap_or(0);
