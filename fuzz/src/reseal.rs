@@ -22,9 +22,23 @@ const RECORD_HEADER_LEN: usize = 16;
 const PART_HEADER_LEN: usize = 24;
 const ENTRY_LEN: usize = 16;
 const ALIGNMENT: usize = 8;
+/// The highest number that is read.
+const NUMBER_MAX: u64 = 1_000_000_000_000_000_000;
 /// Numbers that are more likely than others to be wrong.
-const NUMBERS: [u64; 10] =
-    [0, 1, 2, 7, 64, 255, u32::MAX as u64, i64::MAX as u64, u64::MAX - 1, u64::MAX];
+const NUMBERS: [u64; 12] = [
+    0,
+    1,
+    2,
+    7,
+    64,
+    255,
+    u32::MAX as u64,
+    NUMBER_MAX - 1_000_000_000_000,
+    NUMBER_MAX,
+    i64::MAX as u64,
+    u64::MAX - 1,
+    u64::MAX,
+];
 
 /// A record: what stands in it, without length and checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
