@@ -555,7 +555,7 @@ pub(crate) mod tests {
     }
 
     /// A message that tells its places.
-    fn message(places: Vec<Place>, is_moved: bool, is_volatile: bool) -> Fact {
+    pub(crate) fn message(places: Vec<Place>, is_moved: bool, is_volatile: bool) -> Fact {
         let body = places.iter().map(|place| format!("{}:{} ", place.queue.0, place.position));
         let message = Message {
             exchange: "x".into(),

@@ -154,7 +154,7 @@ pub(in crate::log) async fn write_copy(
     Ok(SegmentFact { segment: number, data_end, len, last })
 }
 
-/// The bytes of an index that stands at `base` of a segment.
+/// The bytes of an index, which is in order, that stands at `base` of a segment.
 fn encode_index(
     node: u64,
     segment: u64,
@@ -163,8 +163,7 @@ fn encode_index(
     parts: &mut Parts,
 ) -> Result<Bytes, StartError> {
     let mut out = BytesMut::new();
-    for (queue, mut entries) in index {
-        entries.sort_unstable_by_key(|entry| entry.position);
+    for (queue, entries) in index {
         let (Ok(offset), Ok(count)) =
             (u32::try_from(base + out.len() as u64), u32::try_from(entries.len()))
         else {

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -12,6 +13,15 @@ use crate::log::format::{
 
 /// Where the messages of a segment are, by queue.
 pub(in crate::log) type Index = BTreeMap<u64, Vec<IndexEntry>>;
+
+/// Puts entries in the order of their positions, each once: of records of the same message in one
+/// segment, the last counts.
+pub(super) fn put_in_order(index: &mut Index) {
+    for entries in index.values_mut() {
+        entries.sort_unstable_by_key(|entry| (entry.position, Reverse(entry.offset)));
+        entries.dedup_by_key(|entry| entry.position);
+    }
+}
 
 /// A new segment that is not on disk yet.
 #[derive(Debug)]
@@ -81,6 +91,7 @@ impl Copies {
         let end = aligned(self.out.len() as u64) as usize;
         self.out.resize(end, 0);
         let data = self.out.freeze();
+        put_in_order(&mut self.index);
         NewSegment { number: self.segment, data, last: number, index: self.index }
     }
 }

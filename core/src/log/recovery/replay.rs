@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::StartError;
 use super::base::Files;
-use super::copies::{Copies, Index, NewSegment};
+use super::copies::{Copies, Index, NewSegment, put_in_order};
 use super::scan::{Batch, Found, Scan};
 use crate::log::codec::{kind, message_flag, message_places};
 use crate::log::fact::{Fact, SegmentFact};
@@ -97,6 +97,7 @@ impl<'a> Replay<'a> {
         self.state.close();
         self.check_segments(old_segments)?;
         self.check_room(place)?;
+        self.replayed.values_mut().for_each(|replayed| put_in_order(&mut replayed.index));
         Ok(Outcome { state: self.state, replayed: self.replayed, spares, copy })
     }
 

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::amqp::FieldTable;
-use crate::log::fact::{ExchangeFact, QueueFact, QueueNumber, Target};
+use crate::log::fact::{ExchangeFact, Place, QueueFact, QueueNumber, Target};
 use crate::log::format::{CHECKPOINT_HEADER_LEN, NUMBER_FREE_MAX};
+use crate::log::state::tests::message;
 
 pub(in crate::log) fn queue(number: u64, vhost: &str, name: &str) -> Fact {
     Fact::QueueDeclared(QueueFact {
@@ -80,6 +81,28 @@ fn what_a_broker_cannot_have_is_refused_where_it_stands() {
     let mut log = Log::new(&SAMPLE);
     log.add(&others);
     assert_eq!(refusal(&mut log.disk), None);
+}
+
+/// Into the same segment, which no broker does: the index has each message once, so that a queue
+/// can be read by it.
+#[test]
+fn of_a_message_that_was_moved_within_a_segment_the_last_record_counts() {
+    let moved = |position| {
+        let places = alloc::vec![Place { queue: QueueNumber(0), position }];
+        message(places, true, false)
+    };
+    // The first is alive; the second never was in the log.
+    for position in [0, 9] {
+        for batches in [1, 2] {
+            let mut log = Log::new(&[Step::Publish([0, 0], 0)]);
+            for _ in 0..batches {
+                log.add(&[moved(position), moved(position)]);
+            }
+            let state = recovered(&mut log.disk);
+            let found = essence(&state, &log.disk);
+            assert_eq!(found.messages.len(), 2, "{position} {batches}");
+        }
+    }
 }
 
 #[test]
