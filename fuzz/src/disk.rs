@@ -114,6 +114,12 @@ pub fn refused(is_full: bool) -> DiskResult {
     DiskResult::Failed(DiskError { is_full, text: "refused".into() })
 }
 
+/// Whether a directory is refused because no numbers are left: one that could be used yet cannot be
+/// after that, when the last are.
+pub fn is_at_end(error: &StartError) -> bool {
+    error.to_string().contains("leaves no room")
+}
+
 /// A machine that is driven by what comes of its requests to a disk.
 pub trait Machine {
     /// What it comes to.

@@ -14,7 +14,7 @@ use warren_core::{
     Output, Peer, QueueStatus, Recovery,
 };
 
-use crate::disk::{Disk, drive, refused};
+use crate::disk::{Disk, drive, is_at_end, refused};
 
 /// More outputs than this for one input, and they do not end.
 const OUTPUTS_MAX: usize = 1_000_000;
@@ -253,15 +253,19 @@ impl World {
         }
     }
 
-    /// The process is killed and started again, with what is on the disk.
+    /// The process is killed and started again, with what is on the disk; but not if it has used up
+    /// the last numbers there are.
     pub fn restart(&mut self) {
         if !self.has_disk {
             return;
         }
         self.starts += 1;
         let disk = &mut self.disk;
-        let broker = drive(Recovery::new(self.config.clone(), boot(self.starts)), disk);
-        self.broker = broker.unwrap_or_else(|error| panic!("it does not start again: {error}"));
+        self.broker = match drive(Recovery::new(self.config.clone(), boot(self.starts)), disk) {
+            Ok(broker) => broker,
+            Err(error) if is_at_end(&error) => return,
+            Err(error) => panic!("it does not start again: {error}"),
+        };
         self.clients.clear();
         self.pending.clear();
         self.requested.clear();
