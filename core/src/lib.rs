@@ -56,8 +56,8 @@ pub use config::{Boot, Config, User};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 pub use interface::{Alarm, ConnectionId, Event, Input, Output, Peer, QueueStatus, Turn};
 pub use log::{
-    Basis, Check, CheckReport, Loss, LostMessages, Problem, Progress, Recovery, RecoveryOutput,
-    Salvage, SalvageReport, StartError,
+    Basis, Check, CheckReport, DiskMachine, Loss, LostMessages, Problem, Progress, Recovery,
+    RecoveryOutput, Salvage, SalvageReport, StartError,
 };
 pub use machine::Broker;
 pub use marks::{Mark, MarkClass, MarkCounts};

@@ -10,10 +10,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use warren_core::{
-    Check, CheckReport, DiskError, DiskOp, DiskResult, FileId, OpId, Recovery, RecoveryOutput,
-    Salvage, SalvageReport, StartError,
-};
+use warren_core::{DiskError, DiskMachine, DiskOp, DiskResult, FileId, RecoveryOutput, StartError};
 
 /// Octets in front of each file's contents.
 const HEAD_LEN: usize = 13;
@@ -120,53 +117,8 @@ pub fn is_at_end(error: &StartError) -> bool {
     error.to_string().contains("leaves no room")
 }
 
-/// A machine that is driven by what comes of its requests to a disk.
-pub trait Machine {
-    /// What it comes to.
-    type Outcome;
-
-    /// The next thing to be done.
-    fn poll_output(&mut self) -> Option<RecoveryOutput>;
-    /// Takes note of what came of a request.
-    fn handle(&mut self, id: OpId, result: DiskResult);
-    /// Whether it has come to its end.
-    fn is_done(&self) -> bool;
-    /// What it came to.
-    fn finish(self) -> Result<Self::Outcome, StartError>;
-}
-
-macro_rules! machine {
-    ($($name:ident -> $outcome:ty,)*) => {
-        $(impl Machine for $name {
-            type Outcome = $outcome;
-
-            fn poll_output(&mut self) -> Option<RecoveryOutput> {
-                self.poll_output()
-            }
-
-            fn handle(&mut self, id: OpId, result: DiskResult) {
-                self.handle(id, result);
-            }
-
-            fn is_done(&self) -> bool {
-                self.is_done()
-            }
-
-            fn finish(self) -> Result<$outcome, StartError> {
-                self.finish()
-            }
-        })*
-    };
-}
-
-machine! {
-    Recovery -> warren_core::Broker,
-    Check -> CheckReport,
-    Salvage -> SalvageReport,
-}
-
 /// Lets a machine come to its end, which it must.
-pub fn drive<M: Machine>(mut machine: M, disk: &mut Disk) -> Result<M::Outcome, StartError> {
+pub fn drive<M: DiskMachine>(mut machine: M, disk: &mut Disk) -> Result<M::Outcome, StartError> {
     let mut requests = 0;
     while !machine.is_done() {
         match machine.poll_output().expect("a machine that is not done wants something") {

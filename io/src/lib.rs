@@ -31,4 +31,4 @@ pub use disk::{Disk, OpenError, Space};
 pub use entropy::boot;
 pub use listener::Listener;
 pub use node::{Node, Shutdown, runtime};
-pub use recovery::{DiskMachine, drive, recover};
+pub use recovery::{drive, recover};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 use warren_core::{
-    Boot, Broker, Check, Config, DiskResult, Input, OpId, Progress, Recovery, RecoveryOutput,
-    Salvage, StartError,
+    Boot, Broker, Config, DiskMachine, DiskResult, Input, OpId, Progress, Recovery, RecoveryOutput,
+    StartError,
 };
 use warren_recorder::Recorder;
 
@@ -15,47 +15,6 @@ use crate::Disk;
 /// How often there is to be told how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A state machine that asks a disk for things until it is done.
-pub trait DiskMachine {
-    /// The next thing to be done; `None` when all is done or under way.
-    fn poll_output(&mut self) -> Option<RecoveryOutput>;
-
-    /// Takes note of what came of a request.
-    fn handle(&mut self, id: OpId, result: DiskResult);
-
-    /// Whether it has come to an end, good or bad.
-    fn is_done(&self) -> bool;
-
-    /// How far it has come.
-    fn progress(&self) -> Progress;
-}
-
-macro_rules! disk_machine {
-    ($machine:ty) => {
-        impl DiskMachine for $machine {
-            fn poll_output(&mut self) -> Option<RecoveryOutput> {
-                self.poll_output()
-            }
-
-            fn handle(&mut self, id: OpId, result: DiskResult) {
-                self.handle(id, result);
-            }
-
-            fn is_done(&self) -> bool {
-                self.is_done()
-            }
-
-            fn progress(&self) -> Progress {
-                self.progress()
-            }
-        }
-    };
-}
-
-disk_machine!(Recovery);
-disk_machine!(Check);
-disk_machine!(Salvage);
-
 /// A recovery, with its recorder looking on.
 struct Recorded<'a> {
     recovery: Recovery,
@@ -63,6 +22,8 @@ struct Recorded<'a> {
 }
 
 impl DiskMachine for Recorded<'_> {
+    type Outcome = Broker;
+
     fn poll_output(&mut self) -> Option<RecoveryOutput> {
         let output = self.recovery.poll_output();
         match &output {
@@ -84,6 +45,11 @@ impl DiskMachine for Recorded<'_> {
     fn progress(&self) -> Progress {
         self.recovery.progress()
     }
+
+    fn finish(self) -> Result<Broker, StartError> {
+        self.recorder.started();
+        self.recovery.finish()
+    }
 }
 
 /// A broker that has in it what the data directory says. `on_progress` is called each second.
@@ -102,8 +68,7 @@ pub async fn recover(
 ) -> Result<(Broker, Disk), StartError> {
     let mut recorded = Recorded { recovery: Recovery::new(config, boot), recorder };
     drive(&mut recorded, &mut disk, on_progress).await;
-    recorded.recorder.started();
-    Ok((recorded.recovery.finish()?, disk))
+    Ok((recorded.finish()?, disk))
 }
 
 /// Carries out what the machine wants until it is done and nothing is under way any more.
@@ -163,7 +128,7 @@ mod tests {
         crate::runtime()
             .expect("a runtime")
             .block_on(drive(&mut machine, &mut disk, |progress| panic!("slow: {progress:?}")));
-        assert_eq!(machine.read, vec![b'x'; 100_000]);
+        assert_eq!(machine.finish(), Ok(vec![b'x'; 100_000]));
     }
 
     /// Writes a file byte by byte, and reads it again.
@@ -176,6 +141,8 @@ mod tests {
     }
 
     impl DiskMachine for Copier {
+        type Outcome = Vec<u8>;
+
         fn poll_output(&mut self) -> Option<RecoveryOutput> {
             let file = FileId::Segment(0);
             let len = u32::try_from(self.len).expect("is small");
@@ -211,6 +178,10 @@ mod tests {
 
         fn progress(&self) -> Progress {
             Progress { read: self.answered, total: self.len }
+        }
+
+        fn finish(self) -> Result<Vec<u8>, StartError> {
+            Ok(self.read)
         }
     }
 }

@@ -3,21 +3,9 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use warren_core::{
-    Basis, Check, CheckReport, Loss, LostMessages, Problem, Salvage, SalvageReport, StartError,
-};
-use warren_io::DiskMachine;
+use warren_core::{Basis, CheckReport, Loss, LostMessages, Problem, SalvageReport};
 
 use crate::size;
-
-/// A machine that looks at a data directory, or puts it right.
-pub(crate) trait Examination: DiskMachine {
-    /// What it found.
-    ///
-    /// # Errors
-    /// When it could not find out.
-    fn finish(self) -> Result<Findings, StartError>;
-}
 
 /// What was found in a data directory, or was done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,15 +30,15 @@ impl Findings {
     }
 }
 
-impl Examination for Check {
-    fn finish(self) -> Result<Findings, StartError> {
-        self.finish().map(|report| checked(&report))
+impl From<CheckReport> for Findings {
+    fn from(report: CheckReport) -> Self {
+        checked(&report)
     }
 }
 
-impl Examination for Salvage {
-    fn finish(self) -> Result<Findings, StartError> {
-        self.finish().map(|report| salvaged(&report))
+impl From<SalvageReport> for Findings {
+    fn from(report: SalvageReport) -> Self {
+        salvaged(&report)
     }
 }
 
@@ -167,7 +155,7 @@ impl Display for Contents {
 
 #[cfg(test)]
 mod tests {
-    use warren_core::FileId;
+    use warren_core::{FileId, StartError};
 
     use super::*;
 

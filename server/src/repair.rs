@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use warren_core::{Check, Config, FileId, Progress, Salvage};
+use warren_core::{Check, Config, DiskMachine, FileId, Progress, Salvage};
 use warren_io::{Disk, OpenError, drive};
 
-use crate::findings::{Examination, Findings};
+use crate::findings::Findings;
 use crate::{logging, size};
 
 /// Exit statuses: nothing is wrong (any more), something is, it could not be found out.
@@ -83,7 +83,7 @@ fn ended(dir: &Path, findings: Result<Findings, String>) -> ExitCode {
 fn examine(
     dir: &Path,
     open: fn(&Path) -> Result<Disk, OpenError>,
-    mut machine: impl Examination,
+    mut machine: impl DiskMachine<Outcome: Into<Findings>>,
 ) -> Result<Findings, String> {
     let failed =
         |why: &dyn Display| format!("cannot use the data directory {}: {why}", dir.display());
@@ -97,7 +97,7 @@ fn examine(
     })?;
     let runtime = warren_io::runtime().map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(drive(&mut machine, &mut disk, tell_progress));
-    machine.finish().map_err(|error| failed(&error))
+    machine.finish().map(Into::into).map_err(|error| failed(&error))
 }
 
 fn has_data(dir: &Path) -> io::Result<bool> {
@@ -139,7 +139,6 @@ mod tests {
     use bytes::Bytes;
     use tempfile::TempDir;
     use warren_core::{DiskOp, DiskRequest, DiskResult, Lane, OpId, RecoveryOutput, StartError};
-    use warren_io::DiskMachine;
 
     use super::*;
 
@@ -221,6 +220,8 @@ mod tests {
     }
 
     impl DiskMachine for Reader {
+        type Outcome = Findings;
+
         fn poll_output(&mut self) -> Option<RecoveryOutput> {
             let op = DiskOp::Read { file: FILE, offset: 0, len: 100 };
             let request = DiskRequest { id: OpId(1), lane: Lane::Read, op };
@@ -240,9 +241,7 @@ mod tests {
         fn progress(&self) -> Progress {
             Progress::default()
         }
-    }
 
-    impl Examination for Reader {
         fn finish(self) -> Result<Findings, StartError> {
             let data = self.data.expect("is done");
             match &data[..] {

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
 use super::recovery::StartError;
-use super::task::{Disk, Refused, Task, driven_by_its_task};
+use super::task::{Disk, DiskMachine, Refused, Task, driven_by_its_task};
 use crate::{Config, FileId};
 
 /// Where a read fails, it is tried again in pieces of this many bytes.
@@ -136,17 +136,14 @@ macro_rules! machine {
             pub fn new(config: &Config) -> Self {
                 Self { task: Task::new(config.read_len, $begin) }
             }
+        }
+
+        impl DiskMachine for $name {
+            type Outcome = $report;
 
             driven_by_its_task!();
 
-            /// What it came to.
-            ///
-            /// # Errors
-            /// When it could not be carried out.
-            ///
-            /// # Panics
-            /// Before [`Self::is_done`].
-            pub fn finish(self) -> Result<$report, StartError> {
+            fn finish(self) -> Result<$report, StartError> {
                 self.task.finish().expect("it has come to its end").0
             }
         }

@@ -44,6 +44,7 @@ pub use recovery::{Progress, Recovery, RecoveryOutput, StartError};
 use sealing::Sealing;
 pub(crate) use segments::{Segment, Segments};
 pub(crate) use state::{QueueState, State};
+pub use task::DiskMachine;
 
 use crate::broker::QueueId;
 use crate::marks::Marks;

@@ -17,7 +17,7 @@ use core::fmt;
 use self::base::Files;
 use self::replay::Replay;
 use super::state::State;
-use super::task::{Disk, Refused, Task, driven_by_its_task};
+use super::task::{Disk, DiskMachine, Refused, Task, driven_by_its_task};
 use crate::{Boot, Broker, Config, DiskRequest, FileId, Mark, MarkCounts};
 
 /// The number of the first batch that there ever is.
@@ -103,8 +103,7 @@ impl From<Refused> for StartError {
     }
 }
 
-/// Recovery. Drive it as a broker: [`Self::poll_output`] until it gives nothing, carry the requests
-/// out, [`Self::handle`] each result; until [`Self::is_done`], then [`Self::finish`].
+/// Recovery: a [`DiskMachine`] that comes to a broker.
 #[derive(Debug)]
 pub struct Recovery {
     config: Config,
@@ -121,22 +120,20 @@ impl Recovery {
         Self { config, boot, task }
     }
 
-    driven_by_its_task!();
-
     /// Which branches were reached so far, and how often; the broker that it comes to has them too.
     #[must_use]
     pub fn marks(&self) -> MarkCounts {
         self.task.marks()
     }
+}
 
-    /// The broker, with all that the log says it holds.
-    ///
-    /// # Errors
-    /// When the data directory cannot be used.
-    ///
-    /// # Panics
-    /// Before [`Self::is_done`].
-    pub fn finish(self) -> Result<Broker, StartError> {
+impl DiskMachine for Recovery {
+    /// With all in it that the log says it holds.
+    type Outcome = Broker;
+
+    driven_by_its_task!();
+
+    fn finish(self) -> Result<Broker, StartError> {
         let marks = self.task.marks();
         let (result, next_op) = self.task.finish().expect("recovery has come to its end");
         result.map(|state| Broker::recovered(self.config, self.boot, state, next_op, &marks))

@@ -16,7 +16,7 @@ use core::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::recovery::{Progress, RecoveryOutput};
+use super::recovery::{Progress, RecoveryOutput, StartError};
 use crate::marks::Marks;
 use crate::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, Mark, MarkCounts, OpId};
 
@@ -148,28 +148,61 @@ impl Disk {
     }
 }
 
-/// How a machine is driven whose `task` is a [`Task`]: methods for its `impl`.
+/// A machine that works on a data directory while no broker does, and comes to an end:
+/// [`Recovery`](crate::Recovery), [`Check`](crate::Check), [`Salvage`](crate::Salvage).
+///
+/// Whoever drives it takes [`Self::poll_output`] until that gives nothing, carries out what is
+/// asked of the disk, and gives each result to [`Self::handle`], in any order; and so on until it
+/// [is done](Self::is_done). There may be notes left then. What it does depends on the results
+/// alone.
+pub trait DiskMachine {
+    /// What it comes to.
+    type Outcome;
+
+    /// The next thing to be done; `None` when all is done or under way. What is not done and has
+    /// nothing under way has something to be done.
+    fn poll_output(&mut self) -> Option<RecoveryOutput>;
+
+    /// Takes note of what came of a request. What was not asked for, or is known already, is passed
+    /// over.
+    fn handle(&mut self, id: OpId, result: DiskResult);
+
+    /// Whether it has come to an end, good or bad.
+    #[must_use]
+    fn is_done(&self) -> bool;
+
+    /// How far it has come.
+    #[must_use]
+    fn progress(&self) -> Progress;
+
+    /// What it came to.
+    ///
+    /// # Errors
+    /// When it could not be carried out: the data directory cannot be used.
+    ///
+    /// # Panics
+    /// Before [`Self::is_done`].
+    fn finish(self) -> Result<Self::Outcome, StartError>
+    where
+        Self: Sized;
+}
+
+/// How a machine is driven whose `task` is a [`Task`]: methods for its `impl` of [`DiskMachine`].
 macro_rules! driven_by_its_task {
     () => {
-        /// Takes note of what came of a request.
-        pub fn handle(&mut self, id: $crate::OpId, result: $crate::DiskResult) {
-            self.task.handle(id, result);
-        }
-
-        /// The next thing to be done; `None` when all is done or under way.
-        pub fn poll_output(&mut self) -> Option<$crate::log::RecoveryOutput> {
+        fn poll_output(&mut self) -> Option<$crate::log::RecoveryOutput> {
             self.task.poll_output()
         }
 
-        /// Whether it has come to an end, good or bad.
-        #[must_use]
-        pub fn is_done(&self) -> bool {
+        fn handle(&mut self, id: $crate::OpId, result: $crate::DiskResult) {
+            self.task.handle(id, result);
+        }
+
+        fn is_done(&self) -> bool {
             self.task.is_done()
         }
 
-        /// How far it has come.
-        #[must_use]
-        pub fn progress(&self) -> $crate::log::Progress {
+        fn progress(&self) -> $crate::log::Progress {
             self.task.progress()
         }
     };

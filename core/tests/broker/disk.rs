@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use warren_core::{
-    Boot, Broker, Config, DiskError, DiskOp, DiskRequest, DiskResult, FileId, Input, Lane, Output,
-    Recovery, RecoveryOutput, StartError,
+    Boot, Broker, Config, DiskError, DiskMachine, DiskOp, DiskRequest, DiskResult, FileId, Input,
+    Lane, Output, Recovery, RecoveryOutput, StartError,
 };
 
 use super::client::World;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use warren_core::amqp::{Decoder, Egress};
 use warren_core::{
-    Broker, ConnectionId, DiskOp, DiskRequest, DiskResult, FileId, Input, Instant, OpId, Output,
-    Peer, Recovery, RecoveryOutput,
+    Broker, ConnectionId, DiskMachine, DiskOp, DiskRequest, DiskResult, FileId, Input, Instant,
+    OpId, Output, Peer, Recovery, RecoveryOutput,
 };
 use warren_recorder::{Event, Outcome as DiskOutcome, OutputHash, Piece, ReadError, Recording};
 

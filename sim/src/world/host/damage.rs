@@ -2,8 +2,7 @@
 //! `salvage` make of it: they look at a copy.
 
 use warren_core::{
-    Check, CheckReport, DiskResult, FileId, OpId, Recovery, RecoveryOutput, Salvage, SalvageReport,
-    StartError,
+    Check, CheckReport, DiskMachine, FileId, Recovery, RecoveryOutput, Salvage, StartError,
 };
 
 use super::Host;
@@ -16,51 +15,11 @@ use crate::world::tamper::Fault;
 /// More requests than this, and it does not come to its end.
 const REQUESTS_MAX: u64 = 100_000;
 
-/// A machine that is driven by what comes of its requests to a disk.
-pub(super) trait Machine {
-    type Outcome;
-
-    fn poll_output(&mut self) -> Option<RecoveryOutput>;
-    fn handle(&mut self, id: OpId, result: DiskResult);
-    fn is_done(&self) -> bool;
-    fn finish(self) -> Result<Self::Outcome, StartError>;
-}
-
-macro_rules! machine {
-    ($($name:ident -> $outcome:ty,)*) => {
-        $(impl Machine for $name {
-            type Outcome = $outcome;
-
-            fn poll_output(&mut self) -> Option<RecoveryOutput> {
-                self.poll_output()
-            }
-
-            fn handle(&mut self, id: OpId, result: DiskResult) {
-                self.handle(id, result);
-            }
-
-            fn is_done(&self) -> bool {
-                self.is_done()
-            }
-
-            fn finish(self) -> Result<$outcome, StartError> {
-                self.finish()
-            }
-        })*
-    };
-}
-
-machine! {
-    Recovery -> warren_core::Broker,
-    Check -> CheckReport,
-    Salvage -> SalvageReport,
-}
-
 /// Lets a machine come to its end on a disk that does all at once.
 ///
 /// # Errors
 /// When it does not come to an end.
-pub(super) fn drive<M: Machine>(
+pub(super) fn drive<M: DiskMachine>(
     mut machine: M,
     image: &mut Image,
 ) -> Result<Result<M::Outcome, StartError>, Failure> {

@@ -3,7 +3,8 @@
 
 use warren_core::amqp::{Frame, Method};
 use warren_core::{
-    Boot, Broker, Config, DiskRequest, Input, Instant, MarkCounts, Recovery, RecoveryOutput,
+    Boot, Broker, Config, DiskMachine, DiskRequest, Input, Instant, MarkCounts, Recovery,
+    RecoveryOutput,
 };
 
 use super::Host;
