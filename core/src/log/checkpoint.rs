@@ -189,6 +189,9 @@ fn check_extent(state: &State, extent: &Extent) -> Result<(), Inconsistent> {
     if !is_index_within || extent.live == 0 || extent.live > extent.index_count {
         return Err(Inconsistent("messages that are not in the index of their segment"));
     }
+    if extent.bytes > u64::from(extent.live).saturating_mul(segment.fact.len) {
+        return Err(Inconsistent("messages that take more bytes than their segment has"));
+    }
     let mut room = (extent.last - extent.first).saturating_add(1);
     let mut next = extent.first;
     for (first, last) in &extent.settled {
@@ -303,6 +306,8 @@ mod tests {
         assert_eq!(refusal(|extent| extent.index_offset = 0), index);
         assert_eq!(refusal(|extent| extent.index_offset = 72), index);
         assert_eq!(refusal(|extent| extent.index_count = u32::MAX), index);
+        let bytes = Some("messages that take more bytes than their segment has");
+        assert_eq!(refusal(|extent| extent.bytes = u64::MAX), bytes);
         let positions = Some("positions of messages that do not fit in");
         assert_eq!(refusal(|extent| extent.last = 20), positions);
         let settled = Some("settled positions that do not fit in");
