@@ -6,8 +6,10 @@
 
 #![allow(unsafe_code)] // an allocator cannot be written without
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+
+use mimalloc::MiMalloc;
 
 /// What stands in front of a block at the least: its owner, and what keeps it aligned.
 const HEADER: usize = 16;
@@ -73,18 +75,18 @@ fn count(is_core: bool, bytes: i64) {
     }
 }
 
-// SAFETY: every block is one of the system's, with a header in front that keeps the alignment.
+// SAFETY: every block is one of the allocator's beneath, with a header in front that keeps the alignment.
 unsafe impl GlobalAlloc for Meter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some((whole, header)) = Self::whole(layout) else { return std::ptr::null_mut() };
         // SAFETY: the size is not 0, as the header is not.
-        unsafe { Self::begin(System.alloc(whole), header, layout.size()) }
+        unsafe { Self::begin(MiMalloc.alloc(whole), header, layout.size()) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let Some((whole, header)) = Self::whole(layout) else { return std::ptr::null_mut() };
         // SAFETY: as above.
-        unsafe { Self::begin(System.alloc_zeroed(whole), header, layout.size()) }
+        unsafe { Self::begin(MiMalloc.alloc_zeroed(whole), header, layout.size()) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -93,7 +95,7 @@ unsafe impl GlobalAlloc for Meter {
         unsafe {
             let start = block.sub(header);
             count(start.cast::<bool>().read(), -(layout.size() as i64));
-            System.dealloc(start, whole);
+            MiMalloc.dealloc(start, whole);
         }
     }
 
@@ -104,7 +106,7 @@ unsafe impl GlobalAlloc for Meter {
         unsafe {
             let start = block.sub(header);
             let is_core = start.cast::<bool>().read();
-            let moved = System.realloc(start, whole, new);
+            let moved = MiMalloc.realloc(start, whole, new);
             if moved.is_null() {
                 return moved;
             }

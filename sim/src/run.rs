@@ -322,9 +322,9 @@ impl Run {
 
     /// Checks that no copy of any message is left.
     fn check_books(&self) -> Result<(), Failure> {
-        for message in &self.judge.model.messages {
-            for fate in message.fates.values() {
-                no_loss::check_drained(&message.name, *fate == Fate::Ready)?;
+        for message in self.judge.model.messages.iter() {
+            for (_, fate) in message.fates.iter() {
+                no_loss::check_drained(&message.name, fate == Fate::Ready)?;
                 if matches!(fate, Fate::Held | Fate::Uncommitted) {
                     let text = format!("{} is still {fate:?} when all is drained", message.name);
                     return Err(Failure::about(&message.name, "conservation", text));

@@ -2,7 +2,7 @@
 //! `multiple` answers all up to it. Nothing is confirmed, committed or declared well before the
 //! platter of the disk has it, whatever the broker believes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Failure;
 
@@ -45,8 +45,8 @@ impl Confirms {
         if is_nack {
             return Err(Failure::new(ID, format!("publish {number} is refused without a reason")));
         }
-        let answered = self.answered(number, is_multiple);
-        if answered.is_empty() || !is_multiple && !self.open.contains_key(&number) {
+        let mut answered = self.answered(number, is_multiple).peekable();
+        if answered.peek().is_none() {
             let text = format!(
                 "publish {number} is confirmed, but of {} publishes these are open: {:?}",
                 self.published,
@@ -57,7 +57,7 @@ impl Confirms {
         if number > self.published {
             return Err(Failure::new(ID, format!("{number} is confirmed and was not published")));
         }
-        match answered.iter().find(|number| self.open[number].1) {
+        match answered.find(|number| self.open[number].1) {
             Some(early) => {
                 Err(Failure::new(ID, format!("publish {early} is confirmed before its return")))
             }
@@ -67,8 +67,8 @@ impl Confirms {
 
     /// Takes note of an answer that was checked; gives the messages that it is about.
     pub fn apply(&mut self, number: u64, is_multiple: bool) -> Vec<usize> {
-        let answered = self.answered(number, is_multiple).into_iter();
-        answered.filter_map(|number| Some(self.open.remove(&number)?.0)).collect()
+        let answered: Vec<u64> = self.answered(number, is_multiple).collect();
+        answered.into_iter().filter_map(|number| Some(self.open.remove(&number)?.0)).collect()
     }
 
     /// Checks that nothing is left to answer.
@@ -82,9 +82,9 @@ impl Confirms {
         }
     }
 
-    fn answered(&self, number: u64, is_multiple: bool) -> BTreeSet<u64> {
-        let open = self.open.keys().copied();
-        open.filter(|open| *open == number || is_multiple && *open < number).collect()
+    fn answered(&self, number: u64, is_multiple: bool) -> impl Iterator<Item = u64> + '_ {
+        let first = if is_multiple { 0 } else { number };
+        self.open.range(first..=number).map(|(open, _)| *open)
     }
 }
 

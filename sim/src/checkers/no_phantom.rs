@@ -70,9 +70,8 @@ pub fn check_fate(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Fai
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use super::*;
+    use crate::model::Fates;
     use crate::wire::Argument;
 
     fn message() -> Message {
@@ -90,8 +89,8 @@ mod tests {
             sequence: None,
             reply_consumer: None,
             batch: 0,
-            delivered_from: BTreeSet::new(),
-            fates: BTreeMap::new(),
+            delivered_from: Vec::new(),
+            fates: Fates::default(),
         }
     }
 

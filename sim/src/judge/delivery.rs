@@ -229,7 +229,7 @@ impl Judge {
             return Err(Failure::new("topology", text));
         };
         let message = self.published(delivered)?;
-        let fate = message.fates.get(id).copied();
+        let fate = message.fates.get(*id);
         topology::check_route(&message.name, &queue.name, fate)?;
         tx::check(&message.name, fate)?;
         if queue.is_recovered {
@@ -244,7 +244,8 @@ impl Judge {
         let tag = method.number("delivery-tag");
         let before = channel.tag_before_gets(tag).filter(|_| queue.is_hidden);
         tags_and_prefetch::check_tag(before.unwrap_or(channel.tag_last), tag)?;
-        if !consumer.no_ack {
+        // What it holds is only counted when it must not be given any more.
+        if !consumer.no_ack && !model.has_credit(consumer) {
             let held = (channel.held_by(consumer.id), consumer.prefetch);
             let held_all = (channel.held_by_consumers(), channel.prefetch_of_channel);
             tags_and_prefetch::check_prefetch(&consumer.tag, held, held_all)?;

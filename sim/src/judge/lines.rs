@@ -31,7 +31,7 @@ impl Judge {
 
     pub(super) fn trace_route(&mut self, now: u64, index: usize) {
         let message = &self.model.messages[index];
-        let queues = message.fates.keys().filter_map(|queue| self.model.queues.get(queue));
+        let queues = message.fates.iter().filter_map(|(queue, _)| self.model.queues.get(&queue));
         let names: Vec<&str> = queues.map(|queue| queue.name.as_str()).collect();
         let text = format!("^ {} is routed to {names:?}", message.name);
         let who = self.who(message.channel.0, message.channel.1);

@@ -123,7 +123,7 @@ impl Judge {
         self.is_changed = true;
         self.may_wait = true;
         self.model.enter(position);
-        self.model.queues.values_mut().for_each(|queue| queue.taken_now = 0);
+        self.model.begin_batch();
         let busy = self.model.busy_links();
         for (at, one) in said.iter().enumerate() {
             loop {
@@ -139,15 +139,15 @@ impl Judge {
                     self.trace_said(now, one, "<!");
                     return Err(failure);
                 };
-                self.tell(now, &next, &waits);
+                self.tell(now, next, &waits);
                 // What was heard already rests on it: where a socket was drained, that came first.
                 self.note_backlogs(&said[..at]);
             }
             self.trace_said(now, one, "<");
         }
         while self.release_one(now)? {}
-        for (told, waits) in &told {
-            self.tell(now, told, waits);
+        for (told, waits) in told {
+            self.tell(now, told, &waits);
             while self.release_one(now)? {}
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
@@ -270,16 +270,17 @@ impl Judge {
         self.trace.line(&self.model, now, who, what, None);
     }
 
-    fn tell(&mut self, now: u64, told: &Told, waits: &Waits) {
+    fn tell(&mut self, now: u64, told: Told, waits: &Waits) {
+        if !self.trace.keeps_lines() {
+            return self.model.tell(now, told, waits);
+        }
         let messages = self.model.messages.len();
-        let settled = if self.trace.keeps_lines() { self.settled(told) } else { String::new() };
-        self.model.tell(now, told, waits);
-        if self.trace.keeps_lines() {
-            self.trace_told(now, told, &settled);
-            self.trace_parked(now, &waits.parked);
-            if self.model.messages.len() > messages {
-                self.trace_route(now, messages);
-            }
+        let settled = self.settled(&told);
+        self.model.tell(now, told.clone(), waits);
+        self.trace_told(now, &told, &settled);
+        self.trace_parked(now, &waits.parked);
+        if self.model.messages.len() > messages {
+            self.trace_route(now, messages);
         }
     }
 
@@ -320,8 +321,8 @@ impl Judge {
     }
 
     fn check_silence(&self, now: u64) -> Result<(), Failure> {
-        for (link, connection) in &self.model.connections {
-            let is_paused = self.paused.contains_key(link);
+        for (link, connection) in self.model.living() {
+            let is_paused = self.paused.contains_key(&link);
             let heartbeat_ns = match connection.stage {
                 Stage::Running if !is_paused => connection.heartbeat_ns,
                 Stage::Header | Stage::Start | Stage::Tune | Stage::Open => HANDSHAKE_NS / 2,
@@ -333,9 +334,9 @@ impl Judge {
     }
 
     fn check_replies(&mut self, now: u64, ailing_until: u64) -> Result<(), Failure> {
-        for (link, connection) in &self.model.connections {
+        for (link, connection) in self.model.living() {
             for (number, channel) in &connection.channels {
-                let key = (*link, *number);
+                let key = (link, *number);
                 let Some(due) = channel.replies.front() else {
                     self.due_since.remove(&key);
                     continue;
@@ -442,7 +443,6 @@ impl Judge {
             return Ok(());
         }
         let channels: u64 = self.model.connections.values().map(|c| c.channels.len() as u64).sum();
-        let largest = self.model.messages.iter().map(|message| message.body.len() as u64).max();
         // Each queue may have one read under way.
         let queues = self.model.queues.len() as u64;
         // A transaction comes in at once, and so does what a channel had waiting.
@@ -451,17 +451,18 @@ impl Judge {
         let more = commits.fold((turn.bytes, turn.messages), |(bytes, messages), together| {
             (bytes + together.bytes, messages + together.messages)
         });
-        memory::check_messages(taken, limit, largest.unwrap_or(0), channels + queues, more)
+        let largest = self.model.largest_body as u64;
+        memory::check_messages(taken, limit, largest, channels + queues, more)
     }
 
     fn check_alarms(&self) -> Result<(), Failure> {
         let model = &self.model;
         // Who waits because the disk is behind is not told; with much room it never is.
         let has_pace = model.setup.log_pending_max >= 1 << 20;
-        for (link, connection) in &model.connections {
+        for (link, connection) in model.living() {
             if connection.stage == Stage::Running {
                 let must_know =
-                    has_pace && connection.wants_blocked && model.is_publish_waiting(*link);
+                    has_pace && connection.wants_blocked && model.is_publish_waiting(link);
                 let (client, is_blocked) = (connection.client, connection.is_blocked);
                 alarms::check_told(client, &model.alarms, must_know, is_blocked)?;
             }

@@ -111,7 +111,8 @@ impl Judge {
 
     /// Whether a queue of this name ever was, and how many copies of messages there were.
     pub(crate) fn ever_seen(&self) -> (impl Fn(&str) -> bool + '_, u64) {
-        let copies = self.model.messages.iter().map(|message| message.fates.len() as u64).sum();
+        let copies =
+            self.model.messages.iter().map(|message| message.fates.iter().count() as u64).sum();
         let is_known = |name: &str| {
             // What the broker names is not known by its name before it says so.
             name.starts_with("amq.gen-") || self.model.ever_declared.contains(name)

@@ -1,11 +1,11 @@
 //! `basic.*`, confirms and transactions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::channel::{Partial, Settle};
 use super::{
-    ChannelKey, Consumer, Copy, Expected, Fate, Message, Mode, Model, Promise, Queue, QueueId,
-    Refusal, Together, Unacked,
+    ChannelKey, Consumer, Copy, Expected, Fate, Fates, Message, Mode, Model, Promise, Queue,
+    QueueId, Refusal, Together, Unacked,
 };
 use crate::checkers::confirms::Confirms;
 use crate::wire::{Method, Table, Value};
@@ -60,8 +60,8 @@ impl Model {
             sequence: None,
             reply_consumer,
             batch: self.history.batch,
-            delivered_from: BTreeSet::new(),
-            fates: BTreeMap::new(),
+            delivered_from: Vec::new(),
+            fates: Fates::default(),
         });
         self.take_in(key, index);
         Ok(())
@@ -415,6 +415,7 @@ impl Model {
         let from = self.queues.get_mut(&queue).expect("the queue of a delivery");
         let copy: Copy = from.ready.remove(at);
         from.taken_now += 1;
+        self.taken_from.push(queue);
         let fate = if no_ack {
             from.acked += 1;
             Fate::Acked
@@ -424,7 +425,9 @@ impl Model {
         };
         let message = &mut self.messages[copy.message];
         message.fates.insert(queue, fate);
-        message.delivered_from.insert(queue);
+        if !message.delivered_from.contains(&queue) {
+            message.delivered_from.push(queue);
+        }
         let channel = self.channel_mut(key);
         channel.tag_last = tag;
         if !no_ack {

@@ -6,7 +6,7 @@ use super::connection::Stage;
 use super::late::{LateReply, ends_channel};
 use super::{ChannelKey, Copy, Expected, Model, QueueId, Refusal};
 use crate::checkers::confirms::Confirms;
-use crate::wire::{Method, Properties};
+use crate::wire::{Method, Properties, append};
 
 /// Whether a channel is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +136,11 @@ impl Channel {
         }
     }
 
+    /// Whether direct replies stand behind answers.
+    pub(super) fn has_late(&self) -> bool {
+        !self.late.is_empty() || self.ended.iter().any(|ended| !ended.late.is_empty())
+    }
+
     /// The last tag of a delivery that the client can be given next.
     #[must_use]
     pub fn tag_last_seen(&self) -> u64 {
@@ -172,6 +177,12 @@ impl Channel {
         self.tag_last = last + 1;
     }
 
+    /// How many deliveries are not settled for good, whoever holds them: nobody holds more.
+    #[must_use]
+    pub fn held_by_anybody(&self) -> usize {
+        self.unacked.len() + self.settled_in_tx().len()
+    }
+
     /// How many deliveries this consumer holds.
     #[must_use]
     pub fn held_by(&self, consumer: usize) -> usize {
@@ -186,16 +197,20 @@ impl Channel {
 
     /// What is with consumers, acks that await a commit included.
     fn held(&self) -> impl Iterator<Item = &Unacked> {
-        let in_tx = match &self.mode {
-            Mode::Tx { settles, .. } => settles.as_slice(),
+        self.unacked.values().chain(self.settled_in_tx().iter().map(|(_, unacked, _)| unacked))
+    }
+
+    /// Acks and the like that await a commit.
+    fn settled_in_tx(&self) -> &[(u64, Unacked, Settle)] {
+        match &self.mode {
+            Mode::Tx { settles, .. } => settles,
             _ => &[],
-        };
-        self.unacked.values().chain(in_tx.iter().map(|(_, unacked, _)| unacked))
+        }
     }
 }
 
 impl Model {
-    pub(super) fn on_channel_method(&mut self, key: ChannelKey, method: &Method) {
+    pub(super) fn on_channel_method(&mut self, key: ChannelKey, method: Method) {
         let cause = Some(method.id());
         let phase = self.channel_mut(key).phase;
         match (phase, method.name()) {
@@ -218,7 +233,12 @@ impl Model {
         if self.channel_mut(key).content.is_some() {
             return self.refuse(key.0, Refusal::hard_any_text(&[505]), None);
         }
-        if let Err(refusal) = self.on_open_channel(key, method) {
+        if method.name() == "basic.publish" {
+            let content = Partial { method, header: None, body: Vec::new() };
+            self.channel_mut(key).content = Some(content);
+            return;
+        }
+        if let Err(refusal) = self.on_open_channel(key, &method) {
             self.refuse_on(key, refusal, cause);
         }
     }
@@ -274,11 +294,6 @@ impl Model {
             "queue.declare" => self.declare_queue(key, method),
             "queue.delete" => self.delete_queue_by(key, method),
             "queue.purge" => self.purge(key, method),
-            "basic.publish" => {
-                let content = Partial { method: method.clone(), header: None, body: Vec::new() };
-                self.channel_mut(key).content = Some(content);
-                Ok(())
-            }
             "basic.qos" => self.qos(key, method),
             "basic.consume" => self.consume(key, method),
             "basic.cancel" => self.cancel(key, method),
@@ -301,12 +316,12 @@ impl Model {
         &mut self,
         key: ChannelKey,
         body_len: u64,
-        properties: &Properties,
+        properties: Properties,
     ) {
         let channel = self.channel_mut(key);
         match (channel.phase, &mut channel.content) {
             (Phase::Open, Some(content)) if content.header.is_none() => {
-                content.header = Some((body_len, properties.clone()));
+                content.header = Some((body_len, properties));
                 self.finish_content(key);
             }
             (Phase::Refused, _) => {}
@@ -317,11 +332,11 @@ impl Model {
         }
     }
 
-    pub(super) fn on_content_body(&mut self, key: ChannelKey, bytes: &[u8]) {
+    pub(super) fn on_content_body(&mut self, key: ChannelKey, bytes: Vec<u8>) {
         let channel = self.channel_mut(key);
         match (channel.phase, &mut channel.content) {
             (Phase::Open, Some(content)) if content.header.is_some() => {
-                content.body.extend_from_slice(bytes);
+                append(&mut content.body, bytes);
                 self.finish_content(key);
             }
             (Phase::Refused, _) => {}

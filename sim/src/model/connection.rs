@@ -92,52 +92,51 @@ impl Connection {
 impl Model {
     /// The broker was told this; then so much waited in it. What waits no longer is to be handled
     /// next, see [`Self::release_one`].
-    pub fn tell(&mut self, now: u64, told: &Told, waits: &Waits) {
+    pub fn tell(&mut self, now: u64, told: Told, waits: &Waits) {
         self.now = now;
         self.touched = None;
         self.take_turns(waits);
         match told {
-            Told::Stopped(reason) => return self.stop(reason),
-            Told::DiskFree(free) => self.disk_free = Some(*free),
-            _ => {}
-        }
-        let (Told::Connected(link, _)
-        | Told::Frame(link, _)
-        | Told::Bad(link, _)
-        | Told::Received(link)
-        | Told::Closed(link)
-        | Told::Drained(link, _)) = told
-        else {
-            return;
-        };
-        let link = *link;
-        if let Told::Connected(_, client) = told {
-            let mut connection = Connection::new(*client, now);
-            if self.is_stopped {
-                connection.stage = Stage::Refused;
+            Told::Stopped(reason) => self.stop(&reason),
+            Told::DiskFree(free) => self.disk_free = Some(free),
+            Told::Connected(link, client) => {
+                let mut connection = Connection::new(client, now);
+                if self.is_stopped {
+                    connection.stage = Stage::Refused;
+                }
+                self.connections.insert(link, connection);
+                self.living.insert(link);
             }
-            self.connections.insert(link, connection);
-            return;
+            Told::Drained(link, len) => {
+                if let Some(connection) = self.connections.get_mut(&link) {
+                    connection.has_backlog = len > 0;
+                }
+            }
+            Told::Frame(link, frame) if self.hears(link) => self.hear_frame(link, frame, waits),
+            Told::Bad(link, bad) if self.hears(link) => self.on_bad(link, &bad),
+            Told::Closed(link) if self.hears(link) => self.end_connection(link),
+            Told::Received(link) => {
+                self.hears(link);
+            }
+            Told::Frame(..) | Told::Bad(..) | Told::Closed(_) | Told::Disk | Told::Tick => {}
         }
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        if let Told::Drained(_, len) = told {
-            connection.has_backlog = *len > 0;
-            return;
-        }
-        connection.heard_at = now;
-        if let Told::Frame(_, Frame::Method(_, method)) = told
+    }
+
+    /// Something came from this connection's client, if it was ever made: then that is noted.
+    fn hears(&mut self, link: usize) -> bool {
+        let connection = self.connections.get_mut(&link);
+        connection.map(|connection| connection.heard_at = self.now).is_some()
+    }
+
+    fn hear_frame(&mut self, link: usize, frame: Frame, waits: &Waits) {
+        if let Frame::Method(_, method) = &frame
             && method.name() == "basic.publish"
         {
-            connection.published_at = now;
+            self.connection_mut(link).published_at = self.now;
         }
-        match told {
-            Told::Frame(_, frame) => match channel_of(frame) {
-                0 => self.take_own_frame(link, frame),
-                number => self.take_frame((link, number), frame, waits),
-            },
-            Told::Bad(_, bad) => self.on_bad(link, bad),
-            Told::Closed(_) => self.end_connection(link),
-            _ => {}
+        match channel_of(&frame) {
+            0 => self.take_own_frame(link, frame),
+            number => self.take_frame((link, number), frame, waits),
         }
     }
 
@@ -166,7 +165,7 @@ impl Model {
         self.connections.get_mut(&link).expect("a connection that was made")
     }
 
-    pub(super) fn on_frame(&mut self, link: usize, frame: &Frame) {
+    pub(super) fn on_frame(&mut self, link: usize, frame: Frame) {
         let connection = self.connection_mut(link);
         match (connection.stage, frame) {
             (Stage::Gone | Stage::Closing, _) => {}
@@ -183,22 +182,22 @@ impl Model {
             (_, Frame::Heartbeat(_)) => {
                 self.refuse(link, Refusal::hard_any_text(&[505]), None);
             }
-            (Stage::Header, Frame::ProtocolHeader(header)) => self.on_header(link, header),
+            (Stage::Header, Frame::ProtocolHeader(header)) => self.on_header(link, &header),
             (_, Frame::Method(0, method)) => {
                 self.operations += 1;
-                if let Err(refusal) = self.on_connection_method(link, method) {
+                if let Err(refusal) = self.on_connection_method(link, &method) {
                     self.refuse(link, refusal, Some(method.id()));
                 }
             }
             (Stage::Running, Frame::Method(number, method)) => {
                 self.operations += 1;
-                self.on_channel_method((link, *number), method);
+                self.on_channel_method((link, number), method);
             }
             (Stage::Running, Frame::Header { channel, body_len, properties, .. }) => {
-                self.on_content_header((link, *channel), *body_len, properties);
+                self.on_content_header((link, channel), body_len, properties);
             }
             (Stage::Running, Frame::Body(channel, bytes)) => {
-                self.on_content_body((link, *channel), bytes);
+                self.on_content_body((link, channel), bytes);
             }
             _ => self.refuse(link, Refusal::hard_any_text(&[501, 503, 504, 505]), None),
         }
@@ -325,6 +324,7 @@ impl Model {
     /// The connection is no more.
     pub fn end_connection(&mut self, link: usize) {
         self.end_channels(link);
+        self.living.remove(&link);
         let connection = self.connection_mut(link);
         connection.stage = Stage::Gone;
         connection.replies.clear();

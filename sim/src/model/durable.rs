@@ -134,6 +134,7 @@ impl Model {
             connection.replies.clear();
             connection.channels.clear();
         }
+        self.living.clear();
         self.consumers.clear();
         self.forget_waiting();
         self.alarms.clear();
@@ -243,9 +244,9 @@ impl Model {
 
     fn take_up(&mut self, state: Durable) {
         let Durable { exchanges, bindings, mut queues } = state;
-        for message in &mut self.messages {
-            for (id, fate) in &mut message.fates {
-                *fate = match (*fate, queues.get(id)) {
+        for message in self.messages.iter_mut() {
+            for (id, fate) in message.fates.iter_mut() {
+                *fate = match (*fate, queues.get(&id)) {
                     (Fate::Ready | Fate::Held | Fate::Uncommitted, None) => Fate::Dropped,
                     (Fate::Ready | Fate::Held | Fate::Uncommitted, Some(_)) => Fate::Forgotten,
                     (fate, _) => fate,
@@ -285,7 +286,7 @@ impl Model {
         message.is_persistent()
             && fates.any(|(queue, fate)| {
                 matches!(fate, Fate::Ready | Fate::Held)
-                    && self.queues.get(queue).is_some_and(|queue| queue.is_durable)
+                    && self.queues.get(&queue).is_some_and(|queue| queue.is_durable)
             })
     }
 }
@@ -293,7 +294,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Message;
+    use crate::model::{Fates, Message};
     use crate::plan::Setup;
     use crate::wire::{Argument, Properties, Table};
 
@@ -326,6 +327,8 @@ mod tests {
             properties.set("delivery-mode", Argument::Number(2));
         }
         let index = model.messages.len();
+        let mut fates = Fates::default();
+        fates.insert(QUEUE, Fate::Ready);
         model.messages.push(Message {
             index,
             name: format!("m{index}"),
@@ -337,7 +340,7 @@ mod tests {
             channel: (1, 1),
             sequence: None,
             reply_consumer: None,
-            fates: BTreeMap::from([(QUEUE, Fate::Ready)]),
+            fates,
             batch: model.history.batch,
             delivered_from: Default::default(),
         });
@@ -369,7 +372,7 @@ mod tests {
         assert_eq!(model.queues.len(), 1);
         assert_eq!(model.bindings.len(), 1);
         assert!(!model.exchanges.contains_key("x"));
-        assert_eq!(model.messages[1].fates[&QUEUE], Fate::Forgotten);
+        assert_eq!(model.messages[1].fates.get(QUEUE), Some(Fate::Forgotten));
     }
 
     #[test]
@@ -386,7 +389,7 @@ mod tests {
             model.end(false);
             assert_eq!(model.restart(found(at(3, 2), whole)), Ok(false));
             assert_eq!(ready(&model), left);
-            assert_eq!(model.messages[0].fates[&QUEUE], Fate::Ready);
+            assert_eq!(model.messages[0].fates.get(QUEUE), Some(Fate::Ready));
         }
     }
 
@@ -411,7 +414,7 @@ mod tests {
         let mut model = model();
         model.enter(at(1, 0));
         let message = publish(&mut model, true);
-        model.messages[message].delivered_from.insert(QUEUE);
+        model.messages[message].delivered_from.push(QUEUE);
         model.end(true);
         assert_eq!(model.restart(found(at(2, 1), 1)), Ok(false));
         assert!(model.queues[&QUEUE].ready[0].was_delivered);

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChannelKey, Copy, Expected, Fate, Model, QueueId, Stage};
+use super::{Channel, ChannelKey, Connection, Copy, Expected, Fate, Model, QueueId, Stage};
 use crate::wire::Method;
 
 /// What an answer takes beside the body that it may have, in bytes, at the most.
@@ -38,8 +38,8 @@ impl Model {
         if !self.has_direct_replies {
             return BTreeSet::new();
         }
-        let busy = self.connections.iter().filter(|(_, connection)| connection.has_backlog);
-        busy.map(|(link, _)| *link).collect()
+        let busy = self.living().filter(|(_, connection)| connection.has_backlog);
+        busy.map(|(link, _)| link).collect()
     }
 
     /// A batch of inputs is worked off. Direct replies that did not go come late, if answers are
@@ -65,9 +65,17 @@ impl Model {
                 }
             }
         }
-        for link in self.connections.keys().copied().collect::<Vec<_>>() {
+        if !std::mem::take(&mut self.has_late_replies) {
+            return Ok(());
+        }
+        for link in self.living.iter().copied().collect::<Vec<_>>() {
             self.end_batch_of(link, busy.contains(&link))?;
         }
+        let has_late = |(_, connection): (usize, &Connection)| {
+            connection.channels.values().any(Channel::has_late)
+        };
+        let is_any_late = self.living().any(has_late);
+        self.has_late_replies = is_any_late;
         Ok(())
     }
 
@@ -116,6 +124,7 @@ impl Model {
         }
         let queue = self.queues.get_mut(&id).expect("found above");
         for copy in std::mem::take(&mut queue.ready) {
+            self.has_late_replies = true;
             self.messages[copy.message].fates.insert(id, Fate::Held);
             let (consumer_id, tag) = (consumer.id, consumer.tag.clone());
             self.channel_mut(consumer.channel).late.push_back(LateReply {

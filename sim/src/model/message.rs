@@ -1,6 +1,6 @@
 //! Messages as they were published, and what became of each copy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Index, IndexMut};
 
 use super::ChannelKey;
 use super::queue::QueueId;
@@ -55,9 +55,93 @@ pub struct Message {
     /// The batch of the log that it belongs to.
     pub batch: u64,
     /// The queues from which somebody got it at least once.
-    pub delivered_from: BTreeSet<QueueId>,
+    pub delivered_from: Vec<QueueId>,
     /// What became of it, by queue.
-    pub fates: BTreeMap<QueueId, Fate>,
+    pub fates: Fates,
+}
+
+/// What became of a message in each queue that it came to; few have more than one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fates(Vec<(QueueId, Fate)>);
+
+impl Fates {
+    /// What became of it in this queue.
+    #[must_use]
+    pub fn get(&self, queue: QueueId) -> Option<Fate> {
+        let mut fates = self.0.iter();
+        fates.find(|(other, _)| *other == queue).map(|(_, fate)| *fate)
+    }
+
+    /// It has another fate in this queue.
+    pub fn insert(&mut self, queue: QueueId, fate: Fate) {
+        match self.0.binary_search_by_key(&queue, |(other, _)| *other) {
+            Ok(at) => self.0[at].1 = fate,
+            Err(at) => self.0.insert(at, (queue, fate)),
+        }
+    }
+
+    /// All of them, by queue.
+    pub fn iter(&self) -> impl Iterator<Item = (QueueId, Fate)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// All of them, by queue.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (QueueId, &mut Fate)> + '_ {
+        self.0.iter_mut().map(|(queue, fate)| (*queue, fate))
+    }
+}
+
+/// So many messages are kept in one piece of memory.
+const CHUNK: usize = 1024;
+
+/// Messages in the order of publishing. What is kept is never moved: there may be very many.
+#[derive(Clone, Debug, Default)]
+pub struct Messages(Vec<Vec<Message>>);
+
+impl Messages {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one behind all others.
+    pub fn push(&mut self, message: Message) {
+        if self.0.last().is_none_or(|last| last.len() == CHUNK) {
+            self.0.push(Vec::with_capacity(CHUNK));
+        }
+        self.0.last_mut().expect("a chunk with room").push(message);
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.0.iter().flatten()
+    }
+
+    /// All of them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Message> {
+        self.0.iter_mut().flatten()
+    }
+}
+
+impl Index<usize> for Messages {
+    type Output = Message;
+
+    fn index(&self, index: usize) -> &Message {
+        &self.0[index / CHUNK][index % CHUNK]
+    }
+}
+
+impl IndexMut<usize> for Messages {
+    fn index_mut(&mut self, index: usize) -> &mut Message {
+        &mut self.0[index / CHUNK][index % CHUNK]
+    }
 }
 
 impl Message {
@@ -99,5 +183,46 @@ impl Message {
         let shows_bcc =
             seen.headers().is_some_and(|table| table.iter().any(|(name, _)| name == "BCC"));
         !shows_bcc && visible(&self.properties) == visible(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_found_by_their_number() {
+        let message = |index| Message {
+            index,
+            name: String::new(),
+            exchange: String::new(),
+            key: String::new(),
+            properties: Properties::default(),
+            body: Vec::new(),
+            is_mandatory: false,
+            channel: (1, 1),
+            sequence: None,
+            reply_consumer: None,
+            batch: 0,
+            delivered_from: Vec::new(),
+            fates: Fates::default(),
+        };
+        let mut messages = Messages::default();
+        assert!(messages.is_empty());
+        (0..2 * CHUNK + 1).for_each(|index| messages.push(message(index)));
+        assert_eq!(messages.len(), 2 * CHUNK + 1);
+        assert!(messages.iter().enumerate().all(|(at, message)| message.index == at));
+        assert_eq!(messages[CHUNK].index, CHUNK);
+    }
+
+    #[test]
+    fn a_message_has_one_fate_in_each_queue() {
+        let mut fates = Fates::default();
+        for (queue, fate) in [(2, Fate::Ready), (1, Fate::Ready), (2, Fate::Held)] {
+            fates.insert(QueueId(queue), fate);
+        }
+        let all: Vec<_> = fates.iter().collect();
+        assert_eq!(all, [(QueueId(1), Fate::Ready), (QueueId(2), Fate::Held)]);
+        assert_eq!((fates.get(QueueId(1)), fates.get(QueueId(3))), (Some(Fate::Ready), None));
     }
 }

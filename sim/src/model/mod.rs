@@ -19,13 +19,15 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use foldhash::fast::FixedState;
+
 pub use channel::{Channel, Mode, Phase, Unacked};
 pub(crate) use connection::HANDSHAKE_NS;
 pub use connection::{Connection, Stage};
 pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
 pub use late::LateReply;
-pub use message::{Fate, Message};
+pub use message::{Fate, Fates, Message, Messages};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
 pub use waiting::{Parked, Together, Waits};
@@ -71,6 +73,8 @@ pub struct Model {
     pub now: u64,
     /// By link.
     pub connections: BTreeMap<usize, Connection>,
+    /// Those that are not over.
+    living: BTreeSet<usize>,
     /// By name; the default exchange is not among them.
     pub exchanges: BTreeMap<String, Exchange>,
     /// In no order that means anything.
@@ -82,15 +86,19 @@ pub struct Model {
     /// The living consumers, by a number of their own.
     pub consumers: BTreeMap<usize, Consumer>,
     /// Every message that was ever published, in the order of publishing.
-    pub messages: Vec<Message>,
+    pub messages: Messages,
     /// The length of the largest of their bodies.
-    largest_body: usize,
+    pub(crate) largest_body: usize,
     /// Whether anybody ever asked for direct replies.
     has_direct_replies: bool,
+    /// Whether any may have come late and not been given to its client.
+    has_late_replies: bool,
+    /// The queues that deliveries were made from in the batch of inputs that is being looked at.
+    taken_from: Vec<QueueId>,
     /// Reply addresses that the broker made up, and whose they are.
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`; for looking up only, as it has no order.
-    pub(crate) names: HashMap<String, usize>,
+    pub(crate) names: HashMap<String, usize, FixedState>,
     /// What was touched last, for the trace.
     pub touched: Option<QueueId>,
     /// Client operations so far.
@@ -114,16 +122,19 @@ impl Model {
             setup: setup.clone(),
             now: 0,
             connections: BTreeMap::new(),
+            living: BTreeSet::new(),
             exchanges: topology::predeclared(),
             bindings: Vec::new(),
             queues: BTreeMap::new(),
             ever_declared: BTreeSet::new(),
             consumers: BTreeMap::new(),
-            messages: Vec::new(),
+            messages: Messages::default(),
             largest_body: 0,
             has_direct_replies: false,
+            has_late_replies: false,
+            taken_from: Vec::new(),
             reply_addresses: BTreeMap::new(),
-            names: HashMap::new(),
+            names: HashMap::default(),
             touched: None,
             operations: 0,
             alarms: BTreeSet::new(),
@@ -136,6 +147,20 @@ impl Model {
         // As if one before it had ended in order.
         model.end(true);
         model
+    }
+
+    /// The connections that are not over; all that ever were are among [`Self::connections`].
+    pub fn living(&self) -> impl Iterator<Item = (usize, &Connection)> {
+        self.living.iter().map(|link| (*link, &self.connections[link]))
+    }
+
+    /// Another batch of inputs is to be looked at.
+    pub fn begin_batch(&mut self) {
+        for queue in self.taken_from.drain(..) {
+            if let Some(queue) = self.queues.get_mut(&queue) {
+                queue.taken_now = 0;
+            }
+        }
     }
 
     /// The channel, if its connection was ever made and it was ever opened.
@@ -162,9 +187,12 @@ impl Model {
     #[must_use]
     pub fn has_credit(&self, consumer: &Consumer) -> bool {
         let Some(channel) = self.channel(consumer.channel) else { return false };
-        let has_room = |held: usize, limit: u64| limit == 0 || (held as u64) < limit;
-        (consumer.no_ack || has_room(channel.held_by(consumer.id), consumer.prefetch))
-            && has_room(channel.held_by_consumers(), channel.prefetch_of_channel)
+        // Counting is only worth while where all together are as many.
+        let is_full = |limit: u64, held: &dyn Fn() -> usize| {
+            limit > 0 && channel.held_by_anybody() as u64 >= limit && held() as u64 >= limit
+        };
+        (consumer.no_ack || !is_full(consumer.prefetch, &|| channel.held_by(consumer.id)))
+            && !is_full(channel.prefetch_of_channel, &|| channel.held_by_consumers())
     }
 
     /// Whether nothing waits for the consumer's client to read: nothing keeps the broker from

@@ -186,9 +186,9 @@ impl Model {
     /// The queue goes, with its messages, bindings and consumers.
     pub(super) fn delete_queue(&mut self, id: QueueId) {
         let Some(queue) = self.queues.remove(&id) else { return };
-        for message in &mut self.messages {
-            if let Some(fate @ (Fate::Ready | Fate::Held)) = message.fates.get_mut(&id) {
-                *fate = Fate::Dropped;
+        for message in self.messages.iter_mut() {
+            if let Some(Fate::Ready | Fate::Held) = message.fates.get(id) {
+                message.fates.insert(id, Fate::Dropped);
             }
         }
         for consumer in queue.consumers {

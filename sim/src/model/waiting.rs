@@ -66,6 +66,11 @@ fn wish(frame: &Frame) -> Option<(&str, &str)> {
 }
 
 impl Waiting {
+    /// Whether nothing waits and nobody's turn is left.
+    fn is_over(&self) -> bool {
+        self.turns.is_empty() && self.order.is_empty() && self.closing.is_empty()
+    }
+
     /// The channel whose turn it is, if there is one to be made still.
     fn turn(&mut self) -> Option<ChannelKey> {
         while let Some((key, 0)) = self.turns.front().copied() {
@@ -126,11 +131,11 @@ fn is_method(frame: &Frame, names: &[&str]) -> bool {
 
 impl Model {
     /// Takes a frame of a channel, to be handled now or to wait.
-    pub(super) fn take_frame(&mut self, key: ChannelKey, frame: &Frame, waits: &Waits) {
+    pub(super) fn take_frame(&mut self, key: ChannelKey, frame: Frame, waits: &Waits) {
         let is_waiting = self.is_waiting(key);
         let has_turn = || waits.turns.iter().any(|(other, _)| *other == key);
         let must_wait = match is_waiting {
-            true => !self.may_overtake(key, frame),
+            true => !self.may_overtake(key, &frame),
             false => waits.parked.contains_key(&key) || has_turn(),
         };
         if !must_wait {
@@ -139,12 +144,13 @@ impl Model {
         if !is_waiting {
             self.waiting.order.push_back(key);
         }
-        self.waiting.frames.entry(key).or_default().push_back(frame.clone());
+        self.waiting.frames.entry(key).or_default().push_back(frame);
     }
 
     /// What was told before is worked off; these turns are to be made because of what is told now.
     pub(super) fn take_turns(&mut self, waits: &Waits) {
-        self.waiting.turns = waits.turns.iter().copied().collect();
+        self.waiting.turns.clear();
+        self.waiting.turns.extend(waits.turns.iter().copied());
         self.waiting.left.clone_from(&waits.parked);
         self.waiting.is_begun = false;
     }
@@ -154,6 +160,9 @@ impl Model {
     /// # Errors
     /// Names a channel that goes on and one with the same wish that has waited longer.
     pub fn release_one(&mut self) -> Result<Option<(ChannelKey, Frame)>, (ChannelKey, ChannelKey)> {
+        if self.waiting.is_over() {
+            return Ok(None);
+        }
         // The end of a connection comes right behind the last that waited on its channels.
         if let Some(closed) = self.release_close() {
             return Ok(Some(closed));
@@ -173,7 +182,7 @@ impl Model {
             self.waiting.order.retain(|other| *other != key);
         }
         self.waiting.note_released(&frame);
-        self.on_frame(key.0, &frame);
+        self.on_frame(key.0, frame.clone());
         Ok(Some((key, frame)))
     }
 
@@ -184,16 +193,16 @@ impl Model {
         let frame = self.waiting.closing.remove(&link).expect("a connection that was found");
         // The broker may have closed it meanwhile: then this is forgotten.
         if self.is_running(link) {
-            self.on_frame(link, &frame);
+            self.on_frame(link, frame.clone());
         }
         Some(((link, 0), frame))
     }
 
     /// Takes a frame of the connection itself: its end waits for what waits on its channels.
-    pub(super) fn take_own_frame(&mut self, link: usize, frame: &Frame) {
+    pub(super) fn take_own_frame(&mut self, link: usize, frame: Frame) {
         let is_close = |frame: &Frame| matches!(frame, Frame::Method(_, method) if method.name() == "connection.close");
-        if self.is_running(link) && self.has_waiting(link) && is_close(frame) {
-            self.waiting.closing.insert(link, frame.clone());
+        if self.is_running(link) && self.has_waiting(link) && is_close(&frame) {
+            self.waiting.closing.insert(link, frame);
         } else {
             self.on_frame(link, frame);
         }

@@ -160,18 +160,24 @@ fn read_header(channel: u16, payload: &[u8]) -> Option<Frame> {
 
 /// Appends a frame of any type.
 pub fn encode_frame(out: &mut Vec<u8>, kind: u8, channel: u16, payload: &[u8]) {
+    put_frame(out, kind, channel, |out| out.extend_from_slice(payload));
+}
+
+/// Appends a frame whose payload is what `put` appends.
+fn put_frame(out: &mut Vec<u8>, kind: u8, channel: u16, put: impl FnOnce(&mut Vec<u8>)) {
     out.push(kind);
     out.extend_from_slice(&channel.to_be_bytes());
-    out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-    out.extend_from_slice(payload);
+    out.extend_from_slice(&[0; 4]);
+    let start = out.len();
+    put(out);
+    let len = (out.len() - start) as u32;
+    out[start - 4..start].copy_from_slice(&len.to_be_bytes());
     out.push(FRAME_END);
 }
 
 /// Appends a method frame.
 pub fn encode_method(out: &mut Vec<u8>, channel: u16, method: &Method) {
-    let mut payload = Vec::new();
-    method.write(&mut payload);
-    encode_frame(out, 1, channel, &payload);
+    put_frame(out, 1, channel, |out| method.write(out));
 }
 
 /// Appends a content header and a body, cut for frames of `frame_max` bytes.
@@ -182,10 +188,11 @@ pub fn encode_content(
     body: &[u8],
     frame_max: u32,
 ) {
-    let mut payload = vec![0, 60, 0, 0];
-    payload.extend_from_slice(&(body.len() as u64).to_be_bytes());
-    properties.write(&mut payload);
-    encode_frame(out, 2, channel, &payload);
+    put_frame(out, 2, channel, |out| {
+        out.extend_from_slice(&[0, 60, 0, 0]);
+        out.extend_from_slice(&(body.len() as u64).to_be_bytes());
+        properties.write(out);
+    });
     let piece = if frame_max == 0 { usize::MAX } else { frame_max as usize - OVERHEAD };
     for piece in body.chunks(piece) {
         encode_frame(out, 3, channel, piece);

@@ -14,6 +14,7 @@ mod value;
 pub use frame::{Bad, Decoder, Frame, encode_content, encode_frame, encode_method};
 pub use method::{Argument, Method};
 pub use properties::Properties;
+pub(crate) use stream::append;
 pub use stream::{Incoming, Stream};
 pub use value::{Table, Value};
 

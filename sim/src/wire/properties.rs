@@ -1,7 +1,5 @@
 //! The properties of a content, by name.
 
-use std::collections::BTreeMap;
-
 use super::method::Argument;
 use super::value::{Cursor, Table, put_short_text, put_table};
 
@@ -23,9 +21,10 @@ const FIELDS: [(u8, &str, u8); 14] = [
     (2, "cluster-id", 0),
 ];
 
-/// The properties that are set.
+/// The properties that are set, in the order of the specification: where each stands in `FIELDS`,
+/// and its value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Properties(BTreeMap<&'static str, Argument>);
+pub struct Properties(Vec<(usize, Argument)>);
 
 impl Properties {
     /// Sets a property; numbers, texts and tables as the specification has them.
@@ -33,20 +32,22 @@ impl Properties {
     /// # Panics
     /// When there is no such property.
     pub fn set(&mut self, name: &str, value: Argument) {
-        let field = FIELDS.iter().find(|(_, field, _)| *field == name);
-        let field = field.unwrap_or_else(|| panic!("no property is called {name}"));
-        self.0.insert(field.1, value);
+        let field = field(name).unwrap_or_else(|| panic!("no property is called {name}"));
+        match self.0.binary_search_by_key(&field, |(field, _)| *field) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (field, value)),
+        }
     }
 
     /// Removes a property.
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.0.retain(|(field, _)| FIELDS[*field].1 != name);
     }
 
     /// The text of a property, if it is set.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        match self.0.get(name) {
+        match self.get(name) {
             Some(Argument::Text(text)) => Some(text),
             _ => None,
         }
@@ -55,7 +56,7 @@ impl Properties {
     /// The number of a property, if it is set.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u64> {
-        match self.0.get(name) {
+        match self.get(name) {
             Some(Argument::Number(number)) => Some(*number),
             _ => None,
         }
@@ -64,18 +65,23 @@ impl Properties {
     /// The headers, if they are set.
     #[must_use]
     pub fn headers(&self) -> Option<&Table> {
-        match self.0.get("headers") {
+        match self.get("headers") {
             Some(Argument::Table(table)) => Some(table),
             _ => None,
         }
+    }
+
+    fn get(&self, name: &str) -> Option<&Argument> {
+        let mut set = self.0.iter();
+        set.find(|(field, _)| FIELDS[*field].1 == name).map(|(_, value)| value)
     }
 
     /// Reads flags and values, all of them; `None` when they do not agree.
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
         let mut cursor = Cursor { rest: payload };
         let flags = cursor.number(2)?;
-        let mut properties = Self::default();
-        for (bit, name, width) in FIELDS {
+        let mut properties = Vec::with_capacity(flags.count_ones() as usize);
+        for (field, (bit, _, width)) in FIELDS.into_iter().enumerate() {
             if flags >> bit & 1 == 0 {
                 continue;
             }
@@ -84,27 +90,32 @@ impl Properties {
                 255 => Argument::Table(cursor.table()?),
                 width => Argument::Number(cursor.number(width.into())?),
             };
-            properties.0.insert(name, value);
+            properties.push((field, value));
         }
-        (cursor.rest.is_empty() && flags & 3 == 0).then_some(properties)
+        (cursor.rest.is_empty() && flags & 3 == 0).then_some(Self(properties))
     }
 
     /// Appends flags and values.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let set = |name: &str| self.0.contains_key(name);
-        let bits = FIELDS.iter().filter(|(_, name, _)| set(name)).map(|(bit, ..)| 1u16 << bit);
-        out.extend_from_slice(&bits.sum::<u16>().to_be_bytes());
-        for (_, name, width) in FIELDS {
-            match self.0.get(name) {
-                None | Some(Argument::Bit(_) | Argument::Blob(_)) => {}
-                Some(Argument::Text(text)) => put_short_text(out, text),
-                Some(Argument::Table(table)) => put_table(out, table),
-                Some(Argument::Number(number)) => {
-                    out.extend_from_slice(&number.to_be_bytes()[8 - usize::from(width)..]);
+        let flags: u16 = self.0.iter().map(|(field, _)| 1 << FIELDS[*field].0).sum();
+        out.extend_from_slice(&flags.to_be_bytes());
+        for (field, value) in &self.0 {
+            match value {
+                Argument::Bit(_) | Argument::Blob(_) => {}
+                Argument::Text(text) => put_short_text(out, text),
+                Argument::Table(table) => put_table(out, table),
+                Argument::Number(number) => {
+                    let width = usize::from(FIELDS[*field].2);
+                    out.extend_from_slice(&number.to_be_bytes()[8 - width..]);
                 }
             }
         }
     }
+}
+
+/// Where a property stands in `FIELDS`.
+fn field(name: &str) -> Option<usize> {
+    FIELDS.iter().position(|(_, field, _)| *field == name)
 }
 
 #[cfg(test)]

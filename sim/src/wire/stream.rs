@@ -111,11 +111,11 @@ impl Stream {
                     _ => fail(format!("a content header out of order on channel {channel}")),
                 }
             }
-            Frame::Body(channel, bytes) => self.take_body(channel, &bytes),
+            Frame::Body(channel, bytes) => self.take_body(channel, bytes),
         }
     }
 
-    fn take_body(&mut self, channel: u16, bytes: &[u8]) -> Result<Option<Incoming>, Violation> {
+    fn take_body(&mut self, channel: u16, bytes: Vec<u8>) -> Result<Option<Incoming>, Violation> {
         let fail = |text: String| Err(Violation(text));
         let Some(Partial { header: Some((body_len, _)), body, .. }) =
             self.partial.get_mut(&channel)
@@ -125,7 +125,7 @@ impl Stream {
         if bytes.is_empty() {
             return fail(format!("an empty body frame on channel {channel}"));
         }
-        body.extend_from_slice(bytes);
+        append(body, bytes);
         if body.len() as u64 > *body_len {
             return fail(format!("a body of {} bytes, {body_len} announced", body.len()));
         }
@@ -140,6 +140,15 @@ impl Stream {
         let Partial { method, header, body } = self.partial.remove(&channel)?;
         let (_, properties) = header?;
         Some(Incoming::Content(channel, method, properties, body))
+    }
+}
+
+/// Puts bytes behind others.
+pub(crate) fn append(all: &mut Vec<u8>, bytes: Vec<u8>) {
+    if all.is_empty() {
+        *all = bytes;
+    } else {
+        all.extend_from_slice(&bytes);
     }
 }
 

@@ -67,6 +67,8 @@ pub struct World {
     clients: BTreeMap<u8, Client>,
     links: BTreeMap<usize, Link>,
     links_made: usize,
+    /// Of which of them there is something to be read in this turn.
+    readable: Vec<usize>,
     host: Host,
     serial: u64,
     /// What went over each link that was ever made.
@@ -86,6 +88,7 @@ impl World {
             clients: BTreeMap::new(),
             links: BTreeMap::new(),
             links_made: 0,
+            readable: Vec::new(),
             host: Host::new(setup, tamper),
             serial: 0,
             traffic: BTreeMap::new(),
@@ -397,7 +400,8 @@ impl World {
     /// Everything that can happen at this moment.
     fn turn(&mut self, judge: &mut Judge) -> Result<(), Failure> {
         for _ in 0..TURNS_MAX + BYTES_MAX / self.host.read_len_max() {
-            for link in self.links.values_mut() {
+            self.readable.clear();
+            for (number, link) in &mut self.links {
                 link.up.advance(self.now);
                 link.down.advance(self.now);
                 link.note_room(self.now, &mut self.tally);
@@ -405,9 +409,12 @@ impl World {
                     link.up.reset(self.now);
                     link.down.cut();
                 }
+                if link.up.has_arrived() || link.up.is_at_end(self.now) {
+                    self.readable.push(*number);
+                }
             }
             let mut is_busy = self.send();
-            is_busy |= self.host.turn(self.now, &mut self.links, judge)?;
+            is_busy |= self.host.turn(self.now, &mut self.links, &self.readable, judge)?;
             if self.host.take_end() {
                 self.disconnect_all();
                 is_busy = true;
@@ -490,6 +497,9 @@ impl World {
 
     /// Drops links that nobody watches any more.
     fn forget(&mut self) {
+        if !self.has_abandoned_links() {
+            return;
+        }
         let (host, traffic) = (&self.host, &mut self.traffic);
         self.links.retain(|number, link| {
             let stays = link.has_client || host.has(*number);

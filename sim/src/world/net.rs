@@ -5,9 +5,8 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
-
 use crate::plan::Step;
+use crate::wire::append;
 
 /// How a link behaves; drawn with the plan and written in it.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +39,10 @@ impl LinkSetup {
 pub(super) struct Pipe {
     setup: LinkSetup,
     rng: fastrand::Rng,
-    flying: VecDeque<(u64, Bytes)>,
-    arrived: BytesMut,
+    flying: VecDeque<(u64, Vec<u8>)>,
+    /// What has arrived, and how much of it was read.
+    arrived: Vec<u8>,
+    start: usize,
     held: usize,
     /// How many bytes were ever read.
     read: u64,
@@ -59,7 +60,8 @@ impl Pipe {
             setup,
             rng: fastrand::Rng::with_seed(setup.salt << 1 | direction),
             flying: VecDeque::new(),
-            arrived: BytesMut::new(),
+            arrived: Vec::new(),
+            start: 0,
             held: 0,
             read: 0,
             clogged_until: 0,
@@ -82,19 +84,20 @@ impl Pipe {
         if self.is_cut {
             return;
         }
-        let mut bytes = Bytes::copy_from_slice(bytes);
-        while !bytes.is_empty() {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let len = match self.setup.fragment_max {
-                0 => bytes.len(),
-                max => self.rng.usize(1..=max).min(bytes.len()),
+                0 => rest.len(),
+                max => self.rng.usize(1..=max).min(rest.len()),
             };
-            let piece = bytes.split_to(len);
+            let (piece, left) = rest.split_at(len);
+            rest = left;
             let jitter = self.rng.u64(0..=self.setup.jitter_us);
             let at = now + (self.setup.latency_us + jitter) * 1000;
             // A piece may come an instant behind the one before it, and so be read by itself.
             let gap = self.rng.u64(0..=1);
             let at = at.max(self.flying.back().map_or(0, |(at, _)| *at + gap));
-            self.flying.push_back((at, piece));
+            self.flying.push_back((at, piece.to_vec()));
         }
     }
 
@@ -108,6 +111,7 @@ impl Pipe {
     pub(super) fn reset(&mut self, now: u64) {
         self.flying.clear();
         self.arrived.clear();
+        self.start = 0;
         self.held = 0;
         self.is_reset = true;
         self.end_at = Some(now + self.setup.latency_us * 1000);
@@ -161,7 +165,7 @@ impl Pipe {
         }
         while self.flying.front().is_some_and(|(at, _)| *at <= now) {
             let (_, piece) = self.flying.pop_front().expect("it was just seen");
-            self.arrived.extend_from_slice(&piece);
+            append(&mut self.arrived, piece);
         }
     }
 
@@ -173,13 +177,22 @@ impl Pipe {
 
     /// Reads at most `len_max` bytes, and none behind the place where the stream is to be split
     /// together with those before it.
-    pub(super) fn read(&mut self, len_max: usize) -> Bytes {
+    pub(super) fn read(&mut self, len_max: usize) -> Vec<u8> {
         let to_split = self.setup.split_at.checked_sub(self.read).filter(|len| *len > 0);
         let len_max = to_split.map_or(len_max, |len| len_max.min(len as usize));
-        let len = len_max.min(self.arrived.len());
+        let len = len_max.min(self.arrived.len() - self.start);
         self.held -= len;
         self.read += len as u64;
-        self.arrived.split_to(len).freeze()
+        if len == self.arrived.len() {
+            return std::mem::take(&mut self.arrived);
+        }
+        let bytes = self.arrived[self.start..self.start + len].to_vec();
+        self.start += len;
+        if self.start == self.arrived.len() {
+            self.arrived.clear();
+            self.start = 0;
+        }
+        bytes
     }
 
     /// How many bytes were ever read.

@@ -69,8 +69,7 @@ impl Image {
         match op {
             DiskOp::Create { file, len } => self.create(*file, *len as usize),
             DiskOp::Write { file, offset, data } => {
-                let data: Vec<u8> = data.iter().flatten().copied().collect();
-                self.write(*file, *offset as usize, &data)
+                self.write(*file, *offset as usize, &data.concat())
             }
             DiskOp::Sync { .. } | DiskOp::SyncDir => {
                 let Some(snapshot) = snapshot.or_else(|| self.snapshot(op)) else {

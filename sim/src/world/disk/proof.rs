@@ -73,7 +73,7 @@ impl Proofs {
     pub(super) fn note(&mut self, request: &DiskRequest) {
         let DiskOp::Write { file, offset, data } = &request.op else { return };
         let is_batch = request.lane == Lane::Log;
-        let bytes = || data.iter().flatten().copied().collect::<Vec<u8>>();
+        let bytes = || data.concat();
         match file {
             FileId::Checkpoint(number) => {
                 let whole = Written::new(*file, *offset as usize, &bytes());

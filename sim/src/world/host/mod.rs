@@ -194,8 +194,8 @@ impl Host {
         self.flush(now, judge)
     }
 
-    /// Does what can be done now: reads, lets the broker work, writes. Says whether anything was
-    /// read or written.
+    /// Does what can be done now: reads what is `readable`, lets the broker work, writes. Says
+    /// whether anything was read or written.
     ///
     /// # Errors
     /// What the judge found.
@@ -203,6 +203,7 @@ impl Host {
         &mut self,
         now: u64,
         links: &mut BTreeMap<usize, Link>,
+        readable: &[usize],
         judge: &mut Judge,
     ) -> Result<bool, Failure> {
         if now < self.paused_until {
@@ -216,12 +217,8 @@ impl Host {
         if self.is_due(now) {
             self.tick(now, judge)?;
         }
-        let can_be_read = |link: &&usize| {
-            links.get(*link).is_some_and(|link| link.up.has_arrived() || link.up.is_at_end(now))
-        };
-        let readable: Vec<usize> = self.sockets.keys().filter(can_be_read).copied().collect();
         for link in readable {
-            is_busy |= self.read(now, link, links, judge)?;
+            is_busy |= self.read(now, *link, links, judge)?;
         }
         self.flush(now, judge)?;
         for _ in 0..ROUNDS_MAX {
@@ -306,10 +303,10 @@ impl Host {
         let bytes = pipes.up.read(self.setup.read_len_max);
         // A stream that is split here comes in two pieces, though all of it has arrived.
         let room = self.setup.read_len_max - bytes.len();
-        let rest = if pipes.up.is_at_split() { pipes.up.read(room) } else { Bytes::new() };
+        let rest = if pipes.up.is_at_split() { pipes.up.read(room) } else { Vec::new() };
         for piece in [bytes, rest].into_iter().filter(|piece| !piece.is_empty()) {
             if self.sockets.get(&link).is_some_and(|socket| !socket.is_lost) {
-                self.decode(now, link, piece, judge)?;
+                self.decode(now, link, &piece, judge)?;
             }
         }
         Ok(true)
@@ -319,12 +316,12 @@ impl Host {
         &mut self,
         now: u64,
         link: usize,
-        bytes: Bytes,
+        bytes: &[u8],
         judge: &mut Judge,
     ) -> Result<(), Failure> {
         let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
-        socket.ours.feed(&bytes);
-        in_core(|| socket.decoder.feed(Bytes::copy_from_slice(&bytes)));
+        socket.ours.feed(bytes);
+        in_core(|| socket.decoder.feed(Bytes::copy_from_slice(bytes)));
         let mut frames = 0;
         loop {
             let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
