@@ -22,6 +22,7 @@ Examples:
                                             crash at every request to the disk, cut every
                                             stream at every byte
   warren-sim mutants                        would it find known bugs, and how soon
+  warren-sim speed                          operations per second, with all checkers on
 
 A failure is kept as a plan under target/sim/, and comes with the command that replays it.
 What a plan can say, and what is checked: sim/README.md.";
@@ -99,6 +100,8 @@ pub(crate) enum Command {
     /// Break the core in known ways, one at a time, and see how soon that is found.
     #[command(after_help = MUTANTS_EXAMPLES)]
     Mutants(Mutants),
+    /// Measure how fast the simulator is, on one core and with all checkers on.
+    Speed(Speed),
     /// Play seeds until one fails, and print it.
     #[command(hide = true)]
     Hunt(Hunt),
@@ -272,6 +275,22 @@ pub(crate) struct Mutants {
     /// Only see whether each can be applied to the sources as they are.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Speed {
+    /// How often the dense plan is played.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// How long the dense plan is: so many times 41 operations.
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    pub(crate) length: u64,
+    /// Then play the seeds from A up to, not including, B.
+    #[arg(long, value_name = "A..B", value_parser = parse_range, default_value = "0..300")]
+    pub(crate) seeds: (u64, u64),
+    /// Print one object of JSON in place of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What a mutant's simulator is asked to do.

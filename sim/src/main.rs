@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             Ok(true)
         }
         Command::Mutants(mutants) => commands::mutants(&mutants),
+        Command::Speed(speed) => commands::speed(&speed),
         Command::Hunt(hunt) => commands::hunt(&hunt),
     };
     match done {

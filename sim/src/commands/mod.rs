@@ -8,6 +8,7 @@ mod pool;
 mod replay;
 mod run;
 mod shrink;
+mod speed;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ pub(crate) use mutants::{hunt, mutants};
 pub(crate) use replay::replay;
 pub(crate) use run::run;
 pub(crate) use shrink::shrink;
+pub(crate) use speed::speed;
 
 /// Whether all went well.
 type Done = Result<bool, String>;

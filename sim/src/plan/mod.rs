@@ -3,6 +3,7 @@
 //! Owns the plan's text form. Reading what was written gives the same plan; a plan that cannot be
 //! read names its line.
 
+mod dense;
 mod draw;
 mod setup;
 mod step;
@@ -10,6 +11,7 @@ mod step;
 use std::fmt;
 use std::str::FromStr;
 
+pub use dense::dense;
 pub use draw::draw;
 pub use setup::Setup;
 pub use step::{Step, Who};

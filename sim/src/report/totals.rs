@@ -26,7 +26,8 @@ pub(crate) struct Totals {
     /// How many there were.
     pub(crate) runs: u64,
     simulated_ns: u64,
-    operations: u64,
+    /// Methods that clients sent and the broker handled.
+    pub(crate) operations: u64,
     faults: BTreeMap<&'static str, u64>,
     phases: Vec<Phase>,
     slowest: (Duration, String),
