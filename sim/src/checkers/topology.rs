@@ -31,15 +31,7 @@ pub fn check_list(listed: &[QueueStatus], queues: &BTreeMap<&str, &Queue>) -> Re
         let Some(queue) = queues.get(status.name.as_str()) else {
             return Err(Failure::new(ID, format!("queue {} should be gone", status.name)));
         };
-        let broker = (status.durable, status.exclusive, status.auto_delete);
-        let model = (queue.is_durable, queue.owner.is_some(), queue.is_auto_delete);
-        if broker != model {
-            let text = format!(
-                "queue {} is (durable, exclusive, auto-delete) {broker:?}, not {model:?}",
-                status.name
-            );
-            return Err(Failure::new(ID, text));
-        }
+        check_kind(status, queue)?;
     }
     if listed.len() != queues.len() {
         let is_listed = |name: &&&str| listed.iter().any(|status| status.name == **name);
@@ -47,6 +39,23 @@ pub fn check_list(listed: &[QueueStatus], queues: &BTreeMap<&str, &Queue>) -> Re
         return Err(Failure::new(ID, format!("queue {missing:?} is missing")));
     }
     Ok(())
+}
+
+/// Checks what kind of queue this is.
+///
+/// # Errors
+/// When it is another than the model's.
+pub fn check_kind(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
+    let broker = (status.durable, status.exclusive, status.auto_delete);
+    let model = (queue.is_durable, queue.owner.is_some(), queue.is_auto_delete);
+    if broker == model {
+        return Ok(());
+    }
+    let text = format!(
+        "queue {} is (durable, exclusive, auto-delete) {broker:?}, not {model:?}",
+        status.name
+    );
+    Err(Failure::new(ID, text))
 }
 
 /// Checks how many queues are listed whose names their clients have not been told yet.

@@ -12,7 +12,7 @@ mod restart;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use warren_core::Broker;
+use warren_core::{Broker, QueueStatus};
 
 use crate::checkers::{
     Failure, alarms, conservation, fairness, liveness, memory, protocol, topology,
@@ -206,6 +206,12 @@ impl Judge {
     /// The broker's queues and what they count, against the model's.
     fn check_queues(&self, broker: &Broker) -> Result<(), Failure> {
         let mut listed = broker.queues();
+        if let Some(pairs) = self.pairs(&listed) {
+            return pairs.into_iter().try_for_each(|(status, queue)| {
+                topology::check_kind(status, queue)?;
+                conservation::check(status, queue)
+            });
+        }
         let mut queues = self.queues_by_name();
         // Queues that the broker named are not known by name until it has told.
         let is_told = |name: &str| !name.starts_with('?');
@@ -223,9 +229,24 @@ impl Judge {
         Ok(())
     }
 
+    /// Each queue that the broker lists and the model's of the same name, if these are all: mostly
+    /// they are.
+    fn pairs<'a>(&'a self, listed: &'a [QueueStatus]) -> Option<Vec<(&'a QueueStatus, &'a Queue)>> {
+        let mut queues: Vec<&Queue> = self.visible_queues().collect();
+        if queues.len() != listed.len() {
+            return None;
+        }
+        queues.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let pairs = listed.iter().zip(queues);
+        pairs.map(|pair| (pair.0.name == pair.1.name).then_some(pair)).collect()
+    }
+
+    fn visible_queues(&self) -> impl Iterator<Item = &Queue> {
+        self.model.queues.values().filter(|queue| !queue.is_hidden)
+    }
+
     fn queues_by_name(&self) -> BTreeMap<&str, &Queue> {
-        let visible = self.model.queues.values().filter(|queue| !queue.is_hidden);
-        visible.map(|queue| (queue.name.as_str(), queue)).collect()
+        self.visible_queues().map(|queue| (queue.name.as_str(), queue)).collect()
     }
 
     /// Checks that nothing is pending.

@@ -1,6 +1,5 @@
 //! One step of a plan: who does what, with which arguments.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -137,7 +136,8 @@ pub struct Step {
     /// Who.
     pub who: Who,
     verb: &'static Verb,
-    values: BTreeMap<&'static str, String>,
+    /// Sorted by their names.
+    values: Vec<(&'static str, String)>,
     flags: Vec<&'static str>,
 }
 
@@ -188,7 +188,8 @@ impl Step {
     /// An argument, if it is given.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(String::as_str)
+        let mut values = self.values.iter();
+        values.find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
     }
 
     /// An argument's text; empty if it is not given.
@@ -222,7 +223,7 @@ impl Step {
     /// The step without this argument or flag, if it has it.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.values.retain(|key, _| *key != name);
+        self.values.retain(|(key, _)| *key != name);
         self.flags.retain(|flag| *flag != name);
         self
     }
@@ -242,12 +243,15 @@ impl Step {
             Who::Channel(..) => Channel,
         };
         let verb = VERBS.iter().find(|(name, of, ..)| *name == verb && *of == level)?;
-        Some(Self { who, verb, values: BTreeMap::new(), flags: Vec::new() })
+        Some(Self { who, verb, values: Vec::new(), flags: Vec::new() })
     }
 
     fn set(&mut self, key: &str, value: String) -> Option<()> {
         let key = self.verb.2.iter().find(|known| **known == key)?;
-        self.values.insert(key, value);
+        match self.values.binary_search_by_key(key, |(name, _)| *name) {
+            Ok(at) => self.values[at].1 = value,
+            Err(at) => self.values.insert(at, (*key, value)),
+        }
         Some(())
     }
 

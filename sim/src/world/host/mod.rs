@@ -367,7 +367,7 @@ impl Host {
             return Ok(());
         }
         let Some(broker) = &mut self.broker else { return Ok(()) };
-        let mut told = VecDeque::new();
+        let mut told = VecDeque::with_capacity(self.batch.len() + 1);
         for (input, what) in self.batch.drain(..) {
             if let Some(input) = input {
                 in_core(|| broker.handle(Instant::from_nanos(now), input));
