@@ -75,7 +75,8 @@ fn count(is_core: bool, bytes: i64) {
     }
 }
 
-// SAFETY: every block is one of the allocator's beneath, with a header in front that keeps the alignment.
+// SAFETY: every block is one of the allocator's beneath, with a header in front that keeps the
+// alignment.
 unsafe impl GlobalAlloc for Meter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some((whole, header)) = Self::whole(layout) else { return std::ptr::null_mut() };
