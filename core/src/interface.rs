@@ -155,6 +155,27 @@ pub struct Turn {
     pub frames: usize,
 }
 
+/// What the broker decided where it was free to, for checkers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// An exchange sent a message on to one of its destinations.
+    Chose {
+        /// The exchange.
+        exchange: String,
+        /// The queue's or other exchange's name.
+        destination: String,
+        /// Whether it is a queue.
+        is_queue: bool,
+    },
+    /// An exchange gave what it keeps to who was bound to it.
+    Replayed {
+        /// The exchange.
+        exchange: String,
+        /// How many messages that was: its last ones.
+        messages: u64,
+    },
+}
+
 /// What there may be too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alarm {

@@ -14,8 +14,8 @@ use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
 use crate::{
-    Alarm, Boot, Config, ConnectionId, Event, Input, Instant, Mark, MarkCounts, Output, Peer,
-    QueueStatus, Turn,
+    Alarm, Boot, Config, ConnectionId, Decision, Event, Input, Instant, Mark, MarkCounts, Output,
+    Peer, QueueStatus, Turn,
 };
 
 /// Memory for this many outputs is kept when there are none.
@@ -126,6 +126,7 @@ impl Broker {
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = now;
         self.turns.clear();
+        self.engine.take_decisions();
         match input {
             Input::Frame(id, frame) => {
                 self.with(id, |connection, credentials, ctx| {
@@ -383,6 +384,12 @@ impl Broker {
     /// For checkers.
     pub fn take_turns(&mut self) -> Vec<Turn> {
         core::mem::take(&mut self.turns)
+    }
+
+    /// What was decided since the last input where there was a choice, in order; each is told once.
+    /// For checkers.
+    pub fn take_decisions(&mut self) -> Vec<Decision> {
+        self.engine.take_decisions()
     }
 
     /// When [`Input::Tick`] is wanted at the latest.

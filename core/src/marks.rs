@@ -199,6 +199,18 @@ marks! {
         "A topic exchange finds where a message goes."
     RoutedByHeaders "routed-by-headers" Common
         "A headers exchange finds where a message goes."
+    RoutedByConsistentHash "routed-by-consistent-hash" Common
+        "A consistent hash finds where a message goes."
+    RoutedByModulusHash "routed-by-modulus-hash" Common
+        "A hash of its routing keys finds where a message goes."
+    RoutedByChance "routed-by-chance" Common
+        "It is by chance where a message goes."
+    RoutedByLocalChance "routed-by-local-chance" Common
+        "It is by chance to which classic queue a message goes."
+    HistoryReplayed "history-replayed" Common
+        "What an exchange keeps goes to who is bound to it."
+    HistoryCutShort "history-cut-short" Rare
+        "Kept messages would take more memory than they may: the oldest go."
     RoutedToMany "routed-to-many" Common
         "A message goes to several queues."
     ExchangeToExchange "exchange-to-exchange" Common

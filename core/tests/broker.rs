@@ -10,6 +10,8 @@ mod deliveries;
 mod disk;
 #[path = "broker/durability.rs"]
 mod durability;
+#[path = "broker/exchanges.rs"]
+mod exchanges;
 #[path = "broker/marks.rs"]
 mod marks;
 #[path = "broker/publishing.rs"]

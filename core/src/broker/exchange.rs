@@ -5,10 +5,14 @@ use alloc::format;
 use alloc::string::ToString;
 
 use super::binding::{Binding, Destination, Destinations, Incoming};
+use super::choosing::{self, HashOn, Ring, Slots};
 use super::headers::{HeaderPattern, SortedHeaders};
+use super::queue::Queue;
+use super::recent_history::{self, RecentHistory};
 use super::refusal::{Refusal, Resource};
 use super::topic::{TopicTrie, count_any_words};
-use crate::amqp::{FieldTable, FieldValue, ShortStr};
+use crate::amqp::{BasicProperties, FieldTable, FieldValue, ShortStr};
+use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
 
 /// How many `#` a topic binding's key may hold: more would let one key make routing slow.
@@ -25,19 +29,35 @@ pub enum ExchangeKind {
     Topic,
     /// By the message's headers.
     Headers,
+    /// One of them, by a hash that moves few messages when bindings come or go.
+    ConsistentHash,
+    /// One of them, by a hash of the routing keys.
+    ModulusHash,
+    /// One of them, by chance.
+    Random,
+    /// One of them, by chance, and only classic queues.
+    LocalRandom,
+    /// All of them; the last messages are kept for those to come.
+    RecentHistory,
 }
 
 impl ExchangeKind {
+    const ALL: [Self; 9] = [
+        Self::Direct,
+        Self::Fanout,
+        Self::Topic,
+        Self::Headers,
+        Self::ConsistentHash,
+        Self::ModulusHash,
+        Self::Random,
+        Self::LocalRandom,
+        Self::RecentHistory,
+    ];
+
     /// The kind that clients call `name`.
     #[must_use]
     pub fn from_name(name: &ShortStr) -> Option<Self> {
-        match name.as_bytes() {
-            b"direct" => Some(Self::Direct),
-            b"fanout" => Some(Self::Fanout),
-            b"topic" => Some(Self::Topic),
-            b"headers" => Some(Self::Headers),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|kind| *name == kind.name())
     }
 
     /// What clients call it.
@@ -48,7 +68,27 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::ModulusHash => "x-modulus-hash",
+            Self::Random => "x-random",
+            Self::LocalRandom => "x-local-random",
+            Self::RecentHistory => "x-recent-history",
         }
+    }
+
+    /// Whether each routing key is looked at by itself.
+    pub(crate) const fn goes_by_keys(self) -> bool {
+        matches!(self, Self::Direct | Self::Topic)
+    }
+
+    /// Whether a message goes to one destination only.
+    pub(crate) const fn chooses(self) -> bool {
+        matches!(self, Self::ConsistentHash | Self::ModulusHash | Self::Random | Self::LocalRandom)
+    }
+
+    /// Whether messages with the same routing key and without headers always go the same way.
+    pub(crate) const fn goes_by_key_alone(self) -> bool {
+        !self.chooses() && !matches!(self, Self::Headers)
     }
 }
 
@@ -76,6 +116,19 @@ enum Table {
     Fanout(Destinations),
     Topic(TopicTrie),
     Headers(BTreeMap<Binding, HeaderPattern>),
+    Slots(Slots),
+    Ring(Ring),
+    RecentHistory(Destinations, RecentHistory),
+}
+
+/// What of a message exchanges look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope<'a> {
+    /// The routing key it was published with.
+    pub(crate) key: &'a ShortStr,
+    /// That key and those of the headers `CC` and `BCC`: each once, in order.
+    pub(crate) keys: &'a [ShortStr],
+    pub(crate) properties: &'a BasicProperties,
 }
 
 /// An exchange.
@@ -114,8 +167,28 @@ impl Exchange {
                 ExchangeKind::Fanout => Table::Fanout(Destinations::default()),
                 ExchangeKind::Topic => Table::Topic(TopicTrie::default()),
                 ExchangeKind::Headers => Table::Headers(BTreeMap::new()),
+                ExchangeKind::ConsistentHash => Table::Ring(Ring::new(&declaration.arguments)),
+                ExchangeKind::ModulusHash | ExchangeKind::Random | ExchangeKind::LocalRandom => {
+                    Table::Slots(Slots::default())
+                }
+                ExchangeKind::RecentHistory => {
+                    let history = RecentHistory::new(&declaration.arguments);
+                    Table::RecentHistory(Destinations::default(), history)
+                }
             },
         })
+    }
+
+    /// Whether an exchange of these arguments may be made.
+    ///
+    /// # Errors
+    /// Which argument is wrong, and how.
+    pub(crate) fn check_arguments(&self) -> Result<(), Refusal> {
+        match self.kind {
+            ExchangeKind::ConsistentHash => HashOn::new(&self.arguments).map(drop),
+            ExchangeKind::RecentHistory => recent_history::len_max(&self.arguments).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// Whether another declaration means this same exchange.
@@ -154,7 +227,7 @@ impl Exchange {
         Err(Refusal::inequivalent(&resource, "alternate-exchange", &received, &current))
     }
 
-    /// Whether the binding may be made here.
+    /// Whether a binding may be made here, to this queue or else to an exchange.
     ///
     /// # Errors
     /// Why not.
@@ -162,6 +235,7 @@ impl Exchange {
         &self,
         key: &ShortStr,
         arguments: &FieldTable,
+        queue: Option<&Queue>,
     ) -> Result<(), Refusal> {
         match self.kind {
             ExchangeKind::Headers => HeaderPattern::new(arguments).map(drop),
@@ -170,12 +244,15 @@ impl Exchange {
                     "invalid topic binding key '{key}': more than {ANY_WORDS_MAX} '#' words"
                 )))
             }
+            ExchangeKind::ConsistentHash => choosing::weight(key).map(drop),
+            ExchangeKind::LocalRandom => check_local(key, queue),
             _ => Ok(()),
         }
     }
 
-    /// Adds a binding that [`Self::check_binding`] approved. `false` when it is there already.
-    pub(crate) fn bind(&mut self, binding: Binding) -> bool {
+    /// Adds a binding that [`Self::check_binding`] approved, to a queue or exchange of this name.
+    /// `false` when it is there already.
+    pub(crate) fn bind(&mut self, binding: Binding, name: &ShortStr) -> bool {
         if self.bindings.contains(&binding) {
             return false;
         }
@@ -190,6 +267,9 @@ impl Exchange {
                 let pattern = HeaderPattern::new(&binding.arguments()).expect("checked before");
                 patterns.insert(binding.clone(), pattern);
             }
+            Table::Slots(slots) => slots.insert(destination, name),
+            Table::Ring(ring) => ring.insert(&binding.key, destination, name),
+            Table::RecentHistory(destinations, _) => destinations.insert(destination),
         }
         self.bindings.insert(binding)
     }
@@ -213,12 +293,45 @@ impl Exchange {
             Table::Headers(patterns) => {
                 patterns.remove(binding);
             }
+            Table::Slots(slots) => slots.remove(&binding.destination),
+            Table::Ring(ring) => ring.remove(&binding.key, &binding.destination),
+            Table::RecentHistory(destinations, _) => destinations.remove(&binding.destination),
         }
         true
     }
 
-    /// Calls `found` for each destination that a message is sent on to; a destination may come
-    /// repeatedly.
+    /// The one destination that a message is sent on to, if the exchange is of a kind that chooses
+    /// one and has any.
+    pub(crate) fn choose(&self, message: &Envelope<'_>, entropy: &Entropy) -> Option<&Destination> {
+        match &self.table {
+            Table::Ring(ring) => ring.choose(message),
+            Table::Slots(slots) if self.kind == ExchangeKind::ModulusHash => {
+                slots.by_keys(message.keys)
+            }
+            Table::Slots(slots) if slots.len() > 1 => slots.get(entropy.below(slots.len())),
+            Table::Slots(slots) => slots.get(0),
+            _ => None,
+        }
+    }
+
+    /// The messages that it keeps, if it is of a kind that does.
+    pub(crate) fn history(&self) -> Option<&RecentHistory> {
+        match &self.table {
+            Table::RecentHistory(_, history) => Some(history),
+            _ => None,
+        }
+    }
+
+    /// The same, to add to them.
+    pub(crate) fn history_mut(&mut self) -> Option<&mut RecentHistory> {
+        match &mut self.table {
+            Table::RecentHistory(_, history) => Some(history),
+            _ => None,
+        }
+    }
+
+    /// Calls `found` for each destination that a message is sent on to, if the exchange does not
+    /// [choose](Self::choose) one; a destination may come repeatedly.
     pub(crate) fn route<'a>(
         &'a self,
         key: &ShortStr,
@@ -229,13 +342,31 @@ impl Exchange {
             Table::Direct(keys) => {
                 keys.get(key).into_iter().flat_map(Destinations::iter).for_each(found);
             }
-            Table::Fanout(destinations) => destinations.iter().for_each(found),
+            Table::Fanout(destinations) | Table::RecentHistory(destinations, _) => {
+                destinations.iter().for_each(found);
+            }
+            Table::Slots(_) | Table::Ring(_) => {}
             Table::Topic(trie) => trie.matches(key.as_bytes(), found),
             Table::Headers(patterns) => patterns
                 .iter()
                 .filter(|(_, pattern)| pattern.matches(headers))
                 .for_each(|(binding, _)| found(&binding.destination)),
         }
+    }
+}
+
+/// Whether an exchange may be bound that chooses among queues of its own node.
+fn check_local(key: &ShortStr, queue: Option<&Queue>) -> Result<(), Refusal> {
+    if !key.is_empty() {
+        let text = format!("Non empty binding '{key}' key not permitted");
+        return Err(Refusal::precondition(text));
+    }
+    let Some(queue) = queue else { return Err(Refusal::precondition("Destination not found")) };
+    match queue.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
+        Some(b"quorum") => Err(Refusal::precondition(
+            "Queue type rabbit_quorum_queue not valid for this exchange type",
+        )),
+        _ => Ok(()),
     }
 }
 

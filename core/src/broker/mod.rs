@@ -6,6 +6,7 @@
 
 mod arguments;
 mod binding;
+mod choosing;
 mod consumer;
 mod engine;
 mod exchange;
@@ -15,7 +16,9 @@ mod queue;
 mod ranges;
 mod reader;
 mod ready;
+mod recent_history;
 mod refusal;
+mod rendezvous;
 mod topic;
 mod turns;
 
@@ -25,6 +28,7 @@ pub(crate) use engine::{
     Asked, Delivery, Engine, FrontEnd, Hindrance, Lease, Route, Settlement, VHOST, VhostId,
     is_predeclared, is_queue_name,
 };
+pub(crate) use exchange::Envelope;
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Charge, Message};
 pub(crate) use queue::QueueId;

@@ -1,9 +1,10 @@
 //! Why the engine refuses an operation, in RabbitMQ's words.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-use crate::amqp::ShortStr;
+use crate::amqp::{FieldValue, ShortStr};
 
 /// What kind of refusal; each protocol has its own code for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,5 +83,34 @@ pub(crate) struct Resource<'a> {
 impl core::fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} '{}' in vhost '{}'", self.kind, self.name, self.vhost)
+    }
+}
+
+/// Bytes as RabbitMQ's texts have them: `<<"text">>`, `<<"text"/utf8>>` if it is not all ASCII, or
+/// `<<1,2,3>>` where it is not all printable.
+pub(crate) fn print_bytes(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "<<>>".into();
+    }
+    if let Ok(text) = core::str::from_utf8(bytes)
+        && !text.contains(char::is_control)
+    {
+        let kind = if text.is_ascii() { "" } else { "/utf8" };
+        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+        return format!("<<\"{text}\"{kind}>>");
+    }
+    let numbers: Vec<String> = bytes.iter().map(ToString::to_string).collect();
+    format!("<<{}>>", numbers.join(","))
+}
+
+/// A value of an argument as RabbitMQ's texts have it.
+pub(crate) fn print_value(value: &FieldValue) -> String {
+    match value {
+        FieldValue::LongStr(bytes) | FieldValue::ByteArray(bytes) => print_bytes(bytes),
+        FieldValue::Bool(value) => value.to_string(),
+        value => match value.as_integer() {
+            Some(value) => value.to_string(),
+            None => value.type_name().into(),
+        },
     }
 }

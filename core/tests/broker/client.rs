@@ -155,7 +155,7 @@ pub(crate) fn persist_to(
     publish_with(id, exchange, key, body, properties.encode())
 }
 
-fn publish_with(
+pub(crate) fn publish_with(
     id: ConnectionId,
     exchange: &str,
     key: &str,

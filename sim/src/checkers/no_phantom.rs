@@ -90,6 +90,7 @@ mod tests {
             reply_consumer: None,
             batch: 0,
             delivered_from: Vec::new(),
+            histories: Vec::new(),
             fates: Fates::default(),
         }
     }

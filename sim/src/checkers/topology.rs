@@ -22,6 +22,14 @@ pub fn check_route(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Fa
     Err(Failure::about(name, ID, text))
 }
 
+/// Checks what the broker decided where it was free to, of where messages go.
+///
+/// # Errors
+/// When it was not free to decide so.
+pub fn check_decisions(decisions: Result<(), String>) -> Result<(), Failure> {
+    decisions.map_err(|text| Failure::new(ID, text))
+}
+
 /// Checks the broker's list of queues against those that there must be, by name.
 ///
 /// # Errors

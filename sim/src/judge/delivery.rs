@@ -116,7 +116,7 @@ impl Judge {
     ) -> Result<(), Failure> {
         let Delivered { key, queue, method, .. } = delivered;
         let (copy, tag) = taken;
-        let message = self.published(delivered)?;
+        let message = self.published(delivered, Some(copy.message))?;
         let index = message.index;
         if index != copy.message {
             let due = &self.model.messages[copy.message].name;
@@ -159,7 +159,7 @@ impl Judge {
         late: &LateReply,
     ) -> Result<(), Failure> {
         let Delivered { key, method, properties, .. } = delivered;
-        let message = self.published(delivered)?;
+        let message = self.published(delivered, Some(late.copy.message))?;
         self.check_told(*key, late.consumer, &late.tag)?;
         if method.text("consumer-tag") != late.tag {
             let text = format!("{method:?} is for {}", late.tag);
@@ -179,12 +179,31 @@ impl Judge {
         Ok(())
     }
 
-    /// The message that was delivered, as it was published.
-    fn published(&self, delivered: &Delivered<'_>) -> Result<&Message, Failure> {
-        let Delivered { method, properties, body, .. } = delivered;
-        let published = properties.text("message-id").and_then(|name| self.model.names.get(name));
+    /// The message that was delivered, as it was published. Of those that were replayed there are
+    /// several: it is the one that is due, the first that waits in the queue, or else the last that
+    /// ever was there.
+    fn published(
+        &self,
+        delivered: &Delivered<'_>,
+        due: Option<usize>,
+    ) -> Result<&Message, Failure> {
+        let Delivered { queue, method, properties, body, .. } = delivered;
+        let name = properties.text("message-id");
+        let first = name.and_then(|name| self.model.names.get(name)).copied();
+        let replays = first.and_then(|first| self.model.replays.get(&first));
+        let published = first.map(|first| {
+            let Some(replays) = replays else { return first };
+            let all = || std::iter::once(first).chain(replays.iter().copied());
+            let ready = self.model.queues.get(queue).into_iter().flat_map(|queue| &queue.ready);
+            let mut ready = ready.map(|copy| copy.message);
+            let was_there = |index: &usize| self.model.messages[*index].fates.get(*queue).is_some();
+            due.filter(|due| all().any(|index| index == *due))
+                .or_else(|| ready.find(|message| all().any(|index| index == *message)))
+                .or_else(|| all().rfind(was_there))
+                .unwrap_or(first)
+        });
         no_phantom::check(
-            published.map(|index| &self.model.messages[*index]),
+            published.map(|index| &self.model.messages[index]),
             method.text("exchange"),
             method.text("routing-key"),
             properties,
@@ -228,7 +247,7 @@ impl Judge {
             let text = format!("{method:?} from a queue that is gone");
             return Err(Failure::new("topology", text));
         };
-        let message = self.published(delivered)?;
+        let message = self.published(delivered, None)?;
         let fate = message.fates.get(*id);
         topology::check_route(&message.name, &queue.name, fate)?;
         tx::check(&message.name, fate)?;

@@ -153,6 +153,7 @@ impl Judge {
         // An output may rest on a drained socket, and is looked at before the model hears of that;
         // either way it waits for the socket now.
         self.note_backlogs(said);
+        topology::check_decisions(self.model.check_decisions())?;
         liveness::check_direct_reply(self.model.end_batch(&busy))
     }
 
@@ -472,6 +473,9 @@ impl Judge {
         let more = commits.fold((turn.bytes, turn.messages), |(bytes, messages), together| {
             (bytes + together.bytes, messages + together.messages)
         });
+        // What exchanges keep has a limit of its own.
+        let kept = self.model.kept_len().min(self.model.kept_len_max());
+        let more = (more.0 + kept, more.1);
         let largest = self.model.largest_body as u64;
         memory::check_messages(taken, limit, largest, channels + queues, more)
     }

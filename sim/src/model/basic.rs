@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::channel::{Partial, Settle};
+use super::routing::{Look, Route};
 use super::{
     ChannelKey, Consumer, Copy, Expected, Fate, Fates, Message, Mode, Model, Promise, Queue,
     QueueId, Refusal, Together, Unacked,
@@ -61,6 +62,7 @@ impl Model {
             reply_consumer,
             batch: self.history.batch,
             delivered_from: Vec::new(),
+            histories: Vec::new(),
             fates: Fates::default(),
         });
         self.take_in(key, index);
@@ -77,8 +79,10 @@ impl Model {
 
     fn take_in(&mut self, key: ChannelKey, index: usize) {
         let message = &self.messages[index];
-        let headers = message.properties.headers().cloned().unwrap_or_default();
-        let queues = self.route(&message.exchange, &message.keys(), &headers);
+        let (exchange, look) = (message.exchange.clone(), Look::new(message));
+        let Route { queues, histories } = self.route(&exchange, &look, None);
+        let message = &mut self.messages[index];
+        message.histories = histories;
         let is_returned = message.is_mandatory && queues.is_empty();
         match &mut self.channel_mut(key).mode {
             Mode::Tx { publishes, .. } => {
@@ -99,6 +103,8 @@ impl Model {
 
     fn deliver_to(&mut self, key: ChannelKey, index: usize, queues: &BTreeSet<QueueId>) {
         let mut is_routed = false;
+        let histories = self.messages[index].histories.clone();
+        self.remember(index, &histories);
         for id in queues {
             let Some(queue) = self.queues.get_mut(id) else { continue };
             queue.enqueue(index);

@@ -96,6 +96,7 @@ impl Model {
         self.now = now;
         self.touched = None;
         self.take_turns(waits);
+        self.choices.note(&waits.decisions);
         match told {
             Told::Stopped(reason) => self.stop(&reason),
             Told::DiskFree(free) => self.disk_free = Some(free),

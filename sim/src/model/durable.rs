@@ -136,6 +136,9 @@ impl Model {
         }
         self.living.clear();
         self.consumers.clear();
+        self.recent.clear();
+        self.is_history_short = false;
+        self.choices.forget();
         self.forget_waiting();
         self.alarms.clear();
         self.disk_free = None;
@@ -343,6 +346,7 @@ mod tests {
             fates,
             batch: model.history.batch,
             delivered_from: Default::default(),
+            histories: Vec::new(),
         });
         model.queues.get_mut(&QUEUE).unwrap().enqueue(index);
         index

@@ -56,6 +56,8 @@ pub struct Message {
     pub batch: u64,
     /// The queues from which somebody got it at least once.
     pub delivered_from: Vec<QueueId>,
+    /// The exchanges on its way that keep it for who is bound later.
+    pub histories: Vec<String>,
     /// What became of it, by queue.
     pub fates: Fates,
 }
@@ -205,6 +207,7 @@ mod tests {
             reply_consumer: None,
             batch: 0,
             delivered_from: Vec::new(),
+            histories: Vec::new(),
             fates: Fates::default(),
         };
         let mut messages = Messages::default();

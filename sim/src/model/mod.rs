@@ -7,6 +7,7 @@
 
 mod basic;
 mod channel;
+mod choices;
 mod connection;
 mod durable;
 mod expected;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use foldhash::fast::FixedState;
 
 pub use channel::{Channel, Mode, Phase, Unacked};
+pub use choices::Decision;
 pub(crate) use connection::HANDSHAKE_NS;
 pub use connection::{Connection, Stage};
 pub use durable::{Found, History, Position, Promise, Remains};
@@ -34,6 +36,7 @@ pub use waiting::{Parked, Together, Waits};
 
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};
+use choices::Choices;
 use waiting::Waiting;
 
 /// What the broker was told.
@@ -99,6 +102,14 @@ pub struct Model {
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`; for looking up only, as it has no order.
     pub(crate) names: HashMap<String, usize, FixedState>,
+    /// By the first of them, messages that were replayed to other queues: each is one more of the
+    /// same name.
+    pub(crate) replays: HashMap<usize, Vec<usize>, FixedState>,
+    /// The messages that each exchange keeps for who is bound to it, from the oldest on.
+    recent: BTreeMap<String, Vec<usize>>,
+    /// Whether these may be more than the broker had room for at some time.
+    is_history_short: bool,
+    choices: Choices,
     /// What was touched last, for the trace.
     pub touched: Option<QueueId>,
     /// Client operations so far.
@@ -135,6 +146,10 @@ impl Model {
             taken_from: Vec::new(),
             reply_addresses: BTreeMap::new(),
             names: HashMap::default(),
+            replays: HashMap::default(),
+            recent: BTreeMap::new(),
+            is_history_short: false,
+            choices: Choices::default(),
             touched: None,
             operations: 0,
             alarms: BTreeSet::new(),

@@ -2,55 +2,148 @@
 
 use std::collections::BTreeSet;
 
-use super::{Binding, Destination, Model, QueueId};
-use crate::wire::{Table, Value};
+use super::choices::is_choosing;
+use super::{Binding, Destination, Fate, Fates, Message, Model, QueueId};
+use crate::wire::{Argument, Properties, Table, Value};
+
+/// What of a message exchanges look at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Look {
+    /// The key it was published with, and those of `CC` and `BCC`.
+    pub(super) keys: Vec<String>,
+    pub(super) headers: Table,
+    pub(super) properties: Properties,
+}
+
+impl Look {
+    pub(super) fn new(message: &Message) -> Self {
+        Self {
+            keys: message.keys().into_iter().map(Into::into).collect(),
+            headers: message.properties.headers().cloned().unwrap_or_default(),
+            properties: message.properties.clone(),
+        }
+    }
+
+    /// The same as consumers see it.
+    fn seen(message: &Message) -> Self {
+        let mut seen = message.clone();
+        let headers = seen.properties.headers().cloned().unwrap_or_default();
+        let headers: Table = headers.into_iter().filter(|(name, _)| name != "BCC").collect();
+        seen.properties.set("headers", Argument::Table(headers));
+        Self::new(&seen)
+    }
+
+    fn is_kept_out(&self) -> bool {
+        let no_store = self.headers.iter().find(|(name, _)| name == "x-recent-history-no-store");
+        no_store.is_some_and(|(_, value)| *value == Value::Bool(true))
+    }
+}
+
+/// Where a message goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Route {
+    /// Every queue that it reaches, each once.
+    pub(super) queues: BTreeSet<QueueId>,
+    /// The exchanges on its way that keep it.
+    pub(super) histories: Vec<String>,
+}
 
 impl Model {
-    /// Every queue that a message to this exchange reaches, each once.
-    #[must_use]
-    pub fn route(&self, exchange: &str, keys: &[&str], headers: &Table) -> BTreeSet<QueueId> {
-        let mut queues = BTreeSet::new();
+    /// Where a message to this exchange goes. It may have been at one exchange `before`.
+    pub(super) fn route(&mut self, exchange: &str, look: &Look, before: Option<&str>) -> Route {
+        let mut route = Route::default();
+        let Route { queues, histories } = &mut route;
         if exchange.is_empty() {
-            let named = |key: &&str| self.queue_named(key).map(|queue| queue.id);
-            queues.extend(keys.iter().filter_map(named));
-            let replies = |key: &&str| {
-                let consumer = self.reply_addresses.get(*key)?;
+            let named = |key: &String| self.queue_named(key).map(|queue| queue.id);
+            queues.extend(look.keys.iter().filter_map(named));
+            let replies = |key: &String| {
+                let consumer = self.reply_addresses.get(key)?;
                 Some(self.consumers.get(consumer)?.queue)
             };
-            queues.extend(keys.iter().filter_map(replies));
-            return queues;
+            queues.extend(look.keys.iter().filter_map(replies));
+            return route;
         }
-        let mut visited = BTreeSet::new();
+        let mut visited: BTreeSet<String> = before.into_iter().map(Into::into).collect();
         let mut waiting = vec![exchange.to_owned()];
         while let Some(name) = waiting.pop() {
             if !visited.insert(name.clone()) {
                 continue;
             }
-            let Some(source) = self.exchanges.get(&name) else { continue };
-            let mut is_taken = false;
-            for binding in self.bindings.iter().filter(|binding| binding.source == name) {
-                if !keys.iter().any(|key| is_match(&source.kind, binding, key, headers)) {
-                    continue;
-                }
-                is_taken = true;
-                match &binding.destination {
-                    Destination::Queue(queue) => {
-                        queues.insert(*queue);
-                    }
-                    Destination::Exchange(next) => waiting.push(next.clone()),
-                }
+            let Some(source) = self.exchanges.get(&name).cloned() else { continue };
+            let bindings = self.bindings.iter().filter(|binding| binding.source == name);
+            let taken: Vec<Destination> = if is_choosing(&source.kind) {
+                let bindings: Vec<Binding> = bindings.cloned().collect();
+                self.chosen(&name, &source, &bindings, look).into_iter().collect()
+            } else {
+                let is_taken = |binding: &&Binding| {
+                    let mut keys = look.keys.iter();
+                    keys.any(|key| is_match(&source.kind, binding, key, &look.headers))
+                };
+                bindings.filter(is_taken).map(|binding| binding.destination.clone()).collect()
+            };
+            if source.kind == "x-recent-history" && !look.is_kept_out() {
+                histories.push(name);
             }
-            if !is_taken && let Some(alternate) = &source.alternate {
-                waiting.push(alternate.clone());
+            if taken.is_empty() {
+                waiting.extend(source.alternate);
+            }
+            for destination in taken {
+                match destination {
+                    Destination::Queue(queue) => {
+                        queues.insert(queue);
+                    }
+                    Destination::Exchange(next) => waiting.push(next),
+                }
             }
         }
-        queues
+        route
+    }
+
+    /// Who is bound to the exchange gets what it keeps, from the oldest on: each of these messages
+    /// comes into being once more, and does not come to the same exchange again.
+    pub(super) fn replay(&mut self, source: &str, destination: &Destination) {
+        for message in self.replayed(source) {
+            let route = match destination {
+                Destination::Queue(queue) => {
+                    Route { queues: BTreeSet::from([*queue]), histories: Vec::new() }
+                }
+                Destination::Exchange(name) => {
+                    let look = Look::seen(&self.messages[message]);
+                    self.route(name, &look, Some(source))
+                }
+            };
+            self.remember(message, &route.histories);
+            if !route.queues.is_empty() {
+                self.publish_again(message, &route.queues);
+            }
+        }
+    }
+
+    fn publish_again(&mut self, message: usize, queues: &BTreeSet<QueueId>) {
+        let index = self.messages.len();
+        let mut fates = Fates::default();
+        queues.iter().for_each(|queue| fates.insert(*queue, Fate::Ready));
+        self.messages.push(Message {
+            index,
+            is_mandatory: false,
+            sequence: None,
+            batch: self.history.batch,
+            delivered_from: Vec::new(),
+            histories: Vec::new(),
+            fates,
+            ..self.messages[message].clone()
+        });
+        self.replays.entry(message).or_default().push(index);
+        for queue in queues {
+            self.queues.get_mut(queue).expect("a queue that is bound").enqueue(index);
+            self.touched = Some(*queue);
+        }
     }
 }
 
 fn is_match(kind: &str, binding: &Binding, key: &str, headers: &Table) -> bool {
     match kind {
-        "fanout" => true,
+        "fanout" | "x-recent-history" => true,
         "direct" => binding.key == key,
         "topic" => is_topic_match(&words(&binding.key), &words(key)),
         _ => is_headers_match(&binding.arguments, headers),

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::choices::hash_on;
 use super::{ChannelKey, Expected, Fate, Model, Promise, Queue, QueueId, Refusal};
 use crate::wire::{Method, Table, Value};
 
 /// An exchange.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exchange {
-    /// `direct`, `fanout`, `topic` or `headers`.
+    /// Its type.
     pub kind: String,
     /// Whether it is to survive a restart.
     pub is_durable: bool,
@@ -18,7 +19,32 @@ pub struct Exchange {
     pub is_internal: bool,
     /// Where messages go that nothing takes.
     pub alternate: Option<String>,
+    /// What a consistent hash goes by, if not by the routing key: the argument's name and text.
+    pub hash_on: Option<(String, String)>,
+    /// How many messages one keeps that keeps its last.
+    pub history_len: u64,
 }
+
+impl Exchange {
+    /// Whether a declaration of this one is one of the other too.
+    fn is_same(&self, other: &Self) -> bool {
+        let Self { hash_on, history_len, .. } = other.clone();
+        Self { hash_on, history_len, ..self.clone() } == *other
+    }
+}
+
+/// The types of exchanges.
+const KINDS: [&str; 9] = [
+    "direct",
+    "fanout",
+    "topic",
+    "headers",
+    "x-consistent-hash",
+    "x-modulus-hash",
+    "x-random",
+    "x-local-random",
+    "x-recent-history",
+];
 
 /// Where a binding leads.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,9 +81,8 @@ pub(super) fn predeclared() -> BTreeMap<String, Exchange> {
         let exchange = Exchange {
             kind: kind.into(),
             is_durable: true,
-            is_auto_delete: false,
             is_internal: name == "amq.rabbitmq.trace",
-            alternate: None,
+            ..Exchange::default()
         };
         (name.to_owned(), exchange)
     };
@@ -225,7 +250,7 @@ impl Model {
     ) -> Result<(), Refusal> {
         let (name, kind) = (method.text("exchange"), method.text("type"));
         let is_passive = method.bit("passive");
-        if !is_passive && !["direct", "fanout", "topic", "headers"].contains(&kind) {
+        if !is_passive && !KINDS.contains(&kind) {
             return Err(Refusal::soft(406, format!("unknown exchange type '{kind}'")));
         }
         if name.is_empty() {
@@ -240,10 +265,12 @@ impl Model {
             is_auto_delete: method.bit("auto-delete"),
             is_internal: method.bit("internal"),
             alternate: alternate.next().and_then(|(_, value)| value.as_text()).map(Into::into),
+            hash_on: hash_on(method.table("arguments")),
+            history_len: history_len(method.table("arguments")).unwrap_or(0),
         };
         match self.exchanges.get(name) {
             None if is_passive => return Err(missing("exchange", name)),
-            Some(existing) if !is_passive && *existing != wanted => {
+            Some(existing) if !is_passive && !existing.is_same(&wanted) => {
                 return Err(Refusal::soft_any_text(406));
             }
             None if name.starts_with("amq.") => {
@@ -251,6 +278,7 @@ impl Model {
                 return Err(Refusal::soft(403, text));
             }
             None => {
+                check_arguments(kind, method.table("arguments"))?;
                 if wanted.is_durable {
                     self.history.names.insert((name.to_owned(), self.history.batch), None);
                 }
@@ -295,6 +323,7 @@ impl Model {
     fn delete_exchange(&mut self, name: &str) {
         if self.exchanges.remove(name).is_some() {
             self.bindings.retain(|binding| binding.source != name);
+            self.recent.remove(name);
             let destination = Destination::Exchange(name.to_owned());
             self.remove_bindings(|binding| binding.destination == destination);
         }
@@ -325,10 +354,19 @@ impl Model {
         if kind == "headers" && !rule.is_some_and(|rule| rules.contains(&rule)) {
             return Err(Refusal::soft_any_text(406));
         }
+        match kind.as_str() {
+            "x-consistent-hash" => check_weight(&binding.key)?,
+            "x-local-random" => self.check_local(&binding)?,
+            _ => {}
+        }
+        let is_history = kind == "x-recent-history";
         let mut is_durable = false;
         if !self.bindings.contains(&binding) {
             is_durable = self.is_durable(&binding);
-            self.bindings.push(binding);
+            self.bindings.push(binding.clone());
+            if is_history {
+                self.replay(&binding.source, &binding.destination);
+            }
         }
         if !method.bit("nowait") {
             let name = if method.id().0 == 40 { "exchange.bind-ok" } else { "queue.bind-ok" };
@@ -417,6 +455,69 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Whether an exchange may be bound so that goes to queues of its own node.
+    fn check_local(&self, binding: &Binding) -> Result<(), Refusal> {
+        if !binding.key.is_empty() {
+            let text = format!("Non empty binding '{}' key not permitted", binding.key);
+            return Err(Refusal::soft(406, text));
+        }
+        let Destination::Queue(queue) = &binding.destination else {
+            return Err(Refusal::soft(406, "Destination not found"));
+        };
+        let mut arguments = self.queues[queue].arguments.iter();
+        match arguments.any(|(name, _)| name == "x-queue-type") {
+            true => Err(Refusal::soft_any_text(406)),
+            false => Ok(()),
+        }
+    }
+}
+
+fn check_arguments(kind: &str, arguments: &Table) -> Result<(), Refusal> {
+    let has = |wanted: &str| arguments.iter().any(|(name, _)| name == wanted);
+    let properties = ["correlation_id", "message_id", "timestamp"];
+    match (kind, hash_on(arguments)) {
+        ("x-consistent-hash", _) if has("hash-header") && has("hash-property") => {
+            Err(Refusal::soft(406, "hash-header and hash-property are mutually exclusive"))
+        }
+        ("x-consistent-hash", None) if has("hash-header") || has("hash-property") => {
+            Err(Refusal::soft_any_text(406))
+        }
+        ("x-consistent-hash", Some((argument, name)))
+            if argument == "hash-property" && !properties.contains(&name.as_str()) =>
+        {
+            Err(Refusal::soft(406, format!("Unsupported property: {name}")))
+        }
+        ("x-recent-history", _) if history_len(arguments).is_none() => {
+            Err(Refusal::soft_any_text(406))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many messages an exchange of these arguments keeps, if they make sense.
+fn history_len(arguments: &Table) -> Option<u64> {
+    let len = arguments.iter().find(|(name, _)| name == "x-recent-history-length");
+    match len.map(|(_, value)| value) {
+        None => Some(20),
+        Some(Value::I32(len)) => u64::try_from(*len).ok().filter(|len| *len > 0),
+        Some(Value::I64(len)) => u64::try_from(*len).ok().filter(|len| *len > 0),
+        Some(_) => None,
+    }
+}
+
+fn check_weight(key: &str) -> Result<(), Refusal> {
+    match key.parse::<i64>() {
+        Err(_) => {
+            let key = if key.is_empty() { String::new() } else { format!("\"{key}\"") };
+            Err(Refusal::soft(406, format!("The binding key must be an integer: <<{key}>>")))
+        }
+        Ok(..1) => Err(Refusal::soft(406, "The binding key must be greater than 0")),
+        Ok(1..=10_000) => Ok(()),
+        Ok(_) => Err(Refusal::soft(406, "The binding key must not exceed 10000")),
+    }
+}
+
 fn locked(name: &str) -> Refusal {
     Refusal::soft(
         405,
@@ -457,6 +558,9 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
 /// The arguments that make a queue what it is: unknown ones and the default type do not.
 fn meaningful(arguments: &Table) -> Table {
     let known = ["x-max-length", "x-max-priority", "x-message-ttl"];
-    let is_known = |(name, _): &&(String, Value)| known.contains(&name.as_str());
+    let is_known = |(name, value): &&(String, Value)| {
+        let is_quorum = name == "x-queue-type" && value.as_text() == Some("quorum");
+        known.contains(&name.as_str()) || is_quorum
+    };
     arguments.iter().filter(is_known).cloned().collect()
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{ChannelKey, Mode, Model};
+use super::{ChannelKey, Decision, Mode, Model};
 use crate::wire::Frame;
 
 /// How many frames of which channels wait in the broker.
@@ -23,6 +23,8 @@ pub struct Waits {
     pub parked: Parked,
     /// The channels that went on, in order, and with how many of their frames.
     pub turns: Vec<(ChannelKey, usize)>,
+    /// What it decided meanwhile where it was free to.
+    pub decisions: Vec<Decision>,
 }
 
 /// What waits.

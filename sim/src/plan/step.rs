@@ -102,7 +102,7 @@ const VERBS: &[Verb] = &[
     (
         "xdeclare",
         Channel,
-        &["x", "type", "alternate"],
+        &["x", "type", "alternate", "arg"],
         &["durable", "auto_delete", "internal", "passive", "nowait"],
     ),
     ("xdelete", Channel, &["x"], &["if_unused", "nowait"]),

@@ -249,6 +249,8 @@ impl Scribe {
                     }
                     _ => step,
                 };
+                let arguments = method.table("arguments");
+                let step = with_table(step, "arg", arguments, &["alternate-exchange"]);
                 let auto_delete = ("auto_delete", "auto-delete");
                 let (durable, internal) = (("durable", "durable"), ("internal", "internal"));
                 flags(step, &[durable, auto_delete, internal, ("passive", "passive"), nowait])
@@ -425,6 +427,7 @@ fn with_table(step: Step, key: &str, table: &Table, but: &[&str]) -> Step {
             Value::I32(number) => number.to_string(),
             Value::I64(number) => i32::try_from(*number).ok()?.to_string(),
             Value::Text(text) => word(std::str::from_utf8(text).ok()?),
+            Value::Bool(flag) => flag.to_string(),
             Value::Void => String::new(),
             _ => return None,
         };

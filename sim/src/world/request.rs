@@ -171,11 +171,14 @@ fn queue_arguments(step: &Step) -> Table {
 }
 
 fn exchange_arguments(step: &Step) -> Table {
+    let mut table = headers(step.text("arg"));
     let alternate = step.value("alternate").map(Value::text);
-    alternate.map(|value| ("alternate-exchange".to_owned(), value)).into_iter().collect()
+    table.extend(alternate.map(|value| ("alternate-exchange".to_owned(), value)));
+    table
 }
 
-/// `a:1,b:x`: whole numbers as `I`, other text as `S`, nothing as `V`.
+/// `a:1,b:x,c:true`: whole numbers as `I`, `true` and `false` as `t`, other text as `S`, nothing as
+/// `V`.
 fn headers(text: &str) -> Table {
     let pairs = text.split(',').filter(|pair| !pair.is_empty());
     let entry = |pair: &str| {
@@ -183,6 +186,7 @@ fn headers(text: &str) -> Table {
         let value = match value.parse() {
             Ok(number) => Value::I32(number),
             Err(_) if value.is_empty() => Value::Void,
+            Err(_) if matches!(value, "true" | "false") => Value::Bool(value == "true"),
             Err(_) => Value::text(value),
         };
         (name.to_owned(), value)

@@ -18,7 +18,7 @@ use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
-use crate::broker::{Body, Charge, Message, Route};
+use crate::broker::{Body, Charge, Envelope, Message, Route};
 use crate::log::BatchNumber;
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
@@ -232,6 +232,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> BatchNumber {
         let Published { route, message, mandatory } = published;
+        ctx.engine.remember(link.vhost, &route, &message);
         let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
         if !route.is_empty() {
             return ctx.engine.enqueue(&route, message).max(topology);
@@ -282,10 +283,9 @@ impl Channel {
             keys.sort_unstable();
             keys.dedup();
         }
-        let none = FieldTable::default();
-        let headers = properties.headers.as_ref().unwrap_or(&none);
-        let route = Arc::new(ctx.engine.route(link.vhost, exchange, &keys, headers));
-        if properties.headers.is_none() && !route.is_by_headers {
+        let envelope = Envelope { key: &publish.routing_key, keys: &keys, properties };
+        let route = Arc::new(ctx.engine.route(link.vhost, exchange, &envelope));
+        if properties.headers.is_none() && !route.is_by_more_than_key {
             self.last_route = Some(LastRoute {
                 version: ctx.engine.topology_version(),
                 exchange: exchange.clone(),

@@ -142,7 +142,7 @@ impl Channel {
             if !published.route.is_empty() && !ctx.engine.is_alive(&published.route) {
                 ctx.engine.mark(Mark::TxRouteGone);
                 // What it was routed to has been deleted since: nobody gets it, as if unrouted.
-                published.route = Arc::default();
+                published.route = Arc::new(published.route.leading_nowhere());
             }
             gate = self.distribute(published, link, ctx).max(gate);
         }

@@ -5,6 +5,7 @@
 
 mod cleaning;
 mod delivery;
+mod history;
 mod paging;
 mod recovered;
 mod routing;
@@ -30,7 +31,7 @@ use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
 use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
-use crate::{Config, Mark, MarkCounts, QueueStatus};
+use crate::{Config, Decision, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
 
 /// The virtual host that there is.
@@ -81,6 +82,10 @@ pub(crate) struct Engine {
     gauge: Gauge,
     /// What those take that are in transactions which are not committed.
     uncommitted: Gauge,
+    /// What those take that exchanges keep.
+    kept: Gauge,
+    /// What was chosen where the broker was free to, since the last input.
+    decisions: Vec<Decision>,
     limits: Limits,
     entropy: Entropy,
     hash_seed: u64,
@@ -104,7 +109,7 @@ struct Limits {
 
 impl Engine {
     /// An engine with one virtual host, `/`, and its predeclared exchanges; it writes to this log.
-    pub(crate) fn new(mut entropy: Entropy, config: &Config, log: Log) -> Self {
+    pub(crate) fn new(entropy: Entropy, config: &Config, log: Log) -> Self {
         let hash_seed = entropy.u64();
         let mut engine = Self {
             vhosts: Vec::new(),
@@ -125,6 +130,8 @@ impl Engine {
             cleaning: None,
             gauge: Gauge::default(),
             uncommitted: Gauge::default(),
+            kept: Gauge::default(),
+            decisions: Vec::new(),
             limits: Limits {
                 memory_max: config.memory_max.max(1),
                 queue_window: config.queue_window,

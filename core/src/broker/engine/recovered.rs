@@ -93,8 +93,9 @@ impl Engine {
             return self.mark(Mark::BindingAstray);
         };
         known.insert(incoming);
+        let name = self.name_of(&binding.destination);
         if let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(&bound.source) {
-            exchange.bind(binding);
+            exchange.bind(binding, &name);
         }
     }
 }

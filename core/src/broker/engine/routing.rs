@@ -2,17 +2,19 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::super::binding::Destination;
 use super::super::consumer::SessionId;
-use super::super::exchange::ExchangeKind;
+use super::super::exchange::{Envelope, Exchange, ExchangeKind};
 use super::super::headers::SortedHeaders;
 use super::super::queue::QueueId;
+use super::super::recent_history;
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::{Engine, VhostId};
-use crate::Mark;
 use crate::amqp::{FieldTable, ShortStr};
+use crate::{Decision, Mark};
 
 /// What the addresses of direct replies begin with.
 pub(crate) const REPLY_PREFIX: &str = "amq.rabbitmq.reply-to.";
@@ -22,11 +24,25 @@ pub(crate) const REPLY_PREFIX: &str = "amq.rabbitmq.reply-to.";
 pub(crate) struct Route {
     pub(super) queues: Vec<QueueId>,
     pub(super) replies: Vec<SessionId>,
-    /// Whether the message's headers had a part in it.
-    pub(crate) is_by_headers: bool,
+    /// The exchanges that keep the message for those who are bound later.
+    pub(super) histories: Vec<ShortStr>,
+    /// Whether more had a part in it than the routing key: headers, properties or chance.
+    pub(crate) is_by_more_than_key: bool,
+    /// What was chosen on the way.
+    decisions: Vec<Decision>,
 }
 
 impl Route {
+    /// To this queue.
+    pub(super) fn to(queue: QueueId) -> Self {
+        Self { queues: Vec::from([queue]), ..Self::default() }
+    }
+
+    /// The same without what it led to. What keeps the message on its way still does.
+    pub(crate) fn leading_nowhere(&self) -> Self {
+        Self { histories: self.histories.clone(), ..Self::default() }
+    }
+
     /// Adds a queue, that may be there already.
     fn add(&mut self, queue: QueueId) {
         // Many keys may lead to the same queues: no more is held than twice the queues there are.
@@ -77,58 +93,87 @@ impl Engine {
         }
     }
 
-    /// Where a message goes that is published to `exchange` with these keys (the routing key, and
-    /// those of the `CC` and `BCC` headers) and headers.
+    /// Where a message goes that is published to `exchange`.
     ///
     /// An exchange whose bindings take the message nowhere passes it to its alternate exchange.
     /// Exchanges may be bound in circles: each is visited once.
     pub(crate) fn route(
-        &self,
+        &mut self,
         vhost: VhostId,
         exchange: &ShortStr,
-        keys: &[ShortStr],
-        headers: &FieldTable,
+        message: &Envelope<'_>,
+    ) -> Route {
+        self.route_on(vhost, exchange, message, None)
+    }
+
+    /// The same for a message that has been at an exchange already, if `before` names one.
+    pub(super) fn route_on(
+        &mut self,
+        vhost: VhostId,
+        exchange: &ShortStr,
+        message: &Envelope<'_>,
+        before: Option<&ShortStr>,
+    ) -> Route {
+        let mut route = self.walk(vhost, exchange, message, before);
+        self.decisions.append(&mut route.decisions);
+        route
+    }
+
+    fn walk<'a>(
+        &'a self,
+        vhost: VhostId,
+        exchange: &'a ShortStr,
+        message: &Envelope<'_>,
+        before: Option<&'a ShortStr>,
     ) -> Route {
         let host = self.host(vhost);
+        let no_headers = FieldTable::default();
+        let headers = message.properties.headers.as_ref().unwrap_or(&no_headers);
         let headers = SortedHeaders::new(headers);
         let mut route = Route::default();
-        let mut visited = BTreeSet::from([exchange]);
-        let mut pending = alloc::vec![exchange];
+        let mut visited: BTreeSet<_> = before.into_iter().collect();
+        let mut pending: Vec<_> =
+            visited.insert(exchange).then_some(exchange).into_iter().collect();
         while let Some(name) = pending.pop() {
             let mut is_taken = false;
             if name.is_empty() {
-                for key in keys {
+                for key in message.keys {
                     is_taken |= self.route_by_queue_name(vhost, key, &mut route);
                 }
             }
             let Some(exchange) = host.exchanges.get(name) else { continue };
-            route.is_by_headers |= exchange.kind == ExchangeKind::Headers;
+            route.is_by_more_than_key |= !exchange.kind.goes_by_key_alone();
             let mut is_found = false;
-            // These do not look at keys: once is enough.
-            let keys = match exchange.kind {
-                ExchangeKind::Fanout | ExchangeKind::Headers => &keys[..keys.len().min(1)],
-                ExchangeKind::Direct | ExchangeKind::Topic => keys,
-            };
-            for key in keys {
-                exchange.route(key, &headers, &mut |destination| {
-                    is_found = true;
-                    match destination {
-                        Destination::Queue(queue) => route.add(*queue),
-                        Destination::Exchange(name) => {
-                            let is_new = visited.insert(name);
-                            self.mark(match is_new {
-                                true => Mark::ExchangeToExchange,
-                                false => Mark::ExchangeVisited,
-                            });
-                            pending.extend(is_new.then_some(name));
-                        }
+            let mut found = |destination: &'a Destination| {
+                is_found = true;
+                match destination {
+                    Destination::Queue(queue) => route.add(*queue),
+                    Destination::Exchange(name) => {
+                        let is_new = visited.insert(name);
+                        self.mark(match is_new {
+                            true => Mark::ExchangeToExchange,
+                            false => Mark::ExchangeVisited,
+                        });
+                        pending.extend(is_new.then_some(name));
                     }
-                });
+                }
+            };
+            if exchange.kind.chooses() {
+                if let Some(destination) = exchange.choose(message, &self.entropy) {
+                    found(destination);
+                    route.decisions.push(self.chosen(exchange, destination));
+                }
+            } else {
+                // Once is enough for those that do not look at keys.
+                let all = message.keys;
+                let keys = if exchange.kind.goes_by_keys() { all } else { &all[..1] };
+                keys.iter().for_each(|key| exchange.route(key, &headers, &mut found));
             }
-            match exchange.kind {
-                ExchangeKind::Topic if is_found => self.mark(Mark::RoutedByTopic),
-                ExchangeKind::Headers if is_found => self.mark(Mark::RoutedByHeaders),
-                _ => {}
+            if exchange.history().is_some() && !recent_history::is_kept_out(message.properties) {
+                route.histories.push(exchange.name.clone());
+            }
+            if is_found {
+                self.mark_kind(exchange.kind);
             }
             if !is_taken
                 && !is_found
@@ -143,6 +188,31 @@ impl Engine {
             self.mark(Mark::RoutedToMany);
         }
         route
+    }
+
+    fn chosen(&self, exchange: &Exchange, destination: &Destination) -> Decision {
+        Decision::Chose {
+            exchange: exchange.name.to_string(),
+            destination: self.name_of(destination).to_string(),
+            is_queue: matches!(destination, Destination::Queue(_)),
+        }
+    }
+
+    fn mark_kind(&self, kind: ExchangeKind) {
+        match kind {
+            ExchangeKind::Topic => self.mark(Mark::RoutedByTopic),
+            ExchangeKind::Headers => self.mark(Mark::RoutedByHeaders),
+            ExchangeKind::ConsistentHash => self.mark(Mark::RoutedByConsistentHash),
+            ExchangeKind::ModulusHash => self.mark(Mark::RoutedByModulusHash),
+            ExchangeKind::Random => self.mark(Mark::RoutedByChance),
+            ExchangeKind::LocalRandom => self.mark(Mark::RoutedByLocalChance),
+            ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::RecentHistory => {}
+        }
+    }
+
+    /// What was decided since the last input, in order; each is told once.
+    pub(crate) fn take_decisions(&mut self) -> Vec<Decision> {
+        core::mem::take(&mut self.decisions)
     }
 
     /// Whether a route found earlier still leads somewhere.

@@ -504,7 +504,7 @@ impl Engine {
 
     /// How many bytes of messages are in memory.
     pub(crate) fn memory(&self) -> u64 {
-        self.gauge.get()
+        self.gauge.get() + self.kept.get()
     }
 
     /// Whether memory is short enough for messages to be kept on disk only.

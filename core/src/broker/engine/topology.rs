@@ -30,7 +30,8 @@ impl Engine {
     /// Makes an exchange, or finds that it is there.
     ///
     /// # Errors
-    /// When the name is not for clients, the type unknown, or another exchange has the name.
+    /// When the name is not for clients, the type unknown, an argument wrong, or another exchange
+    /// has the name.
     pub(crate) fn declare_exchange(
         &mut self,
         vhost: VhostId,
@@ -48,6 +49,7 @@ impl Engine {
             return Ok(());
         }
         refuse_reserved("exchange", name)?;
+        made.check_arguments()?;
         if made.durable {
             host.durable_exchanges.insert(made.name.clone());
             let fact = exchange_fact(&made, &host.name);
@@ -414,7 +416,11 @@ impl Engine {
         arguments: &FieldTable,
     ) -> Result<(), Refusal> {
         let exchange = self.exchange(vhost, source)?;
-        exchange.check_binding(key, arguments)?;
+        let queue = match &destination {
+            Destination::Queue(id) => self.queues.get(*id),
+            Destination::Exchange(_) => None,
+        };
+        exchange.check_binding(key, arguments, queue)?;
         let source = exchange.name.clone();
         let binding = Binding::new(key, destination, arguments);
         let incoming = binding.incoming(&source);
@@ -423,10 +429,13 @@ impl Engine {
         }
         let fact = self.bound(vhost, &source, &binding);
         let is_durable = fact.is_some();
+        let destination = binding.destination.clone();
+        let name = self.name_of(&destination);
         let exchange = self.host_mut(vhost).exchanges.get_mut(&source).expect("just found");
-        if exchange.bind(binding) {
+        if exchange.bind(binding, &name) {
             self.topology_version += 1;
             fact.into_iter().for_each(|bound| self.log.note_topology(Fact::Bound(bound)));
+            self.replay(vhost, &source, &destination);
         }
         self.rest_on_topology(is_durable);
         Ok(())
@@ -493,6 +502,16 @@ impl Engine {
                     self.log.marks.reach(Mark::ExchangeChainDeleted);
                 }
             }
+        }
+    }
+
+    /// What the queue or exchange is called that bindings lead to.
+    pub(super) fn name_of(&self, destination: &Destination) -> ShortStr {
+        match destination {
+            Destination::Queue(id) => {
+                self.queues.get(*id).map(|queue| queue.name.clone()).unwrap_or_default()
+            }
+            Destination::Exchange(name) => name.clone(),
         }
     }
 

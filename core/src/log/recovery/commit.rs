@@ -36,7 +36,7 @@ pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<
         disk.delete(FileId::Checkpoint(*number)).await?;
     }
     // Apart from what the engine draws.
-    let mut entropy = Entropy::new([seed[0], !seed[1]]);
+    let entropy = Entropy::new([seed[0], !seed[1]]);
     let state = State::new(&CheckpointHeader {
         epoch: 1,
         node: entropy.u64(),

@@ -7,6 +7,7 @@ mod crowd;
 mod decay;
 mod disk;
 mod fault;
+mod kinds;
 mod limits;
 mod strain;
 mod workload;
@@ -21,7 +22,10 @@ use strain::StrainFeatures;
 
 const KEYS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.a", "", "a.c.d", "q1"];
 const PATTERNS: [&str; 10] = ["a", "b", "a.b", "a.*", "a.#", "#", "*", "*.b", "#.c", ""];
+const WEIGHTS: [&str; 5] = ["1", "1", "2", "10", "1000"];
 const HEADERS: [&str; 5] = ["h:1", "h:2", "h:1,g:x", "g:x", "h"];
+
+const CHOOSING: [&str; 4] = ["x-consistent-hash", "x-modulus-hash", "x-random", "x-local-random"];
 
 /// What a run is made of; each is on or off.
 #[derive(Clone, Debug)]
@@ -119,6 +123,7 @@ struct ExchangeKind {
     auto_delete: bool,
     internal: bool,
     alternate: Option<String>,
+    arguments: Option<String>,
 }
 
 struct Draw {
@@ -189,6 +194,7 @@ pub fn draw(seed: u64) -> Plan {
         setup,
         steps: Vec::new(),
     };
+    kinds::draw(&mut stream(21), &mut draw.exchanges);
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -248,6 +254,7 @@ fn draw_exchanges(rng: &mut Rng) -> Vec<ExchangeKind> {
         auto_delete: rng.f32() < 0.15,
         internal: number > 1 && rng.f32() < 0.08,
         alternate: (rng.f32() < 0.3).then(|| format!("x{}", rng.usize(1..=count))),
+        arguments: None,
     };
     (1..=count).map(kind).collect()
 }
@@ -380,6 +387,9 @@ impl Draw {
         if let Some(alternate) = exchange.alternate {
             step = step.with("alternate", alternate);
         }
+        if let Some(arguments) = exchange.arguments {
+            step = step.with("arg", arguments);
+        }
         self.push(step);
     }
 
@@ -407,7 +417,12 @@ impl Draw {
     }
 
     fn with_pattern(&mut self, step: Step, kind: &str) -> Step {
-        let step = step.with("key", pick(&mut self.work, &PATTERNS));
+        let key = match kind {
+            "x-consistent-hash" => pick(&mut self.work, &WEIGHTS),
+            "x-local-random" => "",
+            _ => pick(&mut self.work, &PATTERNS),
+        };
+        let step = step.with("key", key);
         if kind != "headers" {
             return step;
         }

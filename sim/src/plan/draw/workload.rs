@@ -1,6 +1,6 @@
 //! What clients do: the operations of a run, right and wrong ones.
 
-use super::{Draw, HEADERS, KEYS, Step, Who, is_transactional, pick};
+use super::{CHOOSING, Draw, HEADERS, KEYS, Step, Who, is_transactional, pick};
 
 impl Draw {
     /// One thing that a client does.
@@ -79,8 +79,15 @@ impl Draw {
         } else {
             let (exchange, kind) = self.exchange();
             step = step.with("x", exchange).with("key", pick(&mut self.work, &KEYS));
-            if kind == "headers" {
-                step = step.with("headers", pick(&mut self.work, &HEADERS));
+            match kind {
+                "headers" | "x-consistent-hash" => {
+                    step = step.with("headers", pick(&mut self.work, &HEADERS));
+                }
+                "x-recent-history" if self.chance(0.2) => {
+                    let flag = self.work.bool();
+                    step = step.with("headers", format!("x-recent-history-no-store:{flag}"));
+                }
+                _ => {}
             }
         }
         if self.features.carbon_copies && self.chance(0.1) {
@@ -181,6 +188,10 @@ impl Draw {
                 let step = Step::new(who, "declare").with("q", "").flag("exclusive", true);
                 self.push(step.flag("auto_delete", auto_delete));
                 let (exchange, kind) = self.exchange();
+                // Which of two queues was chosen could not be told before their names are.
+                let is_open = CHOOSING.contains(&kind);
+                let (exchange, kind) =
+                    if is_open { ("amq.fanout".to_owned(), "fanout") } else { (exchange, kind) };
                 let step = Step::new(who, "bind").with("q", "").with("x", exchange);
                 let step = self.with_pattern(step, kind);
                 self.push(step);
@@ -229,12 +240,34 @@ impl Draw {
         self.push(request.with("reply_to", replies));
     }
 
+    /// An exchange that there must not be, or a binding that one of these must not have.
+    fn misused_exchange(&mut self, who: Who) -> Step {
+        let queue = self.queues[0].name.clone();
+        let made = |kind, arguments| {
+            let step = Step::new(who, "xdeclare").with("x", "new").with("type", kind);
+            step.with("arg", arguments)
+        };
+        let both = "hash-header:h,hash-property:message_id";
+        let by_kind = |kind: &str| self.exchanges.iter().find(|exchange| exchange.kind == kind);
+        let bound = |exchange: &super::ExchangeKind, key| {
+            let step = Step::new(who, "bind").with("q", &queue).with("x", &exchange.name);
+            step.with("key", key)
+        };
+        match (by_kind("x-consistent-hash"), by_kind("x-local-random"), self.work.u32(0..8)) {
+            (Some(hash), _, at @ 0..4) => bound(hash, ["", "a", "0", "10001"][at as usize]),
+            (_, Some(local), 4..6) => bound(local, "a"),
+            (_, _, 6) => made("x-consistent-hash", "hash-property:app_id"),
+            (_, _, 7) => made("x-recent-history", "x-recent-history-length:0"),
+            _ => made("x-consistent-hash", both),
+        }
+    }
+
     /// What a client must not do: the error must be the right one.
     fn misuse(&mut self, who: Who) {
         let Who::Channel(client, channel) = who else { return };
         let step = |verb| Step::new(who, verb);
         let queue = self.queues[0].clone();
-        let misuse = match self.work.u32(0..24) {
+        let misuse = match self.work.u32(0..32) {
             0 => step("ack").with("tag", 9999),
             1 => step("nack").with("tag", 9999).flag("multiple", true),
             2 => step("reject").with("tag", 0),
@@ -258,6 +291,7 @@ impl Draw {
             20 => step("consume").with("q", &queue.name).with("tag", "t1").flag("forced", true),
             21 => step("publish").with("key", "q1").with("body", 100).with("cut", 10),
             22 => step("flow").flag("stop", true),
+            23..28 => self.misused_exchange(who),
             _ => step(pick(&mut self.work, &["commit", "tx", "confirm"])),
         };
         self.push(misuse);

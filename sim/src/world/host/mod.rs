@@ -23,6 +23,7 @@ use crate::checkers::liveness::Pace;
 use crate::checkers::{Failure, memory};
 use crate::judge::{Judge, Remains, Said, Told, Waits};
 use crate::meter::{self, in_core};
+use crate::model::Decision;
 use crate::plan::Setup;
 use crate::tally::Tally;
 use crate::wire;
@@ -543,7 +544,20 @@ pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) 
         turns.filter_map(|turn| Some((key(turn.connection, turn.channel)?, turn.frames))).collect();
     let parked = broker.parked().into_iter();
     let parked = parked.filter_map(|(id, channel, frames)| Some((key(id, channel)?, frames)));
-    Waits { parked: parked.collect(), turns }
+    let parked = parked.collect();
+    let decisions = broker.take_decisions().into_iter().map(decided).collect();
+    Waits { parked, turns, decisions }
+}
+
+fn decided(decision: warren_core::Decision) -> Decision {
+    match decision {
+        warren_core::Decision::Chose { exchange, destination, is_queue } => {
+            Decision::Chose { exchange, destination, is_queue }
+        }
+        warren_core::Decision::Replayed { exchange, messages } => {
+            Decision::Replayed { exchange, messages }
+        }
+    }
 }
 
 /// Whether a frame is a delivery that waits for room. Direct replies do not: they go at once, or
