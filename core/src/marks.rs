@@ -255,6 +255,14 @@ marks! {
         "A channel-wide prefetch was used up, and is not any more."
     PriorityConsumer "priority-consumer" Common
         "A consumer comes with a priority of its own."
+    SingleActiveWaits "single-active-waits" Common
+        "A consumer waits, as its queue serves one at a time and has one."
+    SingleActiveGone "single-active-gone" Common
+        "The one consumer that is served goes, and the next takes over."
+    SingleActiveDrains "single-active-drains" Common
+        "The one consumer that is served gets no more: a higher priority waits."
+    SingleActiveStepsBack "single-active-steps-back" Common
+        "The one consumer that is served holds nothing, a higher priority is next."
     DeliveryWithheld "delivery-withheld" Common
         "A delivery waits: its socket is full, or an answer before it waits."
     DeliveryResumed "delivery-resumed" Common

@@ -12,6 +12,8 @@ mod disk;
 mod durability;
 #[path = "broker/exchanges.rs"]
 mod exchanges;
+#[path = "broker/handover.rs"]
+mod handover;
 #[path = "broker/marks.rs"]
 mod marks;
 #[path = "broker/publishing.rs"]

@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 
 use super::queue::{Queue, QueueDeclaration};
 use super::refusal::{Refusal, RefusalKind, Resource};
+use super::single_active::SingleActive;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
 
 /// What values an argument takes.
@@ -70,9 +71,7 @@ pub(crate) fn check(
             }
             _ => check_value(value, *check),
         };
-        checked.map_err(|problem| {
-            Refusal::precondition(format!("invalid arg '{name}' for {resource}: {problem}"))
-        })?;
+        checked.map_err(|problem| invalid(name, &resource, &problem))?;
     }
     check_type(declaration, &resource)
 }
@@ -92,11 +91,17 @@ fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result
     }
 }
 
+fn invalid(name: &str, queue: &Resource<'_>, problem: &str) -> Refusal {
+    Refusal::precondition(format!("invalid arg '{name}' for {queue}: {problem}"))
+}
+
+fn integer(value: &FieldValue) -> Result<i64, String> {
+    let problem = || format!("\"expected integer, got {}\"", value.type_name());
+    value.as_integer().ok_or_else(problem)
+}
+
 fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
     let unacceptable = || Err(format!("{{unacceptable_type,{}}}", value.type_name()));
-    let integer = || {
-        value.as_integer().ok_or_else(|| format!("\"expected integer, got {}\"", value.type_name()))
-    };
     match check {
         Check::Any => Ok(()),
         Check::Bool if matches!(value, FieldValue::Bool(_)) => Ok(()),
@@ -106,17 +111,44 @@ fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
             Some(text) if texts.iter().any(|known| known.as_bytes() == text) => Ok(()),
             Some(_) => Err(problem.to_string()),
         },
-        Check::Integer(min) => match integer()? {
+        Check::Integer(min) => match integer(value)? {
             0 if min > 0 => Err("{value_zero,0}".to_string()),
             value if value < min => Err(format!("{{value_negative,{value}}}")),
             _ => Ok(()),
         },
-        Check::Priority => match integer()? {
+        Check::Priority => match integer(value)? {
             value if value < 0 => Err(format!("{{value_negative,{value}}}")),
             0..=255 => Ok(()),
             value => Err(format!("{{max_value_exceeded,{value}}}")),
         },
         Check::Bool | Check::Text => unacceptable(),
+    }
+}
+
+/// How a queue of these arguments serves one consumer at a time, if it does. As in RabbitMQ, the
+/// active one makes room for a higher priority in quorum queues only.
+pub(crate) fn single_active(arguments: &FieldTable) -> Option<SingleActive> {
+    let is_single = arguments.find("x-single-active-consumer") == Some(&FieldValue::Bool(true));
+    is_single.then(|| SingleActive::new(is_quorum(arguments)))
+}
+
+/// Whether these are the arguments of a quorum queue.
+pub(crate) fn is_quorum(arguments: &FieldTable) -> bool {
+    let kind = arguments.find("x-queue-type").and_then(FieldValue::as_longstr);
+    kind == Some(b"quorum")
+}
+
+/// The priority of a consumer with these arguments.
+///
+/// # Errors
+/// When it is no integer.
+pub(crate) fn consumer_priority(
+    arguments: &FieldTable,
+    queue: &Resource<'_>,
+) -> Result<i64, Refusal> {
+    match arguments.find("x-priority") {
+        None => Ok(0),
+        Some(value) => integer(value).map_err(|problem| invalid("x-priority", queue, &problem)),
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::queue::QueueId;
-use crate::amqp::ShortStr;
+use crate::amqp::{FieldTable, ShortStr};
 use crate::slab::Key;
 
 /// A consumer, for as long as it lives.
@@ -28,6 +28,8 @@ pub(crate) struct Consumer {
     pub(crate) unacked: u32,
     /// Whether it stands among its queue's turns.
     pub(crate) has_turn: bool,
+    /// Its place among those of its priority that wait, where one is served at a time.
+    pub(crate) rank: u64,
 }
 
 impl Consumer {
@@ -46,8 +48,8 @@ pub struct Consume {
     pub no_ack: bool,
     /// Whether no other consumer may have the queue.
     pub exclusive: bool,
-    /// Higher comes first.
-    pub priority: i64,
+    /// Further arguments, of which `x-priority` means something.
+    pub arguments: FieldTable,
     /// How many unacked messages it may hold; 0: any number.
     pub prefetch: u32,
 }

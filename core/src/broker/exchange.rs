@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
 
+use super::arguments;
 use super::binding::{Binding, Destination, Destinations, Incoming};
 use super::choosing::{self, HashOn, Ring, Slots};
 use super::headers::{HeaderPattern, SortedHeaders};
@@ -362,12 +363,11 @@ fn check_local(key: &ShortStr, queue: Option<&Queue>) -> Result<(), Refusal> {
         return Err(Refusal::precondition(text));
     }
     let Some(queue) = queue else { return Err(Refusal::precondition("Destination not found")) };
-    match queue.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
-        Some(b"quorum") => Err(Refusal::precondition(
-            "Queue type rabbit_quorum_queue not valid for this exchange type",
-        )),
-        _ => Ok(()),
+    if arguments::is_quorum(&queue.arguments) {
+        let text = "Queue type rabbit_quorum_queue not valid for this exchange type";
+        return Err(Refusal::precondition(text));
     }
+    Ok(())
 }
 
 fn alternate(arguments: &FieldTable) -> Option<ShortStr> {

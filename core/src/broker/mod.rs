@@ -19,6 +19,7 @@ mod ready;
 mod recent_history;
 mod refusal;
 mod rendezvous;
+mod single_active;
 mod topic;
 mod turns;
 

@@ -3,10 +3,12 @@
 //! Each message has a position in its queue, given when it comes in and kept for good: a message
 //! that comes back goes to where it was. The ready messages are always sorted by position.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::arguments;
 use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
 use super::engine::VhostId;
@@ -14,6 +16,7 @@ use super::message::Message;
 use super::ranges::Ranges;
 use super::reader::Reader;
 use super::ready::Ready;
+use super::single_active::SingleActive;
 use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::log::{BatchNumber, Extents, IndexEntry, Place, QueueNumber};
@@ -96,6 +99,8 @@ pub(crate) struct Queue {
     pub(crate) consumers: BTreeSet<ConsumerId>,
     /// The consumer that has the queue to itself.
     pub(crate) exclusive_consumer: Option<ConsumerId>,
+    /// Who is served, where it is one at a time.
+    pub(crate) single_active: Option<Box<SingleActive>>,
     pub(crate) turns: Turns,
     pub(crate) ready: Ready,
     pub(crate) unacked: u64,
@@ -159,6 +164,7 @@ impl Queue {
             incoming: BTreeSet::new(),
             consumers: BTreeSet::new(),
             exclusive_consumer: None,
+            single_active: arguments::single_active(&declaration.arguments).map(Box::new),
             turns: Turns::default(),
             ready: Ready::default(),
             unacked: 0,

@@ -54,6 +54,17 @@ impl Refusal {
         )
     }
 
+    /// A message is asked for of a quorum queue that serves one consumer at a time.
+    pub(crate) fn single_active(queue: &Resource<'_>) -> Self {
+        Self::new(
+            RefusalKind::Locked,
+            format!(
+                "cannot obtain access to locked {queue}. basic.get operations are not supported by \
+                 quorum queues with single active consumer"
+            ),
+        )
+    }
+
     pub(crate) fn default_exchange() -> Self {
         Self::new(RefusalKind::AccessRefused, "operation not permitted on the default exchange")
     }

@@ -20,6 +20,7 @@ pub mod panic;
 pub mod protocol;
 pub mod recovery;
 pub mod redelivered;
+pub mod single_active;
 pub mod splitting;
 pub mod tags_and_prefetch;
 pub mod topology;

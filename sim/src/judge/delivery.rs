@@ -3,8 +3,8 @@
 
 use super::Judge;
 use crate::checkers::{
-    Failure, ack_final, fairness, liveness, no_phantom, order, redelivered, tags_and_prefetch,
-    topology, tx,
+    Failure, ack_final, fairness, liveness, no_phantom, order, redelivered, single_active,
+    tags_and_prefetch, topology, tx,
 };
 use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
 use crate::wire::{Argument, Method, Properties};
@@ -269,6 +269,8 @@ impl Judge {
             let held_all = (channel.held_by_consumers(), channel.prefetch_of_channel);
             tags_and_prefetch::check_prefetch(&consumer.tag, held, held_all)?;
         }
+        let active = model.served_instead(consumer);
+        single_active::check_served(&queue.name, &consumer.tag, active.as_ref())?;
         let reply = self.check_reply_address(message.reply_consumer, properties)?;
         let rivals = self.check_fairness(consumer, *id)?;
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use warren_core::{Broker, QueueStatus};
 
 use crate::checkers::{
-    Failure, alarms, conservation, fairness, liveness, memory, protocol, topology,
+    Failure, alarms, conservation, fairness, liveness, memory, protocol, single_active, topology,
 };
 use crate::model::{
     ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue, QueueId, Stage,
@@ -210,7 +210,7 @@ impl Judge {
         if let Some(pairs) = self.pairs(&listed) {
             return pairs.into_iter().try_for_each(|(status, queue)| {
                 topology::check_kind(status, queue)?;
-                conservation::check(status, queue)
+                check_counts(status, queue)
             });
         }
         let mut queues = self.queues_by_name();
@@ -225,7 +225,7 @@ impl Judge {
         queues.retain(|name, _| is_told(name));
         topology::check_list(&listed, &queues)?;
         for status in &listed {
-            conservation::check(status, queues[status.name.as_str()])?;
+            check_counts(status, queues[status.name.as_str()])?;
         }
         Ok(())
     }
@@ -610,6 +610,12 @@ impl Judge {
         }
         Err(Failure::new("protocol", format!("consumer {} is called {tag}", found.tag)))
     }
+}
+
+/// Checks what the broker counts of a queue.
+fn check_counts(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
+    conservation::check(status, queue)?;
+    single_active::check_ready(queue, status.consumers_ready)
 }
 
 /// Whether this is a message for a consumer.

@@ -153,7 +153,8 @@ impl Model {
         let queue = self.find_queue(key, name)?;
         let is_exclusive = method.bit("exclusive");
         let mut others = self.queues[&queue].consumers.iter();
-        let is_taken = is_exclusive && others.len() > 0;
+        let is_shared = others.len() > 0 || self.queues[&queue].is_single_active();
+        let is_taken = is_exclusive && is_shared;
         if is_taken || others.any(|other| self.consumers[other].is_exclusive) {
             let name = &self.queues[&queue].name;
             return Err(Refusal::soft(
@@ -201,7 +202,9 @@ impl Model {
         self.consumers.insert(id, consumer);
         let queue = self.queues.get_mut(&queue).expect("the queue that is consumed");
         queue.consumers.push(id);
-        self.touched = Some(queue.id);
+        let queue = queue.id;
+        self.touched = Some(queue);
+        self.elect(queue);
         if !method.bit("nowait") {
             self.reply(key, Expected::ConsumeOk { consumer: id });
         }
@@ -224,7 +227,10 @@ impl Model {
         let Some(consumer) = self.consumers.remove(&id) else { return };
         let Some(queue) = self.queues.get_mut(&consumer.queue) else { return };
         queue.consumers.retain(|other| *other != id);
-        self.touched = Some(queue.id);
+        queue.active.take_if(|active| *active == id);
+        self.touched = Some(consumer.queue);
+        self.elect(consumer.queue);
+        let Some(queue) = self.queues.get(&consumer.queue) else { return };
         if queue.is_auto_delete && queue.consumers.is_empty() {
             self.delete_queue(consumer.queue);
         }
@@ -232,6 +238,15 @@ impl Model {
 
     pub(super) fn get(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
         let queue = self.find_queue(key, method.text("queue"))?;
+        let found = &self.queues[&queue];
+        if found.refuses_gets() {
+            let text = format!(
+                "cannot obtain access to locked queue '{}' in vhost '/'. basic.get operations are \
+                 not supported by quorum queues with single active consumer",
+                found.name
+            );
+            return Err(Refusal::soft(405, text));
+        }
         self.touched = Some(queue);
         let ready = &self.queues[&queue].ready;
         let (head, left) = (ready.first().copied(), ready.len().saturating_sub(1) as u64);
@@ -291,6 +306,7 @@ impl Model {
         };
         queue.unacked -= 1;
         self.messages[unacked.copy.message].fates.insert(unacked.queue, fate);
+        self.elect(unacked.queue);
     }
 
     /// A delivery goes back to its queue.
@@ -300,6 +316,7 @@ impl Model {
         queue.requeue(unacked.copy);
         self.messages[unacked.copy.message].fates.insert(unacked.queue, Fate::Ready);
         self.touched = Some(unacked.queue);
+        self.elect(unacked.queue);
     }
 
     pub(super) fn recover(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {

@@ -15,6 +15,7 @@ mod late;
 mod message;
 mod queue;
 mod routing;
+mod single_active;
 mod topology;
 mod waiting;
 
@@ -221,7 +222,10 @@ impl Model {
     /// Whether nothing at all keeps the broker from giving this consumer another message.
     #[must_use]
     pub fn can_be_served(&self, consumer: &Consumer) -> bool {
-        self.has_credit(consumer) && self.is_link_free(consumer) && !self.has_answers_due(consumer)
+        self.is_served(consumer)
+            && self.has_credit(consumer)
+            && self.is_link_free(consumer)
+            && !self.has_answers_due(consumer)
     }
 
     /// Whether answers are due on the consumer's channel: deliveries stay behind them.

@@ -1,7 +1,7 @@
 //! Queues and consumers.
 
 use super::ChannelKey;
-use crate::wire::Table;
+use crate::wire::{Table, Value};
 
 /// One queue from its declaration to its end; a queue of the same name later is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,8 +50,10 @@ pub struct Queue {
     pub batch: u64,
     /// Whether it was there when the broker started.
     pub is_recovered: bool,
-    /// Its consumers, in the order of their coming.
+    /// Its consumers, in the order of their coming; one that made room for another came again.
     pub consumers: Vec<usize>,
+    /// The one that is served, where it is one at a time.
+    pub active: Option<usize>,
     /// Messages that ever came in.
     pub enqueued: u64,
     /// Settled well.
@@ -81,11 +83,36 @@ impl Queue {
             batch: 0,
             is_recovered: false,
             consumers: Vec::new(),
+            active: None,
             enqueued: 0,
             acked: 0,
             rejected: 0,
             purged: 0,
         }
+    }
+
+    /// Whether it has this argument.
+    #[must_use]
+    pub fn has_argument(&self, name: &str, value: &Value) -> bool {
+        self.arguments.iter().any(|(other, found)| other == name && found == value)
+    }
+
+    /// Whether it serves one consumer at a time.
+    #[must_use]
+    pub fn is_single_active(&self) -> bool {
+        self.has_argument("x-single-active-consumer", &Value::Bool(true))
+    }
+
+    /// Whether it is a quorum queue.
+    #[must_use]
+    pub fn is_quorum(&self) -> bool {
+        self.has_argument("x-queue-type", &Value::text("quorum"))
+    }
+
+    /// Whether its messages are for its consumer only.
+    #[must_use]
+    pub fn refuses_gets(&self) -> bool {
+        self.is_single_active() && self.is_quorum()
     }
 
     /// Puts a new message behind all others.

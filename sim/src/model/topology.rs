@@ -465,8 +465,7 @@ impl Model {
         let Destination::Queue(queue) = &binding.destination else {
             return Err(Refusal::soft(406, "Destination not found"));
         };
-        let mut arguments = self.queues[queue].arguments.iter();
-        match arguments.any(|(name, _)| name == "x-queue-type") {
+        match self.queues[queue].is_quorum() {
             true => Err(Refusal::soft_any_text(406)),
             false => Ok(()),
         }
@@ -557,10 +556,17 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
 
 /// The arguments that make a queue what it is: unknown ones and the default type do not.
 fn meaningful(arguments: &Table) -> Table {
-    let known = ["x-max-length", "x-max-priority", "x-message-ttl"];
+    let known = [
+        "x-max-length",
+        "x-max-priority",
+        "x-message-ttl",
+        "x-queue-type",
+        "x-single-active-consumer",
+    ];
+    let is_default =
+        |name: &str, value: &Value| name == "x-queue-type" && *value == Value::text("classic");
     let is_known = |(name, value): &&(String, Value)| {
-        let is_quorum = name == "x-queue-type" && value.as_text() == Some("quorum");
-        known.contains(&name.as_str()) || is_quorum
+        known.contains(&name.as_str()) && !is_default(name, value)
     };
     arguments.iter().filter(is_known).cloned().collect()
 }

@@ -46,20 +46,11 @@ impl Channel {
         }
         let tag = self.consumer_tag(consume.consumer_tag, ctx)?;
         let queue = self.queue_name(&consume.queue)?;
-        let priority = match consume.arguments.find("x-priority") {
-            None => 0,
-            Some(value) => value.as_integer().ok_or_else(|| {
-                let found = value.type_name();
-                precondition(&format!(
-                    "invalid arg 'x-priority' for queue '{queue}': \"expected integer, got {found}\""
-                ))
-            })?,
-        };
         let wish = Consume {
             tag: tag.clone(),
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
-            priority,
+            arguments: consume.arguments,
             prefetch: self.prefetch,
         };
         let owner = link.owner();

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::super::arguments;
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
 use super::super::message::Message;
 use super::super::queue::{Entry, Owner, Queue, QueueId};
@@ -211,11 +212,12 @@ impl Engine {
         consume: &Consume,
     ) -> Result<ConsumerId, Refusal> {
         let id = self.queue(vhost, queue, owner)?;
+        let resource =
+            Resource { kind: "queue", name: queue, vhost: &self.vhosts[vhost.0 as usize].name };
+        let priority = arguments::consumer_priority(&consume.arguments, &resource)?;
         let found = self.queues.get_mut(id).expect("just found");
-        let is_taken = found.exclusive_consumer.is_some();
-        if is_taken || (consume.exclusive && !found.consumers.is_empty()) {
-            let vhost = &self.vhosts[vhost.0 as usize].name;
-            let resource = Resource { kind: "queue", name: queue, vhost };
+        let is_shared = found.single_active.is_some() || !found.consumers.is_empty();
+        if found.exclusive_consumer.is_some() || (consume.exclusive && is_shared) {
             return Err(Refusal::new(
                 RefusalKind::AccessRefused,
                 format!("{resource} in exclusive use"),
@@ -226,10 +228,11 @@ impl Engine {
             queue: id,
             tag: consume.tag.detached(),
             no_ack: consume.no_ack,
-            priority: consume.priority,
+            priority,
             prefetch: consume.prefetch,
             unacked: 0,
             has_turn: false,
+            rank: 0,
         });
         found.consumers.insert(consumer);
         found.exclusive_consumer = consume.exclusive.then_some(consumer);
@@ -238,9 +241,10 @@ impl Engine {
             .expect("a consumer's session is open")
             .consumers
             .insert(consumer);
-        if consume.priority != 0 {
+        if priority != 0 {
             self.mark(Mark::PriorityConsumer);
         }
+        self.join_queue(id, consumer);
         self.give_turn(consumer);
         Ok(consumer)
     }
@@ -272,7 +276,8 @@ impl Engine {
     /// The next message of a queue, if there is one.
     ///
     /// # Errors
-    /// When the queue is missing, or another connection's.
+    /// When the queue is missing, another connection's, or a quorum queue that serves one consumer
+    /// at a time.
     pub(crate) fn get(
         &mut self,
         vhost: VhostId,
@@ -282,6 +287,11 @@ impl Engine {
         session: SessionId,
     ) -> Result<Asked, Refusal> {
         let id = self.queue(vhost, name, owner)?;
+        let queue = self.queues.get(id).expect("just found");
+        if queue.single_active.is_some() && arguments::is_quorum(&queue.arguments) {
+            let vhost = &self.vhosts[vhost.0 as usize].name;
+            return Err(Refusal::single_active(&Resource { kind: "queue", name, vhost }));
+        }
         let next = self.next_of(id);
         match next {
             Next::None => return Ok(Asked::Empty),
@@ -538,6 +548,10 @@ impl Engine {
     fn release(&mut self, session_id: SessionId, consumer_id: ConsumerId) {
         if let Some(consumer) = self.consumers.get_mut(consumer_id) {
             consumer.unacked -= 1;
+            if consumer.unacked == 0 {
+                let queue = consumer.queue;
+                self.elect(queue);
+            }
         }
         let Some(session) = self.sessions.get_mut(session_id) else { return };
         let had_credit = session.has_credit();
@@ -568,13 +582,16 @@ impl Engine {
     }
 
     /// Gives a consumer a turn if it can take a message and has none; whether it was given one.
-    fn give_turn(&mut self, id: ConsumerId) -> bool {
+    pub(super) fn give_turn(&mut self, id: ConsumerId) -> bool {
         let Some(consumer) = self.consumers.get_mut(id) else { return false };
         let session = self.sessions.get(consumer.session);
         if consumer.has_turn || !session.is_some_and(|session| session.can_serve(consumer)) {
             return false;
         }
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return false };
+        if queue.single_active.as_ref().is_some_and(|single| !single.serves(id)) {
+            return false;
+        }
         consumer.has_turn = true;
         queue.turns.give(id, consumer.priority);
         let queue = consumer.queue;
@@ -598,6 +615,7 @@ impl Engine {
             self.mark(Mark::QueueAutoDeleted);
             self.drop_queue(consumer.queue);
         }
+        self.leave_queue(id, &consumer);
     }
 }
 

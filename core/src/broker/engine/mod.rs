@@ -5,6 +5,7 @@
 
 mod cleaning;
 mod delivery;
+mod handover;
 mod history;
 mod paging;
 mod recovered;
@@ -205,6 +206,9 @@ impl Engine {
     fn status(&self, queue: &Queue) -> QueueStatus {
         let is_ready = |id: &&_| {
             let Some(consumer) = self.consumers.get(**id) else { return false };
+            if queue.single_active.as_ref().is_some_and(|single| !single.serves(**id)) {
+                return false;
+            }
             let session = self.sessions.get(consumer.session);
             session.is_some_and(|session| session.can_serve(consumer))
         };

@@ -3,6 +3,7 @@
 //! Each feature and fault class is left out of many runs, so that each is also seen alone. There
 //! is one stream of numbers per concern, so that a new draw in one leaves the others as they were.
 
+mod consumers;
 mod crowd;
 mod decay;
 mod disk;
@@ -15,6 +16,7 @@ mod workload;
 use fastrand::Rng;
 
 use super::{Plan, Setup, Step, Who};
+use consumers::ConsumerFeatures;
 use crowd::CrowdFeatures;
 use decay::DecayFeatures;
 use disk::DiskFeatures;
@@ -113,6 +115,8 @@ struct QueueKind {
     durable: bool,
     exclusive: bool,
     auto_delete: bool,
+    /// What its consumers find: `x-single-active-consumer` and the like.
+    arguments: String,
 }
 
 #[derive(Clone, Debug)]
@@ -135,11 +139,13 @@ struct Draw {
     decays: Rng,
     crowds: Rng,
     strains: Rng,
+    consumers: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
     crowd_features: CrowdFeatures,
     strain_features: StrainFeatures,
+    consumer_features: ConsumerFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -166,6 +172,8 @@ pub fn draw(seed: u64) -> Plan {
     let crowd_features = CrowdFeatures::draw(&mut crowds);
     let mut strains = stream(10);
     let strain_features = StrainFeatures::draw(&mut strains);
+    let mut consumers = stream(12);
+    let consumer_features = ConsumerFeatures::draw(&mut consumers);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -186,15 +194,18 @@ pub fn draw(seed: u64) -> Plan {
         decays,
         crowds,
         strains,
+        consumers,
         features,
         disk_features,
         decay_features,
         crowd_features,
         strain_features,
+        consumer_features,
         setup,
         steps: Vec::new(),
     };
     kinds::draw(&mut stream(21), &mut draw.exchanges);
+    draw.draw_queue_arguments();
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -203,6 +214,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.decay();
         draw.crowd();
         draw.strain();
+        draw.hand_over();
         draw.pause();
     }
     Plan { setup: draw.setup, steps: draw.steps }
@@ -240,6 +252,7 @@ fn draw_queues(rng: &mut Rng, may_vanish: bool) -> Vec<QueueKind> {
             durable: rng.bool(),
             exclusive,
             auto_delete: may_vanish && rng.f32() < 0.2,
+            arguments: String::new(),
         }
     };
     (1..=count).map(kind).collect()
@@ -368,7 +381,10 @@ impl Draw {
             .flag("exclusive", queue.exclusive)
             .flag("auto_delete", queue.auto_delete)
             .flag("nowait", nowait);
-        if self.chance(0.2) {
+        let says_type = self.chance(0.2);
+        if !queue.arguments.is_empty() {
+            step = step.with("arg", &queue.arguments);
+        } else if says_type {
             step = step.with("arg", "x-queue-type:classic");
         }
         self.push(step);
