@@ -27,6 +27,10 @@ pub struct Config {
     pub close_timeout: Duration,
     /// The largest body, in bytes.
     pub message_size_max: u64,
+    /// How long a delivery may wait for its acknowledgement where neither its consumer nor its
+    /// queue says so; then it goes back to its queue, and its consumer is cancelled. `None`: for
+    /// ever.
+    pub consumer_timeout: Option<Duration>,
     /// How many bytes may wait for one client's socket before nothing more is delivered to it. With
     /// twice that many of answers, nothing more is read from it. At least 1.
     pub egress_len_max: usize,
@@ -77,6 +81,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             message_size_max: 16 << 20,
+            consumer_timeout: None,
             egress_len_max: 256 << 10,
             memory_max: 1 << 30,
             queue_window: 8 << 20,

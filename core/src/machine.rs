@@ -155,7 +155,10 @@ impl Broker {
                     self.engine.relieve_idle();
                 }
             }
-            Input::Tick => self.handle_time(),
+            Input::Tick => {
+                self.handle_time();
+                self.time_out_deliveries();
+            }
             Input::Shutdown(reason) => self.shut_down(reason),
         }
         self.dispatch();
@@ -173,7 +176,7 @@ impl Broker {
     fn dispatch(&mut self) {
         loop {
             let (connections, out) = (&mut self.connections, &mut self.out);
-            self.engine.dispatch(&mut Clients { connections, out, now: self.now });
+            self.engine.dispatch(self.now, &mut Clients { connections, out, now: self.now });
             let Some(session) = self.engine.next_getter() else { return };
             self.resume(session);
             // One that has published may have to be the last. That publishers need not wait any
@@ -396,7 +399,8 @@ impl Broker {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(when, _)| *when);
-        timer.into_iter().chain(self.engine.log_deadline()).min()
+        let others = self.engine.log_deadline().into_iter().chain(self.engine.ack_deadline());
+        timer.into_iter().chain(others).min()
     }
 
     /// Every queue's state, sorted by virtual host and name.
@@ -494,6 +498,16 @@ impl Broker {
                 slot.timer = None;
             }
             self.with(id, |connection, _, ctx| connection.handle_time(ctx));
+        }
+    }
+
+    /// Takes deliveries back that were not acknowledged in time.
+    fn time_out_deliveries(&mut self) {
+        while let Some(session) = self.engine.next_overdue(self.now) {
+            let (index, number) = split(session);
+            let Some(key) = self.connections.key_at(index) else { continue };
+            let id = ConnectionId { index, generation: key.generation };
+            self.with(id, |connection, _, ctx| connection.time_out_deliveries(number, ctx));
         }
     }
 

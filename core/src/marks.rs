@@ -263,6 +263,12 @@ marks! {
         "The one consumer that is served gets no more: a higher priority waits."
     SingleActiveStepsBack "single-active-steps-back" Common
         "The one consumer that is served holds nothing, a higher priority is next."
+    DeliveryTimedOut "delivery-timed-out" Common
+        "A delivery was not acknowledged in time, and goes back to its queue."
+    TimeoutRefused "timeout-refused" Common
+        "A delivery was not acknowledged in time by who cannot be told."
+    AckLate "ack-late" Common
+        "An ack is for a delivery that was taken back."
     DeliveryWithheld "delivery-withheld" Common
         "A delivery waits: its socket is full, or an answer before it waits."
     DeliveryResumed "delivery-resumed" Common

@@ -20,5 +20,7 @@ mod marks;
 mod publishing;
 #[path = "broker/purging.rs"]
 mod purging;
+#[path = "broker/timeouts.rs"]
+mod timeouts;
 #[path = "broker/waiting.rs"]
 mod waiting;

@@ -74,6 +74,8 @@ pub fn config([first, second, third, fourth]: [u8; 4]) -> Config {
         read_len: [usual.read_len, 4096, 100, 1][pick(third, 6)],
         close_timeout: Duration::from_secs([30, 1, 0, 0][pick(fourth, 0)]),
         handshake_timeout: Duration::from_secs([10, 1, 0, 0][pick(fourth, 2)]),
+        consumer_timeout: [None, None, Some(1000), Some(1)][pick(fourth, 4)]
+            .map(Duration::from_millis),
         ..usual
     }
 }

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fmt, panic, process};
 
 use clap::Args;
@@ -55,6 +56,12 @@ pub(crate) struct ServeArgs {
     /// wait
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     disk_free_min: Size,
+
+    /// How many seconds a delivery may wait for its acknowledgement, where neither its consumer nor
+    /// its queue says so (x-consumer-timeout); then it goes back to its queue, and its consumer is
+    /// cancelled
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    consumer_timeout: Option<u64>,
 
     /// The length of a segment of the log
     #[arg(long, value_name = "SIZE", hide = true)]
@@ -198,6 +205,7 @@ fn config(args: &ServeArgs, memory: u64, disk: u64) -> Result<Config, ServeError
         log_pending_max: in_memory((memory / 8).min(16 << 20)),
         queue_window: in_memory((memory / 16).min(8 << 20)),
         disk_free_min: args.disk_free_min.of(disk),
+        consumer_timeout: args.consumer_timeout.map(Duration::from_secs),
         ..Config::default()
     };
     if let Some(window) = args.queue_window {

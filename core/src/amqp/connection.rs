@@ -347,6 +347,14 @@ impl Connection {
         }
     }
 
+    /// Takes deliveries of a channel back that were not acknowledged in time.
+    pub(crate) fn time_out_deliveries(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
+        let Some((channel, link)) = self.channel(number) else { return };
+        if let Err(error) = channel.time_out_deliveries(link, ctx) {
+            self.refuse_channel(number, &Fault::new(error, MethodId::NONE), ctx);
+        }
+    }
+
     /// Tells the client why it has to wait, if a publish of this channel does.
     pub(crate) fn tell_blocked(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
         if let Some((channel, link)) = self.channel(number) {

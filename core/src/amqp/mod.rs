@@ -3,6 +3,7 @@
 //! The wire format ([`Decoder`], [`Egress`], [`Method`] and what they hold) is for adapters and
 //! clients; the machines are driven through [`Broker`](crate::Broker).
 
+mod ack_deadlines;
 mod channel;
 mod connection;
 mod decoder;

@@ -37,15 +37,32 @@ impl UnackedDeliveries {
         let at = self.slots.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         self.slots[at].1.as_ref()?;
         if multiple {
-            let taken: Vec<_> = self.slots.drain(..=at).filter_map(filled).collect();
-            self.holes -= at + 1 - taken.len();
-            self.close_up();
-            return Some(taken);
+            return Some(self.take_up_to(tag));
         }
         let lease = self.slots[at].1.take().expect("seen just above");
         self.holes += 1;
         self.close_up();
         Some(alloc::vec![Unacked { tag, lease }])
+    }
+
+    /// Takes all up to a tag, oldest first, whether there is one with it or not.
+    pub(crate) fn take_up_to(&mut self, tag: u64) -> Vec<Unacked> {
+        let count = self.slots.partition_point(|(other, _)| *other <= tag);
+        let taken: Vec<_> = self.slots.drain(..count).filter_map(filled).collect();
+        self.holes -= count - taken.len();
+        self.close_up();
+        taken
+    }
+
+    /// The delivery with this tag, if it is there.
+    pub(crate) fn get(&self, tag: u64) -> Option<&Lease> {
+        let at = self.slots.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        self.slots[at].1.as_ref()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.holes
     }
 
     /// Takes all, oldest first.

@@ -3,11 +3,15 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::time::Duration;
 
 use super::queue::{Queue, QueueDeclaration};
 use super::refusal::{Refusal, RefusalKind, Resource};
 use super::single_active::SingleActive;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
+
+/// The argument of queues and consumers that says how long a delivery may wait.
+const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
 
 /// What values an argument takes.
 #[derive(Clone, Copy)]
@@ -49,6 +53,7 @@ const KNOWN: &[(&str, Check)] = &[
     ("x-queue-master-locator", Check::Text),
     ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"], "unsupported_queue_type")),
     ("x-single-active-consumer", Check::Bool),
+    (CONSUMER_TIMEOUT, Check::Integer(0)),
     ("x-delivery-limit", Check::Integer(-1)),
 ];
 
@@ -138,18 +143,29 @@ pub(crate) fn is_quorum(arguments: &FieldTable) -> bool {
     kind == Some(b"quorum")
 }
 
-/// The priority of a consumer with these arguments.
+/// The priority that a consumer asks for, and its timeout, if it says: zero for none.
 ///
 /// # Errors
-/// When it is no integer.
-pub(crate) fn consumer_priority(
+/// When one is no integer, or makes no sense.
+pub(crate) fn of_consumer(
     arguments: &FieldTable,
     queue: &Resource<'_>,
-) -> Result<i64, Refusal> {
-    match arguments.find("x-priority") {
-        None => Ok(0),
-        Some(value) => integer(value).map_err(|problem| invalid("x-priority", queue, &problem)),
+) -> Result<(i64, Option<Duration>), Refusal> {
+    let priority = match arguments.find("x-priority") {
+        None => 0,
+        Some(value) => integer(value).map_err(|problem| invalid("x-priority", queue, &problem))?,
+    };
+    if let Some(value) = arguments.find(CONSUMER_TIMEOUT) {
+        check_value(value, Check::Integer(0))
+            .map_err(|problem| invalid(CONSUMER_TIMEOUT, queue, &problem))?;
     }
+    Ok((priority, consumer_timeout(arguments)))
+}
+
+/// How long a delivery may wait for its acknowledgement, if these arguments say: zero for ever.
+pub(crate) fn consumer_timeout(arguments: &FieldTable) -> Option<Duration> {
+    let millis = arguments.find(CONSUMER_TIMEOUT)?.as_integer()?;
+    Some(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
 /// Whether another declaration means this same queue.

@@ -3,8 +3,10 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Bound;
+use core::time::Duration;
 
 use super::queue::QueueId;
+use crate::Instant;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::slab::Key;
 
@@ -26,6 +28,8 @@ pub(crate) struct Consumer {
     /// How many unacked messages it may hold; 0: any number.
     pub(crate) prefetch: u32,
     pub(crate) unacked: u32,
+    /// How long a delivery may wait for its acknowledgement.
+    pub(crate) timeout: Option<Duration>,
     /// Whether it stands among its queue's turns.
     pub(crate) has_turn: bool,
     /// Its place among those of its priority that wait, where one is served at a time.
@@ -48,7 +52,7 @@ pub struct Consume {
     pub no_ack: bool,
     /// Whether no other consumer may have the queue.
     pub exclusive: bool,
-    /// Further arguments, of which `x-priority` means something.
+    /// Further arguments, of which `x-priority` and `x-consumer-timeout` mean something.
     pub arguments: FieldTable,
     /// How many unacked messages it may hold; 0: any number.
     pub prefetch: u32,
@@ -65,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) unacked: u32,
     /// Whether the front end has no room for deliveries.
     pub(crate) is_stalled: bool,
+    /// When it is to be looked for deliveries that were not acknowledged in time; maybe too early.
+    pub(crate) ack_timer: Option<Instant>,
     /// Which of its consumers was served last.
     pub(crate) served_last: Option<ConsumerId>,
 }

@@ -123,6 +123,7 @@ mod tests {
             priority,
             prefetch: 0,
             unacked: 0,
+            timeout: None,
             has_turn: false,
             rank: 0,
         }

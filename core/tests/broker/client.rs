@@ -44,10 +44,19 @@ impl World {
         self.client_with(Duration::ZERO)
     }
 
+    /// The same, of a client that cannot be told of the end of a consumer.
+    pub(crate) fn plain_client(&mut self) -> ConnectionId {
+        self.open(Duration::ZERO, false)
+    }
+
     pub(crate) fn client_with(&mut self, heartbeat: Duration) -> ConnectionId {
+        self.open(heartbeat, true)
+    }
+
+    fn open(&mut self, heartbeat: Duration, can_be_told: bool) -> ConnectionId {
         let id = self.connect();
         self.input(Input::Frame(id, Frame::ProtocolHeader(PROTOCOL_HEADER)));
-        let capability = ("consumer_cancel_notify".into(), FieldValue::Bool(true));
+        let capability = ("consumer_cancel_notify".into(), FieldValue::Bool(can_be_told));
         let capabilities = FieldValue::Table(FieldTable::new(vec![capability]));
         self.tell(
             id,

@@ -8,7 +8,7 @@ use warren_core::{Boot, Config, User};
 use crate::number::{put, put_bytes, take, take_as, take_text, take_u64};
 
 /// The version of what is written; others are not read.
-pub(crate) const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 2;
 
 /// What a broker was started with.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ impl Header {
             handshake_timeout,
             close_timeout,
             message_size_max,
+            consumer_timeout,
             egress_len_max,
             memory_max,
             queue_window,
@@ -50,6 +51,8 @@ impl Header {
             nanos(*handshake_timeout),
             nanos(*close_timeout),
             *message_size_max,
+            // Zero stands for none.
+            consumer_timeout.map_or(0, nanos),
             *egress_len_max as u64,
             *memory_max,
             *queue_window as u64,
@@ -82,6 +85,7 @@ impl Header {
             handshake_timeout: take_duration(from)?,
             close_timeout: take_duration(from)?,
             message_size_max: take(from)?,
+            consumer_timeout: Some(take_duration(from)?).filter(|timeout| !timeout.is_zero()),
             egress_len_max: take_as(from)?,
             memory_max: take(from)?,
             queue_window: take_as(from)?,

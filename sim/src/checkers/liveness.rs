@@ -100,6 +100,21 @@ pub fn check_giving_up(client: u8, silent_ns: u64, heartbeat_ns: u64) -> Result<
     Ok(())
 }
 
+/// Checks that no delivery waits for its acknowledgement for longer than it may: `overdue` is the
+/// tag of one that does.
+///
+/// # Errors
+/// When there is one.
+pub fn check_overdue(overdue: Option<u64>, who: impl FnOnce() -> String) -> Result<(), Failure> {
+    match overdue {
+        None => Ok(()),
+        Some(tag) => {
+            let text = format!("delivery {tag} on {} is overdue and is not taken back", who());
+            Err(Failure::new(ID, text))
+        }
+    }
+}
+
 /// Checks that nothing is pending once the faults are over.
 ///
 /// # Errors
@@ -159,6 +174,12 @@ mod tests {
         assert!(check_giving_up(1, 5, 10).is_err());
         assert!(check_giving_up(1, 5, 0).is_err());
         assert_eq!(check_giving_up(1, 20, 10), Ok(()));
+    }
+
+    #[test]
+    fn a_delivery_that_is_overdue_fails() {
+        assert_eq!(check_overdue(None, || "c1/1".into()), Ok(()));
+        assert!(check_overdue(Some(3), || "c1/1".into()).is_err());
     }
 
     #[test]

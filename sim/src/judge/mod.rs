@@ -123,6 +123,7 @@ impl Judge {
         self.is_changed = true;
         self.may_wait = true;
         self.model.enter(position);
+        self.model.now = now;
         self.model.begin_batch();
         let busy = self.model.busy_links();
         for (at, one) in said.iter().enumerate() {
@@ -194,6 +195,7 @@ impl Judge {
             }
             if self.is_changed || now >= self.timed_at + TIMED_EVERY_NS {
                 self.check_silence(now)?;
+                self.check_overdue(now)?;
             }
         }
         if self.is_changed || now >= self.timed_at + TIMED_EVERY_NS {
@@ -340,6 +342,17 @@ impl Judge {
         let mut waiting = self.model.waiting().filter(|_| self.model.alarms.is_empty());
         let first = waiting.next().map(|(link, number)| self.who(link, number));
         liveness::check_parked(first.as_deref())
+    }
+
+    /// With no timer due, what was not acknowledged in time was taken back.
+    fn check_overdue(&self, now: u64) -> Result<(), Failure> {
+        for (link, connection) in self.model.living() {
+            for (number, channel) in &connection.channels {
+                let who = || self.who(link, *number);
+                liveness::check_overdue(channel.overdue(now), who)?;
+            }
+        }
+        Ok(())
     }
 
     fn check_silence(&self, now: u64) -> Result<(), Failure> {

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::channel::{Partial, Settle};
 use super::routing::{Look, Route};
+use super::timeouts::integer;
 use super::{
     ChannelKey, Consumer, Copy, Expected, Fate, Fates, Message, Mode, Model, Promise, Queue,
     QueueId, Refusal, Together, Unacked,
 };
 use crate::checkers::confirms::Confirms;
-use crate::wire::{Method, Table, Value};
+use crate::wire::Method;
 
 /// The name by which direct replies are asked for and consumed.
 pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -194,7 +195,8 @@ impl Model {
             queue,
             no_ack: method.bit("no-ack"),
             is_exclusive: method.bit("exclusive"),
-            priority: priority(arguments),
+            priority: integer(arguments, "x-priority").unwrap_or(0),
+            timeout_ms: integer(arguments, "x-consumer-timeout"),
             prefetch: self.channel_mut(key).prefetch,
             passed_over: 0,
         };
@@ -268,9 +270,15 @@ impl Model {
         };
         let is_multiple = method.name() != "basic.reject" && method.bit("multiple");
         let channel = self.channel_mut(key);
+        let is_late = channel.taken_back.remove(&tag);
+        if is_multiple {
+            channel.taken_back.retain(|late| tag != 0 && *late > tag);
+        }
         let tags: Vec<u64> = if is_multiple && tag == 0 {
             channel.unacked.keys().copied().collect()
-        } else if !channel.unacked.contains_key(&tag) {
+        } else if is_late && !is_multiple {
+            Vec::new()
+        } else if !is_late && !channel.unacked.contains_key(&tag) {
             return Err(Refusal::soft(406, format!("unknown delivery tag {tag}")));
         } else if is_multiple {
             channel.unacked.range(..=tag).map(|(tag, _)| *tag).collect()
@@ -323,6 +331,7 @@ impl Model {
         if !method.bit("requeue") {
             return Err(Refusal::hard_any_text(&[540]));
         }
+        self.channel_mut(key).taken_back.clear();
         let unacked = std::mem::take(&mut self.channel_mut(key).unacked);
         unacked.values().for_each(|unacked| self.give_back(unacked));
         if method.name() == "basic.recover" {
@@ -435,6 +444,8 @@ impl Model {
         no_ack: bool,
     ) {
         self.touched = Some(queue);
+        let consumed = consumer.and_then(|id| self.consumers.get(&id));
+        let due = self.due(&self.queues[&queue], consumed);
         let from = self.queues.get_mut(&queue).expect("the queue of a delivery");
         let copy: Copy = from.ready.remove(at);
         from.taken_now += 1;
@@ -454,15 +465,7 @@ impl Model {
         let channel = self.channel_mut(key);
         channel.tag_last = tag;
         if !no_ack {
-            channel.unacked.insert(tag, Unacked { copy, queue, consumer });
+            channel.unacked.insert(tag, Unacked { copy, queue, consumer, due });
         }
-    }
-}
-
-fn priority(arguments: &Table) -> i64 {
-    let found = arguments.iter().find(|(name, _)| name == "x-priority");
-    match found.map(|(_, value)| value) {
-        Some(Value::I32(priority)) => i64::from(*priority),
-        _ => 0,
     }
 }

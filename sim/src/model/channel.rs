@@ -57,6 +57,8 @@ pub struct Unacked {
     pub queue: QueueId,
     /// To which consumer; none for a `basic.get`.
     pub consumer: Option<usize>,
+    /// When it is to be acknowledged, and how long after it was made, if it is.
+    pub due: Option<(u64, u64)>,
 }
 
 /// A content whose end has not come.
@@ -99,6 +101,8 @@ pub struct Channel {
     pub tag_last: u64,
     /// Deliveries that are not settled, by tag.
     pub unacked: BTreeMap<u64, Unacked>,
+    /// Tags of deliveries that were taken back, and that the client may still settle.
+    pub taken_back: BTreeSet<u64>,
     /// Consumers by tag.
     pub consumers: BTreeMap<String, usize>,
     /// For consumers to come.
@@ -174,6 +178,8 @@ impl Channel {
         }
         let behind = self.unacked.split_off(&tag);
         self.unacked.extend(behind.into_iter().map(|(tag, unacked)| (tag + 1, unacked)));
+        let behind = self.taken_back.split_off(&tag);
+        self.taken_back.extend(behind.into_iter().map(|tag| tag + 1));
         self.tag_last = last + 1;
     }
 

@@ -100,6 +100,7 @@ impl Model {
         match told {
             Told::Stopped(reason) => self.stop(&reason),
             Told::DiskFree(free) => self.disk_free = Some(free),
+            Told::Tick => self.time_out(),
             Told::Connected(link, client) => {
                 let mut connection = Connection::new(client, now);
                 if self.is_stopped {
@@ -119,7 +120,7 @@ impl Model {
             Told::Received(link) => {
                 self.hears(link);
             }
-            Told::Frame(..) | Told::Bad(..) | Told::Closed(_) | Told::Disk | Told::Tick => {}
+            Told::Frame(..) | Told::Bad(..) | Told::Closed(_) | Told::Disk => {}
         }
     }
 

@@ -16,6 +16,7 @@ mod message;
 mod queue;
 mod routing;
 mod single_active;
+mod timeouts;
 mod topology;
 mod waiting;
 

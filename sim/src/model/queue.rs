@@ -164,6 +164,8 @@ pub struct Consumer {
     pub priority: i64,
     /// The most it may hold; 0 for no limit.
     pub prefetch: u64,
+    /// How long its deliveries may wait to be acknowledged, if it says; 0 for no limit.
+    pub timeout_ms: Option<i64>,
     /// How many deliveries went to others of its rank since its last turn, while it could have
     /// taken them.
     pub passed_over: u64,

@@ -557,6 +557,7 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
 /// The arguments that make a queue what it is: unknown ones and the default type do not.
 fn meaningful(arguments: &Table) -> Table {
     let known = [
+        "x-consumer-timeout",
         "x-max-length",
         "x-max-priority",
         "x-message-ttl",

@@ -120,7 +120,12 @@ const VERBS: &[Verb] = &[
     ("tx", Channel, &[], &[]),
     ("commit", Channel, &[], &[]),
     ("rollback", Channel, &[], &[]),
-    ("consume", Channel, &["q", "tag", "priority"], &["no_ack", "exclusive", "nowait", "forced"]),
+    (
+        "consume",
+        Channel,
+        &["q", "tag", "priority", "timeout"],
+        &["no_ack", "exclusive", "nowait", "forced"],
+    ),
     ("cancel", Channel, &["tag"], &["nowait"]),
     ("get", Channel, &["q"], &["no_ack"]),
     ("ack", Channel, &["nth", "tag"], &["multiple", "all"]),

@@ -17,6 +17,7 @@ mod replay;
 mod scribe;
 
 use std::path::Path;
+use std::time::Duration;
 
 use warren_recorder::{ReadError, Recording};
 
@@ -53,6 +54,10 @@ pub fn replay(path: &Path, keeps_trace: bool) -> Result<Replayed, ReadError> {
     Replay::new(recording, keeps_trace).play()
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The limits of the broker that was recorded.
 fn setup_of(recording: &Recording) -> Setup {
     let (config, boot) = (&recording.header().config, &recording.header().boot);
@@ -62,6 +67,7 @@ fn setup_of(recording: &Recording) -> Setup {
         frame_max: config.frame_max,
         heartbeat_s: config.heartbeat.as_secs(),
         message_size_max: config.message_size_max,
+        consumer_timeout_ms: config.consumer_timeout.map_or(0, millis),
         egress_len_max: config.egress_len_max,
         memory_max: config.memory_max,
         queue_window: config.queue_window,

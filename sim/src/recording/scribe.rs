@@ -262,10 +262,13 @@ impl Scribe {
             "exchange.unbind" => flags(self.exchange_binding(new("xunbind"), method), &[nowait]),
             "basic.consume" => {
                 let step = text(text(new("consume"), "q", "queue"), "tag", "consumer-tag");
-                let step = match find(method.table("arguments"), "x-priority") {
-                    Some(Value::I32(priority)) => step.with("priority", priority),
-                    _ => step,
-                };
+                let arguments = [("priority", "x-priority"), ("timeout", "x-consumer-timeout")];
+                let step = arguments.into_iter().fold(step, |step, (key, name)| {
+                    match find(method.table("arguments"), name) {
+                        Some(Value::I32(number)) => step.with(key, number),
+                        _ => step,
+                    }
+                });
                 flags(step, &[("no_ack", "no-ack"), ("exclusive", "exclusive"), nowait])
             }
             "basic.cancel" => flags(text(new("cancel"), "tag", "consumer-tag"), &[nowait]),

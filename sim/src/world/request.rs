@@ -203,8 +203,11 @@ fn consume(channel: &mut Channel, step: &Step) -> Option<Method> {
     if !is_known {
         channel.consumers.insert(tag.to_owned(), step.is("no_ack"));
     }
-    let priority = step.value("priority").and_then(|value| value.parse().ok()).map(Value::I32);
-    let arguments = priority.map(|value| ("x-priority".to_owned(), value));
+    let argument = |key: &str, name: &str| {
+        let value = step.value(key)?.parse().ok().map(Value::I32)?;
+        Some((name.to_owned(), value))
+    };
+    let arguments = [argument("priority", "x-priority"), argument("timeout", "x-consumer-timeout")];
     Some(
         Method::new("basic.consume")
             .with_text("queue", step.text("q"))
@@ -212,7 +215,7 @@ fn consume(channel: &mut Channel, step: &Step) -> Option<Method> {
             .with_bit("no-ack", step.is("no_ack"))
             .with_bit("exclusive", step.is("exclusive"))
             .with_bit("nowait", step.is("nowait"))
-            .with_table("arguments", arguments.into_iter().collect()),
+            .with_table("arguments", arguments.into_iter().flatten().collect()),
     )
 }
 

@@ -106,6 +106,10 @@ impl Channel {
         if let Some(lease) = got.lease {
             self.unacked.push(self.last_delivery_tag, lease);
         }
+        if let Some(timeout) = got.timeout {
+            self.set_deadline(self.last_delivery_tag, timeout, ctx.now);
+            ctx.engine.expect_ack(self.session, ctx.now + timeout);
+        }
         self.reply_frame(OutFrame::GetOk(self.number, frame), link, ctx);
         Ok(())
     }
@@ -121,6 +125,9 @@ impl Channel {
         self.last_delivery_tag += 1;
         if let Some(lease) = delivery.lease {
             self.unacked.push(self.last_delivery_tag, lease);
+        }
+        if let Some(timeout) = delivery.timeout {
+            self.set_deadline(self.last_delivery_tag, timeout, now);
         }
         let deliver = Deliver {
             consumer_tag: delivery.tag,
@@ -145,12 +152,12 @@ impl Channel {
             return false;
         }
         let tag = consumer.tag.clone();
-        let delivery = Delivery { tag, redelivered: false, message, lease: None };
+        let delivery = Delivery { tag, redelivered: false, message, lease: None, timeout: None };
         self.deliver(delivery, link, out, now);
         true
     }
 
-    /// A consumer's queue is gone: forgets the consumer, and tells the client if it can be told.
+    /// A consumer is gone: forgets it, and tells the client if it can be told.
     pub(crate) fn consumer_cancelled(
         &mut self,
         tag: &ShortStr,

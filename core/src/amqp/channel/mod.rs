@@ -8,6 +8,7 @@ mod confirms;
 mod consuming;
 mod publishing;
 mod settling;
+mod timeouts;
 mod topology;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -17,6 +18,7 @@ use self::confirms::Confirms;
 pub(crate) use self::publishing::expected_method;
 use self::publishing::{Incoming, LastRoute};
 use self::settling::Transaction;
+use super::ack_deadlines::AckDeadlines;
 use super::frame::{ChannelNumber, Frame, OutFrame};
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
@@ -77,6 +79,7 @@ pub(crate) struct Channel {
     incoming: Option<Incoming>,
     last_delivery_tag: u64,
     unacked: UnackedDeliveries,
+    deadlines: AckDeadlines,
     /// For consumers to come; 0: any number.
     prefetch: u32,
     consumers: BTreeMap<ShortStr, ConsumerId>,
@@ -124,6 +127,7 @@ impl Channel {
             incoming: None,
             last_delivery_tag: 0,
             unacked: UnackedDeliveries::default(),
+            deadlines: AckDeadlines::default(),
             prefetch: 0,
             consumers: BTreeMap::new(),
             reply_consumer: None,

@@ -64,6 +64,11 @@ impl Transaction {
         self.published.is_empty() && self.settled.is_empty()
     }
 
+    /// The tags of the deliveries that it would settle.
+    pub(super) fn tags(&self) -> impl Iterator<Item = u64> {
+        self.settled.iter().map(|(unacked, _)| unacked.tag)
+    }
+
     /// Takes the deliveries that it would have settled.
     pub(super) fn take_settled(&mut self) -> impl Iterator<Item = Unacked> {
         core::mem::take(&mut self.settled).into_iter().map(|(unacked, _)| unacked)
@@ -83,8 +88,14 @@ impl Channel {
         settlement: Settlement,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
-        let Some(taken) = self.unacked.take(tag, multiple) else {
-            return Err(precondition(&format!("unknown delivery tag {tag}")));
+        let is_late = self.deadlines.settle_late(tag, multiple);
+        let taken = match self.unacked.take(tag, multiple) {
+            Some(taken) => taken,
+            None if is_late => {
+                ctx.engine.mark(Mark::AckLate);
+                if multiple { self.unacked.take_up_to(tag) } else { Vec::new() }
+            }
+            None => return Err(precondition(&format!("unknown delivery tag {tag}"))),
         };
         if let Mode::Transaction(transaction) = &mut self.mode {
             transaction.settled.extend(taken.into_iter().map(|unacked| (unacked, settlement)));
@@ -105,6 +116,7 @@ impl Channel {
         if !requeue {
             return Err(AmqpError::new(ReplyCode::NotImplemented, "requeue=false"));
         }
+        self.deadlines.forget_late();
         for unacked in self.unacked.take_all().into_iter().rev() {
             ctx.engine.settle(self.session, unacked.lease, Settlement::Requeue);
         }

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::arguments;
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
@@ -13,9 +14,9 @@ use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::paging::ITEM_READ;
 use super::routing::{REPLY_PREFIX, Route};
 use super::{Engine, Notice, VhostId};
-use crate::Mark;
 use crate::amqp::ShortStr;
 use crate::log::{BatchNumber, Fact, Item, PendingMessage, Spot, Spots};
+use crate::{Instant, Mark};
 
 /// The side of the broker that clients see. The engine calls it from [`Engine::dispatch`] only.
 pub(crate) trait FrontEnd {
@@ -41,6 +42,8 @@ pub(crate) struct Delivery {
     pub(crate) message: Arc<Message>,
     /// What must be settled; `None` when nothing is to be acknowledged.
     pub(crate) lease: Option<Lease>,
+    /// By when it must be settled, counted from now.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// A message that was handed out and is not settled. It must go to [`Engine::settle`] once.
@@ -50,6 +53,13 @@ pub(crate) struct Lease {
     /// Whose prefetch it counts against; none for a message that was asked for by name.
     consumer: Option<ConsumerId>,
     entry: Entry,
+}
+
+impl Lease {
+    /// Whose prefetch it counts against.
+    pub(crate) fn consumer(&self) -> Option<ConsumerId> {
+        self.consumer
+    }
 }
 
 /// What becomes of a message that was handed out.
@@ -80,6 +90,8 @@ pub(crate) struct Got {
     pub(crate) message: Arc<Message>,
     pub(crate) remaining: u64,
     pub(crate) lease: Option<Lease>,
+    /// By when it must be settled, counted from now.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Engine {
@@ -91,6 +103,7 @@ impl Engine {
             prefetch: 0,
             unacked: 0,
             is_stalled: false,
+            ack_timer: None,
             served_last: None,
         })
     }
@@ -106,6 +119,7 @@ impl Engine {
 
     /// Forgets a session that was closed and whose leases are settled.
     pub(crate) fn forget_session(&mut self, id: SessionId) {
+        self.forget_deadline(id);
         self.sessions.remove(id);
     }
 
@@ -214,7 +228,9 @@ impl Engine {
         let id = self.queue(vhost, queue, owner)?;
         let resource =
             Resource { kind: "queue", name: queue, vhost: &self.vhosts[vhost.0 as usize].name };
-        let priority = arguments::consumer_priority(&consume.arguments, &resource)?;
+        let (priority, timeout) = arguments::of_consumer(&consume.arguments, &resource)?;
+        let found = self.queues.get(id).expect("just found");
+        let timeout = self.timeout_of(found, timeout).filter(|_| !consume.no_ack);
         let found = self.queues.get_mut(id).expect("just found");
         let is_shared = found.single_active.is_some() || !found.consumers.is_empty();
         if found.exclusive_consumer.is_some() || (consume.exclusive && is_shared) {
@@ -231,6 +247,7 @@ impl Engine {
             priority,
             prefetch: consume.prefetch,
             unacked: 0,
+            timeout,
             has_turn: false,
             rank: 0,
         });
@@ -321,7 +338,9 @@ impl Engine {
             queue.unacked += 1;
             Some(Lease { queue: id, consumer: None, entry })
         };
-        Ok(Asked::Got(Got { redelivered, message, remaining, lease }))
+        let queue = self.queues.get(id).filter(|_| !no_ack);
+        let timeout = queue.and_then(|queue| self.timeout_of(queue, None));
+        Ok(Asked::Got(Got { redelivered, message, remaining, lease, timeout }))
     }
 
     /// Which message of a queue is next.
@@ -392,12 +411,12 @@ impl Engine {
     }
 
     /// Hands out what can be handed out, and tells the front end what it must know.
-    pub(crate) fn dispatch(&mut self, front: &mut impl FrontEnd) {
+    pub(crate) fn dispatch(&mut self, now: Instant, front: &mut impl FrontEnd) {
         loop {
             self.tell(front);
             // To serve a queue may be to notice more.
             match self.stirred.pop_front() {
-                Some(queue) => self.serve(queue, front),
+                Some(queue) => self.serve(queue, now, front),
                 None if self.notices.is_empty() => return,
                 None => {}
             }
@@ -424,7 +443,7 @@ impl Engine {
         notices.any(|notice| matches!(notice, Notice::Cancelled(of, _) if *of == session))
     }
 
-    fn serve(&mut self, id: QueueId, front: &mut impl FrontEnd) {
+    fn serve(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.is_stirred = false;
         if !queue.getters.is_empty() {
@@ -457,6 +476,7 @@ impl Engine {
                 queue.ready.paged() > 0 && queue.ready.cached() < self.limits.queue_window / 4;
             let (tag, redelivered) = (consumer.tag.clone(), entry.deliveries > 0);
             let (handle, priority, no_ack) = (session.handle, consumer.priority, consumer.no_ack);
+            let (session_id, timeout) = (consumer.session, consumer.timeout);
             session.served_last = Some(consumer_id);
             if no_ack {
                 queue.counts.acked += 1;
@@ -473,7 +493,10 @@ impl Engine {
             } else {
                 Some(Lease { queue: id, consumer: Some(consumer_id), entry })
             };
-            front.deliver(handle, Delivery { tag, redelivered, message, lease });
+            if let Some(timeout) = timeout {
+                self.expect_ack(session_id, now + timeout);
+            }
+            front.deliver(handle, Delivery { tag, redelivered, message, lease, timeout });
             if is_low {
                 self.read(id, true);
             }

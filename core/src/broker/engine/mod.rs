@@ -11,12 +11,14 @@ mod paging;
 mod recovered;
 mod routing;
 mod storage;
+mod timeouts;
 mod topology;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 pub(crate) use delivery::{Asked, Delivery, FrontEnd, Lease, Settlement};
 pub(crate) use routing::Route;
@@ -32,7 +34,7 @@ use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
 use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
-use crate::{Config, Decision, Mark, MarkCounts, QueueStatus};
+use crate::{Config, Decision, Instant, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
 
 /// The virtual host that there is.
@@ -88,6 +90,8 @@ pub(crate) struct Engine {
     /// What was chosen where the broker was free to, since the last input.
     decisions: Vec<Decision>,
     limits: Limits,
+    /// When which session is to be looked after for want of acknowledgements; one entry each.
+    ack_timers: BTreeSet<(Instant, SessionId)>,
     entropy: Entropy,
     hash_seed: u64,
 }
@@ -106,6 +110,7 @@ struct Limits {
     queue_window: usize,
     log_pending_max: usize,
     read_len: u32,
+    consumer_timeout: Option<Duration>,
 }
 
 impl Engine {
@@ -138,7 +143,9 @@ impl Engine {
                 queue_window: config.queue_window,
                 log_pending_max: config.log_pending_max,
                 read_len: config.read_len.max(1),
+                consumer_timeout: config.consumer_timeout,
             },
+            ack_timers: BTreeSet::new(),
             entropy,
             hash_seed,
         };

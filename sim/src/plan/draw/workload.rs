@@ -140,6 +140,9 @@ impl Draw {
         if self.features.priorities && self.chance(0.4) {
             step = step.with("priority", self.work.i32(-1..=2));
         }
+        if let Some(timeout) = self.consumer_timeout() {
+            step = step.with("timeout", timeout);
+        }
         self.push(step);
     }
 

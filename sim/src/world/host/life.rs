@@ -407,6 +407,8 @@ impl Host {
             frame_max: setup.frame_max,
             heartbeat: std::time::Duration::from_secs(setup.heartbeat_s),
             message_size_max: setup.message_size_max,
+            consumer_timeout: (setup.consumer_timeout_ms > 0)
+                .then(|| std::time::Duration::from_millis(setup.consumer_timeout_ms)),
             egress_len_max: setup.egress_len_max,
             memory_max: setup.memory_max,
             queue_window: setup.queue_window,

@@ -1,0 +1,105 @@
+//! Deliveries that are not acknowledged in time.
+//!
+//! When its time is over, a delivery goes back to its place. Its consumer ends, and the client is
+//! told; the channel of a client that cannot be told is closed. What was taken back may still be
+//! acknowledged, once, which means nothing.
+
+use std::collections::BTreeSet;
+
+use super::channel::{Channel, Mode, Phase};
+use super::{ChannelKey, Consumer, Model, Queue, Refusal, Unacked};
+use crate::wire::{Table, Value};
+
+const MILLISECOND: u64 = 1_000_000;
+
+/// The whole number that an argument says.
+pub(super) fn integer(arguments: &Table, name: &str) -> Option<i64> {
+    let found = arguments.iter().find(|(found, _)| found == name);
+    match found.map(|(_, value)| value) {
+        Some(Value::I32(number)) => Some(i64::from(*number)),
+        Some(Value::I64(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+impl Channel {
+    /// The oldest delivery that was to be acknowledged by now and was not.
+    #[must_use]
+    pub fn overdue(&self, now: u64) -> Option<u64> {
+        self.unacked.iter().find(|(_, unacked)| unacked.is_overdue(now)).map(|(tag, _)| *tag)
+    }
+}
+
+impl Unacked {
+    fn is_overdue(&self, now: u64) -> bool {
+        self.due.is_some_and(|(due, _)| due <= now)
+    }
+}
+
+impl Model {
+    /// When a delivery of now is due, and after how long: as its consumer says, else as its queue
+    /// does, else as is usual.
+    pub(super) fn due(&self, queue: &Queue, consumer: Option<&Consumer>) -> Option<(u64, u64)> {
+        let asked = consumer.and_then(|consumer| consumer.timeout_ms);
+        let of_queue = || integer(&queue.arguments, "x-consumer-timeout");
+        let timeout = asked.or_else(of_queue).map(|millis| millis.unsigned_abs());
+        let timeout = timeout.unwrap_or(self.setup.consumer_timeout_ms) * MILLISECOND;
+        (timeout > 0).then_some((self.now + timeout, timeout))
+    }
+
+    /// Time has passed: what is overdue goes back.
+    pub(super) fn time_out(&mut self) {
+        let channels = self.living().flat_map(|(link, connection)| {
+            connection.channels.keys().map(move |number| (link, *number))
+        });
+        for key in channels.collect::<Vec<_>>() {
+            self.time_out_on(key);
+        }
+    }
+
+    fn time_out_on(&mut self, key: ChannelKey) {
+        let now = self.now;
+        let wants_cancels = self.connections[&key.0].wants_cancels;
+        let channel = self.channel_mut(key);
+        if channel.phase != Phase::Open {
+            return;
+        }
+        // An acknowledgement in a transaction is in time; rolled back, the delivery has its time
+        // once more.
+        if let Mode::Tx { settles, .. } = &mut channel.mode {
+            for (_, unacked, _) in settles.iter_mut().filter(|(_, one, _)| one.is_overdue(now)) {
+                unacked.due = unacked.due.map(|(_, timeout)| (now + timeout, timeout));
+            }
+        }
+        let overdue: Vec<_> =
+            channel.unacked.iter().filter(|(_, one)| one.is_overdue(now)).collect();
+        let overdue: Vec<(u64, Unacked)> =
+            overdue.into_iter().map(|(tag, one)| (*tag, *one)).collect();
+        let Some((_, first)) = overdue.first() else { return };
+        if !wants_cancels {
+            let (_, timeout) = first.due.expect("it is overdue");
+            let text = format!(
+                "delivery acknowledgement on channel {} timed out. Timeout value used: {} ms. This \
+                 timeout value can be configured, see consumers doc guide to learn more",
+                key.1,
+                timeout / MILLISECOND
+            );
+            return self.refuse_on(key, Refusal::soft(406, text), Some((0, 0)));
+        }
+        for (tag, _) in &overdue {
+            channel.unacked.remove(tag);
+            channel.taken_back.insert(*tag);
+        }
+        let consumers: BTreeSet<_> = overdue.iter().filter_map(|(_, one)| one.consumer).collect();
+        for id in consumers {
+            let Some(tag) = self.consumers.get(&id).map(|consumer| consumer.tag.clone()) else {
+                continue;
+            };
+            let channel = self.channel_mut(key);
+            channel.consumers.remove(&tag);
+            channel.cancels.push(tag);
+            self.remove_consumer(id);
+        }
+        overdue.iter().for_each(|(_, unacked)| self.give_back(unacked));
+    }
+}
