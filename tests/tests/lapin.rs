@@ -15,7 +15,7 @@ use std::process;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
-use warren_tests::broker::Target;
+use warren_tests::broker::{Target, elsewhere};
 use warren_tests::client::Address;
 
 /// For something that must come.
@@ -298,6 +298,88 @@ fn a_queue_declared_again_otherwise_is_406_and_which_argument_differs_is_told() 
 }
 
 #[test]
+fn of_the_consumers_of_a_queue_one_is_served_and_then_the_next_if_it_was_declared_so() {
+    flow(async |broker| {
+        let (channel, leaving) = (broker.channel().await, broker.channel().await);
+        let queue = named("single");
+        let single = [("x-single-active-consumer", AMQPValue::Boolean(true))];
+        declare_with(&channel, &queue, &single).await?;
+        leaving.basic_qos(2, BasicQosOptions::default()).await?;
+        let mut first = consume(&leaving, &queue, false).await?;
+        let (low, high) = (broker.channel().await, broker.channel().await);
+        let mut low = consume_with(&low, &queue, "x-priority", AMQPValue::LongInt(0)).await?;
+        let mut high = consume_with(&high, &queue, "x-priority", AMQPValue::LongInt(5)).await?;
+        for n in 1..=3 {
+            send(&channel, "", &queue, &n.to_string(), BasicProperties::default()).await?;
+        }
+        assert_eq!(texts(&mut first, 2).await, ["1", "2"]);
+        nothing_more(&mut high).await;
+        leaving.close(200, "bye".into()).await?;
+        let again = next(&mut high).await;
+        assert_eq!((text(&again), again.redelivered), ("1".into(), true));
+        assert_eq!(texts(&mut high, 2).await, ["2", "3"]);
+        nothing_more(&mut low).await;
+        // A classic queue gives out by name too.
+        assert!(get(&channel, &queue).await?.is_none());
+        let exclusive = BasicConsumeOptions { exclusive: true, ..Default::default() };
+        let alone = broker.channel().await;
+        let alone =
+            alone.basic_consume(queue.as_str().into(), "".into(), exclusive, FieldTable::default());
+        let text = format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use");
+        assert_protocol_error(&alone.await.expect_err("others may come"), 403, &text);
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_consumers_priority_that_is_no_integer_is_406() {
+    flow(async |broker| {
+        let channel = broker.channel().await;
+        let queue = named("priority");
+        declare(&channel, &queue, QueueDeclareOptions::default()).await?;
+        let high = AMQPValue::LongString("high".into());
+        let refused = consume_with(&broker.channel().await, &queue, "x-priority", high).await;
+        let text = format!(
+            "PRECONDITION_FAILED - invalid arg 'x-priority' for queue '{queue}' in vhost '/': \
+             \"expected integer, got longstr\""
+        );
+        assert_protocol_error(&refused.expect_err("not an integer"), 406, &text);
+        // Mirrored queues are no more; the argument is taken all the same.
+        let failover = ("x-cancel-on-ha-failover", AMQPValue::Boolean(true));
+        consume_with(&channel, &queue, failover.0, failover.1).await?;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn who_does_not_acknowledge_in_time_is_cancelled_and_may_acknowledge_late() {
+    if !elsewhere().is_empty() {
+        // RabbitMQ looks once a minute, and before 4.3 it closes the channel.
+        return;
+    }
+    flow(async |broker| {
+        let channel = broker.channel().await;
+        let queue = named("slow");
+        declare(&channel, &queue, QueueDeclareOptions::default()).await?;
+        let millis = AMQPValue::LongInt(300);
+        let mut slow = consume_with(&channel, &queue, "x-consumer-timeout", millis).await?;
+        send(&channel, "", &queue, "work", BasicProperties::default()).await?;
+        let held = next(&mut slow).await;
+        let end = timeout(PATIENCE, slow.next()).await.expect("the consumer is cancelled");
+        assert!(end.is_none(), "{end:?}");
+        held.ack(BasicAckOptions::default()).await?;
+        let mut other = consume(&channel, &queue, false).await?;
+        let again = next(&mut other).await;
+        assert_eq!((text(&again), again.redelivered), ("work".into(), true));
+        again.ack(BasicAckOptions::default()).await?;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    });
+}
+
+#[test]
 fn an_ack_of_nothing_is_406() {
     flow(async |broker| {
         let channel = broker.channel().await;
@@ -395,6 +477,18 @@ async fn declare(
     channel.queue_declare(queue.into(), options, FieldTable::default()).await
 }
 
+async fn declare_with(
+    channel: &Channel,
+    queue: &str,
+    arguments: &[(&str, AMQPValue)],
+) -> Result<lapin::Queue, Error> {
+    let mut table = FieldTable::default();
+    for (name, value) in arguments {
+        table.insert((*name).into(), value.clone());
+    }
+    channel.queue_declare(queue.into(), QueueDeclareOptions::default(), table).await
+}
+
 /// An exchange named after its kind.
 async fn exchange(channel: &Channel, kind: ExchangeKind) -> Result<String, Error> {
     let name = named(&format!("{kind:?}"));
@@ -422,6 +516,19 @@ async fn subscriber(channel: &Channel, exchange: &str, keys: &[&str]) -> Result<
 async fn consume(channel: &Channel, queue: &str, no_ack: bool) -> Result<Consumer, Error> {
     let options = BasicConsumeOptions { no_ack, ..Default::default() };
     channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+}
+
+/// A consumer with an argument.
+async fn consume_with(
+    channel: &Channel,
+    queue: &str,
+    name: &str,
+    value: AMQPValue,
+) -> Result<Consumer, Error> {
+    let mut arguments = FieldTable::default();
+    arguments.insert(name.into(), value);
+    let options = BasicConsumeOptions::default();
+    channel.basic_consume(queue.into(), "".into(), options, arguments).await
 }
 
 async fn get(channel: &Channel, queue: &str) -> Result<Option<BasicGetMessage>, Error> {

@@ -4,7 +4,7 @@
 //! channels are terminated and its exclusive queues deleted, once.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::ops::Bound;
@@ -352,6 +352,7 @@ impl Connection {
         let Some((channel, link)) = self.channel(number) else { return };
         if let Err(error) = channel.time_out_deliveries(link, ctx) {
             self.refuse_channel(number, &Fault::new(error, MethodId::NONE), ctx);
+            self.resume_close(ctx);
         }
     }
 
@@ -506,15 +507,18 @@ impl Connection {
         }
     }
 
-    fn close_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) {
-        if let Some(Slot::Open(mut channel)) = self.channels.remove(&number) {
-            if channel.is_parked() {
-                ctx.parked.remove(channel.handle());
-            }
-            let (_, len) = channel.take_parked();
-            self.unpark(len, ctx);
-            channel.terminate(ctx.engine);
+    /// Ends a channel; gives the frames that waited on it.
+    fn close_channel(&mut self, number: ChannelNumber, ctx: &mut Context<'_>) -> VecDeque<Frame> {
+        let Some(Slot::Open(mut channel)) = self.channels.remove(&number) else {
+            return VecDeque::new();
+        };
+        if channel.is_parked() {
+            ctx.parked.remove(channel.handle());
         }
+        let (waiting, len) = channel.take_parked();
+        self.unpark(len, ctx);
+        channel.terminate(ctx.engine);
+        waiting
     }
 
     /// Handles what waits on a channel, as far as it need not wait again. It stops where the
@@ -545,6 +549,12 @@ impl Connection {
             }
         }
         self.unpark(len, ctx);
+        self.resume_close(ctx);
+        has_news
+    }
+
+    /// Handles the connection's end, if it waited and no channel's frames wait any more.
+    fn resume_close(&mut self, ctx: &mut Context<'_>) {
         if !self.has_parked()
             && let Some(frame) = self.parked.take()
         {
@@ -553,7 +563,6 @@ impl Connection {
                 self.close_with(&fault, ctx);
             }
         }
-        has_news
     }
 
     /// Frames of so many bytes wait no more.
@@ -577,10 +586,14 @@ impl Connection {
         if let Some((channel, link)) = self.channel(number) {
             channel.flush_confirms(link, ctx);
         }
-        self.close_channel(number, ctx);
+        let waiting = self.close_channel(number, ctx);
         self.channels.insert(number, Slot::Closing);
         let close = fault.error.channel_close(fault.method);
         self.link.send(ctx.out, ctx.now, on_channel(number, close));
+        // Its own end may be among what waited.
+        for frame in waiting {
+            self.handle_closing_channel(number, &frame, ctx);
+        }
     }
 
     fn handle_method(&mut self, method: &Method, ctx: &mut Context<'_>) -> Result<(), Fault> {
