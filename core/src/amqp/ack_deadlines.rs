@@ -13,8 +13,8 @@ use crate::Instant;
 /// So many settled deliveries are kept, however few are open.
 const SETTLED_MIN: usize = 64;
 
-/// Of so many deliveries that came back it is known that their acknowledgement may be late; channels
-/// with more have forgotten what they were asked.
+/// Of so many deliveries that were taken back it is known that they may still be acknowledged; of
+/// more, the oldest are forgotten.
 const LATE_MAX: usize = 1 << 16;
 
 /// Deliveries that are to be acknowledged in time, by tag.

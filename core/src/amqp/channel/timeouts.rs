@@ -1,7 +1,7 @@
 //! Deliveries that are not acknowledged in time (`x-consumer-timeout`).
 //!
-//! What is overdue goes back to its place in its queue. Who can be told that a consumer has ended is
-//! told so, and goes on; an acknowledgement that comes late then means nothing. Of who cannot be
+//! What is overdue goes back to its place in its queue. Who can be told that a consumer has ended
+//! is told so, and goes on; an acknowledgement that comes late then means nothing. Of who cannot be
 //! told, the channel is closed. RabbitMQ 4.3 does the same, but for deliveries without a consumer,
 //! for which it closes the channel in any case.
 

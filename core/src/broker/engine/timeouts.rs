@@ -13,8 +13,8 @@ use crate::Instant;
 use crate::amqp::ShortStr;
 
 impl Engine {
-    /// How long a delivery of this queue may wait for its acknowledgement, if its consumer, where it
-    /// has one, says so much; zero is for ever.
+    /// How long a delivery of this queue may wait for its acknowledgement, if not for ever, where
+    /// its consumer has `asked` for so much. Zero is for ever.
     pub(super) fn timeout_of(&self, queue: &Queue, asked: Option<Duration>) -> Option<Duration> {
         let of_queue = || arguments::consumer_timeout(&queue.arguments);
         let timeout = asked.or_else(of_queue).or(self.limits.consumer_timeout);
