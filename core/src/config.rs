@@ -10,6 +10,10 @@ pub struct Boot {
     /// Everything random follows from it: names the broker makes, hash keys, salts. In production
     /// it comes from the operating system's entropy.
     pub seed: [u64; 2],
+    /// What time it is at the origin of the adapter's clock, see [`Instant`](crate::Instant): in
+    /// milliseconds since 1970, UTC. What the broker's clients and its log are told of time is
+    /// counted from there.
+    pub clock_origin_ms: u64,
 }
 
 /// Limits and identity.

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame};
+use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame, ShortStr};
 use crate::{DiskRequest, DiskResult, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
@@ -131,6 +131,18 @@ pub enum Event {
     AlarmCleared(Alarm),
     /// The disk refused something that is going to be tried again: a file and the reason.
     DiskError(String),
+    /// Dead letters of a queue went nowhere, the last of them for this reason. Told each time that
+    /// there are twice as many.
+    DeadLettersLost {
+        /// The virtual host.
+        vhost: String,
+        /// The queue in which the messages died.
+        queue: String,
+        /// How many there are so far.
+        count: u64,
+        /// Why.
+        reason: &'static str,
+    },
     /// The broker told a client of an error, on a channel or, with channel 0, on the connection.
     ErrorSent {
         /// Both ends.
@@ -142,6 +154,33 @@ pub enum Event {
         /// What it was told.
         error: AmqpError,
     },
+}
+
+/// Something that no output tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occurrence {
+    /// A channel that had waited went on.
+    Turn(Turn),
+    /// Something left a queue without a client's doing.
+    Departure(Departure),
+}
+
+/// Something left a queue without a client's doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The message of this queue that waited had the earliest deadline, and that is over.
+    Expired(ShortStr),
+    /// This queue had more messages than it may, and the first of them went.
+    Dropped(ShortStr),
+    /// Of those that died in this queue the first was dead-lettered, as far as that could be done.
+    Buried(ShortStr),
+    /// This queue had no room for a message, which was the one of this number of those that came
+    /// to it.
+    Refused(ShortStr, u64),
+    /// The first message that this queue refused was dead-lettered, as far as that could be done.
+    RefusedBuried(ShortStr),
+    /// The queue was unused for too long.
+    QueueExpired(ShortStr),
 }
 
 /// A channel that had waited went on, with so many of the frames that waited.
@@ -186,7 +225,7 @@ pub enum Alarm {
 }
 
 /// What a queue holds and has seen, for people and checkers. Always:
-/// `enqueued = ready + unacked + acked + rejected + purged`.
+/// `enqueued = ready + unacked + acked + rejected + purged + expired + dropped + worn_out`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStatus {
     /// The virtual host.
@@ -215,4 +254,12 @@ pub struct QueueStatus {
     pub rejected: u64,
     /// Messages purged.
     pub purged: u64,
+    /// Messages that waited for longer than they may.
+    pub expired: u64,
+    /// Messages for which there was no room.
+    pub dropped: u64,
+    /// Messages that came back too often.
+    pub worn_out: u64,
+    /// Dead letters that no queue took.
+    pub lost_letters: u64,
 }

@@ -54,7 +54,10 @@ mod time;
 
 pub use config::{Boot, Config, User};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
-pub use interface::{Alarm, ConnectionId, Decision, Event, Input, Output, Peer, QueueStatus, Turn};
+pub use interface::{
+    Alarm, ConnectionId, Decision, Departure, Event, Input, Occurrence, Output, Peer, QueueStatus,
+    Turn,
+};
 pub use log::{
     Basis, Check, CheckReport, DiskMachine, Loss, LostMessages, Problem, Progress, Recovery,
     RecoveryOutput, Salvage, SalvageReport, StartError,

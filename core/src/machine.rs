@@ -13,9 +13,10 @@ use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, SessionHandl
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
+use crate::time::Clock;
 use crate::{
-    Alarm, Boot, Config, ConnectionId, Decision, Event, Input, Instant, Mark, MarkCounts, Output,
-    Peer, QueueStatus, Turn,
+    Alarm, Boot, Config, ConnectionId, Decision, Event, Input, Instant, Mark, MarkCounts,
+    Occurrence, Output, Peer, QueueStatus, Turn,
 };
 
 /// Memory for this many outputs is kept when there are none.
@@ -41,8 +42,8 @@ pub struct Broker {
     hindrance: Hindrance,
     /// Whether some of it has gone, and nobody went on since.
     is_eased: bool,
-    /// Channels that went on with what waited on them since the last input, in order.
-    turns: Vec<Turn>,
+    /// What happened since the last input that no output tells of, in order.
+    occurrences: Vec<Occurrence>,
     now: Instant,
     /// Why the broker stops, once it does.
     shutdown: Option<String>,
@@ -64,7 +65,8 @@ impl Broker {
     pub fn new(config: Config, boot: Boot) -> Self {
         let mut entropy = Entropy::new(boot.seed);
         let credentials = Credentials::new(&config, &mut entropy);
-        let engine = Engine::new(entropy, &config, Log::disabled());
+        let clock = Clock::new(boot.clock_origin_ms);
+        let engine = Engine::new(entropy, &config, clock, Log::disabled());
         Self::with_engine(config, credentials, engine)
     }
 
@@ -80,7 +82,8 @@ impl Broker {
         let mut entropy = Entropy::new(boot.seed);
         let credentials = Credentials::new(&config, &mut entropy);
         let log = Log::recovered(&config, &state, next_op, marks);
-        let engine = Engine::recovered(entropy, &config, log, state);
+        let clock = Clock::new(boot.clock_origin_ms);
+        let engine = Engine::recovered(entropy, &config, clock, log, state);
         Self::with_engine(config, credentials, engine)
     }
 
@@ -97,7 +100,7 @@ impl Broker {
             parked: WaitingChannels::default(),
             hindrance: Hindrance::default(),
             is_eased: false,
-            turns: Vec::new(),
+            occurrences: Vec::new(),
             now: Instant::default(),
             shutdown: None,
             is_halted: false,
@@ -125,8 +128,10 @@ impl Broker {
     /// `now` must not go back.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = now;
-        self.turns.clear();
+        self.take_occurrences();
         self.engine.take_decisions();
+        self.engine.set_time(now);
+        self.engine.expire();
         match input {
             Input::Frame(id, frame) => {
                 self.with(id, |connection, credentials, ctx| {
@@ -177,7 +182,13 @@ impl Broker {
         loop {
             let (connections, out) = (&mut self.connections, &mut self.out);
             self.engine.dispatch(self.now, &mut Clients { connections, out, now: self.now });
-            let Some(session) = self.engine.next_getter() else { return };
+            let Some(session) = self.engine.next_getter() else {
+                self.engine.expire();
+                if self.engine.bury() {
+                    continue;
+                }
+                return;
+            };
             self.resume(session);
             // One that has published may have to be the last. That publishers need not wait any
             // more is for those to know first who wait already.
@@ -229,7 +240,9 @@ impl Broker {
             self.engine.mark(Mark::ParkedAgain);
         }
         let frames = before.saturating_sub(left);
-        self.turns.push(Turn { connection: id, channel: number, frames });
+        self.note_departures();
+        let turn = Turn { connection: id, channel: number, frames };
+        self.occurrences.push(Occurrence::Turn(turn));
     }
 
     /// How many frames wait on a channel.
@@ -345,6 +358,7 @@ impl Broker {
         while let Some(request) = self.engine.log().poll_request() {
             self.out.push_back(Output::Disk(request));
         }
+        self.out.extend(self.engine.take_events().into_iter().map(Output::Event));
         for complaint in self.engine.log().take_complaints() {
             self.out.push_back(Output::Event(Event::DiskError(complaint)));
         }
@@ -383,10 +397,16 @@ impl Broker {
         parked
     }
 
-    /// Which channels that had waited went on since the last input, in order; each is told once.
-    /// For checkers.
-    pub fn take_turns(&mut self) -> Vec<Turn> {
-        core::mem::take(&mut self.turns)
+    /// What happened since the last input that no output tells of, in order; each is told once. For
+    /// checkers.
+    pub fn take_occurrences(&mut self) -> Vec<Occurrence> {
+        self.note_departures();
+        core::mem::take(&mut self.occurrences)
+    }
+
+    fn note_departures(&mut self) {
+        let departures = self.engine.take_departures().into_iter();
+        self.occurrences.extend(departures.map(Occurrence::Departure));
     }
 
     /// What was decided since the last input where there was a choice, in order; each is told once.
@@ -400,7 +420,7 @@ impl Broker {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(when, _)| *when);
         let others = self.engine.log_deadline().into_iter().chain(self.engine.ack_deadline());
-        timer.into_iter().chain(others).min()
+        timer.into_iter().chain(others).chain(self.engine.next_expiry()).min()
     }
 
     /// Every queue's state, sorted by virtual host and name.

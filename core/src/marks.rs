@@ -136,6 +136,38 @@ marks! {
     AnswerGated "answer-gated" Common
         "An answer waits for the disk."
 
+    // Messages that die.
+    MessageExpired "message-expired" Common
+        "A message that waits has waited for longer than it may."
+    ExpiredOnReturn "expired-on-return" Common
+        "A message comes back and has waited for longer than it may."
+    QueueExpired "queue-expired" Common
+        "A queue was unused for longer than it may be."
+    HeadDropped "head-dropped" Common
+        "A queue has more messages than it may, and the first goes."
+    LeftFromDisk "left-from-disk" Common
+        "A message that is on disk only dies there."
+    DyingReadBack "dying-read-back" Common
+        "A message that died is read from disk, to be dead-lettered."
+    PublishRefused "publish-refused" Common
+        "A queue has as many messages as it may, and refuses another."
+    DeadLetterRefused "dead-letter-refused" Common
+        "A queue refuses a dead letter."
+    DeadLetteredRejected "dead-lettered-rejected" Common
+        "A message that was rejected goes on as a dead letter."
+    DeadLetteredExpired "dead-lettered-expired" Common
+        "A message that expired goes on as a dead letter."
+    DeadLetteredMaxLength "dead-lettered-max-length" Common
+        "A message for which there was no room goes on as a dead letter."
+    DeadLetteredDeliveryLimit "dead-lettered-delivery-limit" Common
+        "A message that came back too often goes on as a dead letter."
+    DeadLetterExchangeMissing "dead-letter-exchange-missing" Common
+        "There is no dead-letter exchange of the name that the queue says."
+    DeadLetterUnroutable "dead-letter-unroutable" Common
+        "No queue takes a dead letter."
+    DeadLetterCycle "dead-letter-cycle" Common
+        "A dead letter would come to where it died, and nobody rejected it since."
+
     // Memory.
     TransientLogged "transient-logged" Common
         "With little memory, a transient message goes to the log too."

@@ -27,6 +27,46 @@ impl Instant {
     }
 }
 
+/// What time it is, for clients and for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// Milliseconds since 1970, UTC, at the origin of the adapter's clock.
+    origin_ms: u64,
+    now: Instant,
+}
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+impl Clock {
+    pub(crate) fn new(origin_ms: u64) -> Self {
+        Self { origin_ms, now: Instant::default() }
+    }
+
+    pub(crate) fn set(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Milliseconds since 1970, UTC, begun ones not counted.
+    pub(crate) fn unix_ms(self) -> u64 {
+        self.origin_ms.saturating_add(self.now.0 / NANOS_PER_MILLI)
+    }
+
+    /// When what lives for so many milliseconds from now on is at its end: not before its time, and
+    /// less than a millisecond after it.
+    pub(crate) fn deadline_in(self, millis: u64) -> u64 {
+        let begun = self.now.0.div_ceil(NANOS_PER_MILLI);
+        match millis {
+            0 => self.unix_ms(),
+            _ => self.origin_ms.saturating_add(begun).saturating_add(millis),
+        }
+    }
+
+    /// When it is so many milliseconds since 1970, UTC, on the adapter's clock.
+    pub(crate) fn instant(self, unix_ms: u64) -> Instant {
+        Instant(unix_ms.saturating_sub(self.origin_ms).saturating_mul(NANOS_PER_MILLI))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

@@ -10,6 +10,8 @@ mod deliveries;
 mod disk;
 #[path = "broker/durability.rs"]
 mod durability;
+#[path = "broker/dying.rs"]
+mod dying;
 #[path = "broker/exchanges.rs"]
 mod exchanges;
 #[path = "broker/handover.rs"]

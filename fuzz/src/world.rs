@@ -493,5 +493,5 @@ fn check_event(event: &Event) {
 }
 
 fn boot(start: u64) -> Boot {
-    Boot { seed: [start, 7] }
+    Boot { seed: [start, 7], clock_origin_ms: 0 }
 }

@@ -1,19 +1,31 @@
 //! The monotonic clock, in the core's units.
 
-use std::time::Instant as StdInstant;
+use std::sync::LazyLock;
+use std::time::{Instant as StdInstant, SystemTime};
 
 use warren_core::Instant;
 
-/// The operating system's monotonic clock, counted from when this was made.
+/// When this process first asked for the time.
+static ORIGIN: LazyLock<StdInstant> = LazyLock::new(StdInstant::now);
+
+/// What time it was at the origin of every [`Clock`] of this process: in milliseconds since 1970,
+/// UTC.
+pub(crate) fn origin_ms() -> u64 {
+    let since_origin = ORIGIN.elapsed();
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.saturating_sub(since_origin).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The operating system's monotonic clock, counted from when the process first asked for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: StdInstant,
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// This process's clock.
     pub(crate) fn start() -> Self {
-        Self { origin: StdInstant::now() }
+        Self { origin: *ORIGIN }
     }
 
     /// This moment. It never goes back.

@@ -256,7 +256,8 @@ mod tests {
             let listener = TcpListener::bind(any).await.expect("bound");
             let client = TcpStream::connect(listener.local_addr().expect("bound"));
             let (client, accepted) = tokio::join!(client, listener.accept());
-            let mut broker = Broker::new(Config::default(), Boot { seed: [1, 2] });
+            let mut broker =
+                Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
             let peer = Peer { name: String::new(), is_loopback: true };
             let id = broker.connect(Instant::default(), peer);
             test(Connection::new(id, accepted.expect("accepted").0), client.expect("connected"))

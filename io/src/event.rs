@@ -23,6 +23,9 @@ pub(crate) fn log(event: &Event) {
         }
         Event::DiskError(error) => warn!(error, "the disk refused something; it is tried again"),
         Event::AlarmCleared(alarm) => info!(?alarm, "there is enough again"),
+        Event::DeadLettersLost { vhost, queue, count, reason } => {
+            warn!(vhost, queue, count, reason, "dead letters went nowhere");
+        }
         Event::ErrorSent { peer, channel: 0, method, error } => debug!(
             peer,
             class = method.class,

@@ -372,8 +372,10 @@ impl Run {
         self.execute(&Step::new(Who::World, "power").with("seed", 7))?;
         self.start()?;
         let left = self.durable_queues();
+        // Where messages may die, more may come to other queues, and fewer are left.
+        let is_lasting = !self.judge.model.queues.values().any(Queue::lets_messages_die);
         for queue in self.judge.model.queues.values() {
-            if queue.ready.len() != LEFT {
+            if is_lasting && queue.ready.len() != LEFT {
                 let text = format!("{} comes back with {} messages", queue.name, queue.ready.len());
                 return Err(Failure::new("no-loss", text));
             }

@@ -202,6 +202,7 @@ mod tests {
                 properties: Properties::default(),
                 body: Bytes::from_static(b"body").into(),
                 persistent: false,
+                is_dead_letter: false,
                 charge: crate::broker::Charge::default(),
             });
             let deliver =

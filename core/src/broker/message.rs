@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::amqp::{Properties, ShortStr};
+use crate::amqp::{FieldTable, FieldValue, Properties, ShortStr};
 
 /// Messages up to this many bytes are copied when they are kept, see [`Message::detach`].
 const DETACH_LEN_MAX: usize = 16 << 10;
@@ -26,6 +26,8 @@ pub struct Message {
     pub body: Body,
     /// Whether it asks to survive a restart.
     pub persistent: bool,
+    /// Whether it died in a queue before: its header `x-death` is the broker's word.
+    pub is_dead_letter: bool,
     /// The memory it is charged for, if it is kept.
     pub charge: Charge,
 }
@@ -93,6 +95,26 @@ impl Message {
         let len = self.size() as u64;
         gauge.0.fetch_add(len, Ordering::Relaxed);
         self.charge = Charge(Some((gauge.clone(), len)));
+    }
+
+    /// For how many milliseconds it may wait in a queue, if it says so.
+    pub(crate) fn time_to_live(&self) -> Option<u64> {
+        let expiration = self.properties.decode().ok()?.expiration?;
+        expiration.to_text().parse().ok()
+    }
+
+    /// The message as a consumer sees it that is told how often it came back. As it is, if nobody
+    /// can read its properties.
+    pub(crate) fn with_delivery_count(self: &Arc<Self>, count: u32) -> Arc<Self> {
+        let Ok(mut properties) = self.properties.decode() else { return self.clone() };
+        let name = ShortStr::from_static("x-delivery-count");
+        let headers = properties.headers.iter().flat_map(FieldTable::iter);
+        let mut headers: Vec<_> = headers.filter(|(known, _)| *known != name).cloned().collect();
+        headers.push((name, FieldValue::I64(count.into())));
+        // As RabbitMQ does where it adds headers.
+        headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        properties.headers = Some(FieldTable::new(headers));
+        Arc::new(Self { properties: properties.encode(), ..Self::clone(self) })
     }
 
     /// Makes a message fit for being kept: small pieces are copied into memory of their own.
@@ -186,6 +208,7 @@ mod tests {
             properties: Properties::default(),
             body,
             persistent: true,
+            is_dead_letter: false,
             charge: Charge::default(),
         };
         let mut copy = message.clone();

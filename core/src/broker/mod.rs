@@ -8,6 +8,8 @@ mod arguments;
 mod binding;
 mod choosing;
 mod consumer;
+mod death;
+mod dying;
 mod engine;
 mod exchange;
 mod headers;
@@ -19,15 +21,17 @@ mod ready;
 mod recent_history;
 mod refusal;
 mod rendezvous;
+mod settings;
 mod single_active;
 mod topic;
 mod turns;
 
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};
+pub use death::Reason;
 pub(crate) use engine::{
-    Asked, Delivery, Engine, FrontEnd, Hindrance, Lease, Route, Settlement, VHOST, VhostId,
-    is_predeclared, is_queue_name,
+    Asked, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement, VHOST,
+    VhostId, is_predeclared, is_queue_name,
 };
 pub(crate) use exchange::Envelope;
 pub use exchange::{ExchangeDeclaration, ExchangeKind};

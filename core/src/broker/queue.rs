@@ -7,20 +7,24 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 use super::arguments;
 use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
+use super::dying::Dying;
 use super::engine::VhostId;
 use super::message::Message;
 use super::ranges::Ranges;
 use super::reader::Reader;
 use super::ready::Ready;
+use super::settings::{Overflow, Settings};
 use super::single_active::SingleActive;
 use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
-use crate::log::{BatchNumber, Extents, IndexEntry, Place, QueueNumber};
+use crate::log::{BatchNumber, Deadlines, Extents, IndexEntry, Place, QueueNumber};
 use crate::slab::Key;
+use crate::time::Clock;
 
 /// A queue, for as long as it lives.
 pub(crate) type QueueId = Key<Queue>;
@@ -35,15 +39,24 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     /// Its number among all that the log was ever given; 0 when the log does not have it.
     pub(crate) item: u64,
-    /// How often it was handed out before, or may have been.
-    pub(crate) deliveries: u32,
+    /// How often it was handed out and came back.
+    pub(crate) returns: u32,
+    /// Whether it may have been handed out besides, before the broker was started.
+    pub(crate) may_be_known: bool,
     /// Whether the log has it only until the next start.
     pub(crate) is_volatile: bool,
     /// The message; `None` while it is on disk only.
     pub(crate) message: Option<Arc<Message>>,
+    /// Whether it has left from between others, which were not moved for that.
+    pub(crate) is_gone: bool,
 }
 
 impl Entry {
+    /// Whether it was handed out before, or may have been.
+    pub(crate) fn is_redelivered(&self) -> bool {
+        self.returns > 0 || self.may_be_known
+    }
+
     /// Whether a start of the broker would find it.
     pub(crate) fn is_durable(&self) -> bool {
         self.item != 0 && !self.is_volatile
@@ -83,6 +96,16 @@ pub(crate) struct Counts {
     pub(crate) acked: u64,
     pub(crate) rejected: u64,
     pub(crate) purged: u64,
+    /// Messages that waited longer than they may.
+    pub(crate) expired: u64,
+    /// Messages for which there was no room.
+    pub(crate) dropped: u64,
+    /// Messages that came back too often.
+    pub(crate) worn_out: u64,
+    /// Messages that it refused; they are not among those that came in.
+    pub(crate) refused: u64,
+    /// Dead letters that no queue took.
+    pub(crate) lost_letters: u64,
 }
 
 /// A queue.
@@ -95,6 +118,7 @@ pub(crate) struct Queue {
     pub(crate) auto_delete: bool,
     pub(crate) owner: Option<Owner>,
     pub(crate) arguments: FieldTable,
+    pub(crate) settings: Settings,
     pub(crate) incoming: BTreeSet<Incoming>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
     /// The consumer that has the queue to itself.
@@ -128,6 +152,13 @@ pub(crate) struct Queue {
     pub(crate) reader: Reader,
     /// Who asked for a message that has to be read first, in order.
     pub(crate) getters: VecDeque<SessionId>,
+    /// When its messages expire: those that wait and those that are handed out.
+    pub(crate) deadlines: Deadlines,
+    /// When it expires itself unless it is used before, in milliseconds since 1970.
+    pub(crate) expires_at: Option<u64>,
+    /// When the engine looks for what of it has expired, at the latest.
+    pub(crate) timer: Option<u64>,
+    pub(crate) dying: Dying,
 }
 
 /// What a queue is declared as.
@@ -160,6 +191,7 @@ impl Queue {
             durable: declaration.durable && !declaration.exclusive,
             auto_delete: declaration.auto_delete,
             owner: declaration.exclusive.then_some(owner),
+            settings: Settings::new(&declaration.arguments),
             arguments: declaration.arguments.canonical(),
             incoming: BTreeSet::new(),
             consumers: BTreeSet::new(),
@@ -182,12 +214,28 @@ impl Queue {
             delivered_below: 0,
             reader: Reader::default(),
             getters: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            expires_at: None,
+            timer: None,
+            dying: Dying::default(),
         }
     }
 
     /// A place in it.
     pub(crate) fn place(&self, position: u64) -> Place {
         Place { queue: self.number, position }
+    }
+
+    /// Whether it refuses messages, as it has as many as it may.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.settings.overflow != Overflow::DropHead
+            && self.settings.max_length.is_some_and(|max| self.ready.len() as u64 >= max)
+    }
+
+    /// When a message expires that comes in now and lives for `ttl` milliseconds, if that is given.
+    pub(crate) fn deadline(&self, clock: Clock, ttl: Option<u64>) -> Option<NonZeroU64> {
+        let millis = ttl.into_iter().chain(self.settings.message_ttl).min()?;
+        NonZeroU64::new(clock.deadline_in(millis).max(1))
     }
 
     /// The position of a message that comes in.

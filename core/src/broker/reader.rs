@@ -35,8 +35,18 @@ pub(crate) enum Reading {
 pub(crate) struct Run {
     pub(crate) segment: u64,
     pub(crate) entries: Vec<IndexEntry>,
-    /// Whether they came back, and were on disk only meanwhile.
-    pub(crate) are_returned: bool,
+    pub(crate) wanted: Wanted,
+}
+
+/// Which messages are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Those that are next.
+    Ready,
+    /// Such as came back, and were on disk only meanwhile.
+    Returned,
+    /// Such as died, and go elsewhere.
+    Dying,
 }
 
 impl Run {
@@ -82,14 +92,17 @@ impl Reader {
 }
 
 impl Queue {
-    /// From which position on messages are to be read, if any are; and whether they are such that
-    /// came back. With `is_ahead`, also messages that are not next.
-    pub(crate) fn wanted(&self, is_ahead: bool, window: usize) -> Option<(u64, bool)> {
+    /// From which position on messages are to be read, if any are; and which. With `is_ahead`, also
+    /// messages that are not next.
+    pub(crate) fn wanted(&self, is_ahead: bool, window: usize) -> Option<(u64, Wanted)> {
+        if let Some(position) = self.dying.first_on_disk() {
+            return Some((position, Wanted::Dying));
+        }
         if let Some(position) = self.ready.first_returned_on_disk() {
-            return Some((position, true));
+            return Some((position, Wanted::Returned));
         }
         let has_room = if is_ahead { self.ready.cached() < window } else { true };
-        (self.ready.paged() > 0 && has_room).then_some((self.ready.paged_from, false))
+        (self.ready.paged() > 0 && has_room).then_some((self.ready.paged_from, Wanted::Ready))
     }
 
     /// The run of messages of an extent that begins with the first of `entries`, sorted by
@@ -99,7 +112,7 @@ impl Queue {
         extent: &Extent,
         entries: &[IndexEntry],
         from: u64,
-        are_returned: bool,
+        wanted: Wanted,
         len_max: u32,
     ) -> Run {
         let mut chosen: Vec<IndexEntry> = Vec::new();
@@ -109,7 +122,11 @@ impl Queue {
                 break;
             }
             let is_wanted = extent.is_live(entry.position)
-                && (!are_returned || self.ready.is_returned_on_disk(entry.position));
+                && match wanted {
+                    Wanted::Ready => !self.dying.contains(entry.position),
+                    Wanted::Returned => self.ready.is_returned_on_disk(entry.position),
+                    Wanted::Dying => self.dying.is_on_disk(entry.position),
+                };
             if !is_wanted {
                 continue;
             }
@@ -124,6 +141,6 @@ impl Queue {
             }
             chosen.push(*entry);
         }
-        Run { segment: extent.segment, entries: chosen, are_returned }
+        Run { segment: extent.segment, entries: chosen, wanted }
     }
 }

@@ -63,6 +63,18 @@ pub(crate) struct Ready {
     unwritten: Vec<Unwritten>,
     /// About how many bytes those in memory take that are on disk too.
     cached: usize,
+    /// How many entries stand for messages that have left from between others. None is a first one.
+    gone: usize,
+}
+
+/// A message that left its place among others.
+#[derive(Debug)]
+pub(crate) enum Left {
+    Here(Entry),
+    /// It was on disk only.
+    OnDisk,
+    /// It is on disk only as soon as it is written.
+    Unwritten(Unwritten),
 }
 
 impl Ready {
@@ -72,7 +84,7 @@ impl Ready {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.returned.len() + self.loaded.len() + self.fresh.len() + self.paged as usize
+        self.returned.len() + self.loaded.len() + self.fresh.len() - self.gone + self.paged as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -168,7 +180,67 @@ impl Ready {
             entry
         };
         self.cached -= entry.as_ref().map_or(0, Entry::cached_size);
+        self.tidy();
         entry
+    }
+
+    /// Takes the message at this position, if it is there, from wherever it stands. Of one that is
+    /// on disk only, `is_on_disk` says whether it is there.
+    pub(crate) fn remove(
+        &mut self,
+        position: u64,
+        is_on_disk: impl FnOnce() -> bool,
+    ) -> Option<Left> {
+        if let Some(entry) = self.returned.remove(&position) {
+            self.cached -= entry.cached_size();
+            return Some(Left::Here(entry));
+        }
+        let entry = match take_at(&mut self.loaded, position) {
+            None => take_at(&mut self.fresh, position),
+            loaded => loaded,
+        };
+        if let Some(entry) = entry {
+            self.gone += 1;
+            self.cached -= entry.cached_size();
+            self.tidy();
+            return Some(Left::Here(entry));
+        }
+        if self.paged == 0 || position < self.paged_from {
+            return None;
+        }
+        if let Some(at) = self.unwritten.iter().position(|other| other.position == position) {
+            let left = self.unwritten.remove(at);
+            self.paged -= 1;
+            self.paged_volatile -= u64::from(left.is_volatile);
+            return Some(Left::Unwritten(left));
+        }
+        is_on_disk().then(|| {
+            self.paged -= 1;
+            Left::OnDisk
+        })
+    }
+
+    /// One that was taken by [`Self::remove`] from those on disk only is one that a start forgets.
+    pub(crate) fn note_volatile_left(&mut self) {
+        self.paged_volatile -= 1;
+    }
+
+    /// Keeps those that have left from being first, and from being most.
+    fn tidy(&mut self) {
+        if self.gone == 0 {
+            return;
+        }
+        for list in [&mut self.loaded, &mut self.fresh] {
+            while list.front().is_some_and(|entry| entry.is_gone) {
+                list.pop_front();
+                self.gone -= 1;
+            }
+        }
+        if self.gone > CAPACITY_KEPT && self.gone > (self.loaded.len() + self.fresh.len()) / 2 {
+            self.loaded.retain(|entry| !entry.is_gone);
+            self.fresh.retain(|entry| !entry.is_gone);
+            self.gone = 0;
+        }
     }
 
     /// Takes all of those in memory.
@@ -176,13 +248,15 @@ impl Ready {
         self.cached = 0;
         let returned = core::mem::take(&mut self.returned).into_values();
         let loaded = core::mem::take(&mut self.loaded);
-        returned.chain(loaded).chain(core::mem::take(&mut self.fresh)).collect()
+        self.gone = 0;
+        let all = returned.chain(loaded).chain(core::mem::take(&mut self.fresh));
+        all.filter(|entry| !entry.is_gone).collect()
     }
 
     /// Those that were never taken and that the log does not have, from `position` on, in order.
     pub(crate) fn unlogged_from(&mut self, position: u64) -> impl Iterator<Item = &mut Entry> {
         let at = self.fresh.partition_point(|entry| entry.position < position);
-        self.fresh.range_mut(at..).filter(|entry| entry.item == 0)
+        self.fresh.range_mut(at..).filter(|entry| entry.item == 0 && !entry.is_gone)
     }
 
     /// Keeps what the log has on disk only; from item `first_item` on it is not written yet.
@@ -204,13 +278,14 @@ impl Ready {
                 self.unwritten.push(Unwritten { item, position, is_volatile });
             }
         };
-        core::mem::take(&mut self.loaded).iter().for_each(&mut note);
+        core::mem::take(&mut self.loaded).iter().filter(|entry| !entry.is_gone).for_each(&mut note);
         self.fresh.retain(|entry| {
-            if entry.item != 0 {
+            if entry.item != 0 && !entry.is_gone {
                 note(entry);
             }
-            entry.item == 0
+            entry.item == 0 && !entry.is_gone
         });
+        self.gone = 0;
         if let Some(first) = first {
             self.paged_from = if self.paged == 0 { first } else { first.min(self.paged_from) };
             self.paged += count;
@@ -258,6 +333,15 @@ impl Ready {
         self.cached += entry.cached_size();
         self.loaded.push_back(entry);
     }
+}
+
+/// Takes the message at this position out of those that are sorted by it, and leaves an entry that
+/// stands for it.
+fn take_at(entries: &mut VecDeque<Entry>, position: u64) -> Option<Entry> {
+    let at = entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
+    let entry = entries.get_mut(at).filter(|entry| !entry.is_gone)?;
+    let stand_in = Entry { message: None, is_gone: true, ..*entry };
+    Some(core::mem::replace(entry, stand_in))
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ mod tests {
             properties: Default::default(),
             body: Body::from(Bytes::from(alloc::vec![0; body])),
             persistent: false,
+            is_dead_letter: false,
             charge: Charge::default(),
         };
         message.charge_to(gauge);

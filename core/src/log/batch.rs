@@ -5,10 +5,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::fact::{Fact, Place, QueueNumber, Settled};
+use super::fact::{Fact, Place, QueueNumber, Settled, Timed};
 use super::format::{self, BATCH_HEADER_LEN, BatchHeader, RECORD_HEADER_LEN, RecordHeader};
 use crate::Instant;
 use crate::broker::{Message, QueueId};
@@ -21,6 +22,8 @@ const COPY_LEN_MAX: usize = 16 << 10;
 pub(crate) struct Spot {
     pub(crate) queue: QueueId,
     pub(crate) place: Place,
+    /// When the message expires there, in milliseconds since 1970, if the log is to be told.
+    pub(crate) deadline: Option<NonZeroU64>,
 }
 
 /// A message to be written.
@@ -174,6 +177,31 @@ fn record_len(message: &Message) -> usize {
     RECORD_HEADER_LEN + 10 + names + message.properties.wire().len() + message.body.len()
 }
 
+/// When the messages of a batch expire, as they are written.
+#[derive(Debug, Default)]
+pub(crate) struct TimedRuns(Vec<Timed>);
+
+impl TimedRuns {
+    /// The message at this place expires at `deadline`.
+    pub(crate) fn push(&mut self, place: Place, deadline: u64) {
+        let Place { queue, position } = place;
+        if self.0.last().is_none_or(|timed| timed.queue != queue) {
+            self.0.push(Timed { queue, ranges: Vec::new() });
+        }
+        let Some(timed) = self.0.last_mut() else { return };
+        match timed.ranges.last_mut() {
+            Some((_, last, known)) if *last + 1 == position && *known == deadline => {
+                *last = position;
+            }
+            _ => timed.ranges.push((position, position, deadline)),
+        }
+    }
+
+    pub(crate) fn into_facts(self) -> impl Iterator<Item = Fact> {
+        self.0.into_iter().map(Fact::Timed)
+    }
+}
+
 /// A batch as bytes in the making.
 #[derive(Debug)]
 pub(crate) struct Encoder {
@@ -233,7 +261,8 @@ impl Encoder {
         }
         let flags = u8::from(pending.is_moved)
             | u8::from(pending.is_volatile) << 1
-            | u8::from(message.persistent) << 2;
+            | u8::from(message.persistent) << 2
+            | u8::from(message.is_dead_letter) << 3;
         let written = &self.buffer[start + RECORD_HEADER_LEN..];
         let apart = if is_copied { 0 } else { message.body.len() };
         let pieces = message.body.pieces().filter(|_| !is_copied).map(|piece| &piece[..]);

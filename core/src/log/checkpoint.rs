@@ -153,7 +153,9 @@ fn take(state: &mut State, fact: Fact, len: u32) -> Result<(), Inconsistent> {
             }
             state.apply(Fact::Bound(bound), 0, len)
         }
-        Fact::QueueDeclared(_) | Fact::ExchangeDeclared(_) => state.apply(fact, 0, len),
+        Fact::QueueDeclared(_) | Fact::ExchangeDeclared(_) | Fact::Timed(_) => {
+            state.apply(fact, 0, len)
+        }
         _ => Err(Inconsistent("a record that no checkpoint may have")),
     }
 }

@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::extents::Extent;
 use super::fact::{
     Bound, ExchangeFact, Fact, MessageFact, MessagesFact, Place, QueueFact, QueueNumber,
-    SegmentFact, Settled, Target,
+    SegmentFact, Settled, Target, Timed,
 };
 use super::format::{NUMBER_MAX, put_record};
 use crate::amqp::{FieldTable, Properties, Reader, ShortStr};
@@ -29,6 +29,7 @@ pub(crate) mod kind {
     pub(crate) const BOUND: u8 = 9;
     pub(crate) const UNBOUND: u8 = 10;
     pub(crate) const DROPPED: u8 = 11;
+    pub(crate) const TIMED: u8 = 12;
     pub(crate) const SEGMENT: u8 = 16;
     pub(crate) const MESSAGES: u8 = 17;
 }
@@ -38,7 +39,8 @@ pub(crate) mod message_flag {
     pub(crate) const MOVED: u8 = 1;
     pub(crate) const VOLATILE: u8 = 2;
     pub(crate) const PERSISTENT: u8 = 4;
-    pub(crate) const ALL: u8 = MOVED | VOLATILE | PERSISTENT;
+    pub(crate) const DEAD_LETTER: u8 = 8;
+    pub(crate) const ALL: u8 = MOVED | VOLATILE | PERSISTENT | DEAD_LETTER;
 }
 
 const AUTO_DELETE: u8 = 1;
@@ -97,6 +99,13 @@ impl Fact {
             kind::BOUND => Self::Bound(cursor.bound(flags)?),
             kind::UNBOUND => Self::Unbound(cursor.bound(flags)?),
             kind::DROPPED => Self::Dropped(cursor.place()?, cursor.u64()?),
+            kind::TIMED => Self::Timed(Timed {
+                queue: cursor.queue()?,
+                ranges: cursor.many(24, |cursor| {
+                    let (first, last) = cursor.range()?;
+                    Some((first, last, cursor.u64()?))
+                })?,
+            }),
             kind::SEGMENT => Self::Segment(SegmentFact {
                 segment: cursor.number()?,
                 data_end: cursor.u64()?,
@@ -128,6 +137,7 @@ impl Fact {
             Self::Bound(bound) => (kind::BOUND, bound.flags()),
             Self::Unbound(bound) => (kind::UNBOUND, bound.flags()),
             Self::Dropped(..) => (kind::DROPPED, 0),
+            Self::Timed(_) => (kind::TIMED, 0),
             Self::Segment(_) => (kind::SEGMENT, 0),
             Self::Messages(_) => (kind::MESSAGES, 0),
         }
@@ -170,6 +180,14 @@ impl Fact {
                 put_place(out, *place);
                 out.put_u64_le(*count);
             }
+            Self::Timed(timed) => {
+                out.put_u64_le(timed.queue.0);
+                put_many(out, timed.ranges.iter(), |out, (first, last, deadline)| {
+                    for number in [*first, *last, *deadline] {
+                        out.put_u64_le(number);
+                    }
+                });
+            }
             Self::Segment(segment) => {
                 for number in [segment.segment, segment.data_end, segment.len, segment.last] {
                     out.put_u64_le(number);
@@ -187,6 +205,7 @@ impl MessageFact {
         flag(self.is_moved, message_flag::MOVED)
             | flag(self.is_volatile, message_flag::VOLATILE)
             | flag(self.message.persistent, message_flag::PERSISTENT)
+            | flag(self.message.is_dead_letter, message_flag::DEAD_LETTER)
     }
 }
 
@@ -385,7 +404,16 @@ impl Cursor<'_> {
         let body = Body::from(self.take(self.bytes.len() - self.at)?);
         let persistent = flags & message_flag::PERSISTENT != 0;
         let charge = Charge::default();
-        Some(Message { exchange, routing_key, properties, body, persistent, charge })
+        let is_dead_letter = flags & message_flag::DEAD_LETTER != 0;
+        Some(Message {
+            exchange,
+            routing_key,
+            properties,
+            body,
+            persistent,
+            is_dead_letter,
+            charge,
+        })
     }
 
     fn settled(&mut self) -> Option<Vec<Settled>> {
@@ -505,15 +533,23 @@ pub(crate) mod tests {
 
     fn any_message() -> impl Strategy<Value = Fact> {
         let places = prop::collection::vec(any_place(), 0..4);
-        let flags = any::<(bool, bool, bool)>();
+        let flags = any::<(bool, bool, bool, bool)>();
         let parts = (any_name(), any_name(), any_bytes(30), any_bytes(40));
         (places, flags, parts).prop_map(|(places, flags, parts)| {
-            let (is_moved, is_volatile, persistent) = flags;
+            let (is_moved, is_volatile, persistent, is_dead_letter) = flags;
             let (exchange, routing_key, properties, body) = parts;
             let properties = Properties::from_wire(properties);
             let body = Body::from(body);
             let charge = Charge::default();
-            let message = Message { exchange, routing_key, properties, body, persistent, charge };
+            let message = Message {
+                exchange,
+                routing_key,
+                properties,
+                body,
+                persistent,
+                is_dead_letter,
+                charge,
+            };
             Fact::Message(MessageFact { places, is_moved, is_volatile, message })
         })
     }
@@ -555,6 +591,10 @@ pub(crate) mod tests {
                 Fact::ExchangeDeclared(fact)
             },
         );
+        let timed = (any_queue(), any_ranges(), any::<u64>()).prop_map(|(queue, ranges, at)| {
+            let ranges = ranges.into_iter().map(|(first, last)| (first, last, at)).collect();
+            Fact::Timed(Timed { queue, ranges })
+        });
         let returned = prop::collection::vec((0..=NUMBER_MAX, any::<u32>()), 0..4);
         let extents = prop::collection::vec(any_extent(), 0..4);
         let positions = (0..=NUMBER_MAX, 0..=NUMBER_MAX);
@@ -570,6 +610,7 @@ pub(crate) mod tests {
             prop::collection::vec(settled, 0..4).prop_map(Fact::Settled),
             (any_place(), any::<u64>()).prop_map(|(place, count)| Fact::Dropped(place, count)),
             (any_place(), any::<u32>()).prop_map(|(place, count)| Fact::Returned(place, count)),
+            timed,
             (any_queue(), 0..=NUMBER_MAX).prop_map(|(queue, below)| Fact::Delivered(queue, below)),
             queue,
             any_queue().prop_map(Fact::QueueDeleted),
@@ -616,7 +657,7 @@ pub(crate) mod tests {
         fn no_bytes_make_the_decoder_panic(
             fact in any_fact(),
             kind in 0..20_u8,
-            flags in 0..16_u8,
+            flags in 0..32_u8,
             noise in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4),
         ) {
             let (own, own_flags, body) = encoded(&fact);
@@ -653,6 +694,7 @@ pub(crate) mod tests {
             properties: Properties::from_wire(Bytes::from_static(&[0x10, 0, 2])),
             body: Body::from(Bytes::from_static(b"hello")),
             persistent: true,
+            is_dead_letter: false,
             charge: Charge::default(),
         };
         let fact = MessageFact {

@@ -143,6 +143,28 @@ impl Extents {
         self.at_or_after(position).is_some_and(|extent| extent.is_live(position))
     }
 
+    /// The ranges of positions from `first` to `last` at which messages live, provided that the log
+    /// ever held any there.
+    pub(crate) fn live_within(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let mut live = Vec::new();
+        let at = self.list.partition_point(|extent| extent.last < first);
+        for extent in self.list.range(at..).take_while(|extent| extent.first <= last) {
+            let (mut from, end) = (extent.first.max(first), extent.last.min(last));
+            let before = extent.settled.range(..=from).next_back();
+            let within = extent.settled.range(from..=end);
+            for (&settled, &until) in before.into_iter().chain(within) {
+                if from < settled {
+                    live.push((from, settled - 1));
+                }
+                from = from.max(until.saturating_add(1));
+            }
+            if from <= end && extent.is_live(end) {
+                live.push((from, end));
+            }
+        }
+        live
+    }
+
     /// Settles the message at this position, which the log holds; `None` when it was settled
     /// already.
     pub(crate) fn settle(&mut self, position: u64) -> Option<Freed> {
@@ -402,6 +424,16 @@ mod tests {
         assert_eq!(extents.live(), model.live.len() as u64);
         for position in model.known.keys() {
             assert_eq!(extents.is_live(*position), model.live.contains_key(position), "{position}");
+        }
+        let highest = model.next_position;
+        for (first, last) in [(0, highest), (highest / 3, highest / 2), (1, 1)] {
+            let ranges = extents.live_within(first, last);
+            assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0), "{ranges:?}");
+            for position in model.known.keys() {
+                let is_within = ranges.iter().any(|(a, z)| (a..=z).contains(&position));
+                let is_live = model.live.contains_key(position);
+                assert_eq!(is_within, is_live && (first..=last).contains(position), "{position}");
+            }
         }
         let mut last = None;
         for extent in extents.iter() {

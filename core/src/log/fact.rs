@@ -79,6 +79,14 @@ pub(crate) struct Settled {
     pub(crate) ranges: Vec<(u64, u64)>,
 }
 
+/// When messages of a queue expire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Timed {
+    pub(crate) queue: QueueNumber,
+    /// First and last position, and the deadline in milliseconds since 1970, UTC.
+    pub(crate) ranges: Vec<(u64, u64, u64)>,
+}
+
 /// What a checkpoint says of a sealed segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentFact {
@@ -113,6 +121,7 @@ pub(crate) enum Fact {
     Returned(Place, u32),
     /// Every message of the queue before this position may have been handed out.
     Delivered(QueueNumber, u64),
+    Timed(Timed),
     QueueDeclared(QueueFact),
     QueueDeleted(QueueNumber),
     ExchangeDeclared(ExchangeFact),

@@ -11,6 +11,7 @@
 mod batch;
 mod checkpoint;
 mod codec;
+mod deadlines;
 mod extents;
 mod fact;
 mod format;
@@ -32,11 +33,13 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-pub(crate) use batch::{Batch, Encoder, Item, PendingMessage, Spot, Spots};
+pub(crate) use batch::{Batch, Encoder, Item, PendingMessage, Spot, Spots, TimedRuns};
 pub(crate) use codec::{message as decode_message, message_flag};
+pub(crate) use deadlines::Deadlines;
 pub(crate) use extents::{Extent, Extents};
 pub(crate) use fact::{
     Bound, ExchangeFact, Fact, MessagesFact, Place, QueueFact, QueueNumber, SegmentFact, Target,
+    Timed,
 };
 pub(crate) use format::{IndexEntry, RecordHeader, decode_part, part_len, put_part};
 pub use inspect::{Basis, Check, CheckReport, Loss, LostMessages, Problem, Salvage, SalvageReport};

@@ -10,9 +10,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::codec::message_flag;
+use super::deadlines::Deadlines;
 use super::extents::{Extents, Freed};
 use super::fact::{
     Bound, ExchangeFact, Fact, MessagesFact, Place, QueueFact, QueueNumber, SegmentFact, Target,
+    Timed,
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::amqp::ShortStr;
@@ -32,7 +34,7 @@ pub(crate) struct SegmentState {
 }
 
 /// A durable queue and its messages.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct QueueState {
     pub(crate) declaration: QueueFact,
     /// The next message's position.
@@ -41,6 +43,8 @@ pub(crate) struct QueueState {
     pub(crate) delivered_below: u64,
     /// How often messages were handed out that came back, by position.
     pub(crate) returned: BTreeMap<u64, u32>,
+    /// When messages expire.
+    pub(crate) deadlines: Deadlines,
     pub(crate) extents: Extents,
 }
 
@@ -107,14 +111,14 @@ impl State {
                 for settled in settled {
                     let Some(queue) = self.queues.get_mut(&settled.queue) else { continue };
                     for (first, last) in settled.ranges {
-                        queue.forget_returned(first, last);
+                        queue.forget(first, last);
                         release(&mut self.segments, queue.extents.settle_range(first, last));
                     }
                 }
             }
             Fact::Dropped(place, count) => {
                 if let Some(queue) = self.queues.get_mut(&place.queue) {
-                    queue.returned.split_off(&place.position);
+                    queue.forget(place.position, u64::MAX);
                     let freed = queue.extents.settle_from(place.position, count);
                     release(&mut self.segments, freed);
                 }
@@ -131,6 +135,7 @@ impl State {
                     queue.delivered_below = queue.delivered_below.max(below);
                 }
             }
+            Fact::Timed(timed) => self.time(&timed),
             Fact::QueueDeclared(queue) => self.declare(queue)?,
             Fact::QueueDeleted(number) => {
                 if let Some(mut queue) = self.queues.remove(&number) {
@@ -245,6 +250,7 @@ impl State {
     pub(crate) fn close(&mut self) {
         for queue in self.queues.values_mut() {
             queue.next_position = queue.next_position.max(queue.delivered_below);
+            queue.forget_idle_deadlines();
         }
         self.segments.retain(|_, segment| segment.live > 0);
     }
@@ -266,10 +272,27 @@ impl State {
         let segments = self.segments.values().map(|segment| Fact::Segment(segment.fact));
         let exchanges = self.exchanges.values().cloned().map(Fact::ExchangeDeclared);
         let queues = self.queues.values().flat_map(|queue| {
+            let timed = queue.timed();
             [Fact::QueueDeclared(queue.declaration.clone()), Fact::Messages(queue.messages())]
+                .into_iter()
+                .chain(timed)
         });
         let bindings = self.bindings().cloned().map(Fact::Bound);
         segments.chain(exchanges).chain(queues).chain(bindings)
+    }
+
+    /// Takes in when messages expire. A deadline is for messages that the log was given.
+    fn time(&mut self, timed: &Timed) {
+        let Some(queue) = self.queues.get_mut(&timed.queue) else { return };
+        for &(first, last, deadline) in &timed.ranges {
+            let Some(last) = queue.next_position.checked_sub(1).map(|end| last.min(end)) else {
+                continue;
+            };
+            if first <= last {
+                queue.deadlines.remove(first, last);
+                queue.deadlines.insert(first, last, deadline, true);
+            }
+        }
     }
 
     fn declare(&mut self, queue: QueueFact) -> Result<(), Inconsistent> {
@@ -290,6 +313,7 @@ impl State {
             next_position: 0,
             delivered_below: 0,
             returned: BTreeMap::new(),
+            deadlines: Deadlines::default(),
             extents: Extents::default(),
         };
         self.queues.insert(number, state);
@@ -348,7 +372,25 @@ impl QueueState {
         }
     }
 
-    fn forget_returned(&mut self, first: u64, last: u64) {
+    /// What a checkpoint says of when they expire.
+    fn timed(&self) -> Option<Fact> {
+        let ranges: Vec<_> = self.deadlines.durable().collect();
+        let queue = self.declaration.number;
+        (!ranges.is_empty()).then_some(Fact::Timed(Timed { queue, ranges }))
+    }
+
+    /// Forgets the deadlines of messages that do not live.
+    fn forget_idle_deadlines(&mut self) {
+        let live = |(first, last, deadline)| {
+            let ranges = self.extents.live_within(first, last);
+            ranges.into_iter().map(move |(first, last)| (first, last, deadline))
+        };
+        self.deadlines = self.deadlines.durable().flat_map(live).collect();
+    }
+
+    /// Forgets what is known of messages besides where they are.
+    fn forget(&mut self, first: u64, last: u64) {
+        self.deadlines.remove(first, last);
         while let Some((&position, _)) = self.returned.range(first..=last).next() {
             self.returned.remove(&position);
         }
@@ -563,6 +605,7 @@ pub(crate) mod tests {
             properties: Properties::default(),
             body: Body::from(Bytes::from(body.collect::<String>())),
             persistent: !is_volatile,
+            is_dead_letter: false,
             charge: crate::broker::Charge::default(),
         };
         Fact::Message(MessageFact { places, is_moved, is_volatile, message })

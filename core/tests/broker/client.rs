@@ -18,7 +18,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(config: Config) -> Self {
-        Self::of(Broker::new(config, Boot { seed: [1, 2] }))
+        Self::of(Broker::new(config, Boot { seed: [1, 2], clock_origin_ms: 1_000_000 }))
     }
 
     pub(crate) fn of(broker: Broker) -> Self {

@@ -70,7 +70,7 @@ pub(crate) fn start(
     files: BTreeMap<FileId, Vec<u8>>,
 ) -> Result<(Broker, Disk), StartError> {
     let mut disk = Disk { files, ..Disk::default() };
-    let mut recovery = Recovery::new(config.clone(), Boot { seed: [1, 2] });
+    let mut recovery = Recovery::new(config.clone(), Boot { seed: [1, 2], clock_origin_ms: 0 });
     while !recovery.is_done() {
         if let Some(RecoveryOutput::Disk(request)) = recovery.poll_output() {
             let result = disk.carry_out(&request.op);

@@ -36,7 +36,15 @@ fn any_message(body_len_max: usize) -> impl Strategy<Value = Arc<Message>> {
     message.prop_map(|((exchange, routing_key), properties, body, persistent)| {
         let properties = properties.encode();
         let charge = Charge::default();
-        Arc::new(Message { exchange, routing_key, properties, body, persistent, charge })
+        Arc::new(Message {
+            exchange,
+            routing_key,
+            properties,
+            body,
+            persistent,
+            is_dead_letter: false,
+            charge,
+        })
     })
 }
 

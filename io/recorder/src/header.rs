@@ -17,7 +17,7 @@ pub struct Header {
     pub version: String,
     /// Its limits.
     pub config: Config,
-    /// Its seed.
+    /// Its seed and its clock.
     pub boot: Boot,
 }
 
@@ -26,6 +26,7 @@ impl Header {
         put(out, FORMAT);
         put_bytes(out, self.version.as_bytes());
         self.boot.seed.iter().for_each(|half| out.extend_from_slice(&half.to_le_bytes()));
+        put(out, self.boot.clock_origin_ms);
         let Config {
             channel_max,
             frame_max,
@@ -77,7 +78,8 @@ impl Header {
             return None;
         }
         let version = take_text(from)?;
-        let boot = Boot { seed: [take_u64(from)?, take_u64(from)?] };
+        let seed = [take_u64(from)?, take_u64(from)?];
+        let boot = Boot { seed, clock_origin_ms: take(from)? };
         let mut config = Config {
             channel_max: take_as(from)?,
             frame_max: take_as(from)?,

@@ -8,7 +8,7 @@ use warren_recorder::{Event, Header, Piece, Recorder, Recording, newest};
 const BODY: &[u8] = b"a body that is nobody's business";
 
 fn header() -> Header {
-    let boot = Boot { seed: [3, 4] };
+    let boot = Boot { seed: [3, 4], clock_origin_ms: 0 };
     Header { version: "1.2.3".into(), config: Config::default(), boot }
 }
 
@@ -17,7 +17,8 @@ fn peer() -> Peer {
 }
 
 fn connection() -> ConnectionId {
-    Broker::new(Config::default(), Boot { seed: [1, 2] }).connect(Instant::default(), peer())
+    Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 })
+        .connect(Instant::default(), peer())
 }
 
 fn at(nanos: u64) -> Instant {

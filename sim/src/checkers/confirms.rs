@@ -2,7 +2,7 @@
 //! `multiple` answers all up to it. Nothing is confirmed, committed or declared well before the
 //! platter of the disk has it, whatever the broker believes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Failure;
 
@@ -14,6 +14,8 @@ pub struct Confirms {
     published: u64,
     /// Not answered yet: which message, and whether its return is still to come.
     open: BTreeMap<u64, (usize, bool)>,
+    /// Those of them that a queue refused.
+    refused: BTreeSet<u64>,
 }
 
 impl Confirms {
@@ -22,6 +24,11 @@ impl Confirms {
         self.published += 1;
         self.open.insert(self.published, (message, is_returned));
         self.published
+    }
+
+    /// A queue refused the publish: it is to be answered so.
+    pub fn refuse(&mut self, number: u64) {
+        self.refused.insert(number);
     }
 
     /// How many publishes there were.
@@ -42,8 +49,13 @@ impl Confirms {
     /// # Errors
     /// When it is for nothing, too early, or negative without need.
     pub fn check(&self, number: u64, is_multiple: bool, is_nack: bool) -> Result<(), Failure> {
-        if is_nack {
-            return Err(Failure::new(ID, format!("publish {number} is refused without a reason")));
+        let wrong = self.answered(number, is_multiple);
+        if let Some(wrong) = wrong.into_iter().find(|one| self.refused.contains(one) != is_nack) {
+            let text = match is_nack {
+                true => format!("publish {wrong} is refused without a reason"),
+                false => format!("publish {wrong} is confirmed, and a queue refused it"),
+            };
+            return Err(Failure::new(ID, text));
         }
         let mut answered = self.answered(number, is_multiple).peekable();
         if answered.peek().is_none() {

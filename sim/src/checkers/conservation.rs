@@ -13,7 +13,9 @@ const ID: &str = "conservation";
 /// # Errors
 /// When it does not add up, or is not the model's.
 pub fn check(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
-    let sum = status.ready + status.unacked + status.acked + status.rejected + status.purged;
+    let settled = status.acked + status.rejected + status.purged;
+    let died = status.expired + status.dropped + status.worn_out;
+    let sum = status.ready + status.unacked + settled + died;
     if status.enqueued != sum {
         let text = format!("{}: {} came in, {sum} are accounted for", status.name, status.enqueued);
         return Err(Failure::new(ID, text));
@@ -26,6 +28,10 @@ pub fn check(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
         ("acked", status.acked, queue.acked),
         ("rejected", status.rejected, queue.rejected),
         ("purged", status.purged, queue.purged),
+        ("expired", status.expired, queue.expired),
+        ("dropped", status.dropped, queue.dropped),
+        ("worn out", status.worn_out, queue.worn_out),
+        ("lost letters", status.lost_letters, queue.lost_letters),
     ];
     for (what, broker, model) in counts {
         if broker != model {
@@ -56,13 +62,17 @@ mod tests {
             acked: 1,
             rejected: 0,
             purged: 0,
+            expired: 0,
+            dropped: 0,
+            worn_out: 0,
+            lost_letters: 0,
         }
     }
 
     fn queue() -> Queue {
         let mut queue = Queue::new(QueueId(1), "q".into());
-        queue.enqueue(0);
-        queue.enqueue(1);
+        queue.enqueue(0, None);
+        queue.enqueue(1, None);
         queue.ready.remove(0);
         queue.acked = 1;
         queue

@@ -214,6 +214,10 @@ mod tests {
             acked: 0,
             rejected: 0,
             purged: 0,
+            expired: 0,
+            dropped: 0,
+            worn_out: 0,
+            lost_letters: 0,
         };
         let report = SalvageReport {
             queues: 2,

@@ -7,7 +7,8 @@ use crate::wire::Properties;
 
 const ID: &str = "no-phantom";
 
-/// Checks what was delivered against what was published under its name.
+/// Checks what was delivered against what was published under its name. With `returns`, its header
+/// is to tell how often it came back.
 ///
 /// # Errors
 /// When nothing was, or something else.
@@ -17,6 +18,7 @@ pub fn check<'a>(
     key: &str,
     properties: &Properties,
     body: &[u8],
+    returns: Option<u64>,
 ) -> Result<&'a Message, Failure> {
     let Some(message) = published else {
         let name = properties.text("message-id").unwrap_or("without a name");
@@ -40,7 +42,7 @@ pub fn check<'a>(
         );
         return about(text);
     }
-    if !message.is_seen_as(properties) {
+    if !message.is_seen_as(properties, returns) {
         let text = format!(
             "{} has other properties: published {:?}, delivered {properties:?}",
             message.name, message.properties
@@ -58,7 +60,8 @@ pub fn check_fate(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Fai
     let state = match fate {
         Some(Fate::Held) => "is with a consumer already",
         Some(Fate::Acked) => "was acknowledged",
-        Some(Fate::Rejected) => "was rejected for good",
+        Some(Fate::Rejected | Fate::Dying) => "was rejected for good, or died otherwise",
+        Some(Fate::Refused) => "was refused",
         Some(Fate::Purged) => "was purged",
         Some(Fate::Dropped) => "went with its queue",
         Some(Fate::Forgotten) => "was not there after the restart",
@@ -91,6 +94,7 @@ mod tests {
             batch: 0,
             delivered_from: Vec::new(),
             histories: Vec::new(),
+            deaths: Vec::new(),
             fates: Fates::default(),
         }
     }
@@ -98,25 +102,25 @@ mod tests {
     #[test]
     fn an_identical_message_passes() {
         let message = message();
-        let seen = check(Some(&message), "x", "k", &message.properties, &[1, 2, 3]);
+        let seen = check(Some(&message), "x", "k", &message.properties, &[1, 2, 3], None);
         assert_eq!(seen.map(|seen| seen.index), Ok(0));
     }
 
     #[test]
     fn a_message_that_nobody_published_fails() {
-        assert!(check(None, "x", "k", &Properties::default(), &[]).is_err());
+        assert!(check(None, "x", "k", &Properties::default(), &[], None).is_err());
     }
 
     #[test]
     fn another_body_key_exchange_or_property_fails() {
         let message = message();
         let same = &message.properties;
-        assert!(check(Some(&message), "x", "k", same, &[1, 2, 4]).is_err());
-        assert!(check(Some(&message), "x", "other", same, &[1, 2, 3]).is_err());
-        assert!(check(Some(&message), "other", "k", same, &[1, 2, 3]).is_err());
+        assert!(check(Some(&message), "x", "k", same, &[1, 2, 4], None).is_err());
+        assert!(check(Some(&message), "x", "other", same, &[1, 2, 3], None).is_err());
+        assert!(check(Some(&message), "other", "k", same, &[1, 2, 3], None).is_err());
         let mut other = same.clone();
         other.set("priority", Argument::Number(1));
-        assert!(check(Some(&message), "x", "k", &other, &[1, 2, 3]).is_err());
+        assert!(check(Some(&message), "x", "k", &other, &[1, 2, 3], None).is_err());
     }
 
     #[test]

@@ -43,8 +43,14 @@ mod tests {
 
     #[test]
     fn only_the_head_may_leave() {
-        let copy =
-            |position| Copy { message: 0, position, was_delivered: false, is_recovered: false };
+        let copy = |position| Copy {
+            message: 0,
+            position,
+            was_delivered: false,
+            is_recovered: false,
+            deadline_ms: None,
+            returns: 0,
+        };
         let ready = [copy(1), copy(2)];
         assert_eq!(check("q", &ready, 0, |_| "m".into()), Ok(()));
         assert!(check("q", &ready, 1, |_| "m".into()).is_err());

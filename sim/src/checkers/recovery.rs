@@ -78,6 +78,10 @@ mod tests {
             acked: 0,
             rejected: 0,
             purged: 0,
+            expired: 0,
+            dropped: 0,
+            worn_out: 0,
+            lost_letters: 0,
         };
         let other = QueueStatus { ready: 2, ..status.clone() };
         let once = std::slice::from_ref(&status);

@@ -30,6 +30,8 @@ mod tests {
             position: 1,
             was_delivered,
             is_recovered,
+            deadline_ms: None,
+            returns: 0,
         };
         for is_recovered in [false, true] {
             assert_eq!(check("m", &copy(false, is_recovered), false), Ok(()));

@@ -98,6 +98,10 @@ mod tests {
             acked: 0,
             rejected: 0,
             purged: 0,
+            expired: 0,
+            dropped: 0,
+            worn_out: 0,
+            lost_letters: 0,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::checkers::{
     Failure, ack_final, fairness, liveness, no_phantom, order, redelivered, single_active,
     tags_and_prefetch, topology, tx,
 };
-use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
+use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, Queue, QueueId};
 use crate::wire::{Argument, Method, Properties};
 
 /// A delivery as the client sees it.
@@ -116,7 +116,7 @@ impl Judge {
     ) -> Result<(), Failure> {
         let Delivered { key, queue, method, .. } = delivered;
         let (copy, tag) = taken;
-        let message = self.published(delivered, Some(copy.message))?;
+        let message = self.published(delivered, Some(copy))?;
         let index = message.index;
         if index != copy.message {
             let due = &self.model.messages[copy.message].name;
@@ -159,7 +159,7 @@ impl Judge {
         late: &LateReply,
     ) -> Result<(), Failure> {
         let Delivered { key, method, properties, .. } = delivered;
-        let message = self.published(delivered, Some(late.copy.message))?;
+        let message = self.published(delivered, Some(late.copy))?;
         self.check_told(*key, late.consumer, &late.tag)?;
         if method.text("consumer-tag") != late.tag {
             let text = format!("{method:?} is for {}", late.tag);
@@ -179,35 +179,38 @@ impl Judge {
         Ok(())
     }
 
-    /// The message that was delivered, as it was published. Of those that were replayed there are
-    /// several: it is the one that is due, the first that waits in the queue, or else the last that
-    /// ever was there.
-    fn published(
-        &self,
-        delivered: &Delivered<'_>,
-        due: Option<usize>,
-    ) -> Result<&Message, Failure> {
-        let Delivered { queue, method, properties, body, .. } = delivered;
+    /// The message that was delivered, as it was published. Of those that were replayed, or are dead
+    /// letters, there are several: it is the one that is due, the first that waits in the queue, or
+    /// else the last that ever was there.
+    fn published(&self, delivered: &Delivered<'_>, due: Option<Copy>) -> Result<&Message, Failure> {
+        let Delivered { queue: id, method, properties, body, .. } = delivered;
         let name = properties.text("message-id");
         let first = name.and_then(|name| self.model.names.get(name)).copied();
         let replays = first.and_then(|first| self.model.replays.get(&first));
+        let queue = self.model.queues.get(id);
+        let ready = || queue.into_iter().flat_map(|queue| &queue.ready);
         let published = first.map(|first| {
             let Some(replays) = replays else { return first };
             let all = || std::iter::once(first).chain(replays.iter().copied());
-            let ready = self.model.queues.get(queue).into_iter().flat_map(|queue| &queue.ready);
-            let mut ready = ready.map(|copy| copy.message);
-            let was_there = |index: &usize| self.model.messages[*index].fates.get(*queue).is_some();
-            due.filter(|due| all().any(|index| index == *due))
+            let mut ready = ready().map(|copy| copy.message);
+            let was_there = |index: &usize| self.model.messages[*index].fates.get(*id).is_some();
+            due.map(|due| due.message)
+                .filter(|due| all().any(|index| index == *due))
                 .or_else(|| ready.find(|message| all().any(|index| index == *message)))
                 .or_else(|| all().rfind(was_there))
                 .unwrap_or(first)
         });
+        let tells = queue.is_some_and(Queue::tells_returns);
+        let find = || ready().copied().find(|copy| Some(copy.message) == published);
+        let copy = if tells { due.or_else(find) } else { None };
+        let returns = copy.map(|copy| copy.returns).filter(|returns| *returns > 0);
         no_phantom::check(
             published.map(|index| &self.model.messages[index]),
             method.text("exchange"),
             method.text("routing-key"),
             properties,
             body,
+            returns,
         )
     }
 
@@ -222,7 +225,7 @@ impl Judge {
         let message = &self.model.messages[index];
         let (exchange, routing_key) = (method.text("exchange"), method.text("routing-key"));
         let same = Some(message);
-        no_phantom::check(same, exchange, routing_key, properties, body)?;
+        no_phantom::check(same, exchange, routing_key, properties, body, None)?;
         if (method.number("reply-code"), method.text("reply-text")) != (312, "NO_ROUTE") {
             let text = format!("{method:?}: a return is 312 NO_ROUTE");
             return Err(Failure::about(&message.name, "protocol", text));

@@ -18,7 +18,8 @@ use crate::checkers::{
     Failure, alarms, conservation, fairness, liveness, memory, protocol, single_active, topology,
 };
 use crate::model::{
-    ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue, QueueId, Stage,
+    ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue, QueueId,
+    Released, Stage,
 };
 use crate::plan::Setup;
 use crate::trace::Trace;
@@ -30,7 +31,7 @@ const TIMED_EVERY_NS: u64 = 1_000_000;
 const MANY_QUEUES: usize = 64;
 const LIST_EVERY: u64 = 50;
 
-pub use crate::model::{Found, Position, Remains, Told, Waits};
+pub use crate::model::{Departure, Found, Position, Remains, Told, Waits, Went};
 pub(crate) use delivery::UNNAMED;
 
 /// What the broker said.
@@ -122,6 +123,7 @@ impl Judge {
         self.trace.note((now, told.len(), said.len()));
         self.is_changed = true;
         self.may_wait = true;
+        self.model.now = now;
         self.model.enter(position);
         self.model.now = now;
         self.model.begin_batch();
@@ -140,7 +142,7 @@ impl Judge {
                     self.trace_said(now, one, "<!");
                     return Err(failure);
                 };
-                self.tell(now, next, &waits);
+                self.tell(now, next, &waits)?;
                 // What was heard already rests on it: where a socket was drained, that came first.
                 self.note_backlogs(&said[..at]);
             }
@@ -148,7 +150,7 @@ impl Judge {
         }
         while self.release_one(now)? {}
         for (told, waits) in told {
-            self.tell(now, told, &waits);
+            self.tell(now, told, &waits)?;
             while self.release_one(now)? {}
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
@@ -191,6 +193,7 @@ impl Judge {
             if self.may_wait && !disk.is_busy && now > disk.ailing_until {
                 self.check_waiting()?;
                 self.check_parked()?;
+                self.check_departed()?;
                 self.may_wait = false;
             }
             if self.is_changed || now >= self.timed_at + TIMED_EVERY_NS {
@@ -294,9 +297,10 @@ impl Judge {
         self.trace.line(&self.model, now, who, what, None);
     }
 
-    fn tell(&mut self, now: u64, told: Told, waits: &Waits) {
+    fn tell(&mut self, now: u64, told: Told, waits: &Waits) -> Result<(), Failure> {
         if !self.trace.keeps_lines() {
-            return self.model.tell(now, told, waits);
+            self.model.tell(now, told, waits);
+            return self.check_fault();
         }
         let messages = self.model.messages.len();
         let settled = self.settled(&told);
@@ -306,17 +310,33 @@ impl Judge {
         if self.model.messages.len() > messages {
             self.trace_route(now, messages);
         }
+        self.check_fault()
     }
 
-    /// The model handles one frame that has waited in the broker.
+    /// Checks that what the broker did by itself was right.
+    fn check_fault(&mut self) -> Result<(), Failure> {
+        match self.model.take_fault() {
+            Some((checker, text)) => Err(Failure::new(checker, text)),
+            None => Ok(()),
+        }
+    }
+
+    /// The model handles one frame that has waited in the broker, or takes note of something that
+    /// left a queue.
     fn release_one(&mut self, now: u64) -> Result<bool, Failure> {
         let messages = self.model.messages.len();
         let released = self.model.release_one().map_err(|(first, other)| {
             fairness::overtaken(&self.who(first.0, first.1), &self.who(other.0, other.1))
         })?;
-        let Some((key, frame)) = released else { return Ok(false) };
+        self.check_fault()?;
+        let Some(released) = released else { return Ok(false) };
         if self.trace.keeps_lines() {
-            self.trace_released(now, key, &frame);
+            match &released {
+                Released::Frame(key, frame) => self.trace_released(now, *key, frame),
+                Released::Departure(departure) => {
+                    self.trace_world(now, "broker", &format!("{departure:?}"));
+                }
+            }
             if self.model.messages.len() > messages {
                 self.trace_route(now, messages);
             }
@@ -353,6 +373,15 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    /// What is over has gone, and who died was buried.
+    fn check_departed(&self) -> Result<(), Failure> {
+        self.model.check_departed().map_err(|(checker, text)| Failure::new(checker, text))?;
+        match self.model.is_mourning() {
+            true => Err(Failure::new("dead-letters", "nothing keeps a dead letter from going on")),
+            false => Ok(()),
+        }
     }
 
     fn check_silence(&self, now: u64) -> Result<(), Failure> {
@@ -530,7 +559,10 @@ impl Judge {
                 let (number, is_multiple) = (method.number("delivery-tag"), method.bit("multiple"));
                 confirms.check(number, is_multiple, method.name() == "basic.nack")?;
                 let messages = confirms.apply(number, is_multiple);
-                self.hear_confirm(messages);
+                // What was refused somewhere may be anywhere else.
+                if method.name() == "basic.ack" {
+                    self.hear_confirm(messages);
+                }
                 Ok(())
             }
             "basic.cancel" => {

@@ -6,7 +6,7 @@ use super::channel::{Partial, Settle};
 use super::routing::{Look, Route};
 use super::timeouts::integer;
 use super::{
-    ChannelKey, Consumer, Copy, Expected, Fate, Fates, Message, Mode, Model, Promise, Queue,
+    Cause, ChannelKey, Consumer, Copy, Expected, Fate, Fates, Message, Mode, Model, Promise, Queue,
     QueueId, Refusal, Together, Unacked,
 };
 use crate::checkers::confirms::Confirms;
@@ -64,6 +64,7 @@ impl Model {
             batch: self.history.batch,
             delivered_from: Vec::new(),
             histories: Vec::new(),
+            deaths: Vec::new(),
             fates: Fates::default(),
         });
         self.take_in(key, index);
@@ -99,23 +100,24 @@ impl Model {
             }
             Mode::Plain => {}
         }
-        self.deliver_to(key, index, &queues);
+        let is_refused = self.deliver_to(key, index, &queues);
+        let sequence = self.messages[index].sequence;
+        if let (true, Mode::Confirm(confirms), Some(sequence)) =
+            (is_refused, &mut self.channel_mut(key).mode, sequence)
+        {
+            confirms.refuse(sequence);
+        }
     }
 
-    fn deliver_to(&mut self, key: ChannelKey, index: usize, queues: &BTreeSet<QueueId>) {
-        let mut is_routed = false;
+    /// Puts a message into queues, or has it returned. Whether a queue refused it.
+    fn deliver_to(&mut self, key: ChannelKey, index: usize, queues: &BTreeSet<QueueId>) -> bool {
         let histories = self.messages[index].histories.clone();
         self.remember(index, &histories);
-        for id in queues {
-            let Some(queue) = self.queues.get_mut(id) else { continue };
-            queue.enqueue(index);
-            is_routed = true;
-            self.messages[index].fates.insert(*id, Fate::Ready);
-            self.touched = Some(*id);
-        }
+        let is_routed = queues.iter().any(|id| self.queues.contains_key(id));
         if !is_routed && self.messages[index].is_mandatory {
             self.reply(key, Expected::Return(index));
         }
+        self.enqueue(index, queues)
     }
 
     pub(super) fn forget_publishes(&mut self, publishes: &[(usize, BTreeSet<QueueId>)]) {
@@ -233,8 +235,13 @@ impl Model {
         self.touched = Some(consumer.queue);
         self.elect(consumer.queue);
         let Some(queue) = self.queues.get(&consumer.queue) else { return };
-        if queue.is_auto_delete && queue.consumers.is_empty() {
+        if !queue.consumers.is_empty() {
+            return;
+        }
+        if queue.is_auto_delete {
             self.delete_queue(consumer.queue);
+        } else {
+            self.renew(consumer.queue);
         }
     }
 
@@ -250,6 +257,7 @@ impl Model {
             return Err(Refusal::soft(405, text));
         }
         self.touched = Some(queue);
+        self.renew(queue);
         let ready = &self.queues[&queue].ready;
         let (head, left) = (ready.first().copied(), ready.len().saturating_sub(1) as u64);
         let taken = head.map(|copy| {
@@ -308,8 +316,8 @@ impl Model {
                 Fate::Acked
             }
             Settle::Reject => {
-                queue.rejected += 1;
-                Fate::Rejected
+                queue.unacked -= 1;
+                return self.die(unacked.queue, unacked.copy, Cause::Rejected);
             }
         };
         queue.unacked -= 1;
@@ -321,7 +329,15 @@ impl Model {
     pub(super) fn give_back(&mut self, unacked: &Unacked) {
         let Some(queue) = self.queues.get_mut(&unacked.queue) else { return };
         queue.unacked -= 1;
-        queue.requeue(unacked.copy);
+        let copy = Copy { returns: unacked.copy.returns + 1, ..unacked.copy };
+        if queue.delivery_limit().is_some_and(|limit| copy.returns > limit) {
+            return self.die(unacked.queue, copy, Cause::DeliveryLimit);
+        }
+        if copy.deadline_ms.is_some_and(|deadline| deadline <= self.now_ms()) {
+            return self.die(unacked.queue, copy, Cause::Expired);
+        }
+        let queue = self.queues.get_mut(&unacked.queue).expect("just found");
+        queue.requeue(copy);
         self.messages[unacked.copy.message].fates.insert(unacked.queue, Fate::Ready);
         self.touched = Some(unacked.queue);
         self.elect(unacked.queue);
@@ -376,11 +392,12 @@ impl Model {
 
     pub(super) fn commit(&mut self, key: ChannelKey) -> Result<(), Refusal> {
         let (publishes, settles) = self.take_tx(key)?;
+        let mut is_refused = false;
         for (message, queues) in &publishes {
             for queue in queues.iter().filter(|queue| !self.queues.contains_key(queue)) {
                 self.messages[*message].fates.insert(*queue, Fate::Dropped);
             }
-            self.deliver_to(key, *message, queues);
+            is_refused |= self.deliver_to(key, *message, queues);
         }
         settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
         let mut messages: Vec<usize> = publishes.into_iter().map(|(message, _)| message).collect();
@@ -399,6 +416,9 @@ impl Model {
                 && message.batch < self.history.batch
                 && self.queues.get(&unacked.queue).is_some_and(|queue| queue.is_durable)
         };
+        if is_refused {
+            return Err(Refusal::soft(406, "partial tx completion"));
+        }
         let reply = Expected::Method("tx.commit-ok");
         let reply = if messages.is_empty() && !settles.iter().any(is_settled) {
             reply

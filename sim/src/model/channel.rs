@@ -401,14 +401,14 @@ impl Model {
         }
         let channel = self.channel_mut(key);
         let mode = std::mem::take(&mut channel.mode);
-        let unacked = std::mem::take(&mut channel.unacked);
+        let mut unacked = std::mem::take(&mut channel.unacked);
         let late = std::mem::take(&mut channel.late);
         let cancels = std::mem::take(&mut channel.cancels);
         let mut ended = Ended { confirms: None, late, cancels, tag_last: channel.tag_last };
         match mode {
             Mode::Tx { publishes, settles } => {
                 self.forget_publishes(&publishes);
-                settles.iter().for_each(|(_, unacked, _)| self.give_back(unacked));
+                unacked.extend(settles.into_iter().map(|(tag, unacked, _)| (tag, unacked)));
             }
             Mode::Confirm(confirms) => ended.confirms = Some(confirms),
             Mode::Plain => {}

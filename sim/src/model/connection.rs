@@ -95,8 +95,12 @@ impl Model {
     pub fn tell(&mut self, now: u64, told: Told, waits: &Waits) {
         self.now = now;
         self.touched = None;
+        for id in std::mem::take(&mut self.sleeping) {
+            self.renew(id);
+        }
         self.take_turns(waits);
         self.choices.note(&waits.decisions);
+        self.expire_first();
         match told {
             Told::Stopped(reason) => self.stop(&reason),
             Told::DiskFree(free) => self.disk_free = Some(free),

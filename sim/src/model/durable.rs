@@ -211,7 +211,9 @@ impl Model {
         let mut queues = BTreeMap::new();
         for queue in self.queues.values().filter(|queue| queue.is_durable) {
             let mut left = queue.recovered();
-            left.ready = queue.ready.iter().filter(|copy| kept(copy)).copied().collect();
+            let dying = queue.dying.iter().map(|(copy, _)| copy);
+            let all = queue.ready.iter().chain(dying);
+            left.ready = all.filter(|copy| kept(copy)).copied().collect();
             queues.insert(queue.id, left);
         }
         for channel in self.connections.values().flat_map(|c| c.channels.values()) {
@@ -250,8 +252,12 @@ impl Model {
         for message in self.messages.iter_mut() {
             for (id, fate) in message.fates.iter_mut() {
                 *fate = match (*fate, queues.get(&id)) {
-                    (Fate::Ready | Fate::Held | Fate::Uncommitted, None) => Fate::Dropped,
-                    (Fate::Ready | Fate::Held | Fate::Uncommitted, Some(_)) => Fate::Forgotten,
+                    (Fate::Ready | Fate::Held | Fate::Dying | Fate::Uncommitted, None) => {
+                        Fate::Dropped
+                    }
+                    (Fate::Ready | Fate::Held | Fate::Dying | Fate::Uncommitted, Some(_)) => {
+                        Fate::Forgotten
+                    }
                     (fate, _) => fate,
                 };
             }
@@ -265,6 +271,7 @@ impl Model {
                 copy.is_recovered = true;
             }
         }
+        self.sleeping = queues.keys().copied().collect();
         (self.exchanges, self.bindings, self.queues) = (exchanges, bindings, queues);
     }
 
@@ -288,7 +295,7 @@ impl Model {
         let mut fates = message.fates.iter();
         message.is_persistent()
             && fates.any(|(queue, fate)| {
-                matches!(fate, Fate::Ready | Fate::Held)
+                matches!(fate, Fate::Ready | Fate::Held | Fate::Dying)
                     && self.queues.get(&queue).is_some_and(|queue| queue.is_durable)
             })
     }
@@ -347,8 +354,9 @@ mod tests {
             batch: model.history.batch,
             delivered_from: Default::default(),
             histories: Vec::new(),
+            deaths: Vec::new(),
         });
-        model.queues.get_mut(&QUEUE).unwrap().enqueue(index);
+        model.queues.get_mut(&QUEUE).unwrap().enqueue(index, None);
         index
     }
 

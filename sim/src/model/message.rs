@@ -2,8 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::ChannelKey;
 use super::queue::QueueId;
+use super::{ChannelKey, Death};
 use crate::wire::{Properties, Value};
 
 /// What became of a message in one queue.
@@ -17,9 +17,13 @@ pub enum Fate {
     Ready,
     /// With a consumer.
     Held,
+    /// Died in the queue, and is not a dead letter yet.
+    Dying,
+    /// Came to a queue that had no room.
+    Refused,
     /// Acknowledged, or delivered to who need not.
     Acked,
-    /// Rejected for good.
+    /// Rejected for good, or died otherwise.
     Rejected,
     /// Purged.
     Purged,
@@ -58,6 +62,8 @@ pub struct Message {
     pub delivered_from: Vec<QueueId>,
     /// The exchanges on its way that keep it for who is bound later.
     pub histories: Vec<String>,
+    /// How it died before, the last time first: it is a dead letter.
+    pub deaths: Vec<Death>,
     /// What became of it, by queue.
     pub fates: Fates,
 }
@@ -165,10 +171,15 @@ impl Message {
         keys
     }
 
-    /// Whether these are its properties as a consumer must see them: without `BCC`, and with a
-    /// reply address made up by the broker where it asked for one.
+    /// Whether these are its properties as a consumer must see them: without `BCC`, with a reply
+    /// address made up by the broker where it asked for one, and with how often it came back where
+    /// that is told.
     #[must_use]
-    pub fn is_seen_as(&self, seen: &Properties) -> bool {
+    pub fn is_seen_as(&self, seen: &Properties, returns: Option<u64>) -> bool {
+        if let Some(returns) = returns {
+            let told = Self { properties: self.properties.with_returns(returns), ..self.clone() };
+            return told.is_seen_as(seen, None);
+        }
         if self.reply_consumer.is_none() && seen.headers().is_none() {
             return self.properties == *seen;
         }
@@ -208,6 +219,7 @@ mod tests {
             batch: 0,
             delivered_from: Vec::new(),
             histories: Vec::new(),
+            deaths: Vec::new(),
             fates: Fates::default(),
         };
         let mut messages = Messages::default();

@@ -9,6 +9,7 @@ mod basic;
 mod channel;
 mod choices;
 mod connection;
+mod deaths;
 mod durable;
 mod expected;
 mod late;
@@ -28,18 +29,22 @@ pub use channel::{Channel, Mode, Phase, Unacked};
 pub use choices::Decision;
 pub(crate) use connection::HANDSHAKE_NS;
 pub use connection::{Connection, Stage};
+pub use deaths::{Cause, Death, Departure};
 pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
 pub use late::LateReply;
 pub use message::{Fate, Fates, Message, Messages};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
-pub use waiting::{Parked, Together, Waits};
+pub use waiting::{Parked, Released, Together, Waits, Went};
 
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};
 use choices::Choices;
 use waiting::Waiting;
+
+/// What time it is when the world begins, in milliseconds since 1970.
+pub const CLOCK_ORIGIN_MS: u64 = 1_700_000_000_000;
 
 /// What the broker was told.
 #[derive(Clone, Debug)]
@@ -76,6 +81,8 @@ pub struct Model {
     pub setup: Setup,
     /// Now, in nanoseconds.
     pub now: u64,
+    /// What time it is when that is 0, in milliseconds since 1970.
+    pub clock_origin_ms: u64,
     /// By link.
     pub connections: BTreeMap<usize, Connection>,
     /// Those that are not over.
@@ -104,14 +111,18 @@ pub struct Model {
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`; for looking up only, as it has no order.
     pub(crate) names: HashMap<String, usize, FixedState>,
-    /// By the first of them, messages that were replayed to other queues: each is one more of the
-    /// same name.
+    /// By the first of them, messages that were replayed to other queues, or are dead letters: each
+    /// is one more of the same name.
     pub(crate) replays: HashMap<usize, Vec<usize>, FixedState>,
     /// The messages that each exchange keeps for who is bound to it, from the oldest on.
     recent: BTreeMap<String, Vec<usize>>,
     /// Whether these may be more than the broker had room for at some time.
     is_history_short: bool,
     choices: Choices,
+    /// What the broker did that it must not have done: the checker, and what.
+    fault: Option<(&'static str, String)>,
+    /// Queues that a start found, as long as nothing was told since.
+    sleeping: Vec<QueueId>,
     /// What was touched last, for the trace.
     pub touched: Option<QueueId>,
     /// Client operations so far.
@@ -134,6 +145,7 @@ impl Model {
         let mut model = Self {
             setup: setup.clone(),
             now: 0,
+            clock_origin_ms: CLOCK_ORIGIN_MS,
             connections: BTreeMap::new(),
             living: BTreeSet::new(),
             exchanges: topology::predeclared(),
@@ -152,6 +164,8 @@ impl Model {
             recent: BTreeMap::new(),
             is_history_short: false,
             choices: Choices::default(),
+            fault: None,
+            sleeping: Vec::new(),
             touched: None,
             operations: 0,
             alarms: BTreeSet::new(),
@@ -178,6 +192,16 @@ impl Model {
                 queue.taken_now = 0;
             }
         }
+    }
+
+    /// The broker did something that it must not have done; the first counts.
+    fn fault(&mut self, checker: &'static str, text: String) {
+        self.fault.get_or_insert((checker, text));
+    }
+
+    /// What the broker did that it must not have done: the checker, and what.
+    pub fn take_fault(&mut self) -> Option<(&'static str, String)> {
+        self.fault.take()
     }
 
     /// The channel, if its connection was ever made and it was ever opened.

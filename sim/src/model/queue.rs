@@ -1,6 +1,8 @@
 //! Queues and consumers.
 
-use super::ChannelKey;
+use std::collections::VecDeque;
+
+use super::{Cause, ChannelKey};
 use crate::wire::{Table, Value};
 
 /// One queue from its declaration to its end; a queue of the same name later is another.
@@ -19,6 +21,10 @@ pub struct Copy {
     /// Whether it was there when the broker started: then it may say that it was delivered before,
     /// though it was not.
     pub is_recovered: bool,
+    /// When it expires, in milliseconds since 1970.
+    pub deadline_ms: Option<u64>,
+    /// How often it came back.
+    pub returns: u64,
 }
 
 /// A queue.
@@ -62,6 +68,22 @@ pub struct Queue {
     pub rejected: u64,
     /// Purged.
     pub purged: u64,
+    /// Waited for too long.
+    pub expired: u64,
+    /// Had no room.
+    pub dropped: u64,
+    /// Came back too often.
+    pub worn_out: u64,
+    /// Refused, and not among those that came in.
+    pub refused_count: u64,
+    /// Dead letters that no queue took.
+    pub lost_letters: u64,
+    /// Those that died and are not dead letters yet, in order.
+    pub dying: VecDeque<(Copy, Cause)>,
+    /// Messages that were refused and are not dead letters yet, in order.
+    pub refused: VecDeque<usize>,
+    /// When it expires if nobody uses it, in milliseconds since 1970.
+    pub expires_ms: Option<u64>,
 }
 
 impl Queue {
@@ -88,6 +110,14 @@ impl Queue {
             acked: 0,
             rejected: 0,
             purged: 0,
+            expired: 0,
+            dropped: 0,
+            worn_out: 0,
+            refused_count: 0,
+            lost_letters: 0,
+            dying: VecDeque::new(),
+            refused: VecDeque::new(),
+            expires_ms: None,
         }
     }
 
@@ -115,12 +145,19 @@ impl Queue {
         self.is_single_active() && self.is_quorum()
     }
 
-    /// Puts a new message behind all others.
-    pub fn enqueue(&mut self, message: usize) {
+    /// Puts a new message behind all others; it expires then.
+    pub fn enqueue(&mut self, message: usize, deadline_ms: Option<u64>) {
         self.enqueued += 1;
         let position = self.next_position;
         self.next_position += 1;
-        let copy = Copy { message, position, was_delivered: false, is_recovered: false };
+        let copy = Copy {
+            message,
+            position,
+            was_delivered: false,
+            is_recovered: false,
+            deadline_ms,
+            returns: 0,
+        };
         self.ready.push(copy);
     }
 
@@ -178,7 +215,7 @@ mod tests {
     #[test]
     fn a_message_that_comes_back_goes_to_its_place() {
         let mut queue = Queue::new(QueueId(1), "q".into());
-        (10..14).for_each(|message| queue.enqueue(message));
+        (10..14).for_each(|message| queue.enqueue(message, None));
         let taken = queue.ready.remove(1);
         queue.requeue(taken);
         let order: Vec<usize> = queue.ready.iter().map(|copy| copy.message).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::choices::is_choosing;
-use super::{Binding, Destination, Fate, Fates, Message, Model, QueueId};
+use super::{Binding, Destination, Fates, Message, Model, QueueId};
 use crate::wire::{Argument, Properties, Table, Value};
 
 /// What of a message exchanges look at.
@@ -121,8 +121,6 @@ impl Model {
 
     fn publish_again(&mut self, message: usize, queues: &BTreeSet<QueueId>) {
         let index = self.messages.len();
-        let mut fates = Fates::default();
-        queues.iter().for_each(|queue| fates.insert(*queue, Fate::Ready));
         self.messages.push(Message {
             index,
             is_mandatory: false,
@@ -130,14 +128,12 @@ impl Model {
             batch: self.history.batch,
             delivered_from: Vec::new(),
             histories: Vec::new(),
-            fates,
+            fates: Fates::default(),
             ..self.messages[message].clone()
         });
-        self.replays.entry(message).or_default().push(index);
-        for queue in queues {
-            self.queues.get_mut(queue).expect("a queue that is bound").enqueue(index);
-            self.touched = Some(*queue);
-        }
+        let first = self.names.get(&self.messages[message].name).copied().unwrap_or(message);
+        self.replays.entry(first).or_default().push(index);
+        self.enqueue(index, queues);
     }
 }
 

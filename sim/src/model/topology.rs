@@ -142,6 +142,9 @@ impl Model {
             }
             self.create_queue(key, method)
         };
+        if !method.bit("passive") {
+            self.renew(queue);
+        }
         let name = self.queues[&queue].name.clone();
         self.channel_mut(key).queue_last = Some((queue, name));
         self.touched = Some(queue);
@@ -212,7 +215,7 @@ impl Model {
     pub(super) fn delete_queue(&mut self, id: QueueId) {
         let Some(queue) = self.queues.remove(&id) else { return };
         for message in self.messages.iter_mut() {
-            if let Some(Fate::Ready | Fate::Held) = message.fates.get(id) {
+            if let Some(Fate::Ready | Fate::Held | Fate::Dying) = message.fates.get(id) {
                 message.fates.insert(id, Fate::Dropped);
             }
         }
@@ -558,9 +561,14 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
 fn meaningful(arguments: &Table) -> Table {
     let known = [
         "x-consumer-timeout",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-delivery-limit",
+        "x-expires",
         "x-max-length",
         "x-max-priority",
         "x-message-ttl",
+        "x-overflow",
         "x-queue-type",
         "x-single-active-consumer",
     ];

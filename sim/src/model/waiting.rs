@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{ChannelKey, Decision, Mode, Model};
+use super::{ChannelKey, Decision, Departure, Mode, Model};
 use crate::wire::Frame;
 
 /// How many frames of which channels wait in the broker.
@@ -21,10 +21,28 @@ const SETTLES: &[&str] = &["basic.ack", "basic.nack", "basic.reject"];
 pub struct Waits {
     /// How many frames are left.
     pub parked: Parked,
-    /// The channels that went on, in order, and with how many of their frames.
-    pub turns: Vec<(ChannelKey, usize)>,
+    /// What happened in it, in order.
+    pub went: Vec<Went>,
     /// What it decided meanwhile where it was free to.
     pub decisions: Vec<Decision>,
+}
+
+/// Something that happened in the broker and that it sent nothing about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Went {
+    /// A channel went on, with so many of its frames.
+    Turn(ChannelKey, usize),
+    /// Something left a queue by itself.
+    Left(Departure),
+}
+
+/// What the model did next of what happened in the broker.
+#[derive(Clone, Debug)]
+pub enum Released {
+    /// It handled a frame that had waited.
+    Frame(ChannelKey, Frame),
+    /// It took note of this.
+    Departure(Departure),
 }
 
 /// What waits.
@@ -33,8 +51,10 @@ pub(super) struct Waiting {
     frames: BTreeMap<ChannelKey, VecDeque<Frame>>,
     /// Which channel began to wait first.
     order: VecDeque<ChannelKey>,
-    /// The turns that the broker has made and the model has not.
-    turns: VecDeque<(ChannelKey, usize)>,
+    /// What happened in the broker and not in the model.
+    went: VecDeque<Went>,
+    /// Queues that refuse what comes to them next, in order.
+    refusals: VecDeque<(String, u64)>,
     /// Whether the first of them has begun.
     is_begun: bool,
     /// How many frames are left when all turns are over.
@@ -70,15 +90,15 @@ fn wish(frame: &Frame) -> Option<(&str, &str)> {
 impl Waiting {
     /// Whether nothing waits and nobody's turn is left.
     fn is_over(&self) -> bool {
-        self.turns.is_empty() && self.order.is_empty() && self.closing.is_empty()
+        self.went.is_empty() && self.order.is_empty() && self.closing.is_empty()
     }
 
     /// The channel whose turn it is, if there is one to be made still.
     fn turn(&mut self) -> Option<ChannelKey> {
-        while let Some((key, 0)) = self.turns.front().copied() {
-            self.end_turn(key);
+        while let Some(Went::Turn(key, 0)) = self.went.front() {
+            self.end_turn(*key);
         }
-        let (key, frames) = self.turns.front_mut()?;
+        let Went::Turn(key, frames) = self.went.front_mut()? else { return None };
         *frames -= 1;
         Some(*key)
     }
@@ -91,7 +111,7 @@ impl Waiting {
 
     /// The first turn is over: if its channel waits again, it does so behind the others.
     fn end_turn(&mut self, key: ChannelKey) {
-        self.turns.pop_front();
+        self.went.pop_front();
         self.is_begun = false;
         if self.frames.contains_key(&key) {
             self.order.retain(|other| *other != key);
@@ -105,10 +125,29 @@ impl Waiting {
         let wish = wish_of(&key)?;
         // One that neither waits still nor goes on later is gone.
         let is_there = |other: &ChannelKey| {
-            self.left.contains_key(other) || self.turns.iter().any(|(key, _)| key == other)
+            let is_turn = |went: &Went| matches!(went, Went::Turn(key, _) if key == other);
+            self.left.contains_key(other) || self.went.iter().any(is_turn)
         };
         let mut before = self.order.iter().take_while(|other| **other != key);
         before.find(|other| wish_of(other) == Some(wish) && is_there(other)).copied()
+    }
+
+    /// Whether the broker says that this queue refuses the message of this number.
+    pub(super) fn take_refusal(&mut self, name: &str, number: u64) -> bool {
+        let mut refusals = self.refusals.iter();
+        let at = refusals.position(|(queue, of)| (queue.as_str(), *of) == (name, number));
+        at.and_then(|at| self.refusals.remove(at)).is_some()
+    }
+
+    /// What left a queue next, unless a channel's turn comes first.
+    fn next_departure(&mut self) -> Option<Departure> {
+        while let Some(Went::Turn(key, 0)) = self.went.front() {
+            self.end_turn(*key);
+        }
+        let Some(Went::Left(departure)) = self.went.front() else { return None };
+        let departure = departure.clone();
+        self.went.pop_front();
+        Some(departure)
     }
 
     /// A frame waits no more.
@@ -135,7 +174,8 @@ impl Model {
     /// Takes a frame of a channel, to be handled now or to wait.
     pub(super) fn take_frame(&mut self, key: ChannelKey, frame: Frame, waits: &Waits) {
         let is_waiting = self.is_waiting(key);
-        let has_turn = || waits.turns.iter().any(|(other, _)| *other == key);
+        let is_turn = |went: &Went| matches!(went, Went::Turn(other, _) if *other == key);
+        let has_turn = || waits.went.iter().any(is_turn);
         let must_wait = match is_waiting {
             true => !self.may_overtake(key, &frame),
             false => waits.parked.contains_key(&key) || has_turn(),
@@ -149,10 +189,23 @@ impl Model {
         self.waiting.frames.entry(key).or_default().push_back(frame);
     }
 
-    /// What was told before is worked off; these turns are to be made because of what is told now.
+    /// What was told before is worked off; this is to happen because of what is told now.
     pub(super) fn take_turns(&mut self, waits: &Waits) {
-        self.waiting.turns.clear();
-        self.waiting.turns.extend(waits.turns.iter().copied());
+        if let Some((name, number)) = self.waiting.refusals.pop_front() {
+            self.fault(
+                "limits",
+                format!("{name} refuses its message {number}, which did not come"),
+            );
+        }
+        self.waiting.went.clear();
+        for went in &waits.went {
+            match went {
+                Went::Left(Departure::Refused(name, number)) => {
+                    self.waiting.refusals.push_back((name.clone(), *number));
+                }
+                went => self.waiting.went.push_back(went.clone()),
+            }
+        }
         self.waiting.left.clone_from(&waits.parked);
         self.waiting.is_begun = false;
     }
@@ -161,13 +214,17 @@ impl Model {
     ///
     /// # Errors
     /// Names a channel that goes on and one with the same wish that has waited longer.
-    pub fn release_one(&mut self) -> Result<Option<(ChannelKey, Frame)>, (ChannelKey, ChannelKey)> {
+    pub fn release_one(&mut self) -> Result<Option<Released>, (ChannelKey, ChannelKey)> {
         if self.waiting.is_over() {
             return Ok(None);
         }
         // The end of a connection comes right behind the last that waited on its channels.
-        if let Some(closed) = self.release_close() {
-            return Ok(Some(closed));
+        if let Some((key, frame)) = self.release_close() {
+            return Ok(Some(Released::Frame(key, frame)));
+        }
+        if let Some(departure) = self.waiting.next_departure() {
+            self.depart(&departure);
+            return Ok(Some(Released::Departure(departure)));
         }
         let turn = self.waiting.turn();
         if let Some(key) = turn.filter(|_| !self.waiting.is_begun) {
@@ -185,7 +242,18 @@ impl Model {
         }
         self.waiting.note_released(&frame);
         self.on_frame(key.0, frame.clone());
-        Ok(Some((key, frame)))
+        Ok(Some(Released::Frame(key, frame)))
+    }
+
+    /// Before what is told happens, what has expired does.
+    pub(super) fn expire_first(&mut self) {
+        while let Some(Went::Left(departure)) = self.waiting.went.front()
+            && self.is_due(departure)
+        {
+            let departure = departure.clone();
+            self.waiting.went.pop_front();
+            self.depart(&departure);
+        }
     }
 
     /// Handles the end of a connection that waited for its channels.
@@ -242,7 +310,8 @@ impl Model {
     /// Whether a channel's turn goes on. The broker delivers when it is over, not in between.
     #[must_use]
     pub fn has_turn(&self) -> bool {
-        let is_left = self.waiting.turns.front().is_some_and(|(_, frames)| *frames > 0);
+        let front = self.waiting.went.front();
+        let is_left = matches!(front, Some(Went::Turn(_, frames)) if *frames > 0);
         let mut closing = self.waiting.closing.keys();
         is_left && self.waiting.is_begun || closing.any(|link| !self.has_waiting(*link))
     }

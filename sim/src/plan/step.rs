@@ -111,7 +111,7 @@ const VERBS: &[Verb] = &[
     (
         "publish",
         Channel,
-        &["x", "key", "body", "cc", "bcc", "headers", "reply_to", "user", "cut"],
+        &["x", "key", "body", "cc", "bcc", "headers", "reply_to", "ttl", "user", "cut"],
         &["mandatory", "immediate", "persistent", "zeros"],
     ),
     ("flood", Channel, &["x", "key", "body", "count"], &["mandatory", "persistent"]),

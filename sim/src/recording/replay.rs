@@ -87,6 +87,8 @@ impl Replay {
         let header = recording.header();
         let recovery = Recovery::new(header.config.clone(), header.boot.clone());
         let setup = setup_of(&recording);
+        let mut judge = Judge::new(&setup, keeps_trace);
+        judge.model.clock_origin_ms = header.boot.clock_origin_ms;
         Self {
             unread: None,
             now: 0,
@@ -105,7 +107,7 @@ impl Replay {
             messages: 0,
             names: Names::default(),
             told: VecDeque::new(),
-            judge: Judge::new(&setup, keeps_trace),
+            judge,
             is_checked: true,
             found: None,
             has_failed: false,

@@ -177,8 +177,8 @@ fn exchange_arguments(step: &Step) -> Table {
     table
 }
 
-/// `a:1,b:x,c:true`: whole numbers as `I`, `true` and `false` as `t`, other text as `S`, nothing as
-/// `V`.
+/// `a:1,b:x,c:true`: whole numbers as `I`, `true` and `false` as `t`, other text as `S`, `''` as an
+/// empty one, nothing as `V`.
 fn headers(text: &str) -> Table {
     let pairs = text.split(',').filter(|pair| !pair.is_empty());
     let entry = |pair: &str| {
@@ -187,6 +187,7 @@ fn headers(text: &str) -> Table {
             Ok(number) => Value::I32(number),
             Err(_) if value.is_empty() => Value::Void,
             Err(_) if matches!(value, "true" | "false") => Value::Bool(value == "true"),
+            Err(_) if value == "''" => Value::text(""),
             Err(_) => Value::text(value),
         };
         (name.to_owned(), value)
@@ -269,7 +270,7 @@ fn publish(client: &mut Client, number: u16, step: &Step, serial: &mut u64) {
     if step.is("persistent") {
         properties.set("delivery-mode", Argument::Number(2));
     }
-    for (key, property) in [("reply_to", "reply-to"), ("user", "user-id")] {
+    for (key, property) in [("reply_to", "reply-to"), ("user", "user-id"), ("ttl", "expiration")] {
         if let Some(text) = step.value(key) {
             properties.set(property, Argument::Text(text.into()));
         }

@@ -378,6 +378,103 @@ def transactions():
     connection.close()
 
 
+def delayed_retry():
+    """a message that is rejected comes again after a while, and tells of each of its deaths"""
+    connection = connect()
+    channel = connection.channel()
+    work, wait = name("work"), name("wait")
+    back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": wait}
+    channel.queue_declare(work, durable=True, arguments=back)
+    again = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": work}
+    channel.queue_declare(wait, durable=True, arguments={**again, "x-message-ttl": 200})
+    channel.basic_publish("", work, b"job", pika.BasicProperties(delivery_mode=2))
+    for attempt in range(3):
+        before = time.monotonic()
+        method, properties, body = next_message(channel, work)
+        assert body == b"job" and method.redelivered is False
+        if attempt > 0:
+            assert time.monotonic() - before > 0.15, "it waits before it comes again"
+            expired, rejected = properties.headers["x-death"]
+            assert (expired["reason"], expired["queue"]) == ("expired", wait), expired
+            assert (rejected["reason"], rejected["queue"]) == ("rejected", work), rejected
+            assert (expired["count"], rejected["count"]) == (attempt, attempt)
+            assert rejected["exchange"] == "" and rejected["routing-keys"] == [work]
+            assert properties.headers["x-first-death-reason"] == "rejected"
+            assert properties.headers["x-first-death-queue"] == work
+        channel.basic_reject(method.delivery_tag, requeue=False)
+    channel.queue_delete(work)
+    channel.queue_delete(wait)
+    connection.close()
+
+
+def expiration():
+    """a message expires at its time, and one that lives longer stays"""
+    connection = connect()
+    channel = connection.channel()
+    queue = name("expiring")
+    channel.queue_declare(queue)
+    for body, expires in ((b"short", "100"), (b"long", None)):
+        channel.basic_publish("", queue, body, pika.BasicProperties(expiration=expires))
+    assert channel.queue_declare(queue, passive=True).method.message_count == 2
+    time.sleep(0.4)
+    assert channel.queue_declare(queue, passive=True).method.message_count == 1
+    assert next_message(channel, queue)[2] == b"long"
+    channel.queue_delete(queue)
+    connection.close()
+
+
+def full_queue():
+    """a full queue drops its first message, or refuses new ones with a nack"""
+    connection = connect()
+    channel = connection.channel()
+    channel.confirm_delivery()
+    dropping, refusing = name("dropping"), name("refusing")
+    channel.queue_declare(dropping, arguments={"x-max-length": 2})
+    arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
+    channel.queue_declare(refusing, arguments=arguments)
+    for n in range(4):
+        channel.basic_publish("", dropping, str(n).encode())
+    for n in range(2):
+        channel.basic_publish("", refusing, str(n).encode())
+    try:
+        channel.basic_publish("", refusing, b"2")
+    except NackError:
+        pass
+    else:
+        raise AssertionError("a full queue confirms what it does not take")
+    assert [next_message(channel, dropping)[2] for _ in range(2)] == [b"2", b"3"]
+    assert [next_message(channel, refusing)[2] for _ in range(2)] == [b"0", b"1"]
+    channel.queue_delete(dropping)
+    channel.queue_delete(refusing)
+    connection.close()
+
+
+def delivery_limit():
+    """a message that came back too often is dead-lettered"""
+    connection = connect()
+    channel = connection.channel()
+    poison, dead = name("poison"), name("dead")
+    channel.queue_declare(dead)
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 1,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead,
+    }
+    channel.queue_declare(poison, durable=True, arguments=arguments)
+    channel.basic_publish("", poison, b"poison")
+    for count in (0, 1):
+        method, properties, _ = next_message(channel, poison)
+        assert (properties.headers or {}).get("x-delivery-count", 0) == count, properties.headers
+        channel.basic_reject(method.delivery_tag, requeue=True)
+    _, properties, body = next_message(channel, dead)
+    assert body == b"poison"
+    assert properties.headers["x-death"][0]["reason"] == "delivery_limit", properties.headers
+    channel.queue_delete(poison)
+    channel.queue_delete(dead)
+    connection.close()
+
+
 def wrong_password():
     """a wrong password is refused with 403"""
     try:
@@ -440,6 +537,10 @@ FLOWS = (
     publisher_confirms,
     mandatory,
     transactions,
+    delayed_retry,
+    expiration,
+    full_queue,
+    delivery_limit,
     wrong_password,
     missing_queue,
     inequivalent_arguments,

@@ -20,6 +20,10 @@ pub(super) struct Confirms {
     /// Everything up to this one is answered.
     confirmed: u64,
     waiting: VecDeque<Run>,
+    /// Those of the unanswered, and of the last answered, that were refused; and how many of them,
+    /// the last ones, are still to be told.
+    refused: VecDeque<u64>,
+    refused_due: usize,
     /// Behind some that wait, but waiting for nothing: answered one by one.
     at_once: Vec<u64>,
 }
@@ -63,6 +67,20 @@ impl Confirms {
         }
     }
 
+    /// Notes a publish that was refused.
+    pub(super) fn refuse(&mut self) {
+        self.published += 1;
+        self.refused.push_back(self.published);
+        self.refused_due += 1;
+    }
+
+    /// Takes those that were refused and are still to be told. To be called before
+    /// [`Self::take_due`].
+    pub(super) fn take_refused(&mut self) -> Vec<u64> {
+        let due = core::mem::take(&mut self.refused_due);
+        self.refused.iter().skip(self.refused.len() - due).copied().collect()
+    }
+
     /// Whether some wait for the disk.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -79,12 +97,20 @@ impl Confirms {
             self.waiting.pop_front();
         }
         due.extend(self.at_once.drain(..).filter(|number| *number > last).map(|n| (n, false)));
-        if last > self.confirmed {
-            due.insert(0, (last, last - self.confirmed > 1));
+        // One that was refused has its answer.
+        let mut told = last;
+        while self.refused.binary_search(&told).is_ok() {
+            told -= 1;
+        }
+        if told > self.confirmed {
+            due.insert(0, (told, told - self.confirmed > 1));
         }
         // What is before the next that waits has been answered one by one.
         let next = self.waiting.front().map_or(self.published, |run| run.first - 1);
         self.confirmed = self.confirmed.max(next.max(last));
+        while self.refused.front().is_some_and(|first| *first <= self.confirmed) {
+            self.refused.pop_front();
+        }
         due
     }
 
@@ -111,10 +137,11 @@ mod tests {
         /// its batch, and at once when it is durable.
         #[test]
         fn each_is_answered_once_when_its_batch_is_durable(
-            steps in prop::collection::vec((0u8..4, 0u64..4), 0..100),
+            steps in prop::collection::vec((0u8..5, 0u64..4), 0..100),
         ) {
             let (mut confirms, mut model) = (Confirms::default(), BTreeMap::new());
             let (mut number, mut durable, mut batch) = (0, 0, 1);
+            let mut refused = Vec::new();
             for (step, more) in steps {
                 match step {
                     0 | 1 => {
@@ -124,12 +151,18 @@ mod tests {
                         confirms.publish(gate, durable);
                     }
                     2 => batch += u64::from(more == 0),
+                    3 => {
+                        number += 1;
+                        confirms.refuse();
+                        refused.push(number);
+                    }
                     _ => durable = (durable + more).min(batch),
                 }
                 if batch == durable {
                     batch += 1;
                 }
                 if more % 2 == 0 {
+                    prop_assert_eq!(confirms.take_refused(), core::mem::take(&mut refused));
                     for (tag, is_multiple) in confirms.take_due(durable) {
                         prop_assert!(model.contains_key(&tag), "{tag} is not open");
                         let first = if is_multiple { 0 } else { tag };

@@ -152,8 +152,7 @@ impl Channel {
             }
             self.unacked.restore(transaction.take_settled());
         }
-        // The last first: each then goes straight to the head of its queue.
-        for unacked in self.unacked.take_all().into_iter().rev() {
+        for unacked in self.unacked.take_all() {
             engine.settle(self.session, unacked.lease, Settlement::Requeue);
         }
         engine.forget_session(self.session);
@@ -219,6 +218,11 @@ impl Channel {
     /// Sends the confirms that are due.
     pub(crate) fn flush_confirms(&mut self, link: &mut Link, ctx: &mut Context<'_>) {
         let Mode::Confirm(confirms) = &mut self.mode else { return };
+        // First, as an answer to several is not for those that were answered.
+        for delivery_tag in confirms.take_refused() {
+            let nack = BasicNack { delivery_tag, multiple: false, requeue: false };
+            link.send(ctx.out, ctx.now, on_channel(self.number, nack));
+        }
         for (delivery_tag, multiple) in confirms.take_due(ctx.engine.durable()) {
             if multiple {
                 ctx.engine.mark(Mark::ConfirmMultiple);

@@ -18,8 +18,7 @@ use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
-use crate::broker::{Body, Charge, Envelope, Message, Route};
-use crate::log::BatchNumber;
+use crate::broker::{Body, Charge, Enqueued, Envelope, Message, Route};
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
@@ -181,7 +180,7 @@ impl Channel {
             None => (ctx.engine.check_publish(link.vhost, &publish.exchange)?, None),
         };
         check_user(properties, link)?;
-        check_expiration(properties)?;
+        let ttl = time_to_live(properties)?;
         let route = match known {
             Some(known) => known,
             None => self.find_route(&publish, &exchange, properties, link, ctx)?,
@@ -193,16 +192,23 @@ impl Channel {
         };
         let routing_key = publish.routing_key;
         let charge = Charge::default();
-        let message = Message { exchange, routing_key, properties, body, persistent, charge };
-        let published = Published { route, message, mandatory: publish.mandatory };
+        let is_dead_letter = false;
+        let message =
+            Message { exchange, routing_key, properties, body, persistent, is_dead_letter, charge };
+        let published = Published { route, message, mandatory: publish.mandatory, ttl };
         match &mut self.mode {
             Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
             Mode::Plain => {
                 self.distribute(published, link, ctx);
             }
             Mode::Confirm(_) => {
-                let gate = self.distribute(published, link, ctx);
+                let Enqueued { gate, is_refused } = self.distribute(published, link, ctx);
                 let Mode::Confirm(confirms) = &mut self.mode else { return Ok(()) };
+                if is_refused {
+                    confirms.refuse();
+                    ctx.unconfirmed.push_back(self.handle);
+                    return Ok(());
+                }
                 let durable = ctx.engine.durable();
                 if gate <= durable && confirms.is_waiting() {
                     ctx.engine.mark(Mark::ConfirmAtOnce);
@@ -221,8 +227,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Hands a message to the engine, or back to its publisher. The batch of the log that its
-    /// confirm rests on; 0 if it rests on none. Who was told that a message is safe must not find a
+    /// Hands a message to the engine, or back to its publisher. Who was told that a message is safe must not find a
     /// queue after a start that it would have been in: that a queue or binding is gone counts once
     /// it is durable.
     pub(super) fn distribute(
@@ -230,12 +235,13 @@ impl Channel {
         published: Published,
         link: &mut Link,
         ctx: &mut Context<'_>,
-    ) -> BatchNumber {
-        let Published { route, message, mandatory } = published;
+    ) -> Enqueued {
+        let Published { route, message, mandatory, ttl } = published;
         ctx.engine.remember(link.vhost, &route, &message);
         let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
         if !route.is_empty() {
-            return ctx.engine.enqueue(&route, message).max(topology);
+            let Enqueued { gate, is_refused } = ctx.engine.enqueue(&route, message, ttl);
+            return Enqueued { gate: gate.max(topology), is_refused };
         }
         ctx.engine.mark(if mandatory { Mark::Returned } else { Mark::Unroutable });
         if mandatory {
@@ -249,7 +255,7 @@ impl Channel {
             let frame = OutFrame::Return(self.number, method, Arc::new(message));
             link.send(ctx.out, ctx.now, frame);
         }
-        topology
+        Enqueued { gate: topology, is_refused: false }
     }
 
     /// The last message's route, if it is this one's too.
@@ -333,12 +339,13 @@ fn check_user(properties: &BasicProperties, link: &Link) -> Result<(), AmqpError
     }
 }
 
-fn check_expiration(properties: &BasicProperties) -> Result<(), AmqpError> {
-    let Some(text) = &properties.expiration else { return Ok(()) };
+/// For how many milliseconds the message may wait, if it says so.
+fn time_to_live(properties: &BasicProperties) -> Result<Option<u64>, AmqpError> {
+    let Some(text) = &properties.expiration else { return Ok(None) };
     let problem = match text.to_text().parse::<i128>() {
         Ok(millis) if millis < 0 => format!("{{value_negative,{millis}}}"),
         Ok(millis) if millis > EXPIRATION_MAX => format!("{{value_too_large,{millis}}}"),
-        Ok(_) => return Ok(()),
+        Ok(millis) => return Ok(u64::try_from(millis).ok()),
         Err(_) => "no_integer".to_string(),
     };
     Err(precondition(&format!("invalid expiration '{text}': {problem}")))

@@ -32,6 +32,8 @@ pub(super) struct Published {
     pub(super) route: Arc<Route>,
     pub(super) message: Message,
     pub(super) mandatory: bool,
+    /// For how many milliseconds it may wait in a queue, if it says so.
+    pub(super) ttl: Option<u64>,
 }
 
 impl Transaction {
@@ -101,8 +103,8 @@ impl Channel {
             transaction.settled.extend(taken.into_iter().map(|unacked| (unacked, settlement)));
             return Ok(());
         }
-        // The last first: what is requeued then goes straight to the head of its queue.
-        for unacked in taken.into_iter().rev() {
+        // In their order, in which those that are rejected go on.
+        for unacked in taken {
             ctx.engine.settle(self.session, unacked.lease, settlement);
         }
         Ok(())
@@ -117,7 +119,7 @@ impl Channel {
             return Err(AmqpError::new(ReplyCode::NotImplemented, "requeue=false"));
         }
         self.deadlines.forget_late();
-        for unacked in self.unacked.take_all().into_iter().rev() {
+        for unacked in self.unacked.take_all() {
             ctx.engine.settle(self.session, unacked.lease, Settlement::Requeue);
         }
         Ok(())
@@ -149,17 +151,22 @@ impl Channel {
             ctx.engine.mark(Mark::TxMixed);
         }
         let changes = ctx.engine.changes();
-        let mut gate = 0;
+        let (mut gate, mut is_refused) = (0, false);
         for mut published in transaction.published {
             if !published.route.is_empty() && !ctx.engine.is_alive(&published.route) {
                 ctx.engine.mark(Mark::TxRouteGone);
                 // What it was routed to has been deleted since: nobody gets it, as if unrouted.
                 published.route = Arc::new(published.route.leading_nowhere());
             }
-            gate = self.distribute(published, link, ctx).max(gate);
+            let enqueued = self.distribute(published, link, ctx);
+            gate = enqueued.gate.max(gate);
+            is_refused |= enqueued.is_refused;
         }
-        for (unacked, settlement) in transaction.settled.into_iter().rev() {
+        for (unacked, settlement) in transaction.settled {
             ctx.engine.settle(self.session, unacked.lease, settlement);
+        }
+        if is_refused {
+            return Err(precondition("partial tx completion"));
         }
         let gate = ctx.engine.gate_since(changes).max(gate);
         self.reply_gated(TxCommitOk {}, gate, link, ctx);

@@ -182,7 +182,8 @@ impl Engine {
             });
             for IndexEntry { position, offset, len } in living {
                 let spots = &mut survivors.entry(offset).or_insert((len, Vec::new())).1;
-                spots.push(Spot { queue: id, place: Place { queue: number, position } });
+                let place = Place { queue: number, position };
+                spots.push(Spot { queue: id, place, deadline: None });
             }
         }
         Some(survivors)

@@ -3,10 +3,12 @@
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use super::super::arguments;
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
+use super::super::death::Reason;
 use super::super::message::Message;
 use super::super::queue::{Entry, Owner, Queue, QueueId};
 use super::super::ready::{Next, Unwritten};
@@ -71,6 +73,15 @@ pub(crate) enum Settlement {
     Reject,
     /// It goes back to where it was.
     Requeue,
+}
+
+/// What came of a message's being put into queues.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enqueued {
+    /// The batch that must be durable before it is safe in those queues that are; 0 when none must.
+    pub(crate) gate: BatchNumber,
+    /// Whether a queue had no room for it.
+    pub(crate) is_refused: bool,
 }
 
 /// What comes of asking for a message.
@@ -141,9 +152,29 @@ impl Engine {
         }
     }
 
-    /// Puts a message into all queues of its route. The batch that must be durable before it is
-    /// safe in those that are; 0 when none must.
-    pub(crate) fn enqueue(&mut self, route: &Route, mut message: Message) -> BatchNumber {
+    /// Puts a message into all queues of its route, but for those that refuse it. It lives for no
+    /// longer than `ttl` milliseconds, if that is given.
+    pub(crate) fn enqueue(
+        &mut self,
+        route: &Route,
+        message: Message,
+        ttl: Option<u64>,
+    ) -> Enqueued {
+        let is_refusing =
+            |id: &QueueId| self.queues.get(*id).is_some_and(|queue| queue.is_refusing());
+        if !route.queues.iter().any(is_refusing) {
+            return Enqueued { gate: self.put_into(route, message, ttl), is_refused: false };
+        }
+        let (refusing, taking) = route.queues.iter().partition(|id| is_refusing(id));
+        self.refuse(refusing, &message);
+        let mut route = route.clone();
+        route.queues = taking;
+        Enqueued { gate: self.put_into(&route, message, ttl), is_refused: true }
+    }
+
+    /// The batch that must be durable before the message is safe in those queues that are; 0 when
+    /// none must.
+    fn put_into(&mut self, route: &Route, mut message: Message, ttl: Option<u64>) -> BatchNumber {
         let is_kept = !self.passes_through(route);
         if is_kept {
             message.detach();
@@ -164,18 +195,24 @@ impl Engine {
         }
         if !is_logged {
             for id in &route.queues {
-                self.push(*id, &message, 0, false);
+                self.push(*id, &message, 0, false, ttl);
             }
             return 0;
         }
-        self.enqueue_logged(route, &message, is_pressed);
+        self.enqueue_logged(route, &message, is_pressed, ttl);
         if is_durable { self.log.position() } else { 0 }
     }
 
     /// Puts a message into all queues of its route, and into the log: for those that are durable,
     /// if it is, and for the others when memory is short. A record counts after a start for all its
     /// queues or for none, so there may be two.
-    fn enqueue_logged(&mut self, route: &Route, message: &Arc<Message>, is_pressed: bool) {
+    fn enqueue_logged(
+        &mut self,
+        route: &Route,
+        message: &Arc<Message>,
+        is_pressed: bool,
+        ttl: Option<u64>,
+    ) {
         let is_kept = |queue: &Queue| message.persistent && queue.durable;
         let has_kept = route.queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
         let first = self.log.pending.next_item();
@@ -185,7 +222,9 @@ impl Engine {
             let is_kept = is_kept(queue);
             if is_kept || is_pressed {
                 let spots = if is_kept { &mut kept } else { &mut volatile };
-                spots.push(Spot { queue: *id, place: queue.place(queue.next_position) });
+                let place = queue.place(queue.next_position);
+                let deadline = queue.deadline(self.clock, ttl).filter(|_| is_kept);
+                spots.push(Spot { queue: *id, place, deadline });
                 queue.logged_below = queue.next_position + 1;
             }
             let item = match is_kept {
@@ -193,7 +232,7 @@ impl Engine {
                 false if is_pressed => first + u64::from(has_kept),
                 false => 0,
             };
-            self.push(*id, message, item, !is_kept);
+            self.push(*id, message, item, !is_kept, ttl);
         }
         if !volatile.is_empty() {
             self.mark(Mark::TransientLogged);
@@ -309,6 +348,7 @@ impl Engine {
             let vhost = &self.vhosts[vhost.0 as usize].name;
             return Err(Refusal::single_active(&Resource { kind: "queue", name, vhost }));
         }
+        self.renew(id);
         let next = self.next_of(id);
         match next {
             Next::None => return Ok(Asked::Empty),
@@ -327,9 +367,9 @@ impl Engine {
         }
         let mut entry = queue.take().expect("at hand");
         let remaining = queue.ready.len() as u64;
-        let message = self.hand_out(&mut entry);
+        let message = self.hand_out(id, &mut entry);
         let queue = self.queues.get_mut(id).expect("just found");
-        let redelivered = entry.deliveries > 0;
+        let redelivered = entry.is_redelivered();
         let lease = if no_ack {
             queue.counts.acked += 1;
             self.forget_entry(id, &entry);
@@ -377,16 +417,21 @@ impl Engine {
 
     /// The message of an entry that is handed out. Where memory is short, the entry is left without
     /// it, if it can be read back.
-    fn hand_out(&mut self, entry: &mut Entry) -> Arc<Message> {
+    fn hand_out(&mut self, id: QueueId, entry: &mut Entry) -> Arc<Message> {
         let is_left = entry.item != 0 && self.is_pressed();
         if is_left {
             self.mark(Mark::BodyLeft);
         }
-        match is_left {
+        let message = match is_left {
             true => entry.message.take(),
             false => entry.message.clone(),
         }
-        .expect("a message that is next is at hand")
+        .expect("a message that is next is at hand");
+        let is_told = |queue: &Queue| queue.settings.tells_deliveries;
+        if entry.returns > 0 && self.queues.get(id).is_some_and(is_told) {
+            return message.with_delivery_count(entry.returns);
+        }
+        message
     }
 
     /// Ends a lease. Of a queue that is gone, nothing comes back.
@@ -398,10 +443,7 @@ impl Engine {
                     queue.counts.acked += 1;
                     self.forget_entry(lease.queue, &lease.entry);
                 }
-                Settlement::Reject => {
-                    queue.counts.rejected += 1;
-                    self.forget_entry(lease.queue, &lease.entry);
-                }
+                Settlement::Reject => self.die(lease.queue, lease.entry, Reason::Rejected),
                 Settlement::Requeue => self.put_back(lease.queue, lease.entry),
             }
         }
@@ -443,7 +485,13 @@ impl Engine {
         notices.any(|notice| matches!(notice, Notice::Cancelled(of, _) if *of == session))
     }
 
+    /// Looks after a queue.
     fn serve(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
+        self.hand_out_ready(id, now, front);
+        self.trim(id);
+    }
+
+    fn hand_out_ready(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.is_stirred = false;
         if !queue.getters.is_empty() {
@@ -474,7 +522,7 @@ impl Engine {
             let mut entry = queue.take().expect("at hand");
             let is_low =
                 queue.ready.paged() > 0 && queue.ready.cached() < self.limits.queue_window / 4;
-            let (tag, redelivered) = (consumer.tag.clone(), entry.deliveries > 0);
+            let (tag, redelivered) = (consumer.tag.clone(), entry.is_redelivered());
             let (handle, priority, no_ack) = (session.handle, consumer.priority, consumer.no_ack);
             let (session_id, timeout) = (consumer.session, consumer.timeout);
             session.served_last = Some(consumer_id);
@@ -486,7 +534,7 @@ impl Engine {
                 session.unacked += 1;
             }
             queue.turns.give(consumer_id, priority);
-            let message = self.hand_out(&mut entry);
+            let message = self.hand_out(id, &mut entry);
             let lease = if no_ack {
                 self.forget_entry(id, &entry);
                 None
@@ -516,11 +564,23 @@ impl Engine {
 
     /// Appends a message to a queue. Where the log has it, as this item, it may be kept on disk
     /// only.
-    fn push(&mut self, id: QueueId, message: &Arc<Message>, item: u64, is_volatile: bool) {
+    fn push(
+        &mut self,
+        id: QueueId,
+        message: &Arc<Message>,
+        item: u64,
+        is_volatile: bool,
+        ttl: Option<u64>,
+    ) {
         let is_pressed = item != 0 && self.is_pressed();
         let window = self.limits.queue_window;
         let Some(queue) = self.queues.get_mut(id) else { return };
         let position = queue.next_place().position;
+        let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
+        if let Some(deadline) = deadline {
+            let is_durable = item != 0 && !is_volatile;
+            queue.deadlines.insert(position, position, deadline, is_durable);
+        }
         let has_room = queue.ready.paged() == 0
             && (queue.ready.is_empty() && queue.turns.next().is_some()
                 || !is_pressed && queue.ready.cached() < window);
@@ -529,19 +589,37 @@ impl Engine {
             self.log.marks.reach(Mark::MessagePaged);
         } else {
             let message = Some(message.clone());
-            queue.ready.push(Entry { position, item, deliveries: 0, is_volatile, message });
+            queue.ready.push(Entry {
+                position,
+                item,
+                returns: 0,
+                may_be_known: false,
+                is_volatile,
+                message,
+                is_gone: false,
+            });
         }
+        deadline.into_iter().for_each(|deadline| self.arm(id, deadline));
         self.stir(id);
     }
 
     /// Takes a message back that was handed out, to where it was.
     fn put_back(&mut self, id: QueueId, mut entry: Entry) {
         let Some(queue) = self.queues.get_mut(id) else { return };
-        entry.deliveries = entry.deliveries.saturating_add(1);
+        entry.returns = entry.returns.saturating_add(1);
+        if queue.settings.delivery_limit.is_some_and(|limit| entry.returns > limit) {
+            return self.die(id, entry, Reason::DeliveryLimit);
+        }
+        if let Some(deadline) = queue.deadlines.get(entry.position)
+            && deadline <= self.clock.unix_ms()
+        {
+            self.mark(Mark::ExpiredOnReturn);
+            return self.die(id, entry, Reason::Expired);
+        }
         if entry.is_durable() {
-            queue.returned.insert(entry.position, entry.deliveries);
+            queue.returned.insert(entry.position, entry.returns);
             let place = queue.place(entry.position);
-            self.log.note(Fact::Returned(place, entry.deliveries));
+            self.log.note(Fact::Returned(place, entry.returns));
         }
         if entry.item != 0 && self.is_pressed() {
             entry.message = None;
@@ -634,9 +712,11 @@ impl Engine {
         if queue.exclusive_consumer == Some(id) {
             queue.exclusive_consumer = None;
         }
-        if queue.auto_delete && queue.consumers.is_empty() {
+        if queue.consumers.is_empty() && queue.auto_delete {
             self.mark(Mark::QueueAutoDeleted);
             self.drop_queue(consumer.queue);
+        } else if queue.consumers.is_empty() {
+            self.renew(consumer.queue);
         }
         self.leave_queue(id, &consumer);
     }
@@ -652,14 +732,17 @@ impl Lease {
             properties: Default::default(),
             body: Default::default(),
             persistent: false,
+            is_dead_letter: false,
             charge: Default::default(),
         });
         let entry = Entry {
             position: 0,
             item: 0,
-            deliveries: 0,
+            returns: 0,
+            may_be_known: false,
             is_volatile: false,
             message: Some(message),
+            is_gone: false,
         };
         Self { queue: QueueId::new(0, 0), consumer: None, entry }
     }

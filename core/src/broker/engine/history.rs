@@ -52,7 +52,8 @@ impl Engine {
             };
             self.remember(vhost, &route, &message);
             if !route.is_empty() {
-                self.enqueue(&route, Message::clone(&message));
+                let ttl = message.time_to_live();
+                self.enqueue(&route, Message::clone(&message), ttl);
             }
         }
     }

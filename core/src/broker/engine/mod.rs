@@ -4,6 +4,7 @@
 //! deliver, consumers to cancel) is done by [`Engine::dispatch`], once per input.
 
 mod cleaning;
+mod deaths;
 mod delivery;
 mod handover;
 mod history;
@@ -20,7 +21,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub(crate) use delivery::{Asked, Delivery, FrontEnd, Lease, Settlement};
+pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
 pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
 pub(crate) use topology::is_queue_name;
@@ -34,7 +35,8 @@ use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
 use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
-use crate::{Config, Decision, Instant, Mark, MarkCounts, QueueStatus};
+use crate::time::Clock;
+use crate::{Config, Decision, Departure, Event, Instant, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
 
 /// The virtual host that there is.
@@ -73,6 +75,17 @@ pub(crate) struct Engine {
     /// Queues by their number in the log.
     numbers: HashMap<QueueNumber, QueueId>,
     notices: Vec<Notice>,
+    clock: Clock,
+    /// When queues are to be looked at for what has expired; each stands here once at the most.
+    timers: BTreeSet<(u64, QueueId)>,
+    /// Queues that a start found, as long as it does not know the time.
+    sleeping: Vec<QueueId>,
+    /// Queues in which messages died that are not buried.
+    mourning: VecDeque<QueueId>,
+    /// Messages for which queues had no room that are to be dead-lettered for that.
+    refused: VecDeque<(QueueId, Message)>,
+    departures: Vec<Departure>,
+    events: Vec<Event>,
     /// Queues that were looked after and that somebody asked for a message.
     asked: VecDeque<QueueId>,
     /// Who asked for a message of a queue that is gone.
@@ -115,7 +128,7 @@ struct Limits {
 
 impl Engine {
     /// An engine with one virtual host, `/`, and its predeclared exchanges; it writes to this log.
-    pub(crate) fn new(entropy: Entropy, config: &Config, log: Log) -> Self {
+    pub(crate) fn new(entropy: Entropy, config: &Config, clock: Clock, log: Log) -> Self {
         let hash_seed = entropy.u64();
         let mut engine = Self {
             vhosts: Vec::new(),
@@ -129,6 +142,13 @@ impl Engine {
             awaiting_log: Vec::new(),
             numbers: hash::map(hash_seed),
             notices: Vec::new(),
+            clock,
+            timers: BTreeSet::new(),
+            sleeping: Vec::new(),
+            mourning: VecDeque::new(),
+            refused: VecDeque::new(),
+            departures: Vec::new(),
+            events: Vec::new(),
             asked: VecDeque::new(),
             orphans: VecDeque::new(),
             log,
@@ -233,6 +253,10 @@ impl Engine {
             acked: queue.counts.acked,
             rejected: queue.counts.rejected,
             purged: queue.counts.purged,
+            expired: queue.counts.expired,
+            dropped: queue.counts.dropped,
+            worn_out: queue.counts.worn_out,
+            lost_letters: queue.counts.lost_letters,
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::super::consumer::SessionHandle;
 use super::super::queue::{Entry, Queue, QueueId};
-use super::super::reader::{Part, Reading, Run};
+use super::super::reader::{Part, Reading, Run, Wanted};
 use super::super::ready::Next;
 use super::Engine;
 use crate::log::{self, Extent, IndexEntry, Purpose, RecordHeader, message_flag};
@@ -33,8 +33,8 @@ impl Engine {
         if queue.reader.reading.is_some() || queue.awaits_log && is_ahead {
             return;
         }
-        let Some((from, are_returned)) = queue.wanted(is_ahead, window) else { return };
-        match self.next_step(id, from, are_returned) {
+        let Some((from, wanted)) = queue.wanted(is_ahead, window) else { return };
+        match self.next_step(id, from, wanted) {
             Some(Step::Read(reading, offset, len)) => {
                 let segment = match &reading {
                     Reading::Part(segment, _) => *segment,
@@ -51,21 +51,21 @@ impl Engine {
         }
     }
 
-    fn next_step(&mut self, id: QueueId, from: u64, are_returned: bool) -> Option<Step> {
+    fn next_step(&mut self, id: QueueId, from: u64, wanted: Wanted) -> Option<Step> {
         let queue = self.queues.get_mut(id)?;
         sort(&mut queue.index);
         let mut from = from;
         loop {
             let extent = self.queues.get(id)?.extents.at_or_after(from)?;
             let last = extent.last;
-            let step = self.step_in(id, extent, from, are_returned);
+            let step = self.step_in(id, extent, from, wanted);
             if step.is_some() {
                 return step;
             }
             // What is left of an extent may all be settled. That is found out once: the index that
             // says so is not kept when the next is read.
             from = last.checked_add(1)?;
-            if !are_returned {
+            if wanted == Wanted::Ready {
                 self.queues.get_mut(id)?.ready.paged_from = from;
             }
         }
@@ -82,20 +82,20 @@ impl Engine {
 
     /// What can be done to read the messages of an extent from a position on; `None` if none of
     /// them lives.
-    fn step_in(&self, id: QueueId, extent: &Extent, from: u64, are_returned: bool) -> Option<Step> {
+    fn step_in(&self, id: QueueId, extent: &Extent, from: u64, wanted: Wanted) -> Option<Step> {
         let len_max = self.read_len();
         let queue = self.queues.get(id)?;
         let is_active = self.log.active().is_some_and(|active| active.segment == extent.segment);
         let mut run = if is_active {
-            queue.run(extent, &queue.index, from, are_returned, len_max)
+            queue.run(extent, &queue.index, from, wanted, len_max)
         } else if let Some(entries) = self.index_being_written(queue, extent.segment) {
             self.mark(Mark::IndexFromMemory);
-            queue.run(extent, &entries, from, are_returned, len_max)
+            queue.run(extent, &entries, from, wanted, len_max)
         } else {
             let (segment, offset) = (extent.segment, extent.index_offset);
             match queue.reader.part.as_ref().filter(|p| (p.segment, p.offset) == (segment, offset))
             {
-                Some(part) => queue.run(extent, &part.entries, from, are_returned, len_max),
+                Some(part) => queue.run(extent, &part.entries, from, wanted, len_max),
                 // It is going to be written there.
                 None if self.log.segments.get(segment).is_none() => return Some(Step::Await),
                 None => {
@@ -150,7 +150,9 @@ impl Engine {
         }
         self.stir(id);
         if let Some(queue) = self.queues.get(id)
-            && (!queue.getters.is_empty() || queue.turns.next().is_some())
+            && (!queue.getters.is_empty()
+                || queue.turns.next().is_some()
+                || !queue.dying.is_empty())
         {
             self.read(id, true);
         }
@@ -179,12 +181,24 @@ impl Engine {
             self.keep(&mut message);
             let message = Arc::new(message);
             let queue = self.queues.get_mut(id).expect("it was there when this was read");
-            if run.are_returned {
-                queue.ready.fill_returned(entry.position, message);
-                self.mark(Mark::ReturnedReadBack);
-                continue;
+            match run.wanted {
+                Wanted::Ready => {}
+                Wanted::Returned => {
+                    queue.ready.fill_returned(entry.position, message);
+                    self.mark(Mark::ReturnedReadBack);
+                    continue;
+                }
+                Wanted::Dying => {
+                    queue.dying.fill(entry.position, message);
+                    self.mark(Mark::DyingReadBack);
+                    continue;
+                }
             }
             if queue.ready.paged() == 0 || entry.position < queue.ready.paged_from {
+                continue;
+            }
+            // It may have left since it was asked for.
+            if !queue.extents.is_live(entry.position) || queue.dying.contains(entry.position) {
                 continue;
             }
             // What is volatile was written by this process, which knows of it.
@@ -192,14 +206,14 @@ impl Engine {
             if is_volatile && !queue.volatile.contains(entry.position) {
                 return self.halt_for_damage(run.segment, offset, "message");
             }
-            let was_returned = queue.returned.get(&entry.position).copied();
-            let may_be_known = u32::from(entry.position < queue.delivered_below);
             queue.ready.load(Entry {
                 position: entry.position,
                 item: ITEM_READ,
-                deliveries: was_returned.unwrap_or(may_be_known),
+                returns: queue.returned.get(&entry.position).copied().unwrap_or(0),
+                may_be_known: entry.position < queue.delivered_below,
                 is_volatile,
                 message: Some(message),
+                is_gone: false,
             });
             self.mark(Mark::MessageReadBack);
         }

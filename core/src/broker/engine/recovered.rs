@@ -11,13 +11,20 @@ use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
 use crate::log::{Bound, Log, QueueState, State, Target};
+use crate::time::Clock;
 use crate::{Config, Mark};
 
 impl Engine {
     /// The engine of a state that was recovered; `log` goes on from there.
-    pub(crate) fn recovered(entropy: Entropy, config: &Config, log: Log, state: State) -> Self {
+    pub(crate) fn recovered(
+        entropy: Entropy,
+        config: &Config,
+        clock: Clock,
+        log: Log,
+        state: State,
+    ) -> Self {
         let bindings: Vec<Bound> = state.bindings().cloned().collect();
-        let mut engine = Self::new(entropy, config, log);
+        let mut engine = Self::new(entropy, config, clock, log);
         for exchange in state.exchanges.into_values() {
             let vhost = engine.known_vhost(&exchange.vhost);
             let declaration = ExchangeDeclaration {
@@ -47,7 +54,14 @@ impl Engine {
     }
 
     fn restore_queue(&mut self, state: QueueState) {
-        let QueueState { declaration, next_position, delivered_below, returned, extents } = state;
+        let QueueState {
+            declaration,
+            next_position,
+            delivered_below,
+            returned,
+            deadlines,
+            extents,
+        } = state;
         let vhost = self.known_vhost(&declaration.vhost);
         let name = declaration.name;
         let number = declaration.number;
@@ -68,11 +82,13 @@ impl Engine {
         queue.delivered_below = delivered_below;
         queue.handed_out_below = delivered_below;
         queue.returned = returned;
+        queue.deadlines = deadlines;
         queue.extents = extents;
         queue.logged_below = queue.next_position;
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);
         self.host_mut(vhost).queues.insert(name, id);
+        self.sleeping.push(id);
     }
 
     fn restore_binding(&mut self, bound: Bound) {

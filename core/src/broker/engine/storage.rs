@@ -15,8 +15,8 @@ use crate::amqp::ShortStr;
 use crate::broker::{Charge, Message};
 use crate::log::{
     BatchNumber, Bound, Completion, Encoder, Extent, Fact, FailedWrite, IndexEntry, Item, Log,
-    MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, decode_part,
-    part_len, put_part,
+    MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, Timed,
+    TimedRuns, decode_part, part_len, put_part,
 };
 use crate::{DiskResult, Instant, Mark, OpId};
 
@@ -122,7 +122,7 @@ impl Engine {
             self.mark(Mark::BatchWrittenAgain);
         }
         let mut encoder = Encoder::new(identity, offset, batch.len + 4096);
-        let mut touched = Vec::new();
+        let (mut touched, mut timed) = (Vec::new(), TimedRuns::default());
         // First of all what is settled: a message that is moved is the first of its extent to live.
         batch.opening_fact().iter().for_each(|fact| encoder.fact(fact));
         for item in &mut batch.items {
@@ -153,6 +153,9 @@ impl Engine {
             for spot in pending.spots.as_slice() {
                 let Some(queue) = self.queues.get_mut(spot.queue) else { continue };
                 let position = spot.place.position;
+                if let Some(deadline) = spot.deadline {
+                    timed.push(spot.place, deadline.get());
+                }
                 if is_again && !queue.extents.is_live(position) {
                     continue;
                 }
@@ -175,6 +178,7 @@ impl Engine {
                 }
             }
         }
+        timed.into_facts().for_each(|fact| encoder.fact(&fact));
         batch.closing_facts().for_each(|fact| encoder.fact(&fact));
         if let Some(active) = self.log.active_mut() {
             active.queues.extend(touched);
@@ -193,7 +197,7 @@ impl Engine {
         // messages that the log has.
         for item in &self.log.unwritten().expect("a batch that failed").items {
             let Item::Message(pending) = item else { continue };
-            for Spot { queue: id, place } in pending.spots.as_slice() {
+            for Spot { queue: id, place, .. } in pending.spots.as_slice() {
                 let queue = queues.get(*id);
                 if queue.is_some_and(|queue| queue.extents.is_live(place.position)) {
                     moving.entry(*id).or_default().push(place.position);
@@ -303,6 +307,7 @@ impl Engine {
                 false => queue.mark.below.max(queue.delivered_below),
             };
             facts.push(Fact::Messages(messages_fact(queue, delivered_below)));
+            facts.extend(timed_fact(queue));
         }
         for (_, queue) in durable() {
             for incoming in &queue.incoming {
@@ -435,12 +440,15 @@ impl Engine {
 
     /// A message in a queue is done with, and the queue's own count of it is up to date.
     pub(super) fn forget_entry(&mut self, id: QueueId, entry: &Entry) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        if !queue.deadlines.is_empty() {
+            queue.deadlines.remove(entry.position, entry.position);
+        }
         if entry.item == 0 {
             return;
         }
-        let Some(queue) = self.queues.get_mut(id) else { return };
         let place = queue.place(entry.position);
-        if entry.deliveries > 0 {
+        if entry.returns > 0 {
             queue.returned.remove(&entry.position);
         }
         if entry.item >= self.log.pending.first_item {
@@ -476,6 +484,7 @@ impl Engine {
         }
         queue.volatile.remove_from(from);
         queue.returned.split_off(&from);
+        queue.deadlines.remove(from, u64::MAX);
         if durable > 0 {
             self.log.note(Fact::Dropped(Place { queue: number, position: from }, durable));
         }
@@ -557,7 +566,7 @@ impl Engine {
                 let place = Place { queue: number, position: entry.position };
                 self.log.pending.push(Item::Message(PendingMessage {
                     message,
-                    spots: Spots::One(Some(Spot { queue: id, place })),
+                    spots: Spots::One(Some(Spot { queue: id, place, deadline: None })),
                     is_moved: false,
                     is_volatile: true,
                 }));
@@ -629,6 +638,12 @@ impl Engine {
 /// Whether every virtual host has an exchange of this name from the beginning.
 pub(crate) fn is_predeclared(exchange: &ShortStr) -> bool {
     exchange.is_empty() || exchange.starts_with("amq.")
+}
+
+/// When a queue's messages expire, as a checkpoint has it.
+fn timed_fact(queue: &Queue) -> Option<Fact> {
+    let ranges: Vec<_> = queue.deadlines.durable().collect();
+    (!ranges.is_empty()).then_some(Fact::Timed(Timed { queue: queue.number, ranges }))
 }
 
 /// A queue's messages as a checkpoint has them: without those that a start forgets.

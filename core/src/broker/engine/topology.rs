@@ -142,7 +142,8 @@ impl Engine {
                 return Err(Refusal::locked(&resource));
             }
             arguments::check_equivalent(queue, declaration, &host.name)?;
-            let (declared, is_durable) = (declared(queue), queue.durable);
+            let (id, declared, is_durable) = (*id, declared(queue), queue.durable);
+            self.renew(id);
             self.rest_on_topology(is_durable);
             return Ok(declared);
         }
@@ -162,6 +163,7 @@ impl Engine {
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);
         self.host_mut(vhost).queues.insert(name, id);
+        self.renew(id);
         if declaration.exclusive {
             self.owned.entry(owner).or_default().insert(id);
         }
@@ -375,6 +377,9 @@ impl Engine {
             self.mark(Mark::GetOrphaned);
         }
         self.orphans.append(&mut queue.getters);
+        if let Some(timer) = queue.timer {
+            self.timers.remove(&(timer, id));
+        }
         self.topology_version += 1;
         self.host_mut(queue.vhost).queues.remove(&queue.name);
         self.numbers.remove(&queue.number);

@@ -453,6 +453,7 @@ fn messages(queue: u64, positions: core::ops::Range<u64>) -> Vec<Fact> {
                 properties: Properties::default(),
                 body: Body::from(body),
                 persistent: true,
+                is_dead_letter: false,
                 charge: Charge::default(),
             },
         })

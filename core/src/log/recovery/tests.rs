@@ -40,8 +40,10 @@ fn drive_with(
     ops: usize,
     mut carry_out: impl FnMut(&DiskOp) -> DiskResult,
 ) -> Option<(Result<State, StartError>, Vec<String>)> {
-    let mut recovery =
-        Recovery::new(Config { read_len: 1, ..Config::default() }, Boot { seed: [1, 2] });
+    let mut recovery = Recovery::new(
+        Config { read_len: 1, ..Config::default() },
+        Boot { seed: [1, 2], clock_origin_ms: 0 },
+    );
     let mut notes = Vec::new();
     let mut left = ops;
     while !recovery.is_done() {

@@ -23,7 +23,7 @@ use warren_core::{Boot, Broker, Config, Input, Instant, Output, Peer};
 /// A broker with one client, from bytes to bytes: all of the core is reachable from here.
 #[unsafe(no_mangle)]
 pub extern "C" fn warren_serve(bytes: &[u8; 4096]) -> usize {
-    let mut broker = Broker::new(Config::default(), Boot { seed: [1, 2] });
+    let mut broker = Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
     let now = Instant::default();
     let id = broker.connect(now, Peer { name: "client".into(), is_loopback: true });
     let mut decoder = Decoder::new();

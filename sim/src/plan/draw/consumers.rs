@@ -52,7 +52,7 @@ impl Draw {
             if let Some(timeout) = self.consumer_features.timeout(rng, 0.3) {
                 arguments.push(format!("x-consumer-timeout:{timeout}"));
             }
-            queue.arguments = arguments.join(",");
+            queue.arguments = arguments.into_iter().map(Into::into).collect();
         }
         if let Some(timeout) = self.consumer_features.timeout(rng, 0.3) {
             self.setup.consumer_timeout_ms = timeout;
@@ -70,7 +70,10 @@ impl Draw {
         if rng.f32() >= self.consumer_features.handovers {
             return;
         }
-        let singles = self.queues.iter().filter(|queue| queue.arguments.contains(SINGLE));
+        let singles = self
+            .queues
+            .iter()
+            .filter(|queue| queue.arguments.iter().any(|argument| argument.contains(SINGLE)));
         let singles: Vec<_> = singles.map(|queue| queue.name.clone()).collect();
         if singles.is_empty() {
             return;

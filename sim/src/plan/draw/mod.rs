@@ -5,6 +5,7 @@
 
 mod consumers;
 mod crowd;
+mod deaths;
 mod decay;
 mod disk;
 mod fault;
@@ -18,6 +19,7 @@ use fastrand::Rng;
 use super::{Plan, Setup, Step, Who};
 use consumers::ConsumerFeatures;
 use crowd::CrowdFeatures;
+use deaths::DeathFeatures;
 use decay::DecayFeatures;
 use disk::DiskFeatures;
 use strain::StrainFeatures;
@@ -115,8 +117,8 @@ struct QueueKind {
     durable: bool,
     exclusive: bool,
     auto_delete: bool,
-    /// What its consumers find: `x-single-active-consumer` and the like.
-    arguments: String,
+    /// What it is declared with beside.
+    arguments: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -140,12 +142,14 @@ struct Draw {
     crowds: Rng,
     strains: Rng,
     consumers: Rng,
+    deaths: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
     crowd_features: CrowdFeatures,
     strain_features: StrainFeatures,
     consumer_features: ConsumerFeatures,
+    death_features: DeathFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -174,6 +178,8 @@ pub fn draw(seed: u64) -> Plan {
     let strain_features = StrainFeatures::draw(&mut strains);
     let mut consumers = stream(12);
     let consumer_features = ConsumerFeatures::draw(&mut consumers);
+    let mut deaths = stream(13);
+    let death_features = DeathFeatures::draw(&mut deaths);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -195,17 +201,20 @@ pub fn draw(seed: u64) -> Plan {
         crowds,
         strains,
         consumers,
+        deaths,
         features,
         disk_features,
         decay_features,
         crowd_features,
         strain_features,
         consumer_features,
+        death_features,
         setup,
         steps: Vec::new(),
     };
     kinds::draw(&mut stream(21), &mut draw.exchanges);
     draw.draw_queue_arguments();
+    draw.draw_death_arguments();
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -252,7 +261,7 @@ fn draw_queues(rng: &mut Rng, may_vanish: bool) -> Vec<QueueKind> {
             durable: rng.bool(),
             exclusive,
             auto_delete: may_vanish && rng.f32() < 0.2,
-            arguments: String::new(),
+            arguments: Vec::new(),
         }
     };
     (1..=count).map(kind).collect()
@@ -273,6 +282,14 @@ fn draw_exchanges(rng: &mut Rng) -> Vec<ExchangeKind> {
 }
 
 impl Draw {
+    /// What queues are declared with.
+    fn draw_death_arguments(&mut self) {
+        let exchanges: Vec<String> = self.exchanges.iter().map(|x| x.name.clone()).collect();
+        for queue in &mut self.queues {
+            queue.arguments.extend(self.death_features.arguments(&mut self.deaths, &exchanges));
+        }
+    }
+
     /// Clients, channels, and most of the topology.
     fn prepare(&mut self) {
         for client in 1..=self.clients {
@@ -381,11 +398,13 @@ impl Draw {
             .flag("exclusive", queue.exclusive)
             .flag("auto_delete", queue.auto_delete)
             .flag("nowait", nowait);
-        let says_type = self.chance(0.2);
-        if !queue.arguments.is_empty() {
-            step = step.with("arg", &queue.arguments);
-        } else if says_type {
-            step = step.with("arg", "x-queue-type:classic");
+        let mut arguments = queue.arguments;
+        let has_type = arguments.iter().any(|argument| argument.starts_with("x-queue-type"));
+        if self.chance(0.2) && !has_type {
+            arguments.push("x-queue-type:classic".into());
+        }
+        if !arguments.is_empty() {
+            step = step.with("arg", arguments.join(","));
         }
         self.push(step);
     }

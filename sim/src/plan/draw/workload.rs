@@ -96,6 +96,9 @@ impl Draw {
         if self.features.carbon_copies && self.chance(0.1) {
             step = step.with("bcc", pick(&mut self.work, &["b", "q1", "q2,a"]));
         }
+        if let Some(ttl) = self.death_features.message_ttl(&mut self.deaths) {
+            step = step.with("ttl", ttl);
+        }
         let mandatory = self.features.mandatory && self.chance(0.3);
         let persistent = self.chance(0.5);
         self.push(step.flag("mandatory", mandatory).flag("persistent", persistent));

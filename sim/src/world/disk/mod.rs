@@ -565,7 +565,10 @@ impl Disk {
 
     fn finish(&mut self, now: u64, pending: Pending, done: &mut Done) -> DiskResult {
         let op = &pending.request.op;
-        if let Some(at) = self.failing.iter().position(|(failing, _)| failing.is_of(op)) {
+        // Of a file that could not be made, there is nothing to sync.
+        let is_missing = matches!(op, DiskOp::Sync { .. }) && self.image.snapshot(op).is_none();
+        let hit = self.failing.iter().position(|(failing, _)| failing.is_of(op));
+        if let Some(at) = hit.filter(|_| !is_missing) {
             let (failing, seed) = self.failing.remove(at);
             done.failed.push(failing);
             // The broker leaves it alone until it hears of it again.

@@ -12,6 +12,7 @@ use super::damage::drive;
 use crate::checkers::{Failure, disk, recovery};
 use crate::judge::{DiskState, Found, Judge, Position, Said, Told};
 use crate::meter::in_core;
+use crate::model::CLOCK_ORIGIN_MS;
 use crate::plan::Step;
 use crate::tally::Tally;
 use crate::world::disk::{Crash, Disk, Done, Failing, Image};
@@ -422,7 +423,7 @@ impl Host {
 
     pub(super) fn boot(&self, start: u64) -> Boot {
         let seed = self.setup.boot_seed.wrapping_add((start - 1).wrapping_mul(0x9E37_79B9));
-        Boot { seed: [seed, !seed] }
+        Boot { seed: [seed, !seed], clock_origin_ms: CLOCK_ORIGIN_MS }
     }
 }
 

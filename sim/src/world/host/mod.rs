@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use warren_core::amqp::{Decoder, Egress, OutFrame};
 use warren_core::{
-    Alarm, Broker, ConnectionId, Event, Input, Instant, MarkCounts, Output, Peer, Recovery,
+    Alarm, Broker, ConnectionId, Event, Input, Instant, MarkCounts, Occurrence, Output, Peer,
+    Recovery,
 };
 
 use super::Link;
@@ -21,7 +22,7 @@ use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::liveness::Pace;
 use crate::checkers::{Failure, memory};
-use crate::judge::{Judge, Remains, Said, Told, Waits};
+use crate::judge::{Departure, Judge, Remains, Said, Told, Waits, Went};
 use crate::meter::{self, in_core};
 use crate::model::Decision;
 use crate::plan::Setup;
@@ -539,14 +540,18 @@ pub(crate) fn noted(event: &Event) -> Option<Said> {
 /// What waits in the broker, and who went on since this was asked last.
 pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
     let key = |id, channel| Some((*links.get(&id)?, channel));
-    let turns = broker.take_turns().into_iter();
-    let turns =
-        turns.filter_map(|turn| Some((key(turn.connection, turn.channel)?, turn.frames))).collect();
+    let went = |occurrence| match occurrence {
+        Occurrence::Turn(turn) => {
+            Some(Went::Turn(key(turn.connection, turn.channel)?, turn.frames))
+        }
+        Occurrence::Departure(departure) => Some(Went::Left(departed(departure))),
+    };
+    let went = broker.take_occurrences().into_iter().filter_map(went).collect();
     let parked = broker.parked().into_iter();
     let parked = parked.filter_map(|(id, channel, frames)| Some((key(id, channel)?, frames)));
     let parked = parked.collect();
     let decisions = broker.take_decisions().into_iter().map(decided).collect();
-    Waits { parked, turns, decisions }
+    Waits { parked, went, decisions }
 }
 
 fn decided(decision: warren_core::Decision) -> Decision {
@@ -557,6 +562,18 @@ fn decided(decision: warren_core::Decision) -> Decision {
         warren_core::Decision::Replayed { exchange, messages } => {
             Decision::Replayed { exchange, messages }
         }
+    }
+}
+
+fn departed(departure: warren_core::Departure) -> Departure {
+    use warren_core::Departure as Core;
+    match departure {
+        Core::Expired(queue) => Departure::Expired(queue.to_string()),
+        Core::Dropped(queue) => Departure::Dropped(queue.to_string()),
+        Core::Buried(queue) => Departure::Buried(queue.to_string()),
+        Core::Refused(queue, number) => Departure::Refused(queue.to_string(), number),
+        Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.to_string()),
+        Core::QueueExpired(queue) => Departure::QueueExpired(queue.to_string()),
     }
 }
 

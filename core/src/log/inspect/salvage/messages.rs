@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::amqp::{FieldTable, ShortStr};
 use crate::broker::VHOST;
+use crate::log::deadlines::Deadlines;
 use crate::log::extents::Extent;
 use crate::log::fact::{Fact, Place, QueueFact, QueueNumber};
 use crate::log::state::{Inconsistent, State};
@@ -26,6 +27,7 @@ pub(super) struct QueueMessages {
     /// Those that should live and are not whole, with where they were.
     pub(super) lost: BTreeMap<u64, Location>,
     pub(super) returned: BTreeMap<u64, u32>,
+    pub(super) deadlines: Deadlines,
     pub(super) next_position: u64,
     pub(super) delivered_below: u64,
 }
@@ -44,6 +46,7 @@ impl Messages {
     pub(super) fn new(state: State) -> Self {
         let queue = |queue: &crate::log::state::QueueState| QueueMessages {
             returned: queue.returned.clone(),
+            deadlines: queue.deadlines.clone(),
             next_position: queue.next_position,
             delivered_below: queue.delivered_below,
             ..QueueMessages::default()
@@ -99,6 +102,12 @@ impl Messages {
             Fact::Delivered(number, below) => {
                 if let Some(queue) = self.queues.get_mut(&number.0) {
                     queue.delivered_below = queue.delivered_below.max(*below);
+                }
+            }
+            Fact::Timed(timed) => {
+                if let Some(queue) = self.queues.get_mut(&timed.queue.0) {
+                    let known = queue.deadlines.durable();
+                    queue.deadlines = known.chain(timed.ranges.iter().copied()).collect();
                 }
             }
             Fact::QueueDeclared(queue) => {
@@ -175,6 +184,7 @@ impl Messages {
             let is_live = |(position, _): &(u64, u32)| messages.live.contains_key(position);
             queue.returned = messages.returned.into_iter().filter(is_live).collect();
             let list = extents(&messages.live);
+            queue.deadlines = messages.deadlines;
             queue.extents = list.iter().cloned().collect();
             for extent in list {
                 self.state.add_live(extent.segment, extent.live.into(), extent.bytes);
@@ -198,6 +208,7 @@ impl QueueMessages {
         while let Some((&position, _)) = self.returned.range(first..=last).next() {
             self.returned.remove(&position);
         }
+        self.deadlines.remove(first, last);
     }
 }
 

@@ -1,0 +1,66 @@
+//! Messages that died in a queue, and wait to be dead-lettered: mostly for no more than the end of
+//! what is being done, but for the disk if they are there only.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+
+use super::death::Reason;
+use super::message::Message;
+use super::queue::Entry;
+
+/// A queue's dead, in the order in which they died.
+#[derive(Debug, Default)]
+pub(crate) struct Dying {
+    order: VecDeque<u64>,
+    entries: BTreeMap<u64, (Entry, Reason)>,
+    /// Those of them that have to be read first.
+    on_disk: BTreeSet<u64>,
+}
+
+impl Dying {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Whether the message at this position is among them.
+    pub(crate) fn contains(&self, position: u64) -> bool {
+        !self.entries.is_empty() && self.entries.contains_key(&position)
+    }
+
+    /// Whether the message at this position is to be read.
+    pub(crate) fn is_on_disk(&self, position: u64) -> bool {
+        self.on_disk.contains(&position)
+    }
+
+    /// Adds one behind all others.
+    pub(crate) fn push(&mut self, entry: Entry, reason: Reason) {
+        let position = entry.position;
+        if entry.message.is_none() {
+            self.on_disk.insert(position);
+        }
+        self.order.push_back(position);
+        self.entries.insert(position, (entry, reason));
+    }
+
+    /// The position of the first, if that has to be read.
+    pub(crate) fn first_on_disk(&self) -> Option<u64> {
+        self.order.front().copied().filter(|first| self.on_disk.contains(first))
+    }
+
+    /// Takes the first, if it is at hand.
+    pub(crate) fn take(&mut self) -> Option<(Entry, Reason)> {
+        if self.first_on_disk().is_some() {
+            return None;
+        }
+        self.entries.remove(&self.order.pop_front()?)
+    }
+
+    /// One was read from disk.
+    pub(crate) fn fill(&mut self, position: u64, message: Arc<Message>) {
+        if self.on_disk.remove(&position)
+            && let Some((entry, _)) = self.entries.get_mut(&position)
+        {
+            entry.message = Some(message);
+        }
+    }
+}

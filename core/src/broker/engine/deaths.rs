@@ -1,0 +1,335 @@
+//! Messages that end without anybody's having worked them off: they waited for too long, there was
+//! no room for them, they were rejected, or came back too often. Each is dead-lettered if its queue
+//! says where to.
+//!
+//! A death is two steps. First the message leaves its place among the ready ones, or its lease: in
+//! the eyes of clients it is gone. Then it is buried: its dead letter is put into other queues and
+//! the message itself is settled, in one batch of the log, so that a start finds the one or the
+//! other. Between the two it may have to be read from disk; a start then finds it in its old place.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::super::death::{self, DeadLetter, Reason};
+use super::super::exchange::Envelope;
+use super::super::message::Message;
+use super::super::queue::{Entry, QueueId};
+use super::super::ready::{Left, Next, Unwritten};
+use super::super::settings::{DeadLetters, Overflow, Settings};
+use super::Engine;
+use super::paging::ITEM_READ;
+use crate::amqp::ShortStr;
+use crate::{Departure, Event};
+use crate::{Instant, Mark};
+
+/// No more messages expire at once; others have their turn in between.
+const EXPIRED_AT_ONCE: u64 = 4096;
+
+impl Engine {
+    /// It is this time now.
+    pub(crate) fn set_time(&mut self, now: Instant) {
+        self.clock.set(now);
+    }
+
+    /// When something expires next.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        if self.log.is_closing() {
+            return None;
+        }
+        if !self.sleeping.is_empty() {
+            return Some(Instant::default());
+        }
+        self.timers.first().map(|(deadline, _)| self.clock.instant(*deadline))
+    }
+
+    /// The message at this position of a queue, or the queue itself, may expire at `deadline`.
+    pub(super) fn arm(&mut self, id: QueueId, deadline: u64) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        if queue.timer.is_none_or(|timer| deadline < timer) {
+            if let Some(timer) = queue.timer.replace(deadline) {
+                self.timers.remove(&(timer, id));
+            }
+            self.timers.insert((deadline, id));
+        }
+    }
+
+    /// Ends what has expired. Not all at once if it is very much; then it is to be called again.
+    pub(crate) fn expire(&mut self) {
+        // What is on disk when the broker stops stays as it is.
+        if self.log.is_closing() {
+            return;
+        }
+        for id in core::mem::take(&mut self.sleeping) {
+            self.wake(id);
+        }
+        let now = self.clock.unix_ms();
+        let mut left = EXPIRED_AT_ONCE;
+        while left > 0
+            && let Some(&(deadline, id)) = self.timers.first()
+            && deadline <= now
+        {
+            self.timers.pop_first();
+            let Some(queue) = self.queues.get_mut(id) else { continue };
+            queue.timer = None;
+            if queue.expires_at.is_some_and(|at| at <= now) {
+                let is_used = !queue.consumers.is_empty();
+                queue.expires_at = None;
+                if !is_used {
+                    self.note_departure(id, Departure::QueueExpired);
+                    self.mark(Mark::QueueExpired);
+                    self.drop_queue(id);
+                    continue;
+                }
+            }
+            left = self.expire_messages(id, now, left);
+            if let Some(queue) = self.queues.get(id) {
+                let next = queue.deadlines.next().into_iter().chain(queue.expires_at).min();
+                next.into_iter().for_each(|next| self.arm(id, next));
+            }
+        }
+    }
+
+    /// Ends up to `left` messages of a queue that have expired; how many more may.
+    fn expire_messages(&mut self, id: QueueId, now: u64, mut left: u64) -> u64 {
+        while left > 0
+            && let Some(queue) = self.queues.get_mut(id)
+            && let Some((first, last)) = queue.deadlines.take_due(now, left)
+        {
+            for position in first..=last {
+                // One that is handed out is looked at when it comes back.
+                if let Some(entry) = self.remove_ready(id, position) {
+                    self.mark(Mark::MessageExpired);
+                    self.note_departure(id, Departure::Expired);
+                    self.die(id, entry, Reason::Expired);
+                }
+            }
+            left -= last - first + 1;
+        }
+        left
+    }
+
+    /// Drops the first messages of a queue that has more than it may.
+    pub(super) fn trim(&mut self, id: QueueId) {
+        while let Some(queue) = self.queues.get(id)
+            && let Some(max) = queue.settings.max_length
+            && queue.settings.overflow == Overflow::DropHead
+            && queue.ready.len() as u64 > max
+        {
+            let first = queue.ready.first().map(|first| (first.position, first.message.is_none()));
+            let position = match (queue.ready.next(&queue.extents), first) {
+                (Next::Here | Next::Waits, Some((position, _))) => position,
+                // It came back, and is the first; what it says is not needed here.
+                (Next::OnDisk, Some((position, true))) => position,
+                // Only the index on disk tells which is the first.
+                (Next::OnDisk, _) => return self.read(id, false),
+                _ => return,
+            };
+            let Some(entry) = self.remove_ready(id, position) else { return };
+            self.mark(Mark::HeadDropped);
+            self.note_departure(id, Departure::Dropped);
+            self.die(id, entry, Reason::MaxLength);
+        }
+    }
+
+    /// Takes a message from among the ready ones, wherever it stands.
+    fn remove_ready(&mut self, id: QueueId, position: u64) -> Option<Entry> {
+        let queue = self.queues.get_mut(id)?;
+        let (extents, dying) = (&queue.extents, &queue.dying);
+        let is_on_disk = || extents.is_live(position) && !dying.contains(position);
+        let (item, is_volatile) = match queue.ready.remove(position, is_on_disk)? {
+            Left::Here(entry) => return Some(entry),
+            Left::Unwritten(Unwritten { item, is_volatile, .. }) => (item, is_volatile),
+            Left::OnDisk => {
+                let is_volatile = queue.volatile.contains(position);
+                if is_volatile {
+                    queue.ready.note_volatile_left();
+                }
+                (ITEM_READ, is_volatile)
+            }
+        };
+        self.log.marks.reach(Mark::LeftFromDisk);
+        Some(Entry {
+            position,
+            item,
+            returns: queue.returned.get(&position).copied().unwrap_or(0),
+            may_be_known: position < queue.delivered_below,
+            is_volatile,
+            message: None,
+            is_gone: false,
+        })
+    }
+
+    /// A message, which is not among the ready ones nor handed out any more, died.
+    pub(super) fn die(&mut self, id: QueueId, entry: Entry, reason: Reason) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        match reason {
+            Reason::Rejected => queue.counts.rejected += 1,
+            Reason::Expired => queue.counts.expired += 1,
+            Reason::MaxLength => queue.counts.dropped += 1,
+            Reason::DeliveryLimit => queue.counts.worn_out += 1,
+        }
+        if queue.settings.dead_letters.is_none() {
+            return self.forget_entry(id, &entry);
+        }
+        if queue.dying.is_empty() {
+            self.mourning.push_back(id);
+        }
+        queue.dying.push(entry, reason);
+    }
+
+    /// A message comes to queues that have no room for it.
+    pub(super) fn refuse(&mut self, queues: Vec<QueueId>, message: &Message) {
+        for id in queues {
+            let Some(queue) = self.queues.get_mut(id) else { continue };
+            queue.counts.refused += 1;
+            let number = queue.counts.enqueued + queue.counts.refused;
+            self.departures.push(Departure::Refused(queue.name.clone(), number));
+            self.log.marks.reach(Mark::PublishRefused);
+            let is_kept = queue.settings.overflow == Overflow::RejectPublishDeadLetter
+                && queue.settings.dead_letters.is_some();
+            if is_kept {
+                let mut message = message.clone();
+                message.detach();
+                self.refused.push_back((id, message));
+            }
+        }
+    }
+
+    /// Buries who died, as far as that can be done now. Whether there was anybody: then there may
+    /// be more to dispatch.
+    pub(crate) fn bury(&mut self) -> bool {
+        let mut is_anybody = false;
+        if self.log.is_closing() {
+            return false;
+        }
+        while let Some((id, message)) = self.refused.pop_front() {
+            is_anybody = true;
+            self.note_departure(id, Departure::RefusedBuried);
+            self.send_dead_letter(id, &message, Reason::MaxLength);
+        }
+        for _ in 0..self.mourning.len() {
+            let Some(id) = self.mourning.pop_front() else { break };
+            while self.log.backlog() <= self.limits.log_pending_max
+                && let Some(queue) = self.queues.get_mut(id)
+                && let Some((entry, reason)) = queue.dying.take()
+            {
+                is_anybody = true;
+                self.note_departure(id, Departure::Buried);
+                if let Some(message) = &entry.message {
+                    self.send_dead_letter(id, message, reason);
+                }
+                self.forget_entry(id, &entry);
+            }
+            let Some(queue) = self.queues.get(id).filter(|queue| !queue.dying.is_empty()) else {
+                continue;
+            };
+            let is_on_disk = queue.dying.first_on_disk().is_some();
+            self.mourning.push_back(id);
+            match is_on_disk {
+                true => self.read(id, false),
+                false => self.urge_log(),
+            }
+        }
+        is_anybody
+    }
+
+    /// Puts the dead letter of a message into the queues that it is for. Where it is for none, that
+    /// is counted, and told.
+    fn send_dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
+        let Some(queue) = self.queues.get(id) else { return };
+        let Some(DeadLetters { exchange, key }) = queue.settings.dead_letters.clone() else {
+            return;
+        };
+        let (vhost, name) = (queue.vhost, queue.name.clone());
+        let time = self.clock.unix_ms() / 1000;
+        let found = self.host(vhost).exchanges.get(&exchange).map(|found| found.name.clone());
+        let Some(exchange_name) = found else {
+            self.mark(Mark::DeadLetterExchangeMissing);
+            return self.lose_letter(id, "its dead-letter exchange is missing");
+        };
+        let key = key.as_ref();
+        let letter = death::dead_letter(message, &name, reason, time, exchange_name, key);
+        let Some(DeadLetter { message, keys, properties }) = letter else {
+            return self.lose_letter(id, "its properties cannot be read");
+        };
+        let key = &message.routing_key;
+        let envelope = Envelope { key, keys: &keys, properties: &properties };
+        let mut route = self.route(vhost, &exchange, &envelope);
+        self.remember(vhost, &route, &message);
+        let count = route.queues.len();
+        route.queues.retain(|target| {
+            let target = self.queues.get(*target);
+            target.is_some_and(|target| !death::is_cycle(&properties, &target.name))
+        });
+        if route.queues.len() < count {
+            self.mark(Mark::DeadLetterCycle);
+        }
+        if route.is_empty() {
+            let is_cycle = count > 0;
+            self.mark(Mark::DeadLetterUnroutable);
+            return self.lose_letter(
+                id,
+                match is_cycle {
+                    true => "it would go round in a circle",
+                    false => "no queue is bound for it",
+                },
+            );
+        }
+        self.mark(match reason {
+            Reason::Rejected => Mark::DeadLetteredRejected,
+            Reason::Expired => Mark::DeadLetteredExpired,
+            Reason::MaxLength => Mark::DeadLetteredMaxLength,
+            Reason::DeliveryLimit => Mark::DeadLetteredDeliveryLimit,
+        });
+        if self.enqueue(&route, message, None).is_refused {
+            self.mark(Mark::DeadLetterRefused);
+            self.lose_letter(id, "a queue that it is for has no room");
+        }
+    }
+
+    /// A dead letter goes nowhere. Told the first time, and each time that there are twice as many.
+    fn lose_letter(&mut self, id: QueueId, reason: &'static str) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        queue.counts.lost_letters += 1;
+        let count = queue.counts.lost_letters;
+        if count.is_power_of_two() {
+            let (vhost, queue) = (queue.vhost, queue.name.to_string());
+            let vhost = self.host(vhost).name.to_string();
+            self.events.push(Event::DeadLettersLost { vhost, queue, count, reason });
+        }
+    }
+
+    fn note_departure(&mut self, id: QueueId, departure: fn(ShortStr) -> Departure) {
+        if let Some(queue) = self.queues.get(id) {
+            self.departures.push(departure(queue.name.clone()));
+        }
+    }
+
+    /// Takes what is to be told to the people who run the broker.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Takes what left queues without a client's doing.
+    pub(crate) fn take_departures(&mut self) -> Vec<Departure> {
+        core::mem::take(&mut self.departures)
+    }
+
+    /// A queue was just found by a start: what of it expires does so in its time.
+    pub(super) fn wake(&mut self, id: QueueId) {
+        let next = self.queues.get(id).and_then(|queue| queue.deadlines.next());
+        next.into_iter().for_each(|next| self.arm(id, next));
+        self.renew(id);
+        // What was handed out is ready again: there may be more than may be.
+        self.stir(id);
+    }
+
+    /// A queue is used: it lives for as long again.
+    pub(super) fn renew(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        let Settings { expires: Some(millis), .. } = queue.settings else { return };
+        let deadline = self.clock.deadline_in(millis);
+        queue.expires_at = Some(deadline);
+        self.arm(id, deadline);
+    }
+}

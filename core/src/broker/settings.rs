@@ -1,0 +1,74 @@
+//! What a queue's arguments ask for, as the engine acts on it.
+
+use crate::amqp::{FieldTable, FieldValue, ShortStr};
+
+/// What happens to messages that a full queue has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    /// The first ones go.
+    #[default]
+    DropHead,
+    /// New ones are refused.
+    RejectPublish,
+    /// New ones are refused, and dead-lettered.
+    RejectPublishDeadLetter,
+}
+
+/// Where messages go that die in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeadLetters {
+    pub(crate) exchange: ShortStr,
+    /// With this key; else with those that they came with.
+    pub(crate) key: Option<ShortStr>,
+}
+
+/// A queue's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// How long a message may wait, in milliseconds.
+    pub(crate) message_ttl: Option<u64>,
+    /// For how long the queue may be unused, in milliseconds.
+    pub(crate) expires: Option<u64>,
+    pub(crate) dead_letters: Option<DeadLetters>,
+    /// How many messages may be ready.
+    pub(crate) max_length: Option<u64>,
+    pub(crate) overflow: Overflow,
+    /// How often a message may come back.
+    pub(crate) delivery_limit: Option<u32>,
+    /// Whether consumers are told how often a message came back.
+    pub(crate) tells_deliveries: bool,
+}
+
+impl Settings {
+    /// What these arguments, which were checked, ask for.
+    pub(crate) fn new(arguments: &FieldTable) -> Self {
+        let number = |name: &str| {
+            let value = arguments.find(name).and_then(FieldValue::as_integer)?;
+            u64::try_from(value).ok()
+        };
+        let text = |name: &str| arguments.find(name).and_then(FieldValue::as_longstr);
+        let name = |name: &str| match arguments.find(name) {
+            // One that is too long for a name is no exchange's name and no key.
+            Some(FieldValue::LongStr(text)) => ShortStr::new(text.clone()),
+            _ => None,
+        };
+        let delivery_limit =
+            number("x-delivery-limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
+        Self {
+            message_ttl: number("x-message-ttl"),
+            expires: number("x-expires"),
+            dead_letters: name("x-dead-letter-exchange").map(|exchange| DeadLetters {
+                exchange: exchange.detached(),
+                key: name("x-dead-letter-routing-key").map(|key| key.detached()),
+            }),
+            max_length: number("x-max-length"),
+            overflow: match text("x-overflow") {
+                Some(b"reject-publish") => Overflow::RejectPublish,
+                Some(b"reject-publish-dlx") => Overflow::RejectPublishDeadLetter,
+                _ => Overflow::DropHead,
+            },
+            delivery_limit,
+            tells_deliveries: delivery_limit.is_some() || text("x-queue-type") == Some(b"quorum"),
+        }
+    }
+}

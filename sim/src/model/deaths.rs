@@ -1,0 +1,534 @@
+//! Messages that die: they wait for too long, there is no room for them, nobody wants them, or they
+//! come back too often. What queues ask for in this, dead letters and what their headers tell.
+//!
+//! When a message dies that is rejected or comes back is known; what dies by itself, and when a
+//! dead letter is put into other queues, the broker tells. Whether it had to, and whether it did
+//! so in time, is held against what is known here.
+
+use std::collections::BTreeSet;
+
+use super::routing::{Look, Route};
+use super::{Copy, Fate, Message, Model, Queue, QueueId};
+use crate::wire::{Argument, Properties, Table, Value};
+
+/// What left a queue by itself, by the queue's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The message with the earliest deadline.
+    Expired(String),
+    /// The first message.
+    Dropped(String),
+    /// The one that died first is a dead letter now.
+    Buried(String),
+    /// It had no room for a message, the one of this number of those that came to it.
+    Refused(String, u64),
+    /// The message that it refused first is a dead letter now.
+    RefusedBuried(String),
+    /// The queue itself.
+    QueueExpired(String),
+}
+
+/// Why a message died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody wants it.
+    Rejected,
+    /// It waited for too long.
+    Expired,
+    /// There was no room.
+    MaxLength,
+    /// It came back too often.
+    DeliveryLimit,
+}
+
+impl Cause {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+/// One way in which a message died, as its header tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Death {
+    queue: String,
+    cause: Cause,
+    count: i64,
+    seconds: u64,
+    exchange: String,
+    keys: Vec<String>,
+    expiration: Option<String>,
+}
+
+/// What a queue does with messages that there is no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// Its first ones go.
+    DropHead,
+    /// They are refused, and maybe dead-lettered.
+    Reject {
+        /// Whether they are.
+        is_dead_lettered: bool,
+    },
+}
+
+impl Queue {
+    fn argument(&self, name: &str) -> Option<&Value> {
+        self.arguments.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        match self.argument(name)? {
+            Value::I32(number) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    /// How many messages may be ready.
+    #[must_use]
+    pub fn max_length(&self) -> Option<u64> {
+        self.number("x-max-length")
+    }
+
+    /// What it does when there are more.
+    #[must_use]
+    pub fn overflow(&self) -> Overflow {
+        match self.argument("x-overflow").and_then(Value::as_text) {
+            Some("reject-publish") => Overflow::Reject { is_dead_lettered: false },
+            Some("reject-publish-dlx") => Overflow::Reject { is_dead_lettered: true },
+            _ => Overflow::DropHead,
+        }
+    }
+
+    /// Whether there may be messages that it refuses.
+    fn may_refuse(&self) -> bool {
+        self.max_length().is_some() && self.overflow() != Overflow::DropHead
+    }
+
+    fn dead_letter_exchange(&self) -> Option<String> {
+        self.argument("x-dead-letter-exchange").and_then(Value::as_text).map(Into::into)
+    }
+
+    fn dead_letter_key(&self) -> Option<String> {
+        self.argument("x-dead-letter-routing-key").and_then(Value::as_text).map(Into::into)
+    }
+
+    /// Whether messages of it may end though nobody settles them.
+    #[must_use]
+    pub fn lets_messages_die(&self) -> bool {
+        let names = [
+            "x-delivery-limit",
+            "x-dead-letter-exchange",
+            "x-expires",
+            "x-max-length",
+            "x-message-ttl",
+        ];
+        names.iter().any(|name| self.argument(name).is_some())
+    }
+
+    /// How often a message may come back.
+    #[must_use]
+    pub fn delivery_limit(&self) -> Option<u64> {
+        self.number("x-delivery-limit")
+    }
+
+    /// Whether consumers are told how often a message came back.
+    #[must_use]
+    pub fn tells_returns(&self) -> bool {
+        let kind = self.argument("x-queue-type").and_then(Value::as_text);
+        self.delivery_limit().is_some() || kind == Some("quorum")
+    }
+
+    /// The place among the ready messages of the one that expires first.
+    fn first_to_expire(&self) -> Option<(u64, usize)> {
+        let ready = self.ready.iter().enumerate();
+        let timed = ready.filter_map(|(at, copy)| Some((copy.deadline_ms?, copy.position, at)));
+        timed.min().map(|(deadline, _, at)| (deadline, at))
+    }
+}
+
+impl Model {
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.clock_origin_ms + self.now / 1_000_000
+    }
+
+    /// When something is over that begins now and takes so long.
+    fn in_ms(&self, millis: u64) -> u64 {
+        match millis {
+            0 => self.now_ms(),
+            _ => self.clock_origin_ms + self.now.div_ceil(1_000_000) + millis,
+        }
+    }
+
+    /// When a message expires that comes to a queue now.
+    pub(super) fn deadline(&self, queue: &Queue, message: &Message) -> Option<u64> {
+        let own = message.properties.text("expiration").and_then(|text| text.parse().ok());
+        let own = own.filter(|_| message.deaths.is_empty());
+        own.into_iter().chain(queue.number("x-message-ttl")).min().map(|ttl| self.in_ms(ttl))
+    }
+
+    /// Puts a message into queues, but for those that refuse it. Whether any did.
+    pub(super) fn enqueue(&mut self, index: usize, queues: &BTreeSet<QueueId>) -> bool {
+        let mut is_refused = false;
+        let refusing: Vec<QueueId> =
+            queues.iter().copied().filter(|id| self.refuses(*id)).collect();
+        for id in &refusing {
+            let Some(queue) = self.queues.get_mut(id) else { continue };
+            is_refused = true;
+            let is_letter = queue.overflow() == Overflow::Reject { is_dead_lettered: true };
+            if is_letter && queue.dead_letter_exchange().is_some() {
+                queue.refused.push_back(index);
+            }
+            self.messages[index].fates.insert(*id, Fate::Refused);
+        }
+        for id in queues.iter().filter(|id| !refusing.contains(id)) {
+            let Some(queue) = self.queues.get(id) else { continue };
+            let deadline = self.deadline(queue, &self.messages[index]);
+            let queue = self.queues.get_mut(id).expect("just found");
+            queue.enqueue(index, deadline);
+            self.messages[index].fates.insert(*id, Fate::Ready);
+            self.touched = Some(*id);
+        }
+        is_refused
+    }
+
+    /// Whether the broker refuses the message that comes to a queue now. What was delivered in this
+    /// batch may have been there still, or be gone already.
+    fn refuses(&mut self, id: QueueId) -> bool {
+        let Some(queue) = self.queues.get_mut(&id) else { return false };
+        let number = queue.enqueued + queue.refused_count + 1;
+        let (ready, taken, max) = (queue.ready.len() as u64, queue.taken_now, queue.max_length());
+        let (name, has_consumers) = (queue.name.clone(), !queue.consumers.is_empty());
+        let is_told = self.waiting.take_refusal(&name, number);
+        let queue = self.queues.get_mut(&id).expect("just found");
+        queue.refused_count += u64::from(is_told);
+        let is_full = |ready| queue.may_refuse() && max.is_some_and(|max| ready >= max);
+        let (may, must) = (is_full(ready + taken), is_full(ready) && !has_consumers);
+        if is_told && !may || must && !is_told {
+            let text = format!("{name}: {ready} are ready of {max:?}; refused: {is_told}");
+            self.fault("limits", text);
+        }
+        is_told
+    }
+
+    /// The broker said that this left a queue.
+    pub(super) fn depart(&mut self, departure: &Departure) {
+        let (Departure::Expired(name)
+        | Departure::Dropped(name)
+        | Departure::Buried(name)
+        | Departure::Refused(name, _)
+        | Departure::RefusedBuried(name)
+        | Departure::QueueExpired(name)) = departure;
+        let Some(id) = self.queue_departed_from(name) else {
+            return self.fault("expiry", format!("{departure:?} of a queue that is not there"));
+        };
+        self.touched = Some(id);
+        match departure {
+            Departure::Expired(_) => self.expire_one(id),
+            Departure::Dropped(_) => self.drop_one(id),
+            Departure::Buried(_) => self.bury(id),
+            // It was taken note of when the message came.
+            Departure::Refused(..) => {}
+            Departure::RefusedBuried(_) => self.bury_refused(id),
+            Departure::QueueExpired(_) => self.expire_queue(id),
+        }
+    }
+
+    /// A queue by the name that the broker has for it, which its client may not know yet.
+    fn queue_departed_from(&self, name: &str) -> Option<QueueId> {
+        let named = self.queue_named(name);
+        let untold = || self.queues.values().find(|queue| queue.name.starts_with('?'));
+        named.or_else(|| untold().filter(|_| name.starts_with("amq.gen-"))).map(|queue| queue.id)
+    }
+
+    /// Whether the departure comes before what is told: what has expired is looked for first.
+    pub(super) fn is_due(&self, departure: &Departure) -> bool {
+        let now = self.now_ms();
+        match departure {
+            Departure::Expired(name) => self
+                .queue_departed_from(name)
+                .and_then(|id| self.queues[&id].first_to_expire())
+                .is_some_and(|(deadline, _)| deadline <= now),
+            Departure::QueueExpired(name) => self
+                .queue_departed_from(name)
+                .is_some_and(|id| self.queues[&id].expires_ms.is_some_and(|at| at <= now)),
+            _ => false,
+        }
+    }
+
+    fn expire_one(&mut self, id: QueueId) {
+        let now = self.now_ms();
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        match queue.first_to_expire() {
+            Some((deadline, at)) if deadline <= now => {
+                let copy = queue.ready.remove(at);
+                self.die(id, copy, Cause::Expired);
+            }
+            due => {
+                let text = format!("{}: at {now} ms, a message expires of {due:?}", queue.name);
+                self.fault("expiry", text);
+            }
+        }
+    }
+
+    fn drop_one(&mut self, id: QueueId) {
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        let ready = queue.ready.len() as u64;
+        let is_over = queue.max_length().is_some_and(|max| ready + queue.taken_now > max);
+        if !is_over || queue.overflow() != Overflow::DropHead || queue.ready.is_empty() {
+            let text = format!("{}: one of {ready} ready messages is dropped", queue.name);
+            return self.fault("limits", text);
+        }
+        let copy = queue.ready.remove(0);
+        self.die(id, copy, Cause::MaxLength);
+    }
+
+    fn expire_queue(&mut self, id: QueueId) {
+        let queue = &self.queues[&id];
+        if !queue.consumers.is_empty() || queue.expires_ms.is_none_or(|at| at > self.now_ms()) {
+            let text =
+                format!("{} expires, of which the time is {:?}", queue.name, queue.expires_ms);
+            return self.fault("expiry", text);
+        }
+        self.delete_queue(id);
+    }
+
+    /// A message that is neither ready nor with a consumer any more died.
+    pub(super) fn die(&mut self, id: QueueId, copy: Copy, cause: Cause) {
+        let queue = self.queues.get_mut(&id).expect("a message's queue");
+        match cause {
+            Cause::Rejected => queue.rejected += 1,
+            Cause::Expired => queue.expired += 1,
+            Cause::MaxLength => queue.dropped += 1,
+            Cause::DeliveryLimit => queue.worn_out += 1,
+        }
+        let fate = match queue.dead_letter_exchange() {
+            Some(_) => {
+                queue.dying.push_back((copy, cause));
+                Fate::Dying
+            }
+            None => Fate::Rejected,
+        };
+        self.messages[copy.message].fates.insert(id, fate);
+    }
+
+    fn bury(&mut self, id: QueueId) {
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        let Some((copy, cause)) = queue.dying.pop_front() else {
+            let text = format!("{}: a dead letter of nothing", queue.name);
+            return self.fault("dead-letters", text);
+        };
+        self.messages[copy.message].fates.insert(id, Fate::Rejected);
+        self.send_dead_letter(id, copy.message, cause);
+    }
+
+    fn bury_refused(&mut self, id: QueueId) {
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        match queue.refused.pop_front() {
+            Some(index) => self.send_dead_letter(id, index, Cause::MaxLength),
+            None => {
+                let text = format!("{}: a dead letter of what was not refused", queue.name);
+                self.fault("dead-letters", text);
+            }
+        }
+    }
+
+    fn send_dead_letter(&mut self, id: QueueId, index: usize, cause: Cause) {
+        let queue = &self.queues[&id];
+        let exchange = queue.dead_letter_exchange().expect("of a queue that has dead letters");
+        let key = queue.dead_letter_key();
+        if !exchange.is_empty() && !self.exchanges.contains_key(&exchange) {
+            return self.lose_letter(id);
+        }
+        let name = queue.name.clone();
+        let letter = self.dead_letter(index, &name, cause, exchange, key);
+        let Route { mut queues, histories } =
+            self.route(&letter.exchange, &Look::new(&letter), None);
+        queues.retain(|target| !letter.has_come_round_to(&self.queues[target].name));
+        let index = self.messages.len();
+        let letter = Message { index, ..letter };
+        let first = self.names.get(&letter.name).copied();
+        let first = first.expect("a message that was published has a name");
+        self.replays.entry(first).or_default().push(index);
+        self.messages.push(letter);
+        self.remember(index, &histories);
+        if queues.is_empty() || self.enqueue(index, &queues) {
+            self.lose_letter(id);
+        }
+    }
+
+    fn lose_letter(&mut self, id: QueueId) {
+        self.queues.get_mut(&id).expect("a queue that was found").lost_letters += 1;
+    }
+
+    /// The dead letter of a message.
+    fn dead_letter(
+        &self,
+        index: usize,
+        queue: &str,
+        cause: Cause,
+        exchange: String,
+        key: Option<String>,
+    ) -> Message {
+        let dead = &self.messages[index];
+        let visible = |(name, _): &&(String, Value)| name != "BCC";
+        let headers = dead.properties.headers().into_iter().flatten().filter(visible);
+        let further = headers.clone().find_map(|(name, value)| match value {
+            Value::Array(keys) if name == "CC" => Some(keys.iter().filter_map(Value::as_text)),
+            _ => None,
+        });
+        let mut deaths = dead.deaths.clone();
+        let known = deaths.iter().position(|death| death.queue == queue && death.cause == cause);
+        let death = match known.map(|at| deaths.remove(at)) {
+            Some(death) => Death { count: death.count + 1, ..death },
+            None => Death {
+                queue: queue.into(),
+                cause,
+                count: 1,
+                seconds: self.now_ms() / 1000,
+                exchange: dead.exchange.clone(),
+                keys: std::iter::once(dead.key.as_str())
+                    .chain(further.into_iter().flatten())
+                    .map(Into::into)
+                    .collect(),
+                expiration: dead.properties.text("expiration").map(Into::into),
+            },
+        };
+        deaths.insert(0, death);
+        let mut told: Table = headers
+            .filter(|(name, _)| !name.starts_with("x-last-death-") && name != "x-death")
+            .filter(|(name, _)| !(dead.deaths.is_empty() && name.starts_with("x-first-death-")))
+            .filter(|(name, _)| !(key.is_some() && name == "CC"))
+            .cloned()
+            .collect();
+        let whens: &[&str] = if dead.deaths.is_empty() { &["first", "last"] } else { &["last"] };
+        for when in whens {
+            for (what, text) in
+                [("exchange", dead.exchange.as_str()), ("queue", queue), ("reason", cause.name())]
+            {
+                told.push((format!("x-{when}-death-{what}"), Value::text(text)));
+            }
+        }
+        told.push(("x-death".into(), Value::Array(deaths.iter().map(Death::told).collect())));
+        told.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut properties = dead.properties.clone();
+        properties.remove("expiration");
+        properties.set("headers", Argument::Table(told));
+        Message {
+            exchange,
+            key: key.unwrap_or_else(|| dead.key.clone()),
+            properties,
+            is_mandatory: false,
+            sequence: None,
+            batch: self.history.batch,
+            delivered_from: Vec::new(),
+            histories: Vec::new(),
+            fates: Default::default(),
+            deaths,
+            ..dead.clone()
+        }
+    }
+
+    /// A queue is used: it lives for as long again.
+    pub(super) fn renew(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get(&id) else { return };
+        let expires = queue.number("x-expires").map(|millis| self.in_ms(millis));
+        self.queues.get_mut(&id).expect("just found").expires_ms = expires;
+    }
+
+    /// Checks that what should have expired or gone has, now that nothing is under way.
+    ///
+    /// # Errors
+    /// Names the checker and what is still there.
+    pub fn check_departed(&self) -> Result<(), (&'static str, String)> {
+        if self.is_stopped {
+            return Ok(());
+        }
+        let now = self.now_ms();
+        for queue in self.queues.values().filter(|queue| !queue.arguments.is_empty()) {
+            let name = &queue.name;
+            let (ready, max) = (queue.ready.len() as u64, queue.max_length());
+            if max.is_some_and(|max| ready > max) && queue.overflow() == Overflow::DropHead {
+                return Err(("limits", format!("{name}: {ready} are ready of {max:?}")));
+            }
+            // What came back, or was there at the start, comes whether there is room or not.
+            let is_new = |copy: &&Copy| copy.returns == 0 && !copy.is_recovered;
+            let new = queue.ready.iter().filter(is_new).count() as u64;
+            if queue.may_refuse() && max.is_some_and(|max| new > max) {
+                return Err(("limits", format!("{name}: {new} new ones are ready of {max:?}")));
+            }
+            if queue.consumers.is_empty() && queue.expires_ms.is_some_and(|at| at <= now) {
+                return Err(("expiry", format!("{name} is still there at {now} ms")));
+            }
+        }
+        let timed =
+            self.queues.values().filter_map(|queue| Some((queue, queue.first_to_expire()?)));
+        match timed.map(|(queue, (deadline, _))| (deadline, &queue.name)).min() {
+            Some((deadline, name)) if deadline <= now => {
+                let text = format!("{name}: a message is ready at {now} ms, and till {deadline}");
+                Err(("expiry", text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether dead letters are on their way.
+    #[must_use]
+    pub fn is_mourning(&self) -> bool {
+        self.queues.values().any(|queue| !queue.dying.is_empty() || !queue.refused.is_empty())
+    }
+}
+
+impl Message {
+    /// Whether it would come to a queue in which it died before, without anybody's having rejected
+    /// it since.
+    fn has_come_round_to(&self, queue: &str) -> bool {
+        let Some(at) = self.deaths.iter().position(|death| death.queue == queue) else {
+            return false;
+        };
+        self.deaths[..=at].iter().all(|death| death.cause != Cause::Rejected)
+    }
+}
+
+impl Death {
+    fn told(&self) -> Value {
+        let mut table = Table::new();
+        if let Some(expiration) = &self.expiration {
+            table.push(("original-expiration".into(), Value::text(expiration)));
+        }
+        let keys = self.keys.iter().map(|key| Value::text(key)).collect();
+        for (name, value) in [
+            ("count", Value::I64(self.count)),
+            ("reason", Value::text(self.cause.name())),
+            ("queue", Value::text(&self.queue)),
+            ("time", Value::Time(self.seconds)),
+            ("exchange", Value::text(&self.exchange)),
+            ("routing-keys", Value::Array(keys)),
+        ] {
+            table.push((name.into(), value));
+        }
+        Value::Table(table)
+    }
+}
+
+impl Properties {
+    /// The properties as who is told how often a message came back sees them.
+    #[must_use]
+    pub(crate) fn with_returns(&self, count: u64) -> Self {
+        let headers = self.headers().into_iter().flatten();
+        let mut headers: Table =
+            headers.filter(|(name, _)| name != "x-delivery-count").cloned().collect();
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        headers.push(("x-delivery-count".into(), Value::I64(count)));
+        headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut properties = self.clone();
+        properties.set("headers", Argument::Table(headers));
+        properties
+    }
+}
