@@ -191,8 +191,8 @@ fn check_extent(state: &State, extent: &Extent) -> Result<(), Inconsistent> {
     if !is_index_within || extent.live == 0 || extent.live > extent.index_count {
         return Err(Inconsistent("messages that are not in the index of their segment"));
     }
-    if extent.bytes > u64::from(extent.live).saturating_mul(segment.fact.len) {
-        return Err(Inconsistent("messages that take more bytes than their segment has"));
+    if extent.bytes / u64::from(extent.live) >= Extent::SHARE_LIMIT {
+        return Err(Inconsistent("messages that take more bytes than any can"));
     }
     let mut room = (extent.last - extent.first).saturating_add(1);
     let mut next = extent.first;
@@ -308,8 +308,11 @@ mod tests {
         assert_eq!(refusal(|extent| extent.index_offset = 0), index);
         assert_eq!(refusal(|extent| extent.index_offset = 72), index);
         assert_eq!(refusal(|extent| extent.index_count = u32::MAX), index);
-        let bytes = Some("messages that take more bytes than their segment has");
+        let bytes = Some("messages that take more bytes than any can");
         assert_eq!(refusal(|extent| extent.bytes = u64::MAX), bytes);
+        assert_eq!(refusal(|extent| extent.bytes = 4 * Extent::SHARE_LIMIT), bytes);
+        // It is about as much, and may be more than the whole segment has.
+        assert_eq!(refusal(|extent| extent.bytes = 4 * Extent::SHARE_LIMIT - 1), None);
         let positions = Some("positions of messages that do not fit in");
         assert_eq!(refusal(|extent| extent.last = 20), positions);
         let settled = Some("settled positions that do not fit in");

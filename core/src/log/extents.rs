@@ -14,7 +14,8 @@ pub(crate) struct Extent {
     pub(crate) last: u64,
     /// How many messages are not settled; at least one.
     pub(crate) live: u32,
-    /// About how many bytes their records take.
+    /// About how many bytes their records take: when some of them leave, they take an even share
+    /// with them, whatever the length of theirs.
     pub(crate) bytes: u64,
     /// Where the queue's part of the segment's index begins; 0 while the segment is not sealed.
     pub(crate) index_offset: u32,
@@ -25,6 +26,10 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
+    /// The bytes of an extent are less than so many for each live message. A record's length has
+    /// 32 bits; even shares of those are no longer, and neither is what is left by the division.
+    pub(crate) const SHARE_LIMIT: u64 = 1 << 33;
+
     /// One of a single message.
     fn of_one(segment: u64, position: u64, bytes: u64) -> Self {
         Self { segment, first: position, last: position, live: 1, bytes, ..Self::default() }

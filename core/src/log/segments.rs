@@ -55,7 +55,7 @@ impl Segments {
     pub(crate) fn add(&mut self, segment: u64, messages: u64, bytes: u64) {
         let life = self.life.entry(segment).or_default();
         life.messages += messages;
-        life.bytes += bytes;
+        life.bytes = life.bytes.saturating_add(bytes);
     }
 
     /// Messages of a segment are gone, by facts in batch number `batch` or before; 0 when no start
@@ -151,13 +151,14 @@ impl Segments {
             let Some(life) = self.life.get(number).filter(|life| life.messages > 0) else {
                 continue;
             };
-            (len, alive) = (len + segment.data_end, alive + life.bytes);
+            (len, alive) = (len + segment.data_end, life.bytes.saturating_add(alive));
             if segment.has_index {
                 let part = (u128::from(life.bytes) << 32) / u128::from(segment.data_end.max(1));
                 sparsest = sparsest.into_iter().chain([(part, *number)]).min();
             }
         }
-        let (_, number) = sparsest.filter(|_| len > alive.saturating_mul(ratio) + slack)?;
+        let (_, number) =
+            sparsest.filter(|_| len > alive.saturating_mul(ratio).saturating_add(slack))?;
         Some(number)
     }
 }
