@@ -54,6 +54,9 @@ struct Checkpoint {
     /// The last batch that it contains, if a start wrote it that did not come to its end: it may
     /// have passed numbers over.
     last: Option<u64>,
+    /// So many batches were written before it and are not read behind it, if a start wrote it:
+    /// what it could not read of them it has dropped, though decay be taken away later.
+    passed: usize,
 }
 
 impl Written {
@@ -77,7 +80,9 @@ impl Proofs {
         match file {
             FileId::Checkpoint(number) => {
                 let whole = Written::new(*file, *offset as usize, &bytes());
-                self.checkpoints.insert(*number, Checkpoint { whole, last: self.starting });
+                let passed = self.starting.map_or(0, |_| self.batches.len());
+                let checkpoint = Checkpoint { whole, last: self.starting, passed };
+                self.checkpoints.insert(*number, checkpoint);
             }
             FileId::Segment(_) if is_batch => {
                 self.batches.extend(batch(*file, *offset as usize, &bytes()));
@@ -110,8 +115,9 @@ impl Proofs {
         let checkpoints = self.checkpoints.iter().rev();
         let mut whole = checkpoints.filter(|(_, checkpoint)| checkpoint.whole.is_there(image));
         let Some((next, checkpoint)) = whole.next() else { return Remains::default() };
+        let batches = &self.batches[checkpoint.passed..];
         let is_there = |number: u64| {
-            let mut found = self.batches.iter().filter(|batch| batch.number == number);
+            let mut found = batches.iter().filter(|batch| batch.number == number);
             found.any(|batch| batch.whole.is_there(image))
         };
         let mut end = *next;
@@ -122,7 +128,7 @@ impl Proofs {
             Some(last) if end == *next => last,
             _ => end - 1,
         };
-        let later = self.batches.iter().filter(|batch| batch.durable >= end);
+        let later = batches.iter().filter(|batch| batch.durable >= end);
         let later = later.filter(|batch| batch.header.is_there(image));
         let shown = later.map(|batch| batch.durable).max().unwrap_or(whole);
         Remains { whole, shown }
@@ -222,6 +228,25 @@ mod tests {
     fn a_header_shows_the_batches_before_it() {
         assert_eq!(without(FILE, 180), (5, 7));
         assert_eq!(without(FILE, 72), (4, 7));
+    }
+
+    #[test]
+    fn what_a_start_has_dropped_stays_so_when_decay_is_taken_away() {
+        let (mut image, mut proofs) = written();
+        let first_byte_of_the_last = |byte| DiskOp::Write {
+            file: FILE,
+            offset: 256,
+            data: vec![Bytes::copy_from_slice(&[byte])],
+        };
+        image.apply(&first_byte_of_the_last(0));
+        assert_eq!(proofs.begin_start(&image).whole, 7);
+        let file = FileId::Checkpoint(8);
+        image.apply(&DiskOp::Create { file, len: 100 });
+        put(&mut image, &mut proofs, file, 0, vec![2; 100]);
+        image.apply(&first_byte_of_the_last(BATCH_MAGIC[0]));
+        assert_eq!(proofs.remains(&image), Remains { whole: 7, shown: 7 });
+        proofs.end_start();
+        assert_eq!(proofs.remains(&image), Remains { whole: 7, shown: 7 });
     }
 
     #[test]
