@@ -541,7 +541,9 @@ pub(super) mod tests {
         #[test]
         fn a_part_of_an_index_reads_back_and_shows_damage(
             queue: u64, identity: u64, base in 2000..u64::MAX / 2,
-            entries in prop::collection::btree_map(any::<u64>(), (104..1000_u32, 16..1000_u32), 0..4),
+            entries in prop::collection::btree_map(
+                any::<u64>(), (104..1000_u32, 16..1000_u32), 0..4,
+            ),
         ) {
             let entry = |(position, (offset, len))| IndexEntry { position, offset, len };
             let entries: Vec<_> = entries.into_iter().map(entry).collect();
