@@ -151,15 +151,15 @@ marks! {
         "A message that died is read from disk, to be dead-lettered."
     PublishRefused "publish-refused" Common
         "A queue has as many messages as it may, and refuses another."
-    DeadLetterRefused "dead-letter-refused" Common
+    DeadLetterRefused "dead-letter-refused" Nightly
         "A queue refuses a dead letter."
     DeadLetteredRejected "dead-lettered-rejected" Common
         "A message that was rejected goes on as a dead letter."
     DeadLetteredExpired "dead-lettered-expired" Common
         "A message that expired goes on as a dead letter."
-    DeadLetteredMaxLength "dead-lettered-max-length" Common
+    DeadLetteredMaxLength "dead-lettered-max-length" Nightly
         "A message for which there was no room goes on as a dead letter."
-    DeadLetteredDeliveryLimit "dead-lettered-delivery-limit" Common
+    DeadLetteredDeliveryLimit "dead-lettered-delivery-limit" Nightly
         "A message that came back too often goes on as a dead letter."
     DeadLetterExchangeMissing "dead-letter-exchange-missing" Common
         "There is no dead-letter exchange of the name that the queue says."

@@ -26,7 +26,8 @@ fn check(disk: &Disk) -> CheckReport {
 }
 
 fn start(disk: &mut Disk, seed: u64) -> Result<Vec<(String, u64)>, StartError> {
-    let broker = drive(Recovery::new(config(), Boot { seed: [seed, 1], clock_origin_ms: 0 }), disk)?;
+    let broker =
+        drive(Recovery::new(config(), Boot { seed: [seed, 1], clock_origin_ms: 0 }), disk)?;
     Ok(broker.queues().into_iter().map(|queue| (queue.name, queue.ready)).collect())
 }
 

@@ -44,8 +44,8 @@ pub(crate) struct DeadLetter {
     pub(crate) properties: BasicProperties,
 }
 
-/// Makes the dead letter of a message that died in `queue` at this time, in seconds since 1970, UTC,
-/// on its way to `exchange`, with another key if one is given. `None` when nobody can read its
+/// Makes the dead letter of a message that died in `queue` at this time, in seconds since 1970,
+/// UTC, on its way to `exchange`, with another key if one is given. `None` when nobody can read its
 /// properties.
 pub(crate) fn dead_letter(
     message: &Message,

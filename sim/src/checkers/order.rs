@@ -50,6 +50,7 @@ mod tests {
             is_recovered: false,
             deadline_ms: None,
             returns: 0,
+            tells_returns: false,
         };
         let ready = [copy(1), copy(2)];
         assert_eq!(check("q", &ready, 0, |_| "m".into()), Ok(()));

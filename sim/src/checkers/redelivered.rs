@@ -32,6 +32,7 @@ mod tests {
             is_recovered,
             deadline_ms: None,
             returns: 0,
+            tells_returns: false,
         };
         for is_recovered in [false, true] {
             assert_eq!(check("m", &copy(false, is_recovered), false), Ok(()));

@@ -6,7 +6,7 @@ use crate::checkers::{
     Failure, ack_final, fairness, liveness, no_phantom, order, redelivered, single_active,
     tags_and_prefetch, topology, tx,
 };
-use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, Queue, QueueId};
+use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
 use crate::wire::{Argument, Method, Properties};
 
 /// A delivery as the client sees it.
@@ -179,9 +179,9 @@ impl Judge {
         Ok(())
     }
 
-    /// The message that was delivered, as it was published. Of those that were replayed, or are dead
-    /// letters, there are several: it is the one that is due, the first that waits in the queue, or
-    /// else the last that ever was there.
+    /// The message that was delivered, as it was published. Of those that were replayed, or are
+    /// dead letters, there are several: it is the one that is due, the first that waits in the
+    /// queue, or else the last that ever was there.
     fn published(&self, delivered: &Delivered<'_>, due: Option<Copy>) -> Result<&Message, Failure> {
         let Delivered { queue: id, method, properties, body, .. } = delivered;
         let name = properties.text("message-id");
@@ -200,10 +200,9 @@ impl Judge {
                 .or_else(|| all().rfind(was_there))
                 .unwrap_or(first)
         });
-        let tells = queue.is_some_and(Queue::tells_returns);
         let find = || ready().copied().find(|copy| Some(copy.message) == published);
-        let copy = if tells { due.or_else(find) } else { None };
-        let returns = copy.map(|copy| copy.returns).filter(|returns| *returns > 0);
+        let copy = due.or_else(find).filter(|copy| copy.tells_returns && copy.returns > 0);
+        let returns = copy.map(|copy| copy.returns);
         no_phantom::check(
             published.map(|index| &self.model.messages[index]),
             method.text("exchange"),

@@ -309,19 +309,18 @@ impl Model {
     fn settle_one(&mut self, unacked: &Unacked, how: Settle) {
         let Some(queue) = self.queues.get_mut(&unacked.queue) else { return };
         self.touched = Some(unacked.queue);
-        let fate = match how {
+        match how {
             Settle::Requeue => return self.give_back(unacked),
             Settle::Ack => {
+                queue.unacked -= 1;
                 queue.acked += 1;
-                Fate::Acked
+                self.messages[unacked.copy.message].fates.insert(unacked.queue, Fate::Acked);
             }
             Settle::Reject => {
                 queue.unacked -= 1;
-                return self.die(unacked.queue, unacked.copy, Cause::Rejected);
+                self.die(unacked.queue, unacked.copy, Cause::Rejected);
             }
-        };
-        queue.unacked -= 1;
-        self.messages[unacked.copy.message].fates.insert(unacked.queue, fate);
+        }
         self.elect(unacked.queue);
     }
 
@@ -331,14 +330,13 @@ impl Model {
         queue.unacked -= 1;
         let copy = Copy { returns: unacked.copy.returns + 1, ..unacked.copy };
         if queue.delivery_limit().is_some_and(|limit| copy.returns > limit) {
-            return self.die(unacked.queue, copy, Cause::DeliveryLimit);
+            self.die(unacked.queue, unacked.copy, Cause::DeliveryLimit);
+        } else if copy.deadline_ms.is_some_and(|deadline| deadline <= self.now_ms()) {
+            self.die(unacked.queue, unacked.copy, Cause::Expired);
+        } else if let Some(queue) = self.queues.get_mut(&unacked.queue) {
+            queue.requeue(copy);
+            self.messages[unacked.copy.message].fates.insert(unacked.queue, Fate::Ready);
         }
-        if copy.deadline_ms.is_some_and(|deadline| deadline <= self.now_ms()) {
-            return self.die(unacked.queue, copy, Cause::Expired);
-        }
-        let queue = self.queues.get_mut(&unacked.queue).expect("just found");
-        queue.requeue(copy);
-        self.messages[unacked.copy.message].fates.insert(unacked.queue, Fate::Ready);
         self.touched = Some(unacked.queue);
         self.elect(unacked.queue);
     }

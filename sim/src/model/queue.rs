@@ -25,6 +25,8 @@ pub struct Copy {
     pub deadline_ms: Option<u64>,
     /// How often it came back.
     pub returns: u64,
+    /// Whether consumers are told so.
+    pub tells_returns: bool,
 }
 
 /// A queue.
@@ -157,6 +159,7 @@ impl Queue {
             is_recovered: false,
             deadline_ms,
             returns: 0,
+            tells_returns: self.tells_returns(),
         };
         self.ready.push(copy);
     }

@@ -227,9 +227,9 @@ impl Channel {
         Ok(())
     }
 
-    /// Hands a message to the engine, or back to its publisher. Who was told that a message is safe must not find a
-    /// queue after a start that it would have been in: that a queue or binding is gone counts once
-    /// it is durable.
+    /// Hands a message to the engine, or back to its publisher. Who was told that a message is safe
+    /// must not find a queue after a start that it would have been in: that a queue or binding is
+    /// gone counts once it is durable.
     pub(super) fn distribute(
         &mut self,
         published: Published,

@@ -59,8 +59,7 @@ impl Channel {
             ctx.engine.cancel(id);
             self.consumer_cancelled(&tag, link, ctx.out, ctx.now);
         }
-        // The last first: each then goes straight to the head of its queue.
-        for (tag, _) in overdue.iter().rev() {
+        for (tag, _) in &overdue {
             let taken = self.unacked.take(*tag, false);
             for unacked in taken.into_iter().flatten() {
                 ctx.engine.mark(Mark::DeliveryTimedOut);

@@ -163,18 +163,23 @@ impl Engine {
         let is_refusing =
             |id: &QueueId| self.queues.get(*id).is_some_and(|queue| queue.is_refusing());
         if !route.queues.iter().any(is_refusing) {
-            return Enqueued { gate: self.put_into(route, message, ttl), is_refused: false };
+            return Enqueued { gate: self.enqueue_all(route, message, ttl), is_refused: false };
         }
         let (refusing, taking) = route.queues.iter().partition(|id| is_refusing(id));
         self.refuse(refusing, &message);
         let mut route = route.clone();
         route.queues = taking;
-        Enqueued { gate: self.put_into(&route, message, ttl), is_refused: true }
+        Enqueued { gate: self.enqueue_all(&route, message, ttl), is_refused: true }
     }
 
     /// The batch that must be durable before the message is safe in those queues that are; 0 when
     /// none must.
-    fn put_into(&mut self, route: &Route, mut message: Message, ttl: Option<u64>) -> BatchNumber {
+    fn enqueue_all(
+        &mut self,
+        route: &Route,
+        mut message: Message,
+        ttl: Option<u64>,
+    ) -> BatchNumber {
         let is_kept = !self.passes_through(route);
         if is_kept {
             message.detach();
@@ -348,10 +353,12 @@ impl Engine {
             let vhost = &self.vhosts[vhost.0 as usize].name;
             return Err(Refusal::single_active(&Resource { kind: "queue", name, vhost }));
         }
-        self.renew(id);
         let next = self.next_of(id);
         match next {
-            Next::None => return Ok(Asked::Empty),
+            Next::None => {
+                self.renew(id);
+                return Ok(Asked::Empty);
+            }
             Next::OnDisk => self.read(id, false),
             Next::Here | Next::Waits => {}
         }
@@ -380,6 +387,7 @@ impl Engine {
         };
         let queue = self.queues.get(id).filter(|_| !no_ack);
         let timeout = queue.and_then(|queue| self.timeout_of(queue, None));
+        self.renew(id);
         Ok(Asked::Got(Got { redelivered, message, remaining, lease, timeout }))
     }
 

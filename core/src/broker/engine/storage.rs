@@ -151,11 +151,11 @@ impl Engine {
             let (offset, len) = encoder.message(pending);
             let bytes = u64::from(len) / count;
             for spot in pending.spots.as_slice() {
-                let Some(queue) = self.queues.get_mut(spot.queue) else { continue };
-                let position = spot.place.position;
                 if let Some(deadline) = spot.deadline {
                     timed.push(spot.place, deadline.get());
                 }
+                let Some(queue) = self.queues.get_mut(spot.queue) else { continue };
+                let position = spot.place.position;
                 if is_again && !queue.extents.is_live(position) {
                     continue;
                 }

@@ -52,7 +52,7 @@ impl Draw {
             if let Some(timeout) = self.consumer_features.timeout(rng, 0.3) {
                 arguments.push(format!("x-consumer-timeout:{timeout}"));
             }
-            queue.arguments = arguments.into_iter().map(Into::into).collect();
+            queue.arguments = arguments;
         }
         if let Some(timeout) = self.consumer_features.timeout(rng, 0.3) {
             self.setup.consumer_timeout_ms = timeout;

@@ -273,7 +273,7 @@ fn draw_exchanges(rng: &mut Rng) -> Vec<ExchangeKind> {
         name: format!("x{number}"),
         kind: pick(rng, &["direct", "fanout", "topic", "headers"]),
         durable: rng.bool(),
-        auto_delete: rng.f32() < 0.15,
+        auto_delete: rng.f32() < 0.25,
         internal: number > 1 && rng.f32() < 0.08,
         alternate: (rng.f32() < 0.3).then(|| format!("x{}", rng.usize(1..=count))),
         arguments: None,
