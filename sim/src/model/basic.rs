@@ -484,6 +484,7 @@ impl Model {
         channel.tag_last = tag;
         if !no_ack {
             channel.unacked.insert(tag, Unacked { copy, queue, consumer, due });
+            self.note_due(due);
         }
     }
 }

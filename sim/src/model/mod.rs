@@ -121,6 +121,8 @@ pub struct Model {
     choices: Choices,
     /// What the broker did that it must not have done: the checker, and what.
     fault: Option<(&'static str, String)>,
+    /// No delivery is to be acknowledged before.
+    earliest_due: u64,
     /// Queues that a start found, as long as nothing was told since.
     sleeping: Vec<QueueId>,
     /// What was touched last, for the trace.
@@ -165,6 +167,7 @@ impl Model {
             is_history_short: false,
             choices: Choices::default(),
             fault: None,
+            earliest_due: u64::MAX,
             sleeping: Vec::new(),
             touched: None,
             operations: 0,

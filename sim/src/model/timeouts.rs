@@ -30,6 +30,18 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// When the first of its deliveries is due, of those that a transaction acknowledges too.
+    fn earliest_due(&self) -> Option<u64> {
+        let settles = match &self.mode {
+            Mode::Tx { settles, .. } => settles.as_slice(),
+            _ => &[],
+        };
+        let settled = settles.iter().map(|(_, unacked, _)| unacked);
+        self.unacked.values().chain(settled).filter_map(|one| Some(one.due?.0)).min()
+    }
+}
+
 impl Unacked {
     fn is_overdue(&self, now: u64) -> bool {
         self.due.is_some_and(|(due, _)| due <= now)
@@ -47,14 +59,32 @@ impl Model {
         (timeout > 0).then_some((self.now + timeout, timeout))
     }
 
+    /// A delivery is to be acknowledged by then.
+    pub(super) fn note_due(&mut self, due: Option<(u64, u64)>) {
+        if let Some((due, _)) = due {
+            self.earliest_due = self.earliest_due.min(due);
+        }
+    }
+
+    /// Whether a delivery may be overdue.
+    #[must_use]
+    pub fn may_be_overdue(&self) -> bool {
+        self.earliest_due <= self.now
+    }
+
     /// Time has passed: what is overdue goes back.
     pub(super) fn time_out(&mut self) {
+        if !self.may_be_overdue() {
+            return;
+        }
         let channels = self.living().flat_map(|(link, connection)| {
             connection.channels.keys().map(move |number| (link, *number))
         });
         for key in channels.collect::<Vec<_>>() {
             self.time_out_on(key);
         }
+        let channels = self.living().flat_map(|(_, connection)| connection.channels.values());
+        self.earliest_due = channels.filter_map(Channel::earliest_due).min().unwrap_or(u64::MAX);
     }
 
     fn time_out_on(&mut self, key: ChannelKey) {

@@ -41,7 +41,8 @@ pub fn dense(rounds: u64) -> Plan {
         }
         steps.extend([ack.clone(), Step::wait(ROUND_US)]);
     }
-    Plan { setup: Setup { boot_seed: 7, ..Setup::default() }, steps }
+    // As in production, what was read at once is handled before anything is answered.
+    Plan { setup: Setup { boot_seed: 7, batch_max: 256, ..Setup::default() }, steps }
 }
 
 #[cfg(test)]

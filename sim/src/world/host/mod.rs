@@ -546,12 +546,19 @@ pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) 
         }
         Occurrence::Departure(departure) => Some(Went::Left(departed(departure))),
     };
-    let went = broker.take_occurrences().into_iter().filter_map(went).collect();
-    let parked = broker.parked().into_iter();
+    // Mostly nothing waits and nothing happened, which is asked for after each input.
+    let (parked, occurrences) = (broker.parked(), broker.take_occurrences());
+    let decisions = broker.take_decisions();
+    if parked.is_empty() && occurrences.is_empty() && decisions.is_empty() {
+        return Waits::default();
+    }
+    let parked = parked.into_iter();
     let parked = parked.filter_map(|(id, channel, frames)| Some((key(id, channel)?, frames)));
-    let parked = parked.collect();
-    let decisions = broker.take_decisions().into_iter().map(decided).collect();
-    Waits { parked, went, decisions }
+    Waits {
+        parked: parked.collect(),
+        went: occurrences.into_iter().filter_map(went).collect(),
+        decisions: decisions.into_iter().map(decided).collect(),
+    }
 }
 
 fn decided(decision: warren_core::Decision) -> Decision {
