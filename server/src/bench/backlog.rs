@@ -23,7 +23,7 @@ use super::topology::Topology;
 use super::wire;
 
 /// How long nothing may move before a half is given up. A broker may take its time to read ahead.
-const STALL: Duration = Duration::from_secs(30);
+pub(super) const STALL: Duration = Duration::from_secs(30);
 /// How often the broker's memory is looked at, also between two marks.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 /// A half is measured in this many parts.
@@ -174,7 +174,7 @@ fn fill(
     let window = ConfirmWindow::new(workload.confirm.unwrap_or(1));
     let mut batch = Batch::new(&backlog.plan, topology, 0, connection.frame_max());
     let mut answers = Answers::new(window);
-    let mut watch = Watch::new("filled", backlog)?;
+    let mut watch = Watch::new("filled", backlog.messages, workload.pid)?;
     let is_over = |answers: &Answers| answers.answered() == backlog.messages;
     while !is_over(&answers) && !interrupt.load(Ordering::Relaxed) {
         let published = answers.published;
@@ -215,7 +215,7 @@ fn drain(
     })?;
     let mut acks = Acks::new(workload.multiple_ack);
     let mut order = Order::default();
-    let mut watch = Watch::new("drained", backlog)?;
+    let mut watch = Watch::new("drained", backlog.messages, workload.pid)?;
     // Messages may be right behind the answer.
     let mut request = Vec::new();
     wire::basic_consume(&mut request, queue, "bench-drainer", false);
@@ -239,7 +239,7 @@ fn drain(
 }
 
 /// The eye on the clock and on the broker.
-struct Watch {
+pub(super) struct Watch {
     doing: &'static str,
     processes: Option<ProcessTree>,
     cpu_at_start: Option<Duration>,
@@ -251,8 +251,13 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(doing: &'static str, backlog: &BacklogPlan) -> Result<Self, BenchError> {
-        let processes = match backlog.plan.workload.pid {
+    /// An eye on the process `pid` while `messages` are being done with.
+    pub(super) fn new(
+        doing: &'static str,
+        messages: u64,
+        pid: Option<u32>,
+    ) -> Result<Self, BenchError> {
+        let processes = match pid {
             Some(pid) => Some(ProcessTree::of(pid).map_err(|error| {
                 BenchError::system(format!("looking at the process {pid}"), error)
             })?),
@@ -271,7 +276,7 @@ impl Watch {
                 cpu: None,
                 written: None,
             },
-            part: (backlog.messages / PARTS).max(1),
+            part: (messages / PARTS).max(1),
             looked: now,
             moved: (now, 0),
         })
@@ -279,7 +284,7 @@ impl Watch {
 
     /// Takes note of how many messages are done with; says whether there have been as many for too
     /// long.
-    fn look(&mut self, messages: u64) -> Result<bool, BenchError> {
+    pub(super) fn look(&mut self, messages: u64) -> Result<bool, BenchError> {
         let now = Instant::now();
         if messages > self.moved.1 {
             self.moved = (now, messages);
@@ -293,7 +298,7 @@ impl Watch {
         Ok(now - self.moved.0 >= STALL)
     }
 
-    fn end(mut self, messages: u64) -> Progress {
+    pub(super) fn end(mut self, messages: u64) -> Progress {
         let marked = self.progress.marks.last().map_or(0, |mark| mark.messages);
         if messages > marked {
             self.mark(messages, Instant::now());
@@ -349,21 +354,21 @@ impl Mark {
 }
 
 /// What the broker answers to the one that fills.
-struct Answers {
-    window: ConfirmWindow,
+pub(super) struct Answers {
+    pub(super) window: ConfirmWindow,
     /// Messages handed to the socket.
-    published: u64,
+    pub(super) published: u64,
     confirmed: u64,
-    refused: u64,
+    pub(super) refused: u64,
     /// When each unanswered message was sent, by its number modulo the length.
     sent_at: Vec<Instant>,
     now: Instant,
-    histogram: Histogram<u64>,
+    pub(super) histogram: Histogram<u64>,
     blocked: Option<String>,
 }
 
 impl Answers {
-    fn new(window: ConfirmWindow) -> Self {
+    pub(super) fn new(window: ConfirmWindow) -> Self {
         let now = Instant::now();
         Self {
             sent_at: vec![now; window.span()],
@@ -377,16 +382,16 @@ impl Answers {
         }
     }
 
-    fn answered(&self) -> u64 {
+    pub(super) fn answered(&self) -> u64 {
         self.confirmed + self.refused
     }
 
-    fn set_sent_at(&mut self, number: u64, when: Instant) {
+    pub(super) fn set_sent_at(&mut self, number: u64, when: Instant) {
         let at = place(number, &self.sent_at);
         self.sent_at[at] = when;
     }
 
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         let Self { published, confirmed, refused, .. } = self;
         let state = format!("{published} published, {confirmed} confirmed, {refused} refused");
         match &self.blocked {

@@ -41,8 +41,9 @@ struct Drain {
     misplaced: u64,
 }
 
+/// A half, or a queue's part of it.
 #[derive(Debug, Serialize)]
-struct Half {
+pub(super) struct Half {
     messages: u64,
     seconds: f64,
     per_s: f64,
@@ -101,7 +102,8 @@ impl Drain {
 }
 
 impl Half {
-    fn new(progress: &Progress) -> Self {
+    /// What `progress` comes to.
+    pub(super) fn new(progress: &Progress) -> Self {
         let start = Mark::default();
         let end = progress.marks.last().copied().unwrap_or_default();
         let before = std::iter::once(&start).chain(&progress.marks);

@@ -33,8 +33,10 @@ impl Batch {
         let workload = &plan.workload;
         let keys: Vec<&str> = topology.share(index, workload.publishers as usize).collect();
         let body: Vec<u8> = (0..workload.size).map(|at| at.to_le_bytes()[0]).collect();
+        let properties =
+            wire::Properties { persistent: workload.persistent, ..wire::Properties::default() };
         let encode = |out: &mut Vec<u8>, key: &str| {
-            wire::publish(out, topology.exchange(), key, workload.persistent, &body, frame_max)
+            wire::publish(out, topology.exchange(), key, properties, &body, frame_max)
         };
 
         let mut bytes = Vec::new();
@@ -92,7 +94,7 @@ mod tests {
     /// What an encoded message has to be, made without the ring.
     fn message(key: &str, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        wire::publish(&mut out, "", key, false, body, 4096);
+        wire::publish(&mut out, "", key, wire::Properties::default(), body, 4096);
         out
     }
 

@@ -34,13 +34,15 @@ impl Hold {
         })?;
         let body = vec![0; workload.size as usize];
         let frame_max = connection.frame_max();
+        let properties =
+            wire::Properties { persistent: workload.persistent, ..wire::Properties::default() };
         for (nth, queue) in topology.queues().enumerate() {
             connection.call(wire::BASIC_CONSUME_OK, "basic.consume-ok", |out| {
                 wire::basic_consume(out, queue, &format!("hold-{nth}"), false);
             })?;
             let mut messages = Vec::new();
             for _ in 0..workload.hold {
-                wire::publish(&mut messages, "", queue, workload.persistent, &body, frame_max);
+                wire::publish(&mut messages, "", queue, properties, &body, frame_max);
             }
             let mut held = Held::default();
             connection.send(&messages, &mut held, &AtomicBool::new(false))?;

@@ -17,6 +17,7 @@
 //! | [`publisher`], [`batch`], [`confirms`], [`schedule`] | the side that publishes |
 //! | [`consumer`], [`hold`] | the side that consumes; one that does not acknowledge |
 //! | [`backlog`], [`backlog_report`] | one side after the other, over a deep queue |
+//! | [`timers`] | messages that come when it is their time |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
@@ -49,6 +50,7 @@ mod report;
 mod run;
 mod scan;
 mod schedule;
+mod timers;
 mod topology;
 mod uri;
 mod wire;
@@ -88,6 +90,11 @@ fn measure(args: BenchArgs) -> Result<(), BenchError> {
                 true => Ok(()),
                 false => Err(BenchError::Disorder),
             }
+        }
+        Task::Timers(plan) => {
+            let report = timers::run(&plan, &interrupt)?;
+            print(&report, plan.json)?;
+            if report.is_whole() { Ok(()) } else { Err(BenchError::Disorder) }
         }
     }
 }

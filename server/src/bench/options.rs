@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::backlog::BacklogPlan;
 use super::error::BenchError;
+use super::timers::TimersPlan;
 use super::uri::Uri;
 
 /// What to measure.
@@ -37,6 +38,50 @@ enum Measurement {
     /// --only and --queue, the broker can be restarted between filling and draining. With --confirm
     /// 1 the times of the confirms are those of one message at a time.
     Backlog(BacklogArgs),
+    /// Publish messages that each have another time, and measure how late each comes.
+    ///
+    /// Each waits in a queue of which it is a dead letter when its time to live is over (or, with
+    /// --delay, in an exchange that delays), and then comes to another queue, from which it is
+    /// consumed. All are published with confirms before the first is due; their times are spread
+    /// over what has been published in no order. With --pid the broker's memory and CPU time are
+    /// told for each tenth, of those published and of those that came.
+    Timers(TimersArgs),
+}
+
+#[derive(Debug, Args)]
+struct TimersArgs {
+    /// The broker: amqp://user:password@host:port/vhost, percent-encoded
+    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/")]
+    uri: Uri,
+    /// Messages, such as 500000, 100k or 10M
+    #[arg(long, value_name = "N", default_value = "100k", value_parser = count)]
+    messages: u64,
+    /// Octets in a message's body, which begins with its number
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u32).range(8..=65536))]
+    size: u32,
+    /// Delay messages by their x-delay, in an exchange of the type x-delayed-message
+    #[arg(long)]
+    delay: bool,
+    /// Publish with delivery mode 1
+    #[arg(long)]
+    transient: bool,
+    /// The shortest time, within which all must have been published
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    lead: Duration,
+    /// From each time to the next, in whole milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1)]
+    step: u64,
+    /// Messages that may be unconfirmed at a time
+    #[arg(long, value_name = "WINDOW", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    confirm: u32,
+    /// A process on this machine whose CPU time and memory to report, with its children: the broker
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -336,6 +381,8 @@ pub(super) enum Task {
     Load(Plan),
     /// One after the other.
     Backlog(BacklogPlan),
+    /// Messages that come when it is their time.
+    Timers(TimersPlan),
 }
 
 impl TryFrom<BenchArgs> for Task {
@@ -355,9 +402,27 @@ impl TryFrom<BenchArgs> for Task {
                 (workload, Some(rate), goal, 1)
             }
             Measurement::Backlog(args) => return args.plan().map(Self::Backlog),
+            Measurement::Timers(args) => return Ok(Self::Timers(args.plan())),
         };
         let warmup = workload.warmup.unwrap_or(Duration::from_secs(warmup_s));
         Plan { workload, rate, warmup, goal }.checked().map(Self::Load)
+    }
+}
+
+impl TimersArgs {
+    fn plan(self) -> TimersPlan {
+        TimersPlan {
+            uri: self.uri,
+            messages: self.messages,
+            size: self.size as usize,
+            delay: self.delay,
+            persistent: !self.transient,
+            lead_ms: u64::try_from(self.lead.as_millis()).unwrap_or(u64::MAX),
+            step_ms: self.step,
+            confirm: self.confirm,
+            pid: self.pid,
+            json: self.json,
+        }
     }
 }
 
@@ -416,6 +481,7 @@ pub(super) mod tests {
         match Task::try_from(cli.bench).map_err(|error| error.to_string())? {
             Task::Load(plan) => Ok(plan),
             Task::Backlog(backlog) => Ok(backlog.plan),
+            Task::Timers(timers) => panic!("{timers:?}"),
         }
     }
 
@@ -424,7 +490,7 @@ pub(super) mod tests {
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
         match Task::try_from(cli.bench).map_err(|error| error.to_string())? {
             Task::Backlog(backlog) => Ok(backlog),
-            Task::Load(plan) => panic!("{plan:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -124,7 +124,7 @@ pub(super) struct Percentiles {
     p90: f64,
     pub(super) p99: f64,
     #[serde(rename = "p99.9")]
-    p99_9: f64,
+    pub(super) p99_9: f64,
     pub(super) max: f64,
 }
 

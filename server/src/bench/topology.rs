@@ -71,7 +71,7 @@ impl Topology {
     pub(super) fn declare(&self, connection: &mut Connection) -> Result<(), BenchError> {
         if let Some(kind) = self.kind {
             connection.call(wire::EXCHANGE_DECLARE_OK, "exchange.declare-ok", |out| {
-                wire::exchange_declare(out, &self.exchange, kind.name());
+                wire::exchange_declare(out, &self.exchange, kind.name(), false, &[]);
             })?;
         }
         let arguments: Vec<(&str, Value<'_>)> =

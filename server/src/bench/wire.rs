@@ -70,9 +70,22 @@ pub(super) const CONFIRM_SELECT_OK: u32 = id(85, 11);
 
 /// The class that every content header names.
 const CLASS_BASIC: u16 = 60;
-/// The bit of a content header's flags that says a delivery mode follows.
+/// The bits of a content header's flags that say which properties follow, in this order.
+const HAS_HEADERS: u16 = 1 << 13;
 const HAS_DELIVERY_MODE: u16 = 1 << 12;
+const HAS_EXPIRATION: u16 = 1 << 8;
 const DELIVERY_MODE_PERSISTENT: u8 = 2;
+
+/// What a message says of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Properties<'a> {
+    /// Delivery mode 2; else none is given.
+    pub(super) persistent: bool,
+    /// How long it is to stay in a queue, in milliseconds.
+    pub(super) expiration: Option<u64>,
+    /// None are sent if there are none.
+    pub(super) headers: Table<'a>,
+}
 
 /// The values of a field table that are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,14 +233,20 @@ pub(super) fn channel_open(out: &mut Vec<u8>) {
     FrameWriter::method(out, CHANNEL, CHANNEL_OPEN).short_text("").end();
 }
 
-/// `exchange.declare` of a transient exchange.
-pub(super) fn exchange_declare(out: &mut Vec<u8>, exchange: &str, kind: &str) {
+/// `exchange.declare` of an exchange that goes at a restart unless it is `durable`.
+pub(super) fn exchange_declare(
+    out: &mut Vec<u8>,
+    exchange: &str,
+    kind: &str,
+    durable: bool,
+    arguments: Table<'_>,
+) {
     FrameWriter::method(out, CHANNEL, EXCHANGE_DECLARE)
         .u16(0)
         .short_text(exchange)
         .short_text(kind)
-        .u8(0)
-        .table(&[])
+        .u8(u8::from(durable) << 1)
+        .table(arguments)
         .end();
 }
 
@@ -296,7 +315,7 @@ pub(super) fn publish(
     out: &mut Vec<u8>,
     exchange: &str,
     key: &str,
-    persistent: bool,
+    properties: Properties<'_>,
     body: &[u8],
     frame_max: usize,
 ) -> usize {
@@ -308,10 +327,21 @@ pub(super) fn publish(
         .end();
     let mut header = FrameWriter::new(out, FRAME_HEADER, CHANNEL);
     header.u16(CLASS_BASIC).u16(0).u64(body.len() as u64);
+    let Properties { persistent, expiration, headers } = properties;
+    let flags = [
+        (!headers.is_empty(), HAS_HEADERS),
+        (persistent, HAS_DELIVERY_MODE),
+        (expiration.is_some(), HAS_EXPIRATION),
+    ];
+    header.u16(flags.iter().filter(|(is_there, _)| *is_there).map(|(_, bit)| bit).sum());
+    if !headers.is_empty() {
+        header.table(headers);
+    }
     if persistent {
-        header.u16(HAS_DELIVERY_MODE).u8(DELIVERY_MODE_PERSISTENT);
-    } else {
-        header.u16(0);
+        header.u8(DELIVERY_MODE_PERSISTENT);
+    }
+    if let Some(expiration) = expiration {
+        header.short_text(&expiration.to_string());
     }
     header.end();
     let body_at = out.len() + FRAME_HEAD_LEN;
@@ -398,6 +428,21 @@ impl<'a> Args<'a> {
 mod tests {
     use super::*;
 
+    const PERSISTENT: Properties<'_> =
+        Properties { persistent: true, expiration: None, headers: &[] };
+
+    #[test]
+    fn properties_stand_in_their_order_behind_their_flags() {
+        let mut out = Vec::new();
+        let headers = [("x", Value::Bool(true))];
+        let all = Properties { persistent: true, expiration: Some(60), headers: &headers };
+        publish(&mut out, "", "q", all, b"", 4096);
+        let mut expected = vec![0b0011_0001, 0];
+        expected.extend([0, 0, 0, 4, 1, b'x', b't', 1]);
+        expected.extend([2, 2, b'6', b'0', FRAME_END]);
+        assert!(out.ends_with(&expected), "{out:?}");
+    }
+
     #[test]
     fn a_method_frame_has_its_length_and_its_end_octet() {
         let mut out = Vec::new();
@@ -413,7 +458,7 @@ mod tests {
     fn a_body_is_cut_to_the_frame_size_and_its_place_is_known() {
         let mut out = b"before".to_vec();
         let body: Vec<u8> = (0..=255).collect();
-        let at = publish(&mut out, "", "q", true, &body, 108);
+        let at = publish(&mut out, "", "q", PERSISTENT, &body, 108);
         assert_eq!(out[at..at + 100], body[..100]);
         assert_eq!(out[at - FRAME_HEAD_LEN..at], [3, 0, 1, 0, 0, 0, 100]);
         assert_eq!(out[at + 100], FRAME_END);
@@ -425,7 +470,7 @@ mod tests {
     #[test]
     fn an_empty_body_has_no_frame() {
         let mut out = Vec::new();
-        let at = publish(&mut out, "", "q", false, b"", 4096);
+        let at = publish(&mut out, "", "q", Properties::default(), b"", 4096);
         assert_eq!(at, out.len() + FRAME_HEAD_LEN);
         assert_eq!(out.last(), Some(&FRAME_END));
     }
