@@ -20,6 +20,8 @@ enum Check {
     Any,
     /// An integer of at least this.
     Integer(i64),
+    /// An integer of at least this and at most [`EXPIRATION_MAX`].
+    Millis(i64),
     /// An integer from 0 to 255.
     Priority,
     /// A boolean.
@@ -30,12 +32,17 @@ enum Check {
     OneOf(&'static [&'static str], &'static str),
 }
 
+/// The longest that a message or a queue may be told to live, in milliseconds: ten years.
+pub(crate) const EXPIRATION_MAX: u64 = 315_360_000_000;
+
+const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+
 /// The arguments that mean something to a queue: checked, kept, and compared when it is declared
 /// again, in RabbitMQ's order. Others are kept and mean nothing.
 const KNOWN: &[(&str, Check)] = &[
-    ("x-expires", Check::Integer(1)),
-    ("x-message-ttl", Check::Integer(0)),
-    ("x-dead-letter-exchange", Check::Text),
+    ("x-expires", Check::Millis(1)),
+    ("x-message-ttl", Check::Millis(0)),
+    (DEAD_LETTER_EXCHANGE, Check::Text),
     ("x-dead-letter-routing-key", Check::Text),
     (
         "x-dead-letter-strategy",
@@ -68,10 +75,19 @@ pub(crate) fn check(
 ) -> Result<(), Refusal> {
     let resource = Resource { kind: "queue", name, vhost };
     let has = |name| declaration.arguments.find(name).is_some();
+    if let Some(value) = declaration.arguments.find(DEAD_LETTER_EXCHANGE)
+        && value.as_longstr().is_none()
+    {
+        let kind = value.type_name();
+        let text = format!("invalid type '{kind}' for arg '{DEAD_LETTER_EXCHANGE}' in {resource}");
+        return Err(Refusal::precondition(text));
+    }
     for (name, check) in KNOWN {
         let Some(value) = declaration.arguments.find(name) else { continue };
         let checked = match *name {
-            "x-dead-letter-routing-key" if !has("x-dead-letter-exchange") => {
+            "x-dead-letter-routing-key"
+                if value.as_longstr().is_some() && !has(DEAD_LETTER_EXCHANGE) =>
+            {
                 Err("routing_key_but_no_dlx_defined".to_string())
             }
             _ => check_value(value, *check),
@@ -115,6 +131,12 @@ fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
             None => unacceptable(),
             Some(text) if texts.iter().any(|known| known.as_bytes() == text) => Ok(()),
             Some(_) => Err(problem.to_string()),
+        },
+        Check::Millis(min) => match integer(value)? {
+            millis if millis > EXPIRATION_MAX.cast_signed() => {
+                Err(format!("{{value_too_large,{millis}}}"))
+            }
+            _ => check_value(value, Check::Integer(min)),
         },
         Check::Integer(min) => match integer(value)? {
             0 if min > 0 => Err("{value_zero,0}".to_string()),
@@ -280,19 +302,86 @@ mod tests {
         assert!(compare(&[], &[("x-queue-type", FieldValue::text("quorum"))]).is_err());
     }
 
+    /// Why a queue `q` with this argument is refused: the end of the text.
+    fn refused(name: &str, value: FieldValue) -> Option<String> {
+        let declaration = declaration(&[(name, value)]);
+        let refused = check(&declaration, &"q".into(), &"/".into()).err()?.explanation;
+        let common = format!("invalid arg '{name}' for queue 'q' in vhost '/': ");
+        Some(refused.strip_prefix(&common).unwrap_or(&refused).to_string())
+    }
+
+    /// What RabbitMQ says: 3.10.8 was asked all of it, 4.3.6 what stands in the recorded
+    /// conversations.
     #[test]
-    fn values_that_make_no_sense_are_refused() {
-        for (name, value) in [
-            ("x-message-ttl", FieldValue::I32(-1)),
-            ("x-message-ttl", FieldValue::text("1")),
-            ("x-expires", FieldValue::I32(0)),
-            ("x-max-priority", FieldValue::I32(256)),
-            ("x-overflow", FieldValue::text("explode")),
-            ("x-queue-type", FieldValue::text("stream")),
-            ("x-dead-letter-routing-key", FieldValue::text("key")),
+    fn values_that_make_no_sense_are_refused_in_rabbitmqs_words() {
+        let numbers = [
+            "x-expires",
+            "x-message-ttl",
+            "x-max-length",
+            "x-max-length-bytes",
+            "x-max-priority",
+            CONSUMER_TIMEOUT,
+            "x-delivery-limit",
+        ];
+        for name in numbers {
+            for (value, kind) in [
+                (FieldValue::F64(0x3FF8_0000_0000_0000), "double"),
+                (FieldValue::text("5"), "longstr"),
+                (FieldValue::Bool(true), "bool"),
+                (FieldValue::Void, "void"),
+            ] {
+                let problem = format!("\"expected integer, got {kind}\"");
+                assert_eq!(refused(name, value), Some(problem), "{name}");
+            }
+            let least = if name == "x-delivery-limit" { -1 } else { 0 };
+            let below = Some(format!("{{value_negative,{}}}", least - 1));
+            assert_eq!(refused(name, FieldValue::I64(least - 1)), below, "{name}");
+            assert_eq!(refused(name, FieldValue::I32(1)), None, "{name}");
+        }
+        for (name, value, problem) in [
+            ("x-expires", 0, "{value_zero,0}"),
+            ("x-expires", 315_360_000_001, "{value_too_large,315360000001}"),
+            ("x-message-ttl", 315_360_000_001, "{value_too_large,315360000001}"),
+            ("x-message-ttl", i64::MAX, "{value_too_large,9223372036854775807}"),
+            ("x-max-priority", 256, "{max_value_exceeded,256}"),
         ] {
-            let declaration = declaration(&[(name, value)]);
-            assert!(check(&declaration, &"q".into(), &"/".into()).is_err(), "{declaration:?}");
+            assert_eq!(refused(name, FieldValue::I64(value)).as_deref(), Some(problem), "{name}");
+        }
+        for (name, value) in [
+            ("x-expires", 315_360_000_000),
+            ("x-message-ttl", 0),
+            ("x-message-ttl", 315_360_000_000),
+            ("x-max-length", 0),
+            ("x-max-length", i64::MAX),
+            ("x-max-length-bytes", i64::MAX),
+            ("x-max-priority", 0),
+            ("x-max-priority", 255),
+            ("x-delivery-limit", -1),
+            (CONSUMER_TIMEOUT, i64::MAX),
+        ] {
+            assert_eq!(refused(name, FieldValue::I64(value)), None, "{name} {value}");
+        }
+        let of_type = "{unacceptable_type,signedint}";
+        for (name, value, problem) in [
+            ("x-overflow", FieldValue::I32(1), of_type),
+            ("x-overflow", FieldValue::text("explode"), "invalid_overflow"),
+            ("x-dead-letter-strategy", FieldValue::text("never"), "invalid_dlx_strategy"),
+            ("x-single-active-consumer", FieldValue::I32(1), of_type),
+            ("x-queue-type", FieldValue::text("heap"), "unsupported_queue_type"),
+            ("x-queue-type", FieldValue::text("stream"), "queues of type 'stream'"),
+            (
+                DEAD_LETTER_EXCHANGE,
+                FieldValue::I32(1),
+                "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q' in vhost '/'",
+            ),
+            ("x-dead-letter-routing-key", FieldValue::I32(1), of_type),
+            (
+                "x-dead-letter-routing-key",
+                FieldValue::text("key"),
+                "routing_key_but_no_dlx_defined",
+            ),
+        ] {
+            assert_eq!(refused(name, value).as_deref(), Some(problem), "{name}");
         }
     }
 }

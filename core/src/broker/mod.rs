@@ -26,6 +26,7 @@ mod single_active;
 mod topic;
 mod turns;
 
+pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};
 pub use death::Reason;

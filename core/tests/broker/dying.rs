@@ -114,6 +114,65 @@ fn what_is_handed_out_expires_when_it_comes_back() {
 }
 
 #[test]
+fn an_expiration_that_makes_no_sense_is_refused_in_rabbitmqs_words() {
+    let huge = "340282366920938463463374607431768211456";
+    for (expiration, problem) in [
+        ("-1", "{value_negative,-1}"),
+        ("1.5", "{leftover_string,\".5\"}"),
+        ("1e3", "{leftover_string,\"e3\"}"),
+        ("5 ", "{leftover_string,\" \"}"),
+        ("0x10", "{leftover_string,\"x10\"}"),
+        (" 5", "no_integer"),
+        ("abc", "no_integer"),
+        ("-", "no_integer"),
+        ("", "no_integer"),
+        ("315360000001", "{value_too_large,315360000001}"),
+        (huge, "{value_too_large,340282366920938463463374607431768211456}"),
+    ] {
+        let mut world = World::new(Config::default());
+        let client = world.client();
+        world.declare(client, "q");
+        publish_for(&mut world, client, "q", "x", expiration);
+        let text = format!("PRECONDITION_FAILED - invalid expiration '{expiration}': {problem}");
+        assert_eq!(world.heard(client), [format!("channel.close {text}")]);
+        assert_eq!(ready(&world, "q"), 0);
+    }
+    for expiration in ["+500", "0500", "315360000000"] {
+        let mut world = World::new(Config::default());
+        let client = world.client();
+        world.declare(client, "q");
+        publish_for(&mut world, client, "q", "x", expiration);
+        assert_eq!((world.heard(client), ready(&world, "q")), (vec![], 1), "{expiration}");
+    }
+}
+
+#[test]
+fn a_dead_letter_whose_target_is_deleted_midway_is_counted_and_the_others_stay() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "grave");
+    let dead = [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text("grave")),
+        ("x-message-ttl", FieldValue::I32(10)),
+    ];
+    declare(&mut world, client, "q", &dead);
+    world.publish(client, "q", "first");
+    world.pass(10 * MS);
+    assert_eq!((ready(&world, "q"), ready(&world, "grave")), (0, 1));
+    world.publish(client, "q", "second");
+    world.tell(client, 1, QueueDelete { queue: "grave".into(), ..Default::default() });
+    world.heard(client);
+    world.pass(10 * MS);
+    let lost = |world: &World| world.broker.queues()[0].lost_letters;
+    assert_eq!((ready(&world, "q"), lost(&world)), (0, 1));
+    world.declare(client, "grave");
+    world.publish(client, "q", "third");
+    world.pass(10 * MS);
+    assert_eq!((ready(&world, "grave"), world.broker.queues()[1].lost_letters), (1, 1));
+}
+
+#[test]
 fn a_queue_that_nobody_uses_goes() {
     let mut world = World::new(Config::default());
     let client = world.client();

@@ -18,13 +18,10 @@ use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
-use crate::broker::{Body, Charge, Enqueued, Envelope, Message, Route};
+use crate::broker::{Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Route};
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
-
-/// The longest time to live, in milliseconds: ten years.
-const EXPIRATION_MAX: i128 = 315_360_000_000;
 
 static NO_PROPERTIES: BasicProperties = BasicProperties::NONE;
 
@@ -342,11 +339,20 @@ fn check_user(properties: &BasicProperties, link: &Link) -> Result<(), AmqpError
 /// For how many milliseconds the message may wait, if it says so.
 fn time_to_live(properties: &BasicProperties) -> Result<Option<u64>, AmqpError> {
     let Some(text) = &properties.expiration else { return Ok(None) };
-    let problem = match text.to_text().parse::<i128>() {
-        Ok(millis) if millis < 0 => format!("{{value_negative,{millis}}}"),
-        Ok(millis) if millis > EXPIRATION_MAX => format!("{{value_too_large,{millis}}}"),
-        Ok(millis) => return Ok(u64::try_from(millis).ok()),
-        Err(_) => "no_integer".to_string(),
+    let text = text.to_text();
+    let digits_at = usize::from(text.starts_with(['+', '-']));
+    let (sign, unsigned) = text.split_at(digits_at);
+    let is_digit = |char: char| char.is_ascii_digit();
+    let (digits, rest) =
+        unsigned.split_at(unsigned.find(|char| !is_digit(char)).unwrap_or(unsigned.len()));
+    let millis = digits.trim_start_matches('0');
+    let problem = match (digits, rest, millis.parse::<u64>()) {
+        ("", ..) => "no_integer".to_string(),
+        (_, "", _) if sign == "-" && !millis.is_empty() => format!("{{value_negative,-{millis}}}"),
+        (_, "", Ok(millis)) if millis <= EXPIRATION_MAX => return Ok(Some(millis)),
+        (_, "", _) if millis.is_empty() => return Ok(Some(0)),
+        (_, "", _) => format!("{{value_too_large,{millis}}}"),
+        (_, rest, _) => format!("{{leftover_string,{rest:?}}}"),
     };
     Err(precondition(&format!("invalid expiration '{text}': {problem}")))
 }
