@@ -206,7 +206,7 @@ pub enum Decision {
         /// Whether it is a queue.
         is_queue: bool,
     },
-    /// An exchange gave what it keeps to who was bound to it.
+    /// An exchange that keeps messages gave those that it has, if any, to who was bound to it.
     Replayed {
         /// The exchange.
         exchange: String,

@@ -188,7 +188,11 @@ impl Model {
     pub(super) fn replayed(&mut self, name: &str) -> Vec<usize> {
         let kept = self.recent.get(name).cloned().unwrap_or_default();
         let told = self.choices.replayed.get_mut(name).and_then(VecDeque::pop_front);
-        let told = told.unwrap_or(0) as usize;
+        let Some(told) = told else {
+            self.choices.complain(format!("{name} says nothing of what it keeps"));
+            return kept;
+        };
+        let told = told as usize;
         let is_right = if self.is_history_short { told <= kept.len() } else { told == kept.len() };
         if !is_right {
             let text = format!("{name} gives out {told} of {} messages that it keeps", kept.len());
@@ -309,8 +313,11 @@ mod tests {
         let mut model = model("x-recent-history");
         model.recent.insert("x".into(), Vec::new());
         let replayed = |messages| [Decision::Replayed { exchange: "x".into(), messages }];
+        model.choices.note(&replayed(0));
         assert_eq!(model.replayed("x"), []);
         assert_eq!(model.check_decisions(), Ok(()));
+        model.replayed("x");
+        assert!(model.check_decisions().is_err(), "nothing was said");
         model.choices.note(&replayed(1));
         model.replayed("x");
         assert!(model.check_decisions().is_err());

@@ -37,12 +37,12 @@ impl Engine {
     /// does not come to where it was kept again.
     pub(super) fn replay(&mut self, vhost: VhostId, source: &ShortStr, destination: &Destination) {
         let history = self.host(vhost).exchanges.get(source).and_then(Exchange::history);
-        let kept: Vec<_> = history.into_iter().flat_map(|history| history.messages()).collect();
-        if kept.is_empty() {
-            return;
+        let Some(history) = history else { return };
+        let kept: Vec<Arc<Message>> = history.messages().cloned().collect();
+        if !kept.is_empty() {
+            self.mark(Mark::HistoryReplayed);
         }
-        let kept: Vec<Arc<Message>> = kept.into_iter().cloned().collect();
-        self.mark(Mark::HistoryReplayed);
+        // Told though it may be nothing, as each is held against what was bound when.
         let (exchange, messages) = (source.to_string(), kept.len() as u64);
         self.decisions.push(Decision::Replayed { exchange, messages });
         for message in kept {
