@@ -32,6 +32,11 @@ impl Dying {
         self.on_disk.contains(&position)
     }
 
+    /// Those from a position on, by position.
+    pub(crate) fn from(&self, position: u64) -> impl Iterator<Item = &Entry> {
+        self.entries.range(position..).map(|(_, (entry, _))| entry)
+    }
+
     /// Adds one behind all others.
     pub(crate) fn push(&mut self, entry: Entry, reason: Reason) {
         let position = entry.position;

@@ -22,24 +22,21 @@ impl Ranges {
 
     /// Takes a position out, if it is in the set.
     pub(crate) fn remove(&mut self, position: u64) {
-        let range = self.by_first.range(..=position).next_back();
-        let Some((&first, &last)) = range.filter(|(_, last)| **last >= position) else { return };
-        self.by_first.remove(&first);
-        if first < position {
-            self.by_first.insert(first, position - 1);
-        }
-        if position < last {
-            self.by_first.insert(position + 1, last);
-        }
+        self.remove_all(position, position);
     }
 
-    /// Takes out all positions from this one on.
-    pub(crate) fn remove_from(&mut self, position: u64) {
-        self.by_first.split_off(&position);
-        if let Some(mut range) = self.by_first.last_entry()
-            && *range.get() >= position
+    /// Takes out all positions from `first` to `last`, both ends included.
+    pub(crate) fn remove_all(&mut self, first: u64, last: u64) {
+        while let Some((&start, &end)) = self.by_first.range(..=last).next_back()
+            && end >= first
         {
-            *range.get_mut() = position - 1;
+            self.by_first.remove(&start);
+            if start < first {
+                self.by_first.insert(start, first - 1);
+            }
+            if last < end {
+                self.by_first.insert(last + 1, end);
+            }
         }
     }
 
@@ -83,8 +80,9 @@ mod tests {
                         model.remove(&position);
                     }
                     _ => {
-                        ranges.remove_from(position);
-                        model.split_off(&position);
+                        let last = if other < 10 { u64::MAX } else { position + other };
+                        ranges.remove_all(position, last);
+                        model.retain(|at| !(position..=last).contains(at));
                     }
                 }
                 let (first, last) = (position.min(other), position.max(other));

@@ -9,7 +9,7 @@ use core::num::NonZeroU64;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::fact::{Fact, Place, QueueNumber, Settled, Timed};
+use super::fact::{Dropped, Fact, Place, QueueNumber, Settled, Timed};
 use super::format::{self, BATCH_HEADER_LEN, BatchHeader, RECORD_HEADER_LEN, RecordHeader};
 use crate::Instant;
 use crate::broker::{Message, QueueId};
@@ -77,6 +77,8 @@ pub(crate) struct Batch {
     pub(crate) first_item: u64,
     /// Messages that were written before and are settled now.
     settled: Vec<(Place, u64)>,
+    /// The same of many at once, in the order in which that happened.
+    dropped: Vec<Dropped>,
     /// How far queues may have handed out, each the furthest.
     delivered: Vec<(QueueNumber, u64)>,
     /// About how many bytes it will have.
@@ -96,7 +98,10 @@ impl Batch {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.settled.is_empty() && self.delivered.is_empty()
+        self.items.is_empty()
+            && self.settled.is_empty()
+            && self.dropped.is_empty()
+            && self.delivered.is_empty()
     }
 
     /// The number that the next item gets.
@@ -139,6 +144,13 @@ impl Batch {
         }
     }
 
+    /// Messages that were written before are dropped.
+    pub(crate) fn drop_from(&mut self, dropped: Dropped) {
+        self.len += 64 + 8 * dropped.kept.len();
+        self.changes += 1;
+        self.dropped.push(dropped);
+    }
+
     /// A queue may hand out every message before this position.
     pub(crate) fn deliver(&mut self, queue: QueueNumber, below: u64) {
         match self.delivered.last_mut() {
@@ -147,8 +159,13 @@ impl Batch {
         }
     }
 
-    /// What goes before all items: which messages of earlier batches are settled.
-    pub(crate) fn opening_fact(&self) -> Option<Fact> {
+    /// What goes before all items: which messages of earlier batches are settled. What was dropped
+    /// comes last, as it says how many were left then.
+    pub(crate) fn opening_facts(&self) -> impl Iterator<Item = Fact> + '_ {
+        self.settled().into_iter().chain(self.dropped.iter().cloned().map(Fact::Dropped))
+    }
+
+    fn settled(&self) -> Option<Fact> {
         let mut settled = self.settled.clone();
         settled.sort_unstable();
         let mut queues: Vec<Settled> = Vec::new();

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::extents::Extent;
 use super::fact::{
-    Bound, ExchangeFact, Fact, MessageFact, MessagesFact, Place, QueueFact, QueueNumber,
+    Bound, Dropped, ExchangeFact, Fact, MessageFact, MessagesFact, Place, QueueFact, QueueNumber,
     SegmentFact, Settled, Target, Timed,
 };
 use super::format::{NUMBER_MAX, put_record};
@@ -46,6 +46,7 @@ pub(crate) mod message_flag {
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
 const TO_EXCHANGE: u8 = 1;
+const SOME_KEPT: u8 = 1;
 
 /// How many bytes a place takes in a message record.
 const PLACE_LEN: usize = 16;
@@ -63,7 +64,7 @@ impl Fact {
         let flags_known = match kind {
             kind::MESSAGE => message_flag::ALL,
             kind::EXCHANGE_DECLARED => AUTO_DELETE | INTERNAL,
-            kind::QUEUE_DECLARED | kind::BOUND | kind::UNBOUND => 1,
+            kind::QUEUE_DECLARED | kind::BOUND | kind::UNBOUND | kind::DROPPED => 1,
             _ => 0,
         };
         if flags & !flags_known != 0 {
@@ -98,7 +99,7 @@ impl Fact {
             kind::EXCHANGE_DELETED => Self::ExchangeDeleted(cursor.str8()?, cursor.str8()?),
             kind::BOUND => Self::Bound(cursor.bound(flags)?),
             kind::UNBOUND => Self::Unbound(cursor.bound(flags)?),
-            kind::DROPPED => Self::Dropped(cursor.place()?, cursor.u64()?),
+            kind::DROPPED => Self::Dropped(cursor.dropped(flags)?),
             kind::TIMED => Self::Timed(Timed {
                 queue: cursor.queue()?,
                 ranges: cursor.many(24, |cursor| {
@@ -136,7 +137,7 @@ impl Fact {
             Self::ExchangeDeleted(..) => (kind::EXCHANGE_DELETED, 0),
             Self::Bound(bound) => (kind::BOUND, bound.flags()),
             Self::Unbound(bound) => (kind::UNBOUND, bound.flags()),
-            Self::Dropped(..) => (kind::DROPPED, 0),
+            Self::Dropped(dropped) => (kind::DROPPED, flag(!dropped.kept.is_empty(), SOME_KEPT)),
             Self::Timed(_) => (kind::TIMED, 0),
             Self::Segment(_) => (kind::SEGMENT, 0),
             Self::Messages(_) => (kind::MESSAGES, 0),
@@ -176,10 +177,7 @@ impl Fact {
                 put_str8(out, name);
             }
             Self::Bound(bound) | Self::Unbound(bound) => bound.put(out),
-            Self::Dropped(place, count) => {
-                put_place(out, *place);
-                out.put_u64_le(*count);
-            }
+            Self::Dropped(dropped) => dropped.put(out),
             Self::Timed(timed) => {
                 out.put_u64_le(timed.queue.0);
                 put_many(out, timed.ranges.iter(), |out, (first, last, deadline)| {
@@ -216,6 +214,16 @@ impl Settled {
             out.put_u64_le(*first);
             out.put_u64_le(*last);
         });
+    }
+}
+
+impl Dropped {
+    fn put(&self, out: &mut BytesMut) {
+        put_place(out, self.from);
+        out.put_u64_le(self.count);
+        if !self.kept.is_empty() {
+            put_many(out, self.kept.iter(), |out, position| out.put_u64_le(*position));
+        }
     }
 }
 
@@ -390,6 +398,17 @@ impl Cursor<'_> {
 
     fn place(&mut self) -> Option<Place> {
         Some(Place { queue: self.queue()?, position: self.number()? })
+    }
+
+    /// What is dropped; those that are kept are sorted.
+    fn dropped(&mut self, flags: u8) -> Option<Dropped> {
+        let (from, count) = (self.place()?, self.u64()?);
+        let has_kept = flags & SOME_KEPT != 0;
+        let kept = if has_kept { self.many(8, Cursor::number)? } else { Vec::new() };
+        let is_empty = kept.is_empty();
+        let is_sorted = kept.is_sorted_by(|a, b| a < b);
+        let is_behind = kept.first().is_none_or(|first| *first >= from.position);
+        (has_kept != is_empty && is_sorted && is_behind).then_some(Dropped { from, count, kept })
     }
 
     /// Positions from the first to the last.
@@ -595,6 +614,11 @@ pub(crate) mod tests {
             let ranges = ranges.into_iter().map(|(first, last)| (first, last, at)).collect();
             Fact::Timed(Timed { queue, ranges })
         });
+        let kept = prop::collection::btree_set(0..=NUMBER_MAX, 0..4);
+        let dropped = (any_place(), any::<u64>(), kept).prop_map(|(from, count, kept)| {
+            let kept = kept.into_iter().filter(|at| *at >= from.position).collect();
+            Fact::Dropped(Dropped { from, count, kept })
+        });
         let returned = prop::collection::vec((0..=NUMBER_MAX, any::<u32>()), 0..4);
         let extents = prop::collection::vec(any_extent(), 0..4);
         let positions = (0..=NUMBER_MAX, 0..=NUMBER_MAX);
@@ -608,7 +632,7 @@ pub(crate) mod tests {
         prop_oneof![
             any_message(),
             prop::collection::vec(settled, 0..4).prop_map(Fact::Settled),
-            (any_place(), any::<u64>()).prop_map(|(place, count)| Fact::Dropped(place, count)),
+            dropped,
             (any_place(), any::<u32>()).prop_map(|(place, count)| Fact::Returned(place, count)),
             timed,
             (any_queue(), 0..=NUMBER_MAX).prop_map(|(queue, below)| Fact::Delivered(queue, below)),

@@ -4,6 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::ops::Bound::{Included, Unbounded};
 
+use super::fact::gaps;
+
 /// Messages of one queue in one segment, without a gap between their positions that another
 /// segment would fill.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +55,13 @@ impl Extent {
     /// Settles the positions of a range, both ends included, that are within the extent and not
     /// settled yet: each is a message of the log. What that frees.
     fn settle(&mut self, first: u64, last: u64) -> Freed {
+        let count = self.cover(first, last);
+        self.free(u32::try_from(count).unwrap_or(u32::MAX).min(self.live))
+    }
+
+    /// Makes the positions of a range, both ends included, that are within the extent settled ones.
+    /// How many were not.
+    fn cover(&mut self, first: u64, last: u64) -> u64 {
         let (mut first, mut last) = (first.max(self.first), last.min(self.last));
         let mut count = (last - first).saturating_add(1);
         // What touches or overlaps the range becomes one with it.
@@ -68,8 +77,7 @@ impl Extent {
             (first, last) = (first.min(before), last.max(end));
         }
         self.settled.insert(first, last);
-        let messages = u32::try_from(count).unwrap_or(u32::MAX).min(self.live);
-        self.free(messages)
+        count
     }
 
     /// Takes away so many live messages and their share of the bytes.
@@ -197,28 +205,33 @@ impl Extents {
         freed
     }
 
-    /// Settles everything from `position` on, which are `count` live messages.
-    pub(crate) fn settle_from(&mut self, position: u64, count: u64) -> Vec<Freed> {
-        let at = self.list.partition_point(|extent| extent.first < position);
-        let mut freed: Vec<Freed> =
-            self.list.drain(at..).map(|extent| Freed::all(&extent)).collect();
-        let whole: u64 = freed.iter().map(|freed| u64::from(freed.messages)).sum();
-        if let Some(extent) = self.list.back_mut()
-            && extent.last >= position
-            && count > whole
-        {
-            let messages = u32::try_from(count - whole).unwrap_or(u32::MAX).min(extent.live);
+    /// Settles everything from `position` on but for the messages at the positions `kept`, which
+    /// are sorted. These are `count` live messages.
+    pub(crate) fn settle_from(&mut self, position: u64, count: u64, kept: &[u64]) -> Vec<Freed> {
+        let (mut left, mut freed) = (count, Vec::new());
+        let first = self.list.partition_point(|extent| extent.last < position);
+        // From the last one back: only of the first some may be before the position.
+        for at in (first..self.list.len()).rev() {
+            let extent = &mut self.list[at];
+            let begin = kept.partition_point(|at| *at < extent.first);
+            let here = kept[begin..].iter().take_while(|at| **at <= extent.last);
+            let stay: Vec<u64> = here.copied().filter(|at| extent.is_live(*at)).collect();
+            let others = extent.live.saturating_sub(stay.len() as u32);
+            let messages = match extent.first >= position {
+                true => others,
+                false => u32::try_from(left).unwrap_or(u32::MAX).min(others),
+            };
+            left = left.saturating_sub(messages.into());
+            if messages == 0 {
+                continue;
+            }
             freed.push(extent.free(messages));
             if extent.live == 0 {
-                self.list.pop_back();
-            } else {
-                extent.settled.split_off(&position);
-                let (before, end) = match extent.settled.range(..position).next_back() {
-                    Some((&first, &last)) if last >= position - 1 => (first, last),
-                    _ => (position, position),
-                };
-                let end = end.max(extent.last);
-                extent.settled.insert(before, end);
+                self.list.remove(at);
+                continue;
+            }
+            for (first, last) in gaps(position.max(extent.first), extent.last, &stay) {
+                extent.cover(first, last);
             }
         }
         freed
@@ -361,7 +374,8 @@ mod tests {
         Append(u64, u64, bool),
         Settle(usize),
         SettleRun(usize, usize),
-        SettleFrom(u64),
+        /// But for those whose position, modulo eight, is the number of a bit that is set.
+        SettleFrom(u64, u8),
         /// This many live messages of the first extent are moved on.
         /// To the same segment as those before, or to the next.
         Relocate(usize, bool),
@@ -374,7 +388,8 @@ mod tests {
                 .prop_map(|(gap, count, next)| Step::Append(gap, count, next)),
             6 => any::<usize>().prop_map(Step::Settle),
             3 => (any::<usize>(), 0..6_usize).prop_map(|(at, len)| Step::SettleRun(at, len)),
-            1 => (0..80_u64).prop_map(Step::SettleFrom),
+            1 => (0..80_u64, prop_oneof![Just(0), any::<u8>()])
+                .prop_map(|(position, keeps)| Step::SettleFrom(position, keeps)),
             3 => (1..8_usize, any::<bool>()).prop_map(|(count, next)| Step::Relocate(count, next)),
             1 => Just(Step::Clear),
         ]
@@ -493,11 +508,12 @@ mod tests {
                             prop_assert_eq!(freed, model.settle(first..=last));
                         }
                     }
-                    Step::SettleFrom(position) => {
-                        let positions: Vec<u64> =
-                            model.live.range(position..).map(|(position, _)| *position).collect();
+                    Step::SettleFrom(position, keeps) => {
+                        let behind = model.live.range(position..).map(|(position, _)| *position);
+                        let (kept, positions): (Vec<u64>, Vec<u64>) =
+                            behind.partition(|position| keeps >> (position % 8) & 1 == 1);
                         let count = positions.len() as u64;
-                        let freed = by_segment(extents.settle_from(position, count));
+                        let freed = by_segment(extents.settle_from(position, count, &kept));
                         prop_assert_eq!(freed, model.settle(positions));
                     }
                     Step::Relocate(count, next) => {
@@ -551,7 +567,7 @@ mod tests {
         let mut extents = Extents::default();
         extents.append(1, 0, BYTES);
         extents.append(1, u64::MAX, BYTES);
-        assert_eq!(extents.settle_from(u64::MAX, 1).len(), 1);
+        assert_eq!(extents.settle_from(u64::MAX, 1, &[]).len(), 1);
         extents.clear();
         extents.append(1, u64::MAX, BYTES);
         extents.settle_range(0, u64::MAX);

@@ -87,6 +87,34 @@ pub(crate) struct Timed {
     pub(crate) ranges: Vec<(u64, u64, u64)>,
 }
 
+/// All messages that live in a queue from a position on are done with, but for some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) from: Place,
+    /// How many are done with.
+    pub(crate) count: u64,
+    /// The positions of those that are not, in order: none is before `from`.
+    pub(crate) kept: Vec<u64>,
+}
+
+impl Dropped {
+    /// The positions that are meant, as ranges, both ends included.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        gaps(self.from.position, u64::MAX, &self.kept)
+    }
+}
+
+/// What is left of the positions from `first` to `last` without those in `kept`, which are sorted:
+/// as ranges, all ends included.
+pub(crate) fn gaps(first: u64, last: u64, kept: &[u64]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let begins = core::iter::once(Some(first)).chain(kept.iter().map(|at| at.checked_add(1)));
+    let ends = kept.iter().map(|at| at.checked_sub(1)).chain(core::iter::once(Some(last)));
+    begins.zip(ends).filter_map(|(begin, end)| {
+        let (begin, end) = (begin?, end?);
+        (begin <= end).then_some((begin, end))
+    })
+}
+
 /// What a checkpoint says of a sealed segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentFact {
@@ -116,8 +144,7 @@ pub(crate) struct MessagesFact {
 pub(crate) enum Fact {
     Message(MessageFact),
     Settled(Vec<Settled>),
-    /// All that live in a queue from this position on, which are so many, are done with.
-    Dropped(Place, u64),
+    Dropped(Dropped),
     Returned(Place, u32),
     /// Every message of the queue before this position may have been handed out.
     Delivered(QueueNumber, u64),

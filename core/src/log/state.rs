@@ -13,8 +13,8 @@ use super::codec::message_flag;
 use super::deadlines::Deadlines;
 use super::extents::{Extents, Freed};
 use super::fact::{
-    Bound, ExchangeFact, Fact, MessagesFact, Place, QueueFact, QueueNumber, SegmentFact, Target,
-    Timed,
+    Bound, Dropped, ExchangeFact, Fact, MessagesFact, Place, QueueFact, QueueNumber, SegmentFact,
+    Target, Timed,
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::amqp::ShortStr;
@@ -116,10 +116,11 @@ impl State {
                     }
                 }
             }
-            Fact::Dropped(place, count) => {
-                if let Some(queue) = self.queues.get_mut(&place.queue) {
-                    queue.forget(place.position, u64::MAX);
-                    let freed = queue.extents.settle_from(place.position, count);
+            Fact::Dropped(dropped) => {
+                if let Some(queue) = self.queues.get_mut(&dropped.from.queue) {
+                    dropped.ranges().for_each(|(first, last)| queue.forget(first, last));
+                    let Dropped { from, count, kept } = dropped;
+                    let freed = queue.extents.settle_from(from.position, count, &kept);
                     release(&mut self.segments, freed);
                 }
             }
@@ -479,7 +480,9 @@ pub(crate) mod tests {
         Volatile(usize),
         /// From the message so many on, so many messages.
         Settle(usize, usize, u64),
-        Drop(usize, usize),
+        /// From the message so many on, but for those whose position, modulo eight, is the number
+        /// of a bit that is set.
+        Drop(usize, usize, u8),
         Returned(usize, usize),
         Delivered(usize, u64),
         /// The live messages of the oldest segment, as many as there are up to this many.
@@ -499,7 +502,8 @@ pub(crate) mod tests {
                 .prop_map(|(queues, gap)| Step::Publish(queues, gap)),
             1 => some().prop_map(Step::Volatile),
             6 => (some(), some(), 0..4_u64).prop_map(|(q, at, len)| Step::Settle(q, at, len)),
-            1 => (some(), some()).prop_map(|(queue, at)| Step::Drop(queue, at)),
+            1 => (some(), some(), prop_oneof![Just(0), any::<u8>()])
+                .prop_map(|(queue, at, keeps)| Step::Drop(queue, at, keeps)),
             2 => (some(), some()).prop_map(|(queue, at)| Step::Returned(queue, at)),
             1 => (some(), 0..60_u64).prop_map(|(queue, below)| Step::Delivered(queue, below)),
             2 => (1..5_usize).prop_map(Step::Move),
@@ -683,12 +687,16 @@ pub(crate) mod tests {
                 model.live.retain(|position, _| !(first..=last).contains(position));
                 Fact::Settled(vec![Settled { queue, ranges: vec![(first, last)] }])
             }
-            Step::Drop(at, from) => {
+            Step::Drop(at, from, keeps) => {
                 let queue = pick(at);
                 let Some(model) = model.get_mut(&queue) else { return Vec::new() };
                 let Some(position) = model.position(from) else { return Vec::new() };
-                let count = model.live.split_off(&position).len() as u64;
-                Fact::Dropped(Place { queue, position }, count)
+                let is_kept = |at: &u64| keeps >> (at % 8) & 1 == 1;
+                let behind = model.live.range(position..).map(|(at, _)| *at);
+                let (kept, gone): (Vec<u64>, Vec<u64>) = behind.partition(is_kept);
+                model.live.retain(|at, _| !gone.contains(at));
+                let (from, count) = (Place { queue, position }, gone.len() as u64);
+                Fact::Dropped(Dropped { from, count, kept })
             }
             Step::Returned(at, from) => {
                 let queue = pick(at);

@@ -14,9 +14,9 @@ use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
 use crate::broker::{Charge, Message};
 use crate::log::{
-    BatchNumber, Bound, Completion, Encoder, Extent, Fact, FailedWrite, IndexEntry, Item, Log,
-    MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, Timed,
-    TimedRuns, decode_part, part_len, put_part,
+    BatchNumber, Bound, Completion, Dropped, Encoder, Extent, Fact, FailedWrite, IndexEntry, Item,
+    Log, MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, Timed,
+    TimedRuns, decode_part, gaps, part_len, put_part,
 };
 use crate::{DiskResult, Instant, Mark, OpId};
 
@@ -124,7 +124,7 @@ impl Engine {
         let mut encoder = Encoder::new(identity, offset, batch.len + 4096);
         let (mut touched, mut timed) = (Vec::new(), TimedRuns::default());
         // First of all what is settled: a message that is moved is the first of its extent to live.
-        batch.opening_fact().iter().for_each(|fact| encoder.fact(fact));
+        batch.opening_facts().for_each(|fact| encoder.fact(&fact));
         for item in &mut batch.items {
             let pending = match item {
                 Item::Message(pending) => pending,
@@ -467,7 +467,7 @@ impl Engine {
         }
     }
 
-    /// Forgets all messages of a queue that are on disk only, for the log too.
+    /// Forgets all ready messages of a queue that are on disk only, for the log too.
     pub(super) fn forget_paged(&mut self, id: QueueId) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         let Paged { from, mut count, volatile, unwritten } = queue.ready.take_paged();
@@ -482,14 +482,25 @@ impl Engine {
             count -= 1;
             durable -= u64::from(!is_volatile);
         }
-        queue.volatile.remove_from(from);
-        queue.returned.split_off(&from);
-        queue.deadlines.remove(from, u64::MAX);
+        // Who died stands among them, and is still to be buried.
+        let dying: Vec<u64> = queue.dying.from(from).map(|entry| entry.position).collect();
+        for (first, last) in gaps(from, u64::MAX, &dying) {
+            queue.volatile.remove_all(first, last);
+            queue.deadlines.remove(first, last);
+        }
+        queue.returned.retain(|at, _| *at < from || dying.binary_search(at).is_ok());
+        let written = 1..self.log.pending.first_item;
+        let is_written = |entry: &&Entry| written.contains(&entry.item);
         if durable > 0 {
-            self.log.note(Fact::Dropped(Place { queue: number, position: from }, durable));
+            let kept = queue.dying.from(from).filter(is_written).filter(|entry| entry.is_durable());
+            let kept = kept.map(|entry| entry.position).collect();
+            let from = Place { queue: number, position: from };
+            self.log.pending.drop_from(Dropped { from, count: durable, kept });
         }
         let position = if durable > 0 { self.log.position() } else { 0 };
-        for freed in queue.extents.settle_from(from, count) {
+        let kept: Vec<u64> =
+            queue.dying.from(from).filter(is_written).map(|entry| entry.position).collect();
+        for freed in queue.extents.settle_from(from, count, &kept) {
             self.log.segments.free(freed, position);
         }
         queue.reader.reset();

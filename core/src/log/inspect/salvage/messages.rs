@@ -89,9 +89,9 @@ impl Messages {
                     }
                 }
             }
-            Fact::Dropped(place, _) => {
-                if let Some(queue) = self.queues.get_mut(&place.queue.0) {
-                    queue.settle(place.position, u64::MAX);
+            Fact::Dropped(dropped) => {
+                if let Some(queue) = self.queues.get_mut(&dropped.from.queue.0) {
+                    dropped.ranges().for_each(|(first, last)| queue.settle(first, last));
                 }
             }
             Fact::Returned(place, count) => {
