@@ -71,7 +71,7 @@ pub(crate) struct Session {
     pub(crate) is_stalled: bool,
     /// When it is to be looked for deliveries that were not acknowledged in time; maybe too early.
     pub(crate) ack_timer: Option<Instant>,
-    /// Which of its consumers was served last.
+    /// Which of its consumers took of their common credit last.
     pub(crate) served_last: Option<ConsumerId>,
 }
 
@@ -88,8 +88,8 @@ impl Session {
         has_credit && consumer.has_credit()
     }
 
-    /// Its consumers, beginning behind the one served last: where they share one credit, each has
-    /// it in its turn.
+    /// Its consumers, beginning behind the one that took of their credit last: where they share
+    /// one, each has it in its turn.
     pub(crate) fn consumers_in_turn(&self) -> Vec<ConsumerId> {
         let Some(last) = self.served_last else { return self.consumers.iter().copied().collect() };
         let behind = self.consumers.range((Bound::Excluded(last), Bound::Unbounded));

@@ -143,6 +143,37 @@ fn consumers_that_share_one_credit_have_it_in_turn() {
 }
 
 #[test]
+fn who_needs_no_credit_makes_no_difference_to_who_has_it_next() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    world.tell(client, 1, prefetch(1, true));
+    for (tag, no_ack) in [("a", false), ("n", true), ("b", false)] {
+        let (queue, consumer_tag) = ("q".into(), tag.into());
+        let consume = BasicConsume { queue, consumer_tag, no_ack, ..Default::default() };
+        world.tell(client, 1, consume);
+    }
+    world.heard(client);
+    let mut served = String::new();
+    let mut unsettled = 0;
+    for round in 0..24 {
+        world.publish(client, "q", "x");
+        for heard in world.heard(client) {
+            let (tag, number) = heard.split_once(' ').expect("a delivery");
+            served.push_str(tag);
+            if tag != "n" {
+                unsettled = number.split(' ').next().and_then(|n| n.parse().ok()).expect("a tag");
+            }
+        }
+        if round % 3 == 2 {
+            world.tell(client, 1, ack(unsettled));
+        }
+    }
+    let count = |tag: char| served.chars().filter(|served| *served == tag).count();
+    assert!(count('a') >= 3 && count('b') >= 3, "{served}");
+}
+
+#[test]
 fn channels_that_share_a_slow_socket_have_it_in_turn() {
     let mut world = World::new(Config { egress_len_max: 1, ..Config::default() });
     let client = world.client();

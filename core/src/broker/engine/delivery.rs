@@ -533,13 +533,13 @@ impl Engine {
             let (tag, redelivered) = (consumer.tag.clone(), entry.is_redelivered());
             let (handle, priority, no_ack) = (session.handle, consumer.priority, consumer.no_ack);
             let (session_id, timeout) = (consumer.session, consumer.timeout);
-            session.served_last = Some(consumer_id);
             if no_ack {
                 queue.counts.acked += 1;
             } else {
                 queue.unacked += 1;
                 consumer.unacked += 1;
                 session.unacked += 1;
+                session.served_last = Some(consumer_id);
             }
             queue.turns.give(consumer_id, priority);
             let message = self.hand_out(id, &mut entry);
