@@ -183,6 +183,9 @@ pub(crate) struct Log {
     is_full: bool,
     /// Whether the disk refused something, for whatever reason: it is left alone for a while.
     is_troubled: bool,
+    /// Whether the free space was reported since then: what is left to be tried again is, as soon as
+    /// the attempt that failed is over.
+    is_reported: bool,
     is_short: bool,
     /// What the disk refused, for those who run the broker.
     complaints: Vec<String>,
@@ -244,6 +247,7 @@ impl Log {
             written: 0,
             is_full: false,
             is_troubled: false,
+            is_reported: false,
             is_short: false,
             complaints: Vec::new(),
             halt: None,
@@ -553,13 +557,9 @@ impl Log {
         }
         self.is_short = free < self.disk_free_min;
         self.is_troubled = false;
+        self.is_reported = true;
         self.make_spare();
-        // Not before all of the attempt that failed is over: its end is not that of the next.
-        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| !sealing.is_begun)
-            && core::mem::take(&mut sealing.is_failed)
-        {
-            self.marks.reach(Mark::SealingTriedAgain);
-        }
+        self.seal_again();
         self.go_on_sealing();
         self.delete_dead();
     }
@@ -634,6 +634,9 @@ impl Log {
                     Spare::Creating => Spare::Ready,
                     _ => Spare::None,
                 };
+                if self.is_reported {
+                    self.make_spare();
+                }
             }
             Purpose::WriteIndex => {
                 let index = self.sealing.as_ref().and_then(|sealing| sealing.index.as_ref());
@@ -706,6 +709,7 @@ impl Log {
             // A hint that was not taken; what is tried again at the next start.
             Purpose::DropCache | Purpose::Delete => {}
         }
+        self.is_reported = false;
         self.complaints.push(format!("{name}: {error}"));
         Completion::None
     }

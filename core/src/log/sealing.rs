@@ -135,13 +135,25 @@ impl Log {
         self.request(Purpose::SyncIndex, lane, DiskOp::Sync { file });
     }
 
+    /// Tries a sealing again that failed. Not before all of that attempt is over: its end is not
+    /// that of the next.
+    pub(super) fn seal_again(&mut self) {
+        if let Some(sealing) = self.sealing.as_mut().filter(|sealing| !sealing.is_begun)
+            && self.is_reported
+            && core::mem::take(&mut sealing.is_failed)
+        {
+            self.marks.reach(Mark::SealingTriedAgain);
+            self.go_on_sealing();
+        }
+    }
+
     /// Goes on with a sealing whose index is durable: a checkpoint that says where the index is
     /// must not be there before it.
     pub(super) fn go_on_behind_index(&mut self) {
         let Some(sealing) = &mut self.sealing else { return };
         sealing.is_begun = !sealing.is_failed;
         if sealing.is_failed {
-            return;
+            return self.seal_again();
         }
         let (lane, checkpoint) = (Lane::Background, sealing.checkpoint.clone());
         if let Some(NewCheckpoint { next_batch, data, len }) = checkpoint {
@@ -161,7 +173,7 @@ impl Log {
             if let Some(sealing) = &mut self.sealing {
                 sealing.is_begun = false;
             }
-            return;
+            return self.seal_again();
         };
         if let Some(NewIndex { segment, .. }) = sealing.index {
             self.marks.reach(Mark::SegmentSealed);
