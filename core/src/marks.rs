@@ -329,6 +329,8 @@ marks! {
         "A connection goes, and with it its exclusive queues."
     PurgedOnDisk "purged-on-disk" Common
         "Messages are purged that are on disk only."
+    DyingSpared "dying-spared" Nightly
+        "A queue is purged around a message that died in it and waits to be read."
 
     // Connections.
     HeartbeatSent "heartbeat-sent" Common

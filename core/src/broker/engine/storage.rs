@@ -484,6 +484,9 @@ impl Engine {
         }
         // Who died stands among them, and is still to be buried.
         let dying: Vec<u64> = queue.dying.from(from).map(|entry| entry.position).collect();
+        if !dying.is_empty() {
+            self.log.marks.reach(Mark::DyingSpared);
+        }
         for (first, last) in gaps(from, u64::MAX, &dying) {
             queue.volatile.remove_all(first, last);
             queue.deadlines.remove(first, last);
