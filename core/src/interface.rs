@@ -163,6 +163,8 @@ pub enum Occurrence {
     Turn(Turn),
     /// Something left a queue without a client's doing.
     Departure(Departure),
+    /// What was not acknowledged in time on this channel of this connection is taken back next.
+    TimedOut(ConnectionId, u16),
 }
 
 /// Something left a queue without a client's doing.

@@ -527,6 +527,8 @@ impl Broker {
             let (index, number) = split(session);
             let Some(key) = self.connections.key_at(index) else { continue };
             let id = ConnectionId { index, generation: key.generation };
+            self.note_departures();
+            self.occurrences.push(Occurrence::TimedOut(id, number));
             self.with(id, |connection, _, ctx| connection.time_out_deliveries(number, ctx));
         }
     }

@@ -336,6 +336,11 @@ impl Judge {
                 Released::Departure(departure) => {
                     self.trace_world(now, "broker", &format!("{departure:?}"));
                 }
+                Released::TimedOut((link, channel)) => {
+                    let text =
+                        format!("looks for what is overdue on {}", self.who(*link, *channel));
+                    self.trace_world(now, "broker", &text);
+                }
             }
             if self.model.messages.len() > messages {
                 self.trace_route(now, messages);
@@ -365,7 +370,7 @@ impl Judge {
     }
 
     /// With no timer due, what was not acknowledged in time was taken back.
-    fn check_overdue(&self, now: u64) -> Result<(), Failure> {
+    fn check_overdue(&mut self, now: u64) -> Result<(), Failure> {
         if !self.model.may_be_overdue() {
             return Ok(());
         }
@@ -375,6 +380,7 @@ impl Judge {
                 liveness::check_overdue(channel.overdue(now), who)?;
             }
         }
+        self.model.update_due();
         Ok(())
     }
 

@@ -104,7 +104,6 @@ impl Model {
         match told {
             Told::Stopped(reason) => self.stop(&reason),
             Told::DiskFree(free) => self.disk_free = Some(free),
-            Told::Tick => self.time_out(),
             Told::Connected(link, client) => {
                 let mut connection = Connection::new(client, now);
                 if self.is_stopped {
@@ -124,7 +123,7 @@ impl Model {
             Told::Received(link) => {
                 self.hears(link);
             }
-            Told::Frame(..) | Told::Bad(..) | Told::Closed(_) | Told::Disk => {}
+            Told::Frame(..) | Told::Bad(..) | Told::Closed(_) | Told::Disk | Told::Tick => {}
         }
     }
 

@@ -72,25 +72,19 @@ impl Model {
         self.earliest_due <= self.now
     }
 
-    /// Time has passed: what is overdue goes back.
-    pub(super) fn time_out(&mut self) {
-        if !self.may_be_overdue() {
-            return;
-        }
-        let channels = self.living().flat_map(|(link, connection)| {
-            connection.channels.keys().map(move |number| (link, *number))
-        });
-        for key in channels.collect::<Vec<_>>() {
-            self.time_out_on(key);
-        }
+    /// It was looked at all deliveries: finds out when the next may be overdue.
+    pub fn update_due(&mut self) {
         let channels = self.living().flat_map(|(_, connection)| connection.channels.values());
         self.earliest_due = channels.filter_map(Channel::earliest_due).min().unwrap_or(u64::MAX);
     }
 
-    fn time_out_on(&mut self, key: ChannelKey) {
+    /// The broker looks for what is overdue on this channel: that goes back. In which order it
+    /// looks at channels for which it is time is its choice.
+    pub(super) fn time_out(&mut self, key: ChannelKey) {
         let now = self.now;
-        let wants_cancels = self.connections[&key.0].wants_cancels;
-        let channel = self.channel_mut(key);
+        let Some(connection) = self.connections.get_mut(&key.0) else { return };
+        let wants_cancels = connection.wants_cancels;
+        let Some(channel) = connection.channels.get_mut(&key.1) else { return };
         if channel.phase != Phase::Open {
             return;
         }

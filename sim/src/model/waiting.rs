@@ -34,6 +34,8 @@ pub enum Went {
     Turn(ChannelKey, usize),
     /// Something left a queue by itself.
     Left(Departure),
+    /// It took back what was not acknowledged in time on this channel.
+    TimedOut(ChannelKey),
 }
 
 /// What the model did next of what happened in the broker.
@@ -43,6 +45,8 @@ pub enum Released {
     Frame(ChannelKey, Frame),
     /// It took note of this.
     Departure(Departure),
+    /// It took back what was overdue on this channel.
+    TimedOut(ChannelKey),
 }
 
 /// What waits.
@@ -139,15 +143,18 @@ impl Waiting {
         at.and_then(|at| self.refusals.remove(at)).is_some()
     }
 
-    /// What left a queue next, unless a channel's turn comes first.
-    fn next_departure(&mut self) -> Option<Departure> {
+    /// What the broker did by itself next, unless a channel's turn comes first.
+    fn next_of_itself(&mut self) -> Option<Released> {
         while let Some(Went::Turn(key, 0)) = self.went.front() {
             self.end_turn(*key);
         }
-        let Some(Went::Left(departure)) = self.went.front() else { return None };
-        let departure = departure.clone();
+        let released = match self.went.front()? {
+            Went::Turn(..) => return None,
+            Went::Left(departure) => Released::Departure(departure.clone()),
+            Went::TimedOut(key) => Released::TimedOut(*key),
+        };
         self.went.pop_front();
-        Some(departure)
+        Some(released)
     }
 
     /// A frame waits no more.
@@ -222,9 +229,13 @@ impl Model {
         if let Some((key, frame)) = self.release_close() {
             return Ok(Some(Released::Frame(key, frame)));
         }
-        if let Some(departure) = self.waiting.next_departure() {
-            self.depart(&departure);
-            return Ok(Some(Released::Departure(departure)));
+        if let Some(released) = self.waiting.next_of_itself() {
+            match &released {
+                Released::Departure(departure) => self.depart(departure),
+                Released::TimedOut(key) => self.time_out(*key),
+                Released::Frame(..) => unreachable!("frames have turns"),
+            }
+            return Ok(Some(released));
         }
         let turn = self.waiting.turn();
         if let Some(key) = turn.filter(|_| !self.waiting.is_begun) {

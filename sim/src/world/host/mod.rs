@@ -545,6 +545,7 @@ pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) 
             Some(Went::Turn(key(turn.connection, turn.channel)?, turn.frames))
         }
         Occurrence::Departure(departure) => Some(Went::Left(departed(departure))),
+        Occurrence::TimedOut(id, channel) => Some(Went::TimedOut(key(id, channel)?)),
     };
     // Mostly nothing waits and nothing happened, which is asked for after each input.
     let (parked, occurrences) = (broker.parked(), broker.take_occurrences());
