@@ -99,9 +99,7 @@ impl Waiting {
 
     /// The channel whose turn it is, if there is one to be made still.
     fn turn(&mut self) -> Option<ChannelKey> {
-        while let Some(Went::Turn(key, 0)) = self.went.front() {
-            self.end_turn(*key);
-        }
+        self.next()?;
         let Went::Turn(key, frames) = self.went.front_mut()? else { return None };
         *frames -= 1;
         Some(*key)
@@ -143,18 +141,12 @@ impl Waiting {
         at.and_then(|at| self.refusals.remove(at)).is_some()
     }
 
-    /// What the broker did by itself next, unless a channel's turn comes first.
-    fn next_of_itself(&mut self) -> Option<Released> {
+    /// What happened in the broker next; turns without a frame are passed over.
+    fn next(&mut self) -> Option<&Went> {
         while let Some(Went::Turn(key, 0)) = self.went.front() {
             self.end_turn(*key);
         }
-        let released = match self.went.front()? {
-            Went::Turn(..) => return None,
-            Went::Left(departure) => Released::Departure(departure.clone()),
-            Went::TimedOut(key) => Released::TimedOut(*key),
-        };
-        self.went.pop_front();
-        Some(released)
+        self.went.front()
     }
 
     /// A frame waits no more.
@@ -229,12 +221,7 @@ impl Model {
         if let Some((key, frame)) = self.release_close() {
             return Ok(Some(Released::Frame(key, frame)));
         }
-        if let Some(released) = self.waiting.next_of_itself() {
-            match &released {
-                Released::Departure(departure) => self.depart(departure),
-                Released::TimedOut(key) => self.time_out(*key),
-                Released::Frame(..) => unreachable!("frames have turns"),
-            }
+        if let Some(released) = self.release_own() {
             return Ok(Some(released));
         }
         let turn = self.waiting.turn();
@@ -254,6 +241,23 @@ impl Model {
         self.waiting.note_released(&frame);
         self.on_frame(key.0, frame.clone());
         Ok(Some(Released::Frame(key, frame)))
+    }
+
+    /// Takes note of what the broker did by itself next, unless a channel's turn comes first.
+    fn release_own(&mut self) -> Option<Released> {
+        match self.waiting.next()?.clone() {
+            Went::Turn(..) => None,
+            Went::Left(departure) => {
+                self.waiting.went.pop_front();
+                self.depart(&departure);
+                Some(Released::Departure(departure))
+            }
+            Went::TimedOut(key) => {
+                self.waiting.went.pop_front();
+                self.time_out(key);
+                Some(Released::TimedOut(key))
+            }
+        }
     }
 
     /// Before what is told happens, what has expired does.
