@@ -2,7 +2,8 @@
 //!
 //! No file that an older checkpoint rests on is changed or deleted before the new checkpoint is
 //! durable, and no checkpoint is written over: whenever this is cut off, the next start comes to
-//! the same state.
+//! the same state. A newer checkpoint that could not be read goes first of all: should it be
+//! readable another time, it would rest on what is changed here.
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -59,7 +60,15 @@ pub(super) async fn commit(
 ) -> Result<State, StartError> {
     let Outcome { mut state, replayed, spares, copy } = outcome;
     state.epoch = state.epoch.saturating_add(1);
-    // First what makes room.
+    let mut has_newer = false;
+    for (number, _) in files.checkpoints.range(base + 1..) {
+        disk.delete(FileId::Checkpoint(*number)).await?;
+        has_newer = true;
+    }
+    if has_newer {
+        disk.sync_dir().await?;
+    }
+    // Then what makes room.
     for segment in &spares {
         disk.mark(Mark::SpareDropped);
         disk.delete(FileId::Segment(*segment)).await?;
@@ -85,7 +94,7 @@ pub(super) async fn commit(
         let free = highest.map_or(FIRST_BATCH, |highest| highest.saturating_add(1));
         state.next_batch = state.next_batch.max(free);
         write_checkpoint(disk, &state).await?;
-        for number in files.checkpoints.keys() {
+        for (number, _) in files.checkpoints.range(..=base) {
             disk.delete(FileId::Checkpoint(*number)).await?;
         }
     }

@@ -646,6 +646,29 @@ fn a_checkpoint_that_was_cut_off_does_not_count() {
     }
 }
 
+/// A start that takes the older checkpoint, as the newer is misread, is cut off; the next one reads
+/// well.
+#[test]
+fn a_newer_checkpoint_that_was_misread_once_does_not_come_back() {
+    let log = Log::new(&SAMPLE);
+    let mut both = log.disk.clone();
+    let oldest = FileId::Checkpoint(1);
+    let bytes = both.bytes(oldest).to_vec();
+    let newest = FileId::Checkpoint(recovered(&mut both).next_batch);
+    both.put(oldest, bytes);
+    for ops in 0..60 {
+        let mut disk = both.clone();
+        drive_with(ops, |op| match (op, disk.carry_out(op)) {
+            (DiskOp::Read { file, .. }, DiskResult::Data(data)) if *file == newest => {
+                DiskResult::Data(alloc::vec![0; data.len()].into())
+            }
+            (_, result) => result,
+        });
+        disk.crash(coin(ops as u64));
+        check_twice(&log, disk, log.batches.len());
+    }
+}
+
 #[test]
 fn of_checkpoints_of_which_none_is_whole_the_oldest_is_the_damaged_one() {
     let mut log = Log::new(&SAMPLE);
