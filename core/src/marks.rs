@@ -314,6 +314,16 @@ marks! {
     RequeuedBehind "requeued-behind" Common
         "A message comes back to a place behind others."
 
+    // Priorities of messages.
+    LaneMade "lane-made" Common
+        "A queue gets the first message of a level that is not the usual one."
+    LaneRestored "lane-restored" Common
+        "A start finds a queue that has messages of several levels, or had."
+    LaneDropped "lane-dropped" Common
+        "A queue with messages of several levels goes."
+    LaneWaits "lane-waits" Common
+        "The next message is not at hand, and one of a lower level waits behind it."
+
     // Topology.
     PassiveDeclare "passive-declare" Common
         "A queue is asked after, and is there."

@@ -392,6 +392,32 @@ fn an_ack_of_nothing_is_406() {
     });
 }
 
+#[test]
+fn messages_of_higher_priority_come_first_and_go_back_to_their_places() {
+    flow(async |broker| {
+        let channel = broker.channel().await;
+        let queue = named("levels");
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-priority".into(), AMQPValue::LongInt(5));
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(queue.as_str().into(), durable, arguments).await?;
+        for (priority, body) in [(0, "a0"), (5, "b5"), (1, "c1"), (9, "d9"), (1, "e1")] {
+            let properties =
+                BasicProperties::default().with_delivery_mode(2).with_priority(priority);
+            send(&channel, "", &queue, body, properties).await?;
+        }
+        send(&channel, "", &queue, "none", BasicProperties::default()).await?;
+        let first = get(&channel, &queue).await?.expect("there are six").delivery;
+        assert_eq!((text(&first), first.properties.priority()), ("b5".into(), &Some(5)));
+        first.nack(BasicNackOptions { requeue: true, ..Default::default() }).await?;
+        let mut consumer = consume(&channel, &queue, true).await?;
+        let order = texts(&mut consumer, 6).await;
+        assert_eq!(order, ["b5", "d9", "c1", "e1", "a0", "none"]);
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    });
+}
+
 /// A server that answers two requests for Fibonacci numbers, and a client that makes them.
 async fn call_fibonacci(broker: &Client, client: &Channel, reply_to: &str) -> Result<(), Error> {
     let server = broker.another().await;

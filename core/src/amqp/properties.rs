@@ -9,6 +9,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::reader::{Malformed, Reader};
 use super::{FieldTable, ShortStr};
 
+/// The flag of the property `priority`.
+const PRIORITY: u16 = 1 << 11;
+
 /// Properties as they stand on the wire: flags and values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Properties(Bytes);
@@ -40,6 +43,16 @@ impl Properties {
     /// When flags and values do not agree, or bytes follow the last value.
     pub fn decode(&self) -> Result<BasicProperties, Malformed> {
         BasicProperties::read(&self.0)
+    }
+
+    /// The priority, if they can be read and have one. Costs little where they have none.
+    #[must_use]
+    pub fn priority(&self) -> Option<u8> {
+        let flags = u16::from_be_bytes(*self.0.first_chunk()?);
+        if flags & PRIORITY == 0 {
+            return None;
+        }
+        self.decode().ok()?.priority
     }
 }
 

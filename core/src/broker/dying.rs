@@ -22,6 +22,10 @@ impl Dying {
         self.order.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// Whether the message at this position is among them.
     pub(crate) fn contains(&self, position: u64) -> bool {
         !self.entries.is_empty() && self.entries.contains_key(&position)

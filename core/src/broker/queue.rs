@@ -14,15 +14,16 @@ use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
 use super::dying::Dying;
 use super::engine::VhostId;
+use super::lanes::{Lane, Lanes};
 use super::message::Message;
 use super::ranges::Ranges;
 use super::reader::Reader;
 use super::ready::Ready;
-use super::settings::{Overflow, Settings};
+use super::settings::Settings;
 use super::single_active::SingleActive;
 use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
-use crate::log::{BatchNumber, Deadlines, Extents, IndexEntry, Place, QueueNumber};
+use crate::log::{BatchNumber, Deadlines, Extents, IndexEntry, LaneFact, Place, QueueNumber};
 use crate::slab::Key;
 use crate::time::Clock;
 
@@ -159,6 +160,10 @@ pub(crate) struct Queue {
     /// When the engine looks for what of it has expired, at the latest.
     pub(crate) timer: Option<u64>,
     pub(crate) dying: Dying,
+    /// Of which queue it is a lane, if it is one.
+    pub(crate) lane: Option<Lane>,
+    /// Its lanes, if it has others than itself.
+    pub(crate) lanes: Option<Box<Lanes>>,
 }
 
 /// What a queue is declared as.
@@ -218,18 +223,31 @@ impl Queue {
             expires_at: None,
             timer: None,
             dying: Dying::default(),
+            lane: None,
+            lanes: None,
+        }
+    }
+
+    /// A lane of `head`, which is that queue.
+    pub(crate) fn lane(number: QueueNumber, id: QueueId, head: &Self, fact: LaneFact) -> Self {
+        let declaration = QueueDeclaration {
+            name: head.name.clone(),
+            durable: head.durable,
+            exclusive: false,
+            auto_delete: false,
+            arguments: FieldTable::default(),
+        };
+        let name = head.name.clone();
+        Self {
+            settings: head.settings.clone(),
+            lane: Some(Lane { head: id, fact }),
+            ..Self::new(number, head.vhost, name, &declaration, Owner(0))
         }
     }
 
     /// A place in it.
     pub(crate) fn place(&self, position: u64) -> Place {
         Place { queue: self.number, position }
-    }
-
-    /// Whether it refuses messages, as it has as many as it may.
-    pub(crate) fn is_refusing(&self) -> bool {
-        self.settings.overflow != Overflow::DropHead
-            && self.settings.max_length.is_some_and(|max| self.ready.len() as u64 >= max)
     }
 
     /// When a message expires that comes in now and lives for `ttl` milliseconds, if that is given.
@@ -250,10 +268,5 @@ impl Queue {
         let entry = self.ready.take()?;
         self.handed_out_below = self.handed_out_below.max(entry.position + 1);
         Some(entry)
-    }
-
-    /// Whose turn it is, if no message waits.
-    pub(crate) fn next_if_idle(&self) -> Option<ConsumerId> {
-        if self.ready.is_empty() { self.turns.next() } else { None }
     }
 }

@@ -37,7 +37,27 @@ pub(crate) struct Settings {
     pub(crate) delivery_limit: Option<u32>,
     /// Whether consumers are told how often a message came back.
     pub(crate) tells_deliveries: bool,
+    /// The levels of its messages, if there is more than one.
+    pub(crate) levels: Option<Levels>,
 }
+
+/// The levels of a queue whose messages have priorities, from 0 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Levels {
+    /// The highest one, and that of all messages of a higher priority.
+    pub(crate) max: u8,
+    /// That of messages that say no priority.
+    pub(crate) usual: u8,
+}
+
+/// Whether a queue of these arguments has a lane of this level beside itself.
+pub(crate) fn may_have_lane(arguments: &FieldTable, level: u8) -> bool {
+    let levels = Settings::new(arguments).levels;
+    levels.is_some_and(|levels| level <= levels.max && level != levels.usual)
+}
+
+/// The levels of every quorum queue, whatever its arguments.
+const QUORUM_LEVELS: Levels = Levels { max: 31, usual: 4 };
 
 impl Settings {
     /// What these arguments, which were checked, ask for.
@@ -52,6 +72,7 @@ impl Settings {
             Some(FieldValue::LongStr(text)) => ShortStr::new(text.clone()),
             _ => None,
         };
+        let is_quorum = text("x-queue-type") == Some(b"quorum");
         let delivery_limit =
             number("x-delivery-limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         Self {
@@ -68,7 +89,12 @@ impl Settings {
                 _ => Overflow::DropHead,
             },
             delivery_limit,
-            tells_deliveries: delivery_limit.is_some() || text("x-queue-type") == Some(b"quorum"),
+            tells_deliveries: delivery_limit.is_some() || is_quorum,
+            levels: match number("x-max-priority") {
+                _ if is_quorum => Some(QUORUM_LEVELS),
+                None | Some(0) => None,
+                Some(max) => Some(Levels { max: u8::try_from(max).unwrap_or(u8::MAX), usual: 0 }),
+            },
         }
     }
 }

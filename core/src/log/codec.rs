@@ -9,7 +9,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::extents::Extent;
 use super::fact::{
-    Bound, Dropped, ExchangeFact, Fact, MessageFact, MessagesFact, Place, QueueFact, QueueNumber,
+    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessageFact, MessagesFact, Place, QueueFact,
+    QueueNumber,
     SegmentFact, Settled, Target, Timed,
 };
 use super::format::{NUMBER_MAX, put_record};
@@ -45,6 +46,7 @@ pub(crate) mod message_flag {
 
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
+const LANE: u8 = 2;
 const TO_EXCHANGE: u8 = 1;
 const SOME_KEPT: u8 = 1;
 
@@ -64,7 +66,9 @@ impl Fact {
         let flags_known = match kind {
             kind::MESSAGE => message_flag::ALL,
             kind::EXCHANGE_DECLARED => AUTO_DELETE | INTERNAL,
-            kind::QUEUE_DECLARED | kind::BOUND | kind::UNBOUND | kind::DROPPED => 1,
+            kind::QUEUE_DECLARED => AUTO_DELETE | LANE,
+            kind::BOUND | kind::UNBOUND => TO_EXCHANGE,
+            kind::DROPPED => SOME_KEPT,
             _ => 0,
         };
         if flags & !flags_known != 0 {
@@ -86,6 +90,10 @@ impl Fact {
                 name: cursor.str8()?,
                 auto_delete: flags & AUTO_DELETE != 0,
                 arguments: decode_table(&cursor.str32()?)?,
+                lane: match flags & LANE {
+                    0 => None,
+                    _ => Some(LaneFact { of: cursor.queue()?, level: cursor.u8()? }),
+                },
             }),
             kind::QUEUE_DELETED => Self::QueueDeleted(cursor.queue()?),
             kind::EXCHANGE_DECLARED => Self::ExchangeDeclared(ExchangeFact {
@@ -127,7 +135,8 @@ impl Fact {
             Self::Returned(..) => (kind::RETURNED, 0),
             Self::Delivered(..) => (kind::DELIVERED, 0),
             Self::QueueDeclared(queue) => {
-                (kind::QUEUE_DECLARED, flag(queue.auto_delete, AUTO_DELETE))
+                let flags = flag(queue.auto_delete, AUTO_DELETE);
+                (kind::QUEUE_DECLARED, flags | flag(queue.lane.is_some(), LANE))
             }
             Self::QueueDeleted(_) => (kind::QUEUE_DELETED, 0),
             Self::ExchangeDeclared(exchange) => {
@@ -164,6 +173,10 @@ impl Fact {
                 put_str8(out, &queue.vhost);
                 put_str8(out, &queue.name);
                 put_table(out, &queue.arguments);
+                if let Some(lane) = queue.lane {
+                    out.put_u64_le(lane.of.0);
+                    out.put_u8(lane.level);
+                }
             }
             Self::QueueDeleted(queue) => out.put_u64_le(queue.0),
             Self::ExchangeDeclared(exchange) => {
@@ -347,6 +360,10 @@ impl Cursor<'_> {
         let bytes = self.bytes[self.at..].first_chunk()?;
         self.at += N;
         Some(*bytes)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        Some(self.take(1)?[0])
     }
 
     fn u32(&mut self) -> Option<u32> {
@@ -598,9 +615,12 @@ pub(crate) mod tests {
     pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
         let settled =
             (any_queue(), any_ranges()).prop_map(|(queue, ranges)| Settled { queue, ranges });
-        let queue = (any_queue(), any_name(), any_name(), any::<bool>(), any_table()).prop_map(
-            |(number, vhost, name, auto_delete, arguments)| {
-                Fact::QueueDeclared(QueueFact { number, vhost, name, auto_delete, arguments })
+        let lane = (any_queue(), any::<u8>()).prop_map(|(of, level)| LaneFact { of, level });
+        let is_what = (any::<bool>(), prop::option::of(lane));
+        let queue = (any_queue(), any_name(), any_name(), is_what, any_table()).prop_map(
+            |(number, vhost, name, (auto_delete, lane), arguments)| {
+                let fact = QueueFact { number, vhost, name, auto_delete, arguments, lane };
+                Fact::QueueDeclared(fact)
             },
         );
         let flags = any::<(bool, bool)>();

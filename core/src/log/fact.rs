@@ -48,6 +48,17 @@ pub(crate) struct QueueFact {
     pub(crate) name: ShortStr,
     pub(crate) auto_delete: bool,
     pub(crate) arguments: FieldTable,
+    /// Whose lane it is, if it is one: then the rest but for the number says what that queue's
+    /// declaration says, without arguments.
+    pub(crate) lane: Option<LaneFact>,
+}
+
+/// What makes a queue a lane: it has the messages of one level of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneFact {
+    /// The queue that clients see.
+    pub(crate) of: QueueNumber,
+    pub(crate) level: u8,
 }
 
 /// A durable exchange's declaration.

@@ -13,11 +13,13 @@ use super::codec::message_flag;
 use super::deadlines::Deadlines;
 use super::extents::{Extents, Freed};
 use super::fact::{
-    Bound, Dropped, ExchangeFact, Fact, MessagesFact, Place, QueueFact, QueueNumber, SegmentFact,
+    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, QueueFact, QueueNumber,
+    SegmentFact,
     Target, Timed,
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::amqp::ShortStr;
+use crate::broker::may_have_lane;
 
 /// A fact does not fit to those before it: the log says what no broker writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,10 @@ pub(crate) struct State {
     /// By virtual host and name.
     pub(crate) exchanges: BTreeMap<(ShortStr, ShortStr), ExchangeFact>,
     pub(crate) queues: BTreeMap<QueueNumber, QueueState>,
-    /// The same, by virtual host and name.
+    /// The same but for lanes, by virtual host and name.
     names: BTreeMap<(ShortStr, ShortStr), QueueNumber>,
+    /// The lanes of queues that have any, by their levels; each stands among the queues too.
+    lanes: BTreeMap<QueueNumber, BTreeMap<u8, QueueNumber>>,
     bindings: BTreeSet<Arc<Bound>>,
     /// The same, by where they lead.
     incoming: BTreeSet<(Target, Arc<Bound>)>,
@@ -138,14 +142,7 @@ impl State {
             }
             Fact::Timed(timed) => self.time(&timed),
             Fact::QueueDeclared(queue) => self.declare(queue)?,
-            Fact::QueueDeleted(number) => {
-                if let Some(mut queue) = self.queues.remove(&number) {
-                    let QueueFact { vhost, name, .. } = queue.declaration;
-                    release(&mut self.segments, queue.extents.clear());
-                    self.unbind_all(self.bindings_to(&vhost, Target::Queue(number)));
-                    self.names.remove(&(vhost, name));
-                }
-            }
+            Fact::QueueDeleted(number) => self.delete(number),
             Fact::ExchangeDeclared(exchange) => {
                 let exchange = ExchangeFact {
                     vhost: exchange.vhost.detached(),
@@ -298,17 +295,21 @@ impl State {
 
     fn declare(&mut self, queue: QueueFact) -> Result<(), Inconsistent> {
         let number = queue.number;
-        self.next_queue = self.next_queue.max(number.0.saturating_add(1));
-        let vhost = shared(&mut self.last_names[0], &queue.vhost);
-        let declaration = QueueFact { vhost, name: queue.name.detached(), ..queue };
         if self.queues.contains_key(&number) {
             return Err(Inconsistent("a queue is declared that is there already"));
         }
-        let name = (declaration.vhost.clone(), declaration.name.clone());
-        if self.names.contains_key(&name) {
-            return Err(Inconsistent("a queue is declared under the name of another"));
+        self.check_lane(&queue)?;
+        self.next_queue = self.next_queue.max(number.0.saturating_add(1));
+        let vhost = shared(&mut self.last_names[0], &queue.vhost);
+        let declaration = QueueFact { vhost, name: queue.name.detached(), ..queue };
+        let lane = declaration.lane;
+        if lane.is_none() {
+            let name = (declaration.vhost.clone(), declaration.name.clone());
+            if self.names.contains_key(&name) {
+                return Err(Inconsistent("a queue is declared under the name of another"));
+            }
+            self.names.insert(name, number);
         }
-        self.names.insert(name, number);
         let state = QueueState {
             declaration,
             next_position: 0,
@@ -317,8 +318,62 @@ impl State {
             deadlines: Deadlines::default(),
             extents: Extents::default(),
         };
+        if let Some(LaneFact { of, level }) = lane {
+            self.lanes.entry(of).or_default().insert(level, number);
+        }
         self.queues.insert(number, state);
         Ok(())
+    }
+
+    /// A lane is of a queue that is there and has its name, came after it, and is the only one of
+    /// a level that the queue may have.
+    fn check_lane(&self, queue: &QueueFact) -> Result<(), Inconsistent> {
+        let Some(LaneFact { of, level }) = queue.lane else { return Ok(()) };
+        let head = self.queues.get(&of).map(|head| &head.declaration);
+        let Some(head) = head.filter(|head| head.lane.is_none() && of < queue.number) else {
+            return Err(Inconsistent("a lane of a queue that is not declared"));
+        };
+        if (&head.vhost, &head.name) != (&queue.vhost, &queue.name) {
+            return Err(Inconsistent("a lane has another name than its queue"));
+        }
+        if !may_have_lane(&head.arguments, level) {
+            return Err(Inconsistent("a lane of a level that its queue has no lane for"));
+        }
+        match self.lanes.get(&of).is_some_and(|lanes| lanes.contains_key(&level)) {
+            true => Err(Inconsistent("a queue has two lanes of the same level")),
+            false => Ok(()),
+        }
+    }
+
+    /// The lanes of a queue.
+    pub(crate) fn lanes(&self, of: QueueNumber) -> impl Iterator<Item = QueueNumber> + '_ {
+        self.lanes.get(&of).into_iter().flat_map(|lanes| lanes.values().copied())
+    }
+
+    /// How many queues there are in the eyes of clients.
+    pub(crate) fn queue_count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Deletes a queue, and its lanes with it.
+    fn delete(&mut self, number: QueueNumber) {
+        let Some(mut queue) = self.queues.remove(&number) else { return };
+        let QueueFact { vhost, name, lane, .. } = queue.declaration;
+        release(&mut self.segments, queue.extents.clear());
+        self.unbind_all(self.bindings_to(&vhost, Target::Queue(number)));
+        for lane in self.lanes.remove(&number).unwrap_or_default().into_values() {
+            self.delete(lane);
+        }
+        match lane {
+            None => {
+                self.names.remove(&(vhost, name));
+            }
+            Some(LaneFact { of, level }) => {
+                if let Some(lanes) = self.lanes.get_mut(&of) {
+                    lanes.remove(&level);
+                }
+            }
+        }
     }
 
     fn detached(&mut self, bound: &Bound) -> Bound {
@@ -535,6 +590,7 @@ pub(crate) mod tests {
             name: format!("q{}", number.0).as_str().into(),
             auto_delete: false,
             arguments: FieldTable::default(),
+            lane: None,
         })
     }
 

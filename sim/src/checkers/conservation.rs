@@ -71,8 +71,8 @@ mod tests {
 
     fn queue() -> Queue {
         let mut queue = Queue::new(QueueId(1), "q".into());
-        queue.enqueue(0, None);
-        queue.enqueue(1, None);
+        queue.enqueue(0, 0, None);
+        queue.enqueue(1, 0, None);
         queue.ready.remove(0);
         queue.acked = 1;
         queue

@@ -1,4 +1,5 @@
-//! A queue gives out its messages in their order; one that came back stands in its old place.
+//! A queue gives out its messages in their order, those of higher levels first; one that came back
+//! stands in its old place.
 
 use super::Failure;
 use crate::model::Copy;
@@ -19,9 +20,12 @@ pub fn check(
         return Ok(());
     }
     let delivered = name(ready[at].message);
-    let text = format!("{queue} gives out {delivered} before {at} others, the first of them {}", {
-        name(ready[0].message)
-    });
+    let (first, levels) = (name(ready[0].message), [ready[at].level, ready[0].level]);
+    let mut text =
+        format!("{queue} gives out {delivered} before {at} others, the first of them {first}");
+    if levels[0] != levels[1] {
+        text += &format!(", which is of level {} and not {}", levels[1], levels[0]);
+    }
     Err(Failure::about(&delivered, ID, text))
 }
 
@@ -45,6 +49,7 @@ mod tests {
     fn only_the_head_may_leave() {
         let copy = |position| Copy {
             message: 0,
+            level: 0,
             position,
             was_delivered: false,
             is_recovered: false,

@@ -27,6 +27,7 @@ mod tests {
     fn the_flag_must_say_what_happened() {
         let copy = |was_delivered, is_recovered| Copy {
             message: 0,
+            level: 0,
             position: 1,
             was_delivered,
             is_recovered,

@@ -143,10 +143,20 @@ impl Queue {
         self.delivery_limit().is_some() || kind == Some("quorum")
     }
 
+    /// The level of a message, by its priority.
+    fn level(&self, message: &Message) -> u8 {
+        let priority = message.properties.number("priority");
+        let (max, usual) = match self.number("x-max-priority") {
+            _ if self.is_quorum() => (31, 4),
+            max => (max.unwrap_or(0), 0),
+        };
+        u8::try_from(priority.unwrap_or(usual).min(max)).unwrap_or(u8::MAX)
+    }
+
     /// The place among the ready messages of the one that expires first.
     fn first_to_expire(&self) -> Option<(u64, usize)> {
         let ready = self.ready.iter().enumerate();
-        let timed = ready.filter_map(|(at, copy)| Some((copy.deadline_ms?, copy.position, at)));
+        let timed = ready.filter_map(|(at, copy)| Some((copy.deadline_ms?, copy.place(), at)));
         timed.min().map(|(deadline, _, at)| (deadline, at))
     }
 }
@@ -190,8 +200,9 @@ impl Model {
         for id in queues.iter().filter(|id| !refusing.contains(id)) {
             let Some(queue) = self.queues.get(id) else { continue };
             let deadline = self.deadline(queue, &self.messages[index]);
+            let level = queue.level(&self.messages[index]);
             let queue = self.queues.get_mut(id).expect("just found");
-            queue.enqueue(index, deadline);
+            queue.enqueue(index, level, deadline);
             self.messages[index].fates.insert(*id, Fate::Ready);
             self.touched = Some(*id);
         }

@@ -230,7 +230,7 @@ impl Model {
             }
         }
         for queue in queues.values_mut() {
-            queue.ready.sort_by_key(|copy| copy.position);
+            queue.ready.sort_by_key(Copy::place);
         }
         Durable { exchanges, bindings: bindings.cloned().collect(), queues }
     }
@@ -356,7 +356,7 @@ mod tests {
             histories: Vec::new(),
             deaths: Vec::new(),
         });
-        model.queues.get_mut(&QUEUE).unwrap().enqueue(index, None);
+        model.queues.get_mut(&QUEUE).unwrap().enqueue(index, 0, None);
         index
     }
 

@@ -1,5 +1,6 @@
 //! Queues and consumers.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::{Cause, ChannelKey};
@@ -14,7 +15,9 @@ pub struct QueueId(pub usize);
 pub struct Copy {
     /// Which message.
     pub message: usize,
-    /// Its place: a message that comes back goes to its place again.
+    /// Its level, by its priority: of higher levels all go first.
+    pub level: u8,
+    /// Its place within the level: a message that comes back goes to its place again.
     pub position: u64,
     /// Whether it was delivered before.
     pub was_delivered: bool,
@@ -27,6 +30,14 @@ pub struct Copy {
     pub returns: u64,
     /// Whether consumers are told so.
     pub tells_returns: bool,
+}
+
+impl Copy {
+    /// What the messages of a queue are sorted by.
+    #[must_use]
+    pub fn place(&self) -> (Reverse<u8>, u64) {
+        (Reverse(self.level), self.position)
+    }
 }
 
 /// A queue.
@@ -147,13 +158,14 @@ impl Queue {
         self.is_single_active() && self.is_quorum()
     }
 
-    /// Puts a new message behind all others; it expires then.
-    pub fn enqueue(&mut self, message: usize, deadline_ms: Option<u64>) {
+    /// Puts a new message behind all others of its level; it expires then.
+    pub fn enqueue(&mut self, message: usize, level: u8, deadline_ms: Option<u64>) {
         self.enqueued += 1;
         let position = self.next_position;
         self.next_position += 1;
         let copy = Copy {
             message,
+            level,
             position,
             was_delivered: false,
             is_recovered: false,
@@ -161,7 +173,7 @@ impl Queue {
             returns: 0,
             tells_returns: self.tells_returns(),
         };
-        self.ready.push(copy);
+        self.insert(copy);
     }
 
     /// The queue as it is after a start, without its messages.
@@ -180,8 +192,12 @@ impl Queue {
 
     /// Puts a message that was delivered back to its place.
     pub fn requeue(&mut self, copy: Copy) {
-        let at = self.ready.partition_point(|other| other.position < copy.position);
-        self.ready.insert(at, Copy { was_delivered: true, ..copy });
+        self.insert(Copy { was_delivered: true, ..copy });
+    }
+
+    fn insert(&mut self, copy: Copy) {
+        let at = self.ready.partition_point(|other| other.place() < copy.place());
+        self.ready.insert(at, copy);
     }
 }
 
@@ -218,11 +234,21 @@ mod tests {
     #[test]
     fn a_message_that_comes_back_goes_to_its_place() {
         let mut queue = Queue::new(QueueId(1), "q".into());
-        (10..14).for_each(|message| queue.enqueue(message, None));
+        (10..14).for_each(|message| queue.enqueue(message, 0, None));
         let taken = queue.ready.remove(1);
         queue.requeue(taken);
         let order: Vec<usize> = queue.ready.iter().map(|copy| copy.message).collect();
         assert_eq!(order, [10, 11, 12, 13]);
         assert!(queue.ready[1].was_delivered && !queue.ready[0].was_delivered);
+    }
+
+    #[test]
+    fn higher_levels_stand_before_lower_ones() {
+        let mut queue = Queue::new(QueueId(1), "q".into());
+        (10..16).for_each(|message| queue.enqueue(message, (message % 2) as u8, None));
+        let taken = queue.ready.remove(1);
+        queue.requeue(taken);
+        let order: Vec<usize> = queue.ready.iter().map(|copy| copy.message).collect();
+        assert_eq!(order, [11, 13, 15, 10, 12, 14]);
     }
 }

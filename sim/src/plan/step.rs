@@ -111,10 +111,10 @@ const VERBS: &[Verb] = &[
     (
         "publish",
         Channel,
-        &["x", "key", "body", "cc", "bcc", "headers", "reply_to", "ttl", "user", "cut"],
+        &["x", "key", "body", "cc", "bcc", "headers", "reply_to", "priority", "ttl", "user", "cut"],
         &["mandatory", "immediate", "persistent", "zeros"],
     ),
-    ("flood", Channel, &["x", "key", "body", "count"], &["mandatory", "persistent"]),
+    ("flood", Channel, &["x", "key", "body", "count", "levels"], &["mandatory", "persistent"]),
     ("answer", Channel, &["body"], &["zeros"]),
     ("confirm", Channel, &[], &["nowait"]),
     ("tx", Channel, &[], &[]),

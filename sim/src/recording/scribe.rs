@@ -323,6 +323,9 @@ impl Scribe {
                 step = self.with_name(step, key, text);
             }
         }
+        if let Some(priority) = properties.number("priority") {
+            step = step.with("priority", priority);
+        }
         if let Some(headers) = properties.headers() {
             for (key, name) in [("cc", "CC"), ("bcc", "BCC")] {
                 if let Some(Value::Array(keys)) = find(headers, name) {

@@ -275,6 +275,14 @@ fn publish(client: &mut Client, number: u16, step: &Step, serial: &mut u64) {
             properties.set(property, Argument::Text(text.into()));
         }
     }
+    let levels = step.value("levels").and_then(|value| value.parse().ok());
+    let priority = match levels {
+        Some(levels) => Some(*serial % u64::max(levels, 1)),
+        None => step.value("priority").and_then(|value| value.parse().ok()),
+    };
+    if let Some(priority) = priority {
+        properties.set("priority", Argument::Number(priority));
+    }
     let mut table = headers(step.text("headers"));
     for (key, header) in [("cc", "CC"), ("bcc", "BCC")] {
         if let Some(keys) = step.value(key) {

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::super::death::{self, DeadLetter, Reason};
 use super::super::exchange::Envelope;
 use super::super::message::Message;
-use super::super::queue::{Entry, QueueId};
+use super::super::queue::{Entry, Queue, QueueId};
 use super::super::ready::{Left, Next, Unwritten};
 use super::super::settings::{DeadLetters, Overflow, Settings};
 use super::Engine;
@@ -42,8 +42,9 @@ impl Engine {
         self.timers.first().map(|(deadline, _)| self.clock.instant(*deadline))
     }
 
-    /// The message at this position of a queue, or the queue itself, may expire at `deadline`.
+    /// A message of a queue, or of a lane, or the queue itself may expire at `deadline`.
     pub(super) fn arm(&mut self, id: QueueId, deadline: u64) {
+        let id = self.head(id);
         let Some(queue) = self.queues.get_mut(id) else { return };
         if queue.timer.is_none_or(|timer| deadline < timer) {
             if let Some(timer) = queue.timer.replace(deadline) {
@@ -83,7 +84,7 @@ impl Engine {
             }
             left = self.expire_messages(id, now, left);
             if let Some(queue) = self.queues.get(id) {
-                let next = queue.deadlines.next().into_iter().chain(queue.expires_at).min();
+                let next = self.next_deadline(id).into_iter().chain(queue.expires_at).min();
                 next.into_iter().for_each(|next| self.arm(id, next));
             }
         }
@@ -92,15 +93,16 @@ impl Engine {
     /// Ends up to `left` messages of a queue that have expired; how many more may.
     fn expire_messages(&mut self, id: QueueId, now: u64, mut left: u64) -> u64 {
         while left > 0
-            && let Some(queue) = self.queues.get_mut(id)
+            && let Some(lane) = self.next_expiring(id, now)
+            && let Some(queue) = self.queues.get_mut(lane)
             && let Some((first, last)) = queue.deadlines.take_due(now, left)
         {
             for position in first..=last {
                 // One that is handed out is looked at when it comes back.
-                if let Some(entry) = self.remove_ready(id, position) {
+                if let Some(entry) = self.remove_ready(lane, position) {
                     self.mark(Mark::MessageExpired);
                     self.note_departure(id, Departure::Expired);
-                    self.die(id, entry, Reason::Expired);
+                    self.die(lane, entry, Reason::Expired);
                 }
             }
             left -= last - first + 1;
@@ -108,30 +110,33 @@ impl Engine {
         left
     }
 
-    /// Drops the first messages of a queue that has more than it may.
+    /// Drops the first messages of a queue that has more than it may: those that a consumer would
+    /// get next.
     pub(super) fn trim(&mut self, id: QueueId) {
         while let Some(queue) = self.queues.get(id)
             && let Some(max) = queue.settings.max_length
             && queue.settings.overflow == Overflow::DropHead
-            && queue.ready.len() as u64 > max
+            && self.ready_len(id) > max
         {
+            let lane = self.next_lane(id);
+            let Some(queue) = self.queues.get(lane) else { return };
             let first = queue.ready.first().map(|first| (first.position, first.message.is_none()));
             let position = match (queue.ready.next(&queue.extents), first) {
                 (Next::Here | Next::Waits, Some((position, _))) => position,
                 // It came back, and is the first; what it says is not needed here.
                 (Next::OnDisk, Some((position, true))) => position,
                 // Only the index on disk tells which is the first.
-                (Next::OnDisk, _) => return self.read(id, false),
+                (Next::OnDisk, _) => return self.read(lane, false),
                 _ => return,
             };
-            let Some(entry) = self.remove_ready(id, position) else { return };
+            let Some(entry) = self.remove_ready(lane, position) else { return };
             self.mark(Mark::HeadDropped);
             self.note_departure(id, Departure::Dropped);
-            self.die(id, entry, Reason::MaxLength);
+            self.die(lane, entry, Reason::MaxLength);
         }
     }
 
-    /// Takes a message from among the ready ones, wherever it stands.
+    /// Takes a message from among the ready ones of a lane, wherever it stands.
     fn remove_ready(&mut self, id: QueueId, position: u64) -> Option<Entry> {
         let queue = self.queues.get_mut(id)?;
         let (extents, dying) = (&queue.extents, &queue.dying);
@@ -159,7 +164,7 @@ impl Engine {
         })
     }
 
-    /// A message, which is not among the ready ones nor handed out any more, died.
+    /// A message of a lane, which is not among the ready ones nor handed out any more, died.
     pub(super) fn die(&mut self, id: QueueId, entry: Entry, reason: Reason) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         match reason {
@@ -171,10 +176,7 @@ impl Engine {
         if queue.settings.dead_letters.is_none() {
             return self.forget_entry(id, &entry);
         }
-        if queue.dying.is_empty() {
-            self.mourning.push_back(id);
-        }
-        queue.dying.push(entry, reason);
+        self.mourn(id, entry, reason);
     }
 
     /// A message comes to queues that have no room for it.
@@ -210,23 +212,20 @@ impl Engine {
         for _ in 0..self.mourning.len() {
             let Some(id) = self.mourning.pop_front() else { break };
             while self.log.backlog() <= self.limits.log_pending_max
-                && let Some(queue) = self.queues.get_mut(id)
-                && let Some((entry, reason)) = queue.dying.take()
+                && let Some((lane, entry, reason)) = self.take_dead(id)
             {
                 is_anybody = true;
                 self.note_departure(id, Departure::Buried);
                 if let Some(message) = &entry.message {
                     self.send_dead_letter(id, message, reason);
                 }
-                self.forget_entry(id, &entry);
+                self.forget_entry(lane, &entry);
             }
-            let Some(queue) = self.queues.get(id).filter(|queue| !queue.dying.is_empty()) else {
-                continue;
-            };
-            let is_on_disk = queue.dying.first_on_disk().is_some();
+            let Some(lane) = self.first_dead(id) else { continue };
+            let is_on_disk = |queue: &Queue| queue.dying.first_on_disk().is_some();
             self.mourning.push_back(id);
-            match is_on_disk {
-                true => self.read(id, false),
+            match self.queues.get(lane).is_some_and(is_on_disk) {
+                true => self.read(lane, false),
                 false => self.urge_log(),
             }
         }
@@ -317,7 +316,7 @@ impl Engine {
 
     /// A queue was just found by a start: what of it expires does so in its time.
     pub(super) fn wake(&mut self, id: QueueId) {
-        let next = self.queues.get(id).and_then(|queue| queue.deadlines.next());
+        let next = self.next_deadline(id);
         next.into_iter().for_each(|next| self.arm(id, next));
         self.renew(id);
         // What was handed out is ready again: there may be more than may be.

@@ -160,8 +160,7 @@ impl Engine {
         message: Message,
         ttl: Option<u64>,
     ) -> Enqueued {
-        let is_refusing =
-            |id: &QueueId| self.queues.get(*id).is_some_and(|queue| queue.is_refusing());
+        let is_refusing = |id: &QueueId| self.is_refusing(*id);
         if !route.queues.iter().any(is_refusing) {
             return Enqueued { gate: self.enqueue_all(route, message, ttl), is_refused: false };
         }
@@ -191,38 +190,40 @@ impl Engine {
                 self.notices.push(Notice::Reply(session.handle, message.clone()));
             }
         }
+        let by_level = self.by_level(&route.queues, &message);
+        let queues = by_level.as_ref().unwrap_or(&route.queues);
         let is_pressed = is_kept && self.is_pressed();
         let (mut is_logged, mut is_durable) = (false, false);
-        for queue in route.queues.iter().filter_map(|id| self.queues.get(*id)) {
+        for queue in queues.iter().filter_map(|id| self.queues.get(*id)) {
             let is_ours = self.log.is_enabled() && message.persistent && queue.durable;
             is_durable |= is_ours;
             is_logged |= is_ours || is_pressed;
         }
         if !is_logged {
-            for id in &route.queues {
+            for id in queues {
                 self.push(*id, &message, 0, false, ttl);
             }
             return 0;
         }
-        self.enqueue_logged(route, &message, is_pressed, ttl);
+        self.enqueue_logged(queues, &message, is_pressed, ttl);
         if is_durable { self.log.position() } else { 0 }
     }
 
-    /// Puts a message into all queues of its route, and into the log: for those that are durable,
-    /// if it is, and for the others when memory is short. A record counts after a start for all its
+    /// Puts a message into all these queues, and into the log: for those that are durable, if it
+    /// is, and for the others when memory is short. A record counts after a start for all its
     /// queues or for none, so there may be two.
     fn enqueue_logged(
         &mut self,
-        route: &Route,
+        queues: &[QueueId],
         message: &Arc<Message>,
         is_pressed: bool,
         ttl: Option<u64>,
     ) {
         let is_kept = |queue: &Queue| message.persistent && queue.durable;
-        let has_kept = route.queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
+        let has_kept = queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
         let first = self.log.pending.next_item();
         let (mut kept, mut volatile) = (Vec::new(), Vec::new());
-        for id in &route.queues {
+        for id in queues {
             let Some(queue) = self.queues.get_mut(*id) else { continue };
             let is_kept = is_kept(queue);
             if is_kept || is_pressed {
@@ -353,13 +354,14 @@ impl Engine {
             let vhost = &self.vhosts[vhost.0 as usize].name;
             return Err(Refusal::single_active(&Resource { kind: "queue", name, vhost }));
         }
-        let next = self.next_of(id);
+        let lane = self.next_lane(id);
+        let next = self.next_of(lane);
         match next {
             Next::None => {
                 self.renew(id);
                 return Ok(Asked::Empty);
             }
-            Next::OnDisk => self.read(id, false),
+            Next::OnDisk => self.read(lane, false),
             Next::Here | Next::Waits => {}
         }
         let queue = self.queues.get_mut(id).expect("just found");
@@ -372,18 +374,19 @@ impl Engine {
             self.mark(Mark::GetWaits);
             return Ok(Asked::Later);
         }
+        let queue = self.queues.get_mut(lane).expect("just found");
         let mut entry = queue.take().expect("at hand");
-        let remaining = queue.ready.len() as u64;
-        let message = self.hand_out(id, &mut entry);
-        let queue = self.queues.get_mut(id).expect("just found");
+        let remaining = self.ready_len(id);
+        let message = self.hand_out(lane, &mut entry);
+        let queue = self.queues.get_mut(lane).expect("just found");
         let redelivered = entry.is_redelivered();
         let lease = if no_ack {
             queue.counts.acked += 1;
-            self.forget_entry(id, &entry);
+            self.forget_entry(lane, &entry);
             None
         } else {
             queue.unacked += 1;
-            Some(Lease { queue: id, consumer: None, entry })
+            Some(Lease { queue: lane, consumer: None, entry })
         };
         let queue = self.queues.get(id).filter(|_| !no_ack);
         let timeout = queue.and_then(|queue| self.timeout_of(queue, None));
@@ -391,7 +394,7 @@ impl Engine {
         Ok(Asked::Got(Got { redelivered, message, remaining, lease, timeout }))
     }
 
-    /// Which message of a queue is next.
+    /// Which message of a queue, or of a lane, is next.
     pub(super) fn next_of(&mut self, id: QueueId) -> Next {
         let Some(queue) = self.queues.get(id) else { return Next::None };
         let next = queue.ready.next(&queue.extents);
@@ -506,10 +509,14 @@ impl Engine {
             self.asked.push_back(id);
         }
         while self.queues.get(id).is_some_and(|queue| queue.turns.next().is_some()) {
-            match self.next_of(id) {
-                Next::Here => {}
-                Next::OnDisk => return self.read(id, false),
-                Next::None | Next::Waits => return,
+            let lane = self.next_lane(id);
+            let next = self.next_of(lane);
+            if next != Next::Here {
+                self.note_lane_waits(id, lane);
+                if next == Next::OnDisk {
+                    self.read(lane, false);
+                }
+                return;
             }
             let Some(queue) = self.queues.get_mut(id) else { return };
             let Some(consumer_id) = queue.turns.take() else { return };
@@ -527,11 +534,14 @@ impl Engine {
                 self.log.marks.reach(Mark::TurnLost);
                 continue;
             }
+            let priority = consumer.priority;
+            queue.turns.give(consumer_id, priority);
+            let queue = self.queues.get_mut(lane).expect("a lane that was found");
             let mut entry = queue.take().expect("at hand");
             let is_low =
                 queue.ready.paged() > 0 && queue.ready.cached() < self.limits.queue_window / 4;
             let (tag, redelivered) = (consumer.tag.clone(), entry.is_redelivered());
-            let (handle, priority, no_ack) = (session.handle, consumer.priority, consumer.no_ack);
+            let (handle, no_ack) = (session.handle, consumer.no_ack);
             let (session_id, timeout) = (consumer.session, consumer.timeout);
             if no_ack {
                 queue.counts.acked += 1;
@@ -541,20 +551,19 @@ impl Engine {
                 session.unacked += 1;
                 session.served_last = Some(consumer_id);
             }
-            queue.turns.give(consumer_id, priority);
-            let message = self.hand_out(id, &mut entry);
+            let message = self.hand_out(lane, &mut entry);
             let lease = if no_ack {
-                self.forget_entry(id, &entry);
+                self.forget_entry(lane, &entry);
                 None
             } else {
-                Some(Lease { queue: id, consumer: Some(consumer_id), entry })
+                Some(Lease { queue: lane, consumer: Some(consumer_id), entry })
             };
             if let Some(timeout) = timeout {
                 self.expect_ack(session_id, now + timeout);
             }
             front.deliver(handle, Delivery { tag, redelivered, message, lease, timeout });
             if is_low {
-                self.read(id, true);
+                self.read(lane, true);
             }
         }
     }
@@ -562,7 +571,8 @@ impl Engine {
     /// Whether a message on this route goes straight to a socket.
     fn passes_through(&self, route: &Route) -> bool {
         let passes = |id: &QueueId| {
-            let next = self.queues.get(*id).and_then(|queue| queue.next_if_idle());
+            let next = self.queues.get(*id).and_then(|queue| queue.turns.next());
+            let next = next.filter(|_| self.ready_len(*id) == 0);
             let Some(consumer) = next.and_then(|id| self.consumers.get(id)) else { return false };
             let session = self.sessions.get(consumer.session);
             consumer.no_ack && session.is_some_and(|session| session.can_serve(consumer))
@@ -570,8 +580,8 @@ impl Engine {
         route.queues.iter().all(passes)
     }
 
-    /// Appends a message to a queue. Where the log has it, as this item, it may be kept on disk
-    /// only.
+    /// Appends a message to a queue, or to a lane. Where the log has it, as this item, it may be kept
+    /// on disk only.
     fn push(
         &mut self,
         id: QueueId,
@@ -582,6 +592,8 @@ impl Engine {
     ) {
         let is_pressed = item != 0 && self.is_pressed();
         let window = self.limits.queue_window;
+        let head = self.queues.get(self.head(id));
+        let is_awaited = head.is_some_and(|head| head.turns.next().is_some());
         let Some(queue) = self.queues.get_mut(id) else { return };
         let position = queue.next_place().position;
         let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
@@ -590,7 +602,7 @@ impl Engine {
             queue.deadlines.insert(position, position, deadline, is_durable);
         }
         let has_room = queue.ready.paged() == 0
-            && (queue.ready.is_empty() && queue.turns.next().is_some()
+            && (queue.ready.is_empty() && is_awaited
                 || !is_pressed && queue.ready.cached() < window);
         if item != 0 && !has_room {
             queue.ready.push_paged(Unwritten { item, position, is_volatile });
@@ -642,8 +654,9 @@ impl Engine {
         self.stir(id);
     }
 
-    /// Notes that a queue is to be looked after.
+    /// Notes that a queue, or that of a lane, is to be looked after.
     pub(super) fn stir(&mut self, id: QueueId) {
+        let id = self.head(id);
         if let Some(queue) = self.queues.get_mut(id)
             && !queue.is_stirred
         {

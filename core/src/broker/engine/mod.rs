@@ -8,6 +8,7 @@ mod deaths;
 mod delivery;
 mod handover;
 mod history;
+mod lanes;
 mod paging;
 mod recovered;
 mod routing;
@@ -29,7 +30,7 @@ pub(crate) use topology::is_queue_name;
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
 use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
 use super::message::{Gauge, Message};
-use super::queue::{Owner, Queue, QueueId};
+use super::queue::{Counts, Owner, Queue, QueueId};
 use crate::amqp::{FieldTable, ShortStr};
 use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
@@ -224,13 +225,18 @@ impl Engine {
 
     /// Every queue's state, by virtual host and name.
     pub(crate) fn queue_statuses(&self) -> Vec<QueueStatus> {
-        let mut statuses: Vec<_> =
-            self.queues.iter().map(|(_, queue)| self.status(queue)).collect();
+        let mut statuses: Vec<_> = self.heads().map(|(id, queue)| self.status(id, queue)).collect();
         statuses.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
         statuses
     }
 
-    fn status(&self, queue: &Queue) -> QueueStatus {
+    /// The queues that clients see.
+    fn heads(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
+        self.queues.iter().filter(|(_, queue)| queue.lane.is_none())
+    }
+
+    fn status(&self, id: QueueId, queue: &Queue) -> QueueStatus {
+        let sum = |count: fn(&Counts) -> u64| self.sum(id, |lane| count(&lane.counts));
         let is_ready = |id: &&_| {
             let Some(consumer) = self.consumers.get(**id) else { return false };
             if queue.single_active.as_ref().is_some_and(|single| !single.serves(**id)) {
@@ -245,18 +251,18 @@ impl Engine {
             durable: queue.durable,
             exclusive: queue.owner.is_some(),
             auto_delete: queue.auto_delete,
-            ready: queue.ready.len() as u64,
-            unacked: queue.unacked,
+            ready: self.ready_len(id),
+            unacked: self.sum(id, |lane| lane.unacked),
             consumers: queue.consumers.len() as u64,
             consumers_ready: queue.consumers.iter().filter(is_ready).count() as u64,
-            enqueued: queue.counts.enqueued,
-            acked: queue.counts.acked,
-            rejected: queue.counts.rejected,
-            purged: queue.counts.purged,
-            expired: queue.counts.expired,
-            dropped: queue.counts.dropped,
-            worn_out: queue.counts.worn_out,
-            lost_letters: queue.counts.lost_letters,
+            enqueued: sum(|counts| counts.enqueued),
+            acked: sum(|counts| counts.acked),
+            rejected: sum(|counts| counts.rejected),
+            purged: sum(|counts| counts.purged),
+            expired: sum(|counts| counts.expired),
+            dropped: sum(|counts| counts.dropped),
+            worn_out: sum(|counts| counts.worn_out),
+            lost_letters: sum(|counts| counts.lost_letters),
         }
     }
 

@@ -149,11 +149,8 @@ impl Engine {
             Reading::Run(run) => self.take_run(id, &run, data),
         }
         self.stir(id);
-        if let Some(queue) = self.queues.get(id)
-            && (!queue.getters.is_empty()
-                || queue.turns.next().is_some()
-                || !queue.dying.is_empty())
-        {
+        let has_dying = || self.queues.get(id).is_some_and(|queue| !queue.dying.is_empty());
+        if self.is_awaited(id) || has_dying() {
             self.read(id, true);
         }
     }
@@ -239,7 +236,8 @@ impl Engine {
         }
         while let Some(&id) = self.asked.front() {
             let is_asked = self.queues.get(id).is_some_and(|queue| !queue.getters.is_empty());
-            let next = if is_asked { self.next_of(id) } else { Next::Waits };
+            let lane = self.next_lane(id);
+            let next = if is_asked { self.next_of(lane) } else { Next::Waits };
             if matches!(next, Next::Here | Next::None) {
                 let getter = self.queues.get_mut(id).and_then(|queue| queue.getters.pop_front());
                 // It may have ended since.
@@ -249,7 +247,7 @@ impl Engine {
                 }
             }
             if next == Next::OnDisk {
-                self.read(id, false);
+                self.read(lane, false);
             }
             self.asked.pop_front();
         }

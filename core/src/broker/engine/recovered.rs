@@ -10,7 +10,7 @@ use super::super::ready::Ready;
 use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
-use crate::log::{Bound, Log, QueueState, State, Target};
+use crate::log::{Bound, Log, QueueFact, QueueState, State, Target};
 use crate::time::Clock;
 use crate::{Config, Mark};
 
@@ -62,18 +62,7 @@ impl Engine {
             deadlines,
             extents,
         } = state;
-        let vhost = self.known_vhost(&declaration.vhost);
-        let name = declaration.name;
-        let number = declaration.number;
-        let declaration = QueueDeclaration {
-            name: name.clone(),
-            durable: true,
-            exclusive: false,
-            auto_delete: declaration.auto_delete,
-            arguments: declaration.arguments,
-        };
-        // A durable queue has no owner.
-        let mut queue = Queue::new(number, vhost, name.clone(), &declaration, Owner(0));
+        let mut queue = self.empty_queue(declaration);
         let live = extents.live();
         queue.ready = Ready::on_disk(live);
         queue.counts.enqueued = live;
@@ -85,10 +74,37 @@ impl Engine {
         queue.deadlines = deadlines;
         queue.extents = extents;
         queue.logged_below = queue.next_position;
+        if queue.lane.is_some() {
+            self.mark(Mark::LaneRestored);
+            self.add_lane(queue);
+            return;
+        }
+        let (number, vhost, name) = (queue.number, queue.vhost, queue.name.clone());
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);
         self.host_mut(vhost).queues.insert(name, id);
         self.sleeping.push(id);
+    }
+
+    /// A queue without messages, or a lane of one that was restored before.
+    fn empty_queue(&self, declaration: QueueFact) -> Queue {
+        let number = declaration.number;
+        if let Some(lane) = declaration.lane {
+            let id = *self.numbers.get(&lane.of).expect("a lane comes after its head");
+            let head = self.queues.get(id).expect("its number is known");
+            return Queue::lane(number, id, head, lane);
+        }
+        let vhost = self.known_vhost(&declaration.vhost);
+        let name = declaration.name;
+        let declaration = QueueDeclaration {
+            name: name.clone(),
+            durable: true,
+            exclusive: false,
+            auto_delete: declaration.auto_delete,
+            arguments: declaration.arguments,
+        };
+        // A durable queue has no owner.
+        Queue::new(number, vhost, name, &declaration, Owner(0))
     }
 
     fn restore_binding(&mut self, bound: Bound) {

@@ -298,16 +298,21 @@ impl Engine {
                 facts.push(Fact::ExchangeDeclared(exchange_fact(exchange, &host.name)));
             }
         }
-        let durable = || self.queues.iter().filter(|(_, queue)| queue.durable);
-        for (_, queue) in durable() {
-            facts.push(Fact::QueueDeclared(self.queue_fact(queue)));
-            // Nothing is handed out any more when the broker stops.
-            let delivered_below = match self.log.is_closing() {
-                true => queue.handed_out_below,
-                false => queue.mark.below.max(queue.delivered_below),
-            };
-            facts.push(Fact::Messages(messages_fact(queue, delivered_below)));
-            facts.extend(timed_fact(queue));
+        let durable = || self.heads().filter(|(_, queue)| queue.durable);
+        for (id, head) in durable() {
+            // Behind their head, as nothing is a lane of what is not declared.
+            let lanes = self.lanes(id).filter(|lane| *lane != id);
+            let lanes = lanes.filter_map(|lane| self.queues.get(lane));
+            for queue in [head].into_iter().chain(lanes) {
+                facts.push(Fact::QueueDeclared(self.queue_fact(queue)));
+                // Nothing is handed out any more when the broker stops.
+                let delivered_below = match self.log.is_closing() {
+                    true => queue.handed_out_below,
+                    false => queue.mark.below.max(queue.delivered_below),
+                };
+                facts.push(Fact::Messages(messages_fact(queue, delivered_below)));
+                facts.extend(timed_fact(queue));
+            }
         }
         for (_, queue) in durable() {
             for incoming in &queue.incoming {
@@ -337,6 +342,7 @@ impl Engine {
             name: queue.name.clone(),
             auto_delete: queue.auto_delete,
             arguments: queue.arguments.clone(),
+            lane: queue.lane.map(|lane| lane.fact),
         }
     }
 
@@ -514,6 +520,11 @@ impl Engine {
         if queue.durable {
             self.log.note_topology(Fact::QueueDeleted(queue.number));
         }
+        self.forget_extents(queue);
+    }
+
+    /// Counts nothing of a queue as alive any more.
+    pub(super) fn forget_extents(&mut self, queue: &mut Queue) {
         let position = if queue.durable { self.log.position() } else { 0 };
         for freed in queue.extents.clear() {
             self.log.segments.free(freed, position);
@@ -543,11 +554,9 @@ impl Engine {
     /// Keeps no messages in memory that nobody waits for, if the log has them: they were read for
     /// who is gone.
     pub(crate) fn relieve_idle(&mut self) {
-        let is_idle = |queue: &Queue| {
-            queue.ready.cached() > 0 && queue.turns.next().is_none() && queue.getters.is_empty()
-        };
+        let is_idle = |id: QueueId, queue: &Queue| queue.ready.cached() > 0 && !self.is_awaited(id);
         let first_item = self.log.pending.first_item;
-        let idle = self.queues.iter().filter(|(_, queue)| is_idle(queue));
+        let idle = self.queues.iter().filter(|(id, queue)| is_idle(*id, queue));
         for id in idle.map(|(id, _)| id).collect::<Vec<_>>() {
             if let Some(queue) = self.queues.get_mut(id) {
                 self.log.marks.reach(Mark::RelievedIdle);

@@ -142,7 +142,8 @@ impl Engine {
                 return Err(Refusal::locked(&resource));
             }
             arguments::check_equivalent(queue, declaration, &host.name)?;
-            let (id, declared, is_durable) = (*id, declared(queue), queue.durable);
+            let (id, is_durable) = (*id, queue.durable);
+            let declared = self.declared(id);
             self.renew(id);
             self.rest_on_topology(is_durable);
             return Ok(declared);
@@ -155,7 +156,6 @@ impl Engine {
         arguments::check(declaration, &name, &self.host(vhost).name)?;
         let number = self.log.number_queue();
         let queue = Queue::new(number, vhost, name.clone(), declaration, owner);
-        let answer = declared(&queue);
         if queue.durable {
             self.log.note_topology(Fact::QueueDeclared(self.queue_fact(&queue)));
         }
@@ -168,7 +168,7 @@ impl Engine {
             self.owned.entry(owner).or_default().insert(id);
         }
         self.topology_version += 1;
-        Ok(answer)
+        Ok(self.declared(id))
     }
 
     /// Finds a queue, or whether someone waits at an address of direct replies.
@@ -185,8 +185,8 @@ impl Engine {
             return Ok(DeclaredQueue { name: name.detached(), ready: 0, consumers: 1 });
         }
         let id = self.queue(vhost, name, owner)?;
-        let queue = self.queues.get(id).expect("just found");
-        let (declared, is_durable) = (declared(queue), queue.durable);
+        let is_durable = self.queues.get(id).expect("just found").durable;
+        let declared = self.declared(id);
         self.mark(Mark::PassiveDeclare);
         self.rest_on_topology(is_durable);
         Ok(declared)
@@ -217,7 +217,7 @@ impl Engine {
         if if_unused && !queue.consumers.is_empty() {
             return Err(Refusal::precondition(format!("{resource} in use")));
         }
-        if if_empty && !queue.ready.is_empty() {
+        if if_empty && self.ready_len(id) > 0 {
             return Err(Refusal::precondition(format!("{resource} not empty")));
         }
         let is_durable = queue.durable;
@@ -238,14 +238,16 @@ impl Engine {
     ) -> Result<u64, Refusal> {
         let id = self.queue(vhost, name, owner)?;
         let changes = self.changes();
-        let queue = self.queues.get_mut(id).expect("just found");
-        let is_durable = queue.durable;
-        let purged = queue.ready.len() as u64;
-        queue.counts.purged += purged;
-        for entry in queue.ready.take_all() {
-            self.forget_entry(id, &entry);
+        let is_durable = self.queues.get(id).expect("just found").durable;
+        let purged = self.ready_len(id);
+        for lane in self.lanes(id).collect::<Vec<_>>() {
+            let Some(queue) = self.queues.get_mut(lane) else { continue };
+            queue.counts.purged += queue.ready.len() as u64;
+            for entry in queue.ready.take_all() {
+                self.forget_entry(lane, &entry);
+            }
+            self.forget_paged(lane);
         }
-        self.forget_paged(id);
         // What is gone may have been taken by others, which may not be durable yet.
         self.gate = if is_durable { self.log.noted() } else { self.gate_since(changes) };
         self.stir(id);
@@ -402,7 +404,17 @@ impl Engine {
         for incoming in &queue.incoming {
             self.unbind_at_source(queue.vhost, &incoming.source, &incoming.binding);
         }
-        queue.ready.len() as u64
+        let lanes = queue.lanes.take();
+        queue.ready.len() as u64 + lanes.map_or(0, |lanes| self.drop_lanes(id, &lanes))
+    }
+
+    fn declared(&self, id: QueueId) -> DeclaredQueue {
+        let queue = self.queues.get(id).expect("a queue that was found");
+        DeclaredQueue {
+            name: queue.name.clone(),
+            ready: self.ready_len(id),
+            consumers: queue.consumers.len() as u64,
+        }
     }
 
     fn exchange(&self, vhost: VhostId, name: &ShortStr) -> Result<&Exchange, Refusal> {
@@ -544,14 +556,6 @@ pub(super) fn exchange_fact(exchange: &Exchange, vhost: &ShortStr) -> ExchangeFa
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: exchange.arguments.clone(),
-    }
-}
-
-fn declared(queue: &Queue) -> DeclaredQueue {
-    DeclaredQueue {
-        name: queue.name.clone(),
-        ready: queue.ready.len() as u64,
-        consumers: queue.consumers.len() as u64,
     }
 }
 

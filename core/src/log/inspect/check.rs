@@ -50,7 +50,7 @@ pub(super) async fn check(disk: Disk) -> Result<CheckReport, StartError> {
     }
     let now = outcome.as_ref().map(|outcome| &outcome.state).or(state.as_ref());
     if let Some(now) = now {
-        report.queues = now.queues.len() as u64;
+        report.queues = now.queue_count() as u64;
         report.exchanges = now.exchanges.len() as u64;
         report.bindings = now.bindings().len() as u64;
         report.messages = now.queues.values().map(|queue| queue.extents.live()).sum();

@@ -464,7 +464,7 @@ impl<'a> Gathering<'a> {
         Ok(SalvageReport {
             is_changed: true,
             losses: self.losses,
-            queues: state.queues.len() as u64,
+            queues: state.queue_count() as u64,
             unnamed_queues,
             exchanges: state.exchanges.len() as u64,
             bindings: state.bindings().len() as u64,

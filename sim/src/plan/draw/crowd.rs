@@ -83,6 +83,7 @@ impl Draw {
         let (persistent, mandatory) = (rng.bool(), rng.bool());
         let flood = Step::new(who, "flood").with("key", queue).with("count", count);
         let flood = flood.with("body", body).flag("persistent", persistent);
+        let flood = self.level_features.with_levels(&mut self.levels, flood);
         self.push(flood.flag("mandatory", mandatory));
     }
 

@@ -10,6 +10,7 @@ mod decay;
 mod disk;
 mod fault;
 mod kinds;
+mod levels;
 mod limits;
 mod strain;
 mod workload;
@@ -22,12 +23,16 @@ use crowd::CrowdFeatures;
 use deaths::DeathFeatures;
 use decay::DecayFeatures;
 use disk::DiskFeatures;
+use levels::LevelFeatures;
 use strain::StrainFeatures;
 
 const KEYS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.a", "", "a.c.d", "q1"];
 const PATTERNS: [&str; 10] = ["a", "b", "a.b", "a.*", "a.#", "#", "*", "*.b", "#.c", ""];
 const WEIGHTS: [&str; 5] = ["1", "1", "2", "10", "1000"];
 const HEADERS: [&str; 5] = ["h:1", "h:2", "h:1,g:x", "g:x", "h"];
+
+/// The argument that says of which type a queue is.
+const QUEUE_TYPE: &str = "x-queue-type";
 
 const CHOOSING: [&str; 4] = ["x-consistent-hash", "x-modulus-hash", "x-random", "x-local-random"];
 
@@ -143,6 +148,7 @@ struct Draw {
     strains: Rng,
     consumers: Rng,
     deaths: Rng,
+    levels: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -150,6 +156,7 @@ struct Draw {
     strain_features: StrainFeatures,
     consumer_features: ConsumerFeatures,
     death_features: DeathFeatures,
+    level_features: LevelFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -180,6 +187,8 @@ pub fn draw(seed: u64) -> Plan {
     let consumer_features = ConsumerFeatures::draw(&mut consumers);
     let mut deaths = stream(13);
     let death_features = DeathFeatures::draw(&mut deaths);
+    let mut levels = stream(24);
+    let level_features = LevelFeatures::draw(&mut levels);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -202,6 +211,7 @@ pub fn draw(seed: u64) -> Plan {
         strains,
         consumers,
         deaths,
+        levels,
         features,
         disk_features,
         decay_features,
@@ -209,12 +219,14 @@ pub fn draw(seed: u64) -> Plan {
         strain_features,
         consumer_features,
         death_features,
+        level_features,
         setup,
         steps: Vec::new(),
     };
     kinds::draw(&mut stream(21), &mut draw.exchanges);
     draw.draw_queue_arguments();
     draw.draw_death_arguments();
+    draw.draw_level_arguments();
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -287,6 +299,17 @@ impl Draw {
         let exchanges: Vec<String> = self.exchanges.iter().map(|x| x.name.clone()).collect();
         for queue in &mut self.queues {
             queue.arguments.extend(self.death_features.arguments(&mut self.deaths, &exchanges));
+        }
+    }
+
+    /// The messages of some queues have priorities.
+    fn draw_level_arguments(&mut self) {
+        for (at, queue) in self.queues.iter_mut().enumerate() {
+            // The first is also declared otherwise, to see that this is refused.
+            let is_plain = queue.durable && !queue.exclusive && !queue.auto_delete && at > 0;
+            let has_type = queue.arguments.iter().any(|argument| argument.starts_with(QUEUE_TYPE));
+            let may_be_quorum = is_plain && !has_type;
+            queue.arguments.extend(self.level_features.argument(&mut self.levels, may_be_quorum));
         }
     }
 
@@ -399,7 +422,7 @@ impl Draw {
             .flag("auto_delete", queue.auto_delete)
             .flag("nowait", nowait);
         let mut arguments = queue.arguments;
-        let has_type = arguments.iter().any(|argument| argument.starts_with("x-queue-type"));
+        let has_type = arguments.iter().any(|argument| argument.starts_with(QUEUE_TYPE));
         if self.chance(0.2) && !has_type {
             arguments.push("x-queue-type:classic".into());
         }

@@ -99,6 +99,7 @@ impl Draw {
         if let Some(ttl) = self.death_features.message_ttl(&mut self.deaths) {
             step = step.with("ttl", ttl);
         }
+        step = self.level_features.with_priority(&mut self.levels, step);
         let mandatory = self.features.mandatory && self.chance(0.3);
         let persistent = self.chance(0.5);
         self.push(step.flag("mandatory", mandatory).flag("persistent", persistent));

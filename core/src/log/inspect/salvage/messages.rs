@@ -113,9 +113,9 @@ impl Messages {
             Fact::QueueDeclared(queue) => {
                 self.queues.entry(queue.number.0).or_default();
                 // Of queues with the same name, the last one lives: the deletion of the one before
-                // it is lost.
+                // it is lost. Lanes have the name of their queue.
                 match self.state.queue_named(&queue.vhost, &queue.name) {
-                    Some(before) if before != queue.number => {
+                    Some(before) if before != queue.number && queue.lane.is_none() => {
                         self.apply(Fact::QueueDeleted(before))?;
                     }
                     _ => {}
@@ -123,8 +123,11 @@ impl Messages {
                 return self.state.apply(fact, 0, 0);
             }
             Fact::QueueDeleted(number) => {
-                self.queues.remove(&number.0);
-                self.deleted.insert(number.0);
+                // Its lanes go where it goes.
+                for number in self.state.lanes(*number).chain([*number]) {
+                    self.queues.remove(&number.0);
+                    self.deleted.insert(number.0);
+                }
                 return self.state.apply(fact, 0, 0);
             }
             Fact::Message(_) | Fact::Segment(_) | Fact::Messages(_) => {}
@@ -156,6 +159,7 @@ impl Messages {
                 name: name.as_str().into(),
                 auto_delete: false,
                 arguments: FieldTable::default(),
+                lane: None,
             };
             let declared = self.state.apply(Fact::QueueDeclared(declaration), 0, 0);
             declared.expect("neither its number nor its name is taken");
