@@ -504,7 +504,7 @@ pub(crate) mod tests {
     use super::super::fact::{MessageFact, Settled};
     use super::super::format::{NUMBER_MAX, part_len};
     use super::*;
-    use crate::amqp::{FieldTable, Properties};
+    use crate::amqp::{FieldTable, FieldValue, Properties};
     use crate::broker::{Body, Message};
 
     const LEN: u32 = 100;
@@ -824,6 +824,57 @@ pub(crate) mod tests {
         state.apply_message([place].into_iter(), message_flag::VOLATILE, 0, LEN).expect("fits");
         assert_eq!(state.next_queue, 42);
         assert!(state.segments.is_empty());
+    }
+
+    /// A queue with levels of priority up to 9.
+    fn head(number: u64) -> QueueFact {
+        let Fact::QueueDeclared(fact) = queue_fact(QueueNumber(number)) else { unreachable!() };
+        let max = (ShortStr::from("x-max-priority"), FieldValue::I32(9));
+        QueueFact { arguments: FieldTable::new(alloc::vec![max]), ..fact }
+    }
+
+    fn lane(number: u64, of: u64, level: u8) -> Fact {
+        let lane = Some(LaneFact { of: QueueNumber(of), level });
+        let (number, arguments) = (QueueNumber(number), FieldTable::default());
+        Fact::QueueDeclared(QueueFact { number, lane, arguments, ..head(of) })
+    }
+
+    #[test]
+    fn a_queue_takes_its_lanes_with_it() {
+        let mut state = State::default();
+        for fact in [Fact::QueueDeclared(head(1)), lane(2, 1, 5), lane(3, 1, 7)] {
+            state.apply(fact, 0, LEN).expect("fits");
+        }
+        let places = [1, 3].map(|queue| Place { queue: QueueNumber(queue), position: 0 });
+        state.apply(message(places.to_vec(), false, false), 0, LEN).expect("fits");
+        assert_eq!((state.queue_count(), state.queues.len()), (1, 3));
+        assert_eq!(state.segments[&0].live, 2);
+        state.apply(Fact::QueueDeleted(QueueNumber(1)), 0, LEN).expect("fits");
+        assert_eq!((state.queue_count(), state.queues.len()), (0, 0));
+        assert_eq!(state.segments[&0].live, 0);
+    }
+
+    #[test]
+    fn a_lane_that_no_queue_can_have_is_refused() {
+        let refused = |fact: Fact| {
+            let mut state = State::default();
+            for fact in [queue_fact(QueueNumber(1)), Fact::QueueDeclared(head(3)), lane(4, 3, 5)] {
+                state.apply(fact, 0, LEN).expect("fits");
+            }
+            state.apply(fact, 0, LEN).is_err()
+        };
+        assert!(!refused(lane(5, 3, 6)));
+        assert!(refused(lane(5, 3, 5)), "of a level that has one");
+        assert!(refused(lane(2, 3, 6)), "before its head");
+        assert!(refused(lane(5, 4, 6)), "of a lane");
+        assert!(refused(lane(5, 2, 6)), "of nothing");
+        assert!(refused(lane(5, 1, 6)), "of a queue without priorities");
+        assert!(refused(lane(5, 3, 10)), "above all levels");
+        assert!(refused(lane(5, 3, 0)), "of the head's own level");
+        let Fact::QueueDeclared(fact) = lane(5, 3, 6) else { unreachable!() };
+        let renamed = QueueFact { name: "other".into(), ..fact };
+        assert!(refused(Fact::QueueDeclared(renamed)), "of another name");
+        assert!(refused(lane(4, 3, 6)), "that is there already");
     }
 
     #[test]

@@ -182,9 +182,10 @@ impl Engine {
     /// A message comes to queues that have no room for it.
     pub(super) fn refuse(&mut self, queues: Vec<QueueId>, message: &Message) {
         for id in queues {
+            let enqueued = self.sum(id, |lane| lane.counts.enqueued);
             let Some(queue) = self.queues.get_mut(id) else { continue };
             queue.counts.refused += 1;
-            let number = queue.counts.enqueued + queue.counts.refused;
+            let number = enqueued + queue.counts.refused;
             self.departures.push(Departure::Refused(queue.name.clone(), number));
             self.log.marks.reach(Mark::PublishRefused);
             let is_kept = queue.settings.overflow == Overflow::RejectPublishDeadLetter

@@ -592,7 +592,11 @@ impl Engine {
     ) {
         let is_pressed = item != 0 && self.is_pressed();
         let window = self.limits.queue_window;
-        let head = self.queues.get(self.head(id));
+        let Some(queue) = self.queues.get(id) else { return };
+        let head = match queue.lane {
+            None => Some(queue),
+            Some(lane) => self.queues.get(lane.head),
+        };
         let is_awaited = head.is_some_and(|head| head.turns.next().is_some());
         let Some(queue) = self.queues.get_mut(id) else { return };
         let position = queue.next_place().position;
