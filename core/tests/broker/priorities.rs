@@ -94,7 +94,7 @@ fn what_comes_back_goes_to_its_place_within_its_level() {
         world.tell(client, 1, BasicGet { queue: "q".into(), ..Default::default() });
     }
     world.settle();
-    assert_eq!(world.heard(client)[4..], ["got b5", "got d5", "got a1"]);
+    assert_eq!(world.heard(client)[1..], ["got b5", "got d5", "got a1"]);
     send(&mut world, client, &[(5, "e5"), (3, "f3")]);
     for delivery_tag in [3, 1, 2] {
         world.tell(client, 1, BasicReject { delivery_tag, requeue: true });
