@@ -12,6 +12,14 @@ use core::cmp::Reverse;
 use super::queue::QueueId;
 use crate::log::LaneFact;
 
+/// What a queue is to others whose messages have priorities; most are nothing of the kind.
+#[derive(Debug)]
+pub(crate) enum ByLevel {
+    /// It has lanes beside itself.
+    Head(Lanes),
+    Lane(Lane),
+}
+
 /// What makes a queue a lane of another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane {

@@ -14,7 +14,7 @@ use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
 use super::dying::Dying;
 use super::engine::VhostId;
-use super::lanes::{Lane, Lanes};
+use super::lanes::{ByLevel, Lane, Lanes};
 use super::message::Message;
 use super::ranges::Ranges;
 use super::reader::Reader;
@@ -160,10 +160,8 @@ pub(crate) struct Queue {
     /// When the engine looks for what of it has expired, at the latest.
     pub(crate) timer: Option<u64>,
     pub(crate) dying: Dying,
-    /// Of which queue it is a lane, if it is one.
-    pub(crate) lane: Option<Lane>,
-    /// Its lanes, if it has others than itself.
-    pub(crate) lanes: Option<Box<Lanes>>,
+    /// Its lanes, if it has others than itself, or of which queue it is one.
+    pub(crate) by_level: Option<Box<ByLevel>>,
 }
 
 /// What a queue is declared as.
@@ -223,8 +221,7 @@ impl Queue {
             expires_at: None,
             timer: None,
             dying: Dying::default(),
-            lane: None,
-            lanes: None,
+            by_level: None,
         }
     }
 
@@ -240,8 +237,31 @@ impl Queue {
         let name = head.name.clone();
         Self {
             settings: head.settings.clone(),
-            lane: Some(Lane { head: id, fact }),
+            by_level: Some(Box::new(ByLevel::Lane(Lane { head: id, fact }))),
             ..Self::new(number, head.vhost, name, &declaration, Owner(0))
+        }
+    }
+
+    /// Of which queue it is a lane, if it is one.
+    pub(crate) fn as_lane(&self) -> Option<Lane> {
+        match self.by_level.as_deref() {
+            Some(ByLevel::Lane(lane)) => Some(*lane),
+            _ => None,
+        }
+    }
+
+    /// Its lanes, if it has others than itself.
+    pub(crate) fn lanes(&self) -> Option<&Lanes> {
+        match self.by_level.as_deref() {
+            Some(ByLevel::Head(lanes)) => Some(lanes),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn lanes_mut(&mut self) -> Option<&mut Lanes> {
+        match self.by_level.as_deref_mut() {
+            Some(ByLevel::Head(lanes)) => Some(lanes),
+            _ => None,
         }
     }
 

@@ -593,7 +593,7 @@ impl Engine {
         let is_pressed = item != 0 && self.is_pressed();
         let window = self.limits.queue_window;
         let Some(queue) = self.queues.get(id) else { return };
-        let head = match queue.lane {
+        let head = match queue.as_lane() {
             None => Some(queue),
             Some(lane) => self.queues.get(lane.head),
         };

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::super::death::Reason;
-use super::super::lanes::Lanes;
+use super::super::lanes::{ByLevel, Lanes};
 use super::super::message::Message;
 use super::super::queue::{Entry, Queue, QueueId};
 use super::super::settings::Overflow;
@@ -19,13 +19,13 @@ use crate::log::{Fact, LaneFact};
 impl Engine {
     /// The queue that clients see of one that may be a lane.
     pub(super) fn head(&self, id: QueueId) -> QueueId {
-        let lane = self.queues.get(id).and_then(|queue| queue.lane);
+        let lane = self.queues.get(id).and_then(Queue::as_lane);
         lane.map_or(id, |lane| lane.head)
     }
 
     /// The lanes of a queue, the highest level first; of one without priorities itself.
     pub(super) fn lanes(&self, id: QueueId) -> impl Iterator<Item = QueueId> + '_ {
-        let lanes = self.queues.get(id).and_then(|queue| queue.lanes.as_deref());
+        let lanes = self.queues.get(id).and_then(Queue::lanes);
         lanes.into_iter().flat_map(Lanes::ids).chain(lanes.is_none().then_some(id))
     }
 
@@ -35,7 +35,10 @@ impl Engine {
 
     /// The sum over all lanes of what `count` says of each.
     pub(super) fn sum(&self, id: QueueId, count: impl Fn(&Queue) -> u64) -> u64 {
-        self.queues_of(id).map(|(_, lane)| count(lane)).sum()
+        match self.queues.get(id) {
+            Some(queue) if queue.lanes().is_none() => count(queue),
+            _ => self.queues_of(id).map(|(_, lane)| count(lane)).sum(),
+        }
     }
 
     /// How many messages are ready.
@@ -45,7 +48,7 @@ impl Engine {
 
     /// The lane that has the next message, if there is one.
     pub(super) fn next_lane(&self, id: QueueId) -> QueueId {
-        match self.queues.get(id).and_then(|queue| queue.lanes.as_deref()) {
+        match self.queues.get(id).and_then(Queue::lanes) {
             None => id,
             Some(_) => {
                 let mut lanes = self.queues_of(id);
@@ -115,7 +118,7 @@ impl Engine {
         if level == levels.usual {
             return id;
         }
-        let known = head.lanes.as_ref().and_then(|lanes| lanes.get(level));
+        let known = head.lanes().and_then(|lanes| lanes.get(level));
         known.unwrap_or_else(|| self.make_lane(id, level))
     }
 
@@ -135,15 +138,15 @@ impl Engine {
 
     /// Takes in a lane, which knows its head.
     pub(super) fn add_lane(&mut self, queue: Queue) -> QueueId {
-        let lane = queue.lane.expect("a lane");
+        let lane = queue.as_lane().expect("a lane");
         let number = queue.number;
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);
         if let Some(head) = self.queues.get_mut(lane.head) {
             let (level, dead) = (head.settings.levels.map_or(0, |l| l.usual), head.dying.len());
-            let lanes = &mut head.lanes;
-            let lanes = lanes.get_or_insert_with(|| Box::new(Lanes::new(level, lane.head, dead)));
-            lanes.insert(lane.fact.level, id);
+            let first = || Box::new(ByLevel::Head(Lanes::new(level, lane.head, dead)));
+            head.by_level.get_or_insert_with(first);
+            head.lanes_mut().expect("a head").insert(lane.fact.level, id);
         }
         id
     }
@@ -165,7 +168,7 @@ impl Engine {
     pub(super) fn mourn(&mut self, lane: QueueId, entry: Entry, reason: Reason) {
         let id = self.head(lane);
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let is_first = match &mut queue.lanes {
+        let is_first = match queue.lanes_mut() {
             None => queue.dying.is_empty(),
             Some(lanes) => {
                 let is_first = lanes.has_no_dead();
@@ -184,7 +187,7 @@ impl Engine {
     /// The lane of who died first and is not buried, if there is anybody.
     pub(super) fn first_dead(&self, id: QueueId) -> Option<QueueId> {
         let queue = self.queues.get(id)?;
-        match &queue.lanes {
+        match queue.lanes() {
             None => (!queue.dying.is_empty()).then_some(id),
             Some(lanes) => lanes.first_dead(),
         }
@@ -194,7 +197,7 @@ impl Engine {
     pub(super) fn take_dead(&mut self, id: QueueId) -> Option<(QueueId, Entry, Reason)> {
         let lane = self.first_dead(id)?;
         let (entry, reason) = self.queues.get_mut(lane)?.dying.take()?;
-        let lanes = self.queues.get_mut(id).and_then(|queue| queue.lanes.as_mut());
+        let lanes = self.queues.get_mut(id).and_then(Queue::lanes_mut);
         lanes.into_iter().for_each(|lanes| lanes.pop_dead());
         Some((lane, entry, reason))
     }

@@ -232,7 +232,7 @@ impl Engine {
 
     /// The queues that clients see.
     fn heads(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
-        self.queues.iter().filter(|(_, queue)| queue.lane.is_none())
+        self.queues.iter().filter(|(_, queue)| queue.as_lane().is_none())
     }
 
     fn status(&self, id: QueueId, queue: &Queue) -> QueueStatus {

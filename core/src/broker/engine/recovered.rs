@@ -74,7 +74,7 @@ impl Engine {
         queue.deadlines = deadlines;
         queue.extents = extents;
         queue.logged_below = queue.next_position;
-        if queue.lane.is_some() {
+        if queue.as_lane().is_some() {
             self.mark(Mark::LaneRestored);
             self.add_lane(queue);
             return;

@@ -342,7 +342,7 @@ impl Engine {
             name: queue.name.clone(),
             auto_delete: queue.auto_delete,
             arguments: queue.arguments.clone(),
-            lane: queue.lane.map(|lane| lane.fact),
+            lane: queue.as_lane().map(|lane| lane.fact),
         }
     }
 

@@ -404,8 +404,7 @@ impl Engine {
         for incoming in &queue.incoming {
             self.unbind_at_source(queue.vhost, &incoming.source, &incoming.binding);
         }
-        let lanes = queue.lanes.take();
-        queue.ready.len() as u64 + lanes.map_or(0, |lanes| self.drop_lanes(id, &lanes))
+        queue.ready.len() as u64 + queue.lanes().map_or(0, |lanes| self.drop_lanes(id, lanes))
     }
 
     fn declared(&self, id: QueueId) -> DeclaredQueue {

@@ -13,6 +13,7 @@ pub(in crate::log) fn queue(number: u64, vhost: &str, name: &str) -> Fact {
         name: name.into(),
         auto_delete: false,
         arguments: FieldTable::default(),
+        lane: None,
     })
 }
 
