@@ -288,6 +288,33 @@ fn a_missing_dead_letter_exchange_is_counted_and_told() {
 }
 
 #[test]
+fn a_limit_of_length_that_is_none_is_refused_with_the_reason() {
+    let declared = |name: &str, value: FieldValue| {
+        let mut world = World::new(Config::default());
+        let client = world.client();
+        let arguments = FieldTable::new(vec![(name.into(), value)]);
+        world.tell(client, 1, QueueDeclare { queue: "q".into(), arguments, ..Default::default() });
+        world.heard(client)
+    };
+    let fraction = 1.5f64.to_bits();
+    for name in ["x-max-length", "x-max-length-bytes"] {
+        let refused = |problem: &str| {
+            let queue = "queue 'q' in vhost '/'";
+            let reason = format!("invalid arg '{name}' for {queue}: {problem}");
+            vec![format!("channel.close PRECONDITION_FAILED - {reason}")]
+        };
+        let negative = declared(name, FieldValue::I32(-1));
+        assert_eq!(negative, refused("{value_negative,-1}"));
+        let fractional = declared(name, FieldValue::F64(fraction));
+        assert_eq!(fractional, refused("\"expected integer, got double\""));
+        assert_eq!(declared(name, text("9")), refused("\"expected integer, got longstr\""));
+        let huge = declared(name, FieldValue::I64(i64::MAX));
+        assert_eq!(huge, declared(name, FieldValue::I32(0)));
+        assert!(!huge[0].starts_with("channel.close"), "{huge:?}");
+    }
+}
+
+#[test]
 fn the_first_goes_where_there_are_more_than_may_be() {
     let mut world = World::new(Config::default());
     let client = world.client();
