@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame, ShortStr};
+use crate::broker::{Policy, PolicyLayer, Refusal};
 use crate::{DiskRequest, DiskResult, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
@@ -36,6 +37,46 @@ pub struct Peer {
     pub is_loopback: bool,
 }
 
+/// What the adapter calls a command by; it chooses, and the answer has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// Something that the people who run the broker want of it, whoever asks for them: who may is
+/// decided before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Sets a policy, in place of the one that has its name if there is one. It is in force at once
+    /// for exchanges and queues that are there.
+    SetPolicy {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// Whose policy.
+        layer: PolicyLayer,
+        /// The policy.
+        policy: Policy,
+    },
+    /// Deletes a policy; others take its place at once.
+    DeletePolicy {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// Whose policy.
+        layer: PolicyLayer,
+        /// Its name.
+        name: ShortStr,
+    },
+}
+
+/// What a command did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Something is there that was not before.
+    Created,
+    /// What was there is as it is wanted.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
 /// What happened. Inputs for connections that are gone are ignored.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -57,6 +98,8 @@ pub enum Input {
     /// How many bytes are free on the data directory's disk. Reported every second, more often
     /// while it is nearly full.
     DiskFree(u64),
+    /// Somebody who may wants this. Answered once, by [`Output::Answered`].
+    Command(CommandId, Command),
     /// The time that `poll_timeout` named has come. More often is harmless.
     Tick,
     /// The broker is to stop: clients are told with 320 and this text, new ones are refused. When
@@ -80,6 +123,8 @@ pub enum Output {
     ResumeReading(ConnectionId),
     /// Send what was given for sending, then close. The connection is forgotten.
     Close(ConnectionId),
+    /// What came of a command. What it changed is durable.
+    Answered(CommandId, Result<Done, Refusal>),
     /// A request to the disk.
     Disk(DiskRequest),
     /// The broker can no longer keep its promises, for this reason. Nothing that was not sent yet

@@ -23,6 +23,8 @@
 //! 5. Each [`DiskRequest`] is carried out in its [`Lane`], and what came of it is an
 //!    [`Input::Disk`]. A broker that keeps its promises beyond its own end is one that a
 //!    [`Recovery`] came to; [`Broker::new`] makes one without a disk.
+//! 6. An [`Input::Command`] is what those who run the broker want; [`Output::Answered`] comes when
+//!    what it changed is durable.
 //!
 //! The same inputs give the same outputs, in any two processes. Time is only `now`; randomness is
 //! only [`Boot::seed`]. No input is refused and none makes the broker panic: a panic is a bug.
@@ -55,8 +57,8 @@ mod time;
 pub use config::{Boot, Config, User};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 pub use interface::{
-    Alarm, ConnectionId, Decision, Departure, Event, Input, Occurrence, Output, Peer, QueueStatus,
-    Turn,
+    Alarm, Command, CommandId, ConnectionId, Decision, Departure, Done, Event, Input, Occurrence,
+    Output, Peer, QueueStatus, Turn,
 };
 pub use log::{
     Basis, Check, CheckReport, DiskMachine, Loss, LostMessages, Problem, Progress, Recovery,

@@ -9,13 +9,14 @@ use alloc::vec::Vec;
 use crate::amqp::{
     ChannelNumber, Connection, Context, Credentials, Gated, ShortStr, WaitingChannels,
 };
-use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, SessionHandle};
+use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, Refusal, SessionHandle};
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
 use crate::time::Clock;
 use crate::{
-    Alarm, Boot, Config, ConnectionId, Decision, Event, Input, Instant, Mark, MarkCounts,
+    Alarm, Boot, Command, CommandId, Config, ConnectionId, Decision, Event, Input, Instant, Mark,
+    MarkCounts,
     Occurrence, Output, Peer, QueueStatus, Turn,
 };
 
@@ -160,6 +161,7 @@ impl Broker {
                     self.engine.relieve_idle();
                 }
             }
+            Input::Command(id, command) => self.administer(id, command),
             Input::Tick => {
                 self.handle_time();
                 self.time_out_deliveries();
@@ -309,6 +311,28 @@ impl Broker {
         }
     }
 
+    /// Carries out a command. Its answer waits until what it changed is durable.
+    fn administer(&mut self, id: CommandId, command: Command) {
+        let result = match self.shutdown.is_some() {
+            true => Err(Refusal::stopping()),
+            false => self.engine.administer(command),
+        };
+        let gate = self.engine.take_gate();
+        match result {
+            Ok(done) if gate > self.engine.durable() => {
+                self.engine.mark(Mark::CommandGated);
+                self.engine.urge_log();
+                self.gated.push_back((gate, Gated::Command(id, done)));
+            }
+            result => {
+                if result.is_err() {
+                    self.engine.mark(Mark::CommandRefused);
+                }
+                self.out.push_back(Output::Answered(id, result));
+            }
+        }
+    }
+
     /// Those who waited for batches that are durable now wait no more.
     fn release_gated(&mut self) {
         let durable = self.engine.durable();
@@ -316,6 +340,7 @@ impl Broker {
             let Some((_, gated)) = self.gated.pop_front() else { return };
             match gated {
                 Gated::Confirms(session) => self.unconfirmed.push_back(session),
+                Gated::Command(id, done) => self.out.push_back(Output::Answered(id, Ok(done))),
                 Gated::Frames(id) => {
                     self.with(id, |connection, _, ctx| connection.release_held(ctx))
                 }

@@ -380,6 +380,20 @@ marks! {
     NotImplemented "error-540" Common
         "A client is told NOT_IMPLEMENTED."
 
+    // Commands and policies.
+    CommandGated "command-gated" Common
+        "The answer to a command waits for the disk."
+    CommandRefused "command-refused" Common
+        "A command makes no sense, and changes nothing."
+    PolicyApplied "policy-applied" Common
+        "A queue that is there gets other settings by a policy."
+    PolicyOutranked "policy-outranked" Common
+        "A policy takes the place of one that ranks lower, for a queue or an exchange."
+    PolicyFellBack "policy-fell-back" Common
+        "A policy is in force no more for a queue or an exchange; the next in rank is, or none."
+    AlternateByPolicy "alternate-by-policy" Common
+        "An exchange that is there gets another alternate exchange by a policy."
+
     // What must not be.
     ResourceError "error-506" Unreachable
         "A client is told RESOURCE_ERROR."
@@ -387,6 +401,8 @@ marks! {
         "A client is told INTERNAL_ERROR."
     UnknownRequest "unknown-request" Unreachable
         "The disk is done with what it was not asked for."
+    PolicyAstray "policy-astray" Unreachable
+        "A policy in the log is none that this broker would take."
     BindingAstray "binding-astray" Unreachable
         "A binding in the log leads to or from what is not there."
 }

@@ -18,6 +18,8 @@ mod exchanges;
 mod handover;
 #[path = "broker/marks.rs"]
 mod marks;
+#[path = "broker/policies.rs"]
+mod policies;
 #[path = "broker/priorities.rs"]
 mod priorities;
 #[path = "broker/publishing.rs"]

@@ -348,6 +348,7 @@ impl World {
                     assert!(self.has_disk, "it gives up: {reason}");
                     self.is_halted = true;
                 }
+                Output::Answered(..) => {}
                 Output::Event(event) => check_event(&event),
                 Output::Send(id, frame) => self.client_of(id).receive(&frame),
                 Output::FrameMax(id, frame_max) => self.client_of(id).set_frame_max(frame_max),

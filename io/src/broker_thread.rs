@@ -314,6 +314,8 @@ impl BrokerThread {
                         .expect("a broker without a disk asks it nothing")
                         .submit(request);
                 }
+                // Nobody here asks for anything yet.
+                Output::Answered(..) => {}
                 Output::Halt(reason) => self.halt.set(reason),
                 Output::Event(event) => event::log(&event),
             }

@@ -51,8 +51,8 @@ fn checked(report: &CheckReport) -> Findings {
         Count(batches, "batch", "batches"),
         Count(records, "record", "records"),
     )];
-    let contents =
-        Contents(report.queues, report.exchanges, report.bindings, report.messages).to_string();
+    let CheckReport { queues, exchanges, policies, bindings, messages, .. } = *report;
+    let contents = Contents { queues, exchanges, policies, bindings, messages }.to_string();
     lines.push(match report.basis {
         Basis::Nothing => "what queues and messages there are cannot be told".into(),
         Basis::Checkpoint => format!("{contents}, as of the last checkpoint"),
@@ -85,7 +85,8 @@ fn salvaged(report: &SalvageReport) -> Findings {
         lines.push(format!("dropped: {place}: {text}"));
         lines.extend(messages.iter().map(|lost| format!("    {}", lost_messages(lost))));
     }
-    let contents = Contents(report.queues, report.exchanges, report.bindings, report.messages);
+    let SalvageReport { queues, exchanges, policies, bindings, messages, .. } = *report;
+    let contents = Contents { queues, exchanges, policies, bindings, messages };
     lines.push(format!("kept: {contents}"));
     lines.extend(report.unnamed_queues.iter().map(|name| {
         format!("    a queue whose name is lost: it is called {name} in virtual host / now")
@@ -136,12 +137,18 @@ impl Display for Count {
     }
 }
 
-/// Queues, exchanges, bindings, messages.
-struct Contents(u64, u64, u64, u64);
+/// How much of what there is.
+struct Contents {
+    queues: u64,
+    exchanges: u64,
+    policies: u64,
+    bindings: u64,
+    messages: u64,
+}
 
 impl Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(queues, exchanges, bindings, messages) = *self;
+        let Self { queues, exchanges, policies, bindings, messages } = *self;
         write!(
             f,
             "{} in {}; {} and {} of their own",
@@ -149,7 +156,11 @@ impl Display for Contents {
             Count(queues, "durable queue", "durable queues"),
             Count(exchanges, "exchange", "exchanges"),
             Count(bindings, "binding", "bindings"),
-        )
+        )?;
+        match policies {
+            0 => Ok(()),
+            _ => write!(f, "; {}", Count(policies, "policy", "policies")),
+        }
     }
 }
 
@@ -166,6 +177,7 @@ mod tests {
             batches: 300,
             records: 301,
             queues: 2,
+            policies: 1,
             messages: 300,
             bytes: 412 << 20,
             basis: Basis::Log,
@@ -176,7 +188,7 @@ mod tests {
         assert_eq!(
             findings.written(Path::new("d")),
             "412.0 MiB of files: 1 segment in use, with 300 batches of 301 records\n\
-             300 messages in 2 durable queues; 0 exchanges and 0 bindings of their own\n\
+             300 messages in 2 durable queues; 0 exchanges and 0 bindings of their own; 1 policy\n\
              a broker would start\n\
              d: nothing is wrong\n"
         );

@@ -185,7 +185,7 @@ pub(crate) fn of_consumer(
 }
 
 /// How long a delivery may wait for its acknowledgement, if these arguments say: zero for ever.
-pub(crate) fn consumer_timeout(arguments: &FieldTable) -> Option<Duration> {
+fn consumer_timeout(arguments: &FieldTable) -> Option<Duration> {
     let millis = arguments.find(CONSUMER_TIMEOUT)?.as_integer()?;
     Some(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
 }

@@ -8,6 +8,7 @@ use super::arguments;
 use super::binding::{Binding, Destination, Destinations, Incoming};
 use super::choosing::{self, HashOn, Ring, Slots};
 use super::headers::{HeaderPattern, SortedHeaders};
+use super::policies::InForce;
 use super::queue::Queue;
 use super::recent_history::{self, RecentHistory};
 use super::refusal::{Refusal, Resource};
@@ -141,8 +142,12 @@ pub(crate) struct Exchange {
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
     pub(crate) arguments: FieldTable,
-    /// Where messages go that no binding takes.
+    /// Where messages go that no binding takes, by its argument.
     pub(crate) alternate: Option<ShortStr>,
+    /// The policies that are in force for it.
+    pub(crate) policies: InForce,
+    /// Where messages go that no binding takes, if no argument says that.
+    pub(crate) alternate_by_policy: Option<ShortStr>,
     /// The bindings from it, and those to it.
     pub(crate) bindings: BTreeSet<Binding>,
     pub(crate) incoming: BTreeSet<Incoming>,
@@ -161,6 +166,8 @@ impl Exchange {
             internal: declaration.internal,
             arguments: declaration.arguments.canonical(),
             alternate: alternate(&declaration.arguments),
+            policies: InForce::default(),
+            alternate_by_policy: None,
             bindings: BTreeSet::new(),
             incoming: BTreeSet::new(),
             table: match kind {
@@ -190,6 +197,11 @@ impl Exchange {
             ExchangeKind::RecentHistory => recent_history::len_max(&self.arguments).map(drop),
             _ => Ok(()),
         }
+    }
+
+    /// Where messages go that no binding takes.
+    pub(crate) fn alternate(&self) -> Option<&ShortStr> {
+        self.alternate.as_ref().or(self.alternate_by_policy.as_ref())
     }
 
     /// Whether another declaration means this same exchange.

@@ -15,6 +15,8 @@ mod exchange;
 mod headers;
 mod lanes;
 mod message;
+mod policies;
+mod policy;
 mod queue;
 mod ranges;
 mod reader;
@@ -38,6 +40,7 @@ pub(crate) use engine::{
 pub(crate) use exchange::Envelope;
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Charge, Message};
+pub use policy::{ApplyTo, Policy, PolicyLayer};
 pub(crate) use queue::QueueId;
 pub use queue::{Owner, QueueDeclaration};
 pub use refusal::{Refusal, RefusalKind};

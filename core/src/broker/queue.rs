@@ -16,6 +16,8 @@ use super::dying::Dying;
 use super::engine::VhostId;
 use super::lanes::{ByLevel, Lane, Lanes};
 use super::message::Message;
+use super::policies::InForce;
+use super::policy::Asked;
 use super::ranges::Ranges;
 use super::reader::Reader;
 use super::ready::Ready;
@@ -119,6 +121,8 @@ pub(crate) struct Queue {
     pub(crate) auto_delete: bool,
     pub(crate) owner: Option<Owner>,
     pub(crate) arguments: FieldTable,
+    /// The policies that are in force for it.
+    pub(crate) policies: InForce,
     pub(crate) settings: Settings,
     pub(crate) incoming: BTreeSet<Incoming>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
@@ -194,7 +198,8 @@ impl Queue {
             durable: declaration.durable && !declaration.exclusive,
             auto_delete: declaration.auto_delete,
             owner: declaration.exclusive.then_some(owner),
-            settings: Settings::new(&declaration.arguments),
+            policies: InForce::default(),
+            settings: Settings::new(&declaration.arguments, Asked::default()),
             arguments: declaration.arguments.canonical(),
             incoming: BTreeSet::new(),
             consumers: BTreeSet::new(),

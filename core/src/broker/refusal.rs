@@ -39,6 +39,10 @@ impl Refusal {
         Self::new(RefusalKind::PreconditionFailed, explanation)
     }
 
+    pub(crate) fn stopping() -> Self {
+        Self::precondition("the broker is about to stop")
+    }
+
     pub(crate) fn not_found(resource: &Resource<'_>) -> Self {
         Self::new(RefusalKind::NotFound, format!("no {resource}"))
     }

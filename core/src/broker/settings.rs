@@ -1,5 +1,8 @@
-//! What a queue's arguments ask for, as the engine acts on it.
+//! What a queue's arguments and policies ask for, as the engine acts on it.
 
+use core::time::Duration;
+
+use super::policy::Asked;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
 
 /// What happens to messages that a full queue has no room for.
@@ -33,6 +36,9 @@ pub(crate) struct Settings {
     /// How many messages may be ready.
     pub(crate) max_length: Option<u64>,
     pub(crate) overflow: Overflow,
+    /// How long a delivery may wait for its acknowledgement, if its consumer does not say: zero is
+    /// for ever.
+    pub(crate) consumer_timeout: Option<Duration>,
     /// How often a message may come back.
     pub(crate) delivery_limit: Option<u32>,
     /// Whether consumers are told how often a message came back.
@@ -60,14 +66,19 @@ pub(crate) fn may_have_lane(arguments: &FieldTable, level: u8) -> bool {
 const QUORUM_LEVELS: Levels = Levels { max: 31, usual: 4 };
 
 impl Settings {
-    /// What these arguments, which were checked, ask for.
-    pub(crate) fn new(arguments: &FieldTable) -> Self {
-        let number = |name: &str| {
-            let value = arguments.find(name).and_then(FieldValue::as_integer)?;
-            u64::try_from(value).ok()
+    /// What these arguments and policies, which were checked, ask for. Of limits the lowest counts,
+    /// of anything else the argument.
+    pub(crate) fn new(arguments: &FieldTable, policies: Asked<'_>) -> Self {
+        // Policies have the same names without the `x-`.
+        let key = |name: &'static str| &name[2..];
+        let number = |name: &'static str| {
+            let value = arguments.find(name).and_then(FieldValue::as_integer);
+            let own = value.and_then(|value| u64::try_from(value).ok());
+            own.into_iter().chain(policies.limit(key(name))).min()
         };
-        let text = |name: &str| arguments.find(name).and_then(FieldValue::as_longstr);
-        let name = |name: &str| match arguments.find(name) {
+        let value = |name: &'static str| arguments.find(name).or(policies.value(key(name)));
+        let text = |name: &'static str| value(name).and_then(FieldValue::as_longstr);
+        let name = |name: &'static str| match value(name) {
             // One that is too long for a name is no exchange's name and no key.
             Some(FieldValue::LongStr(text)) => ShortStr::new(text.clone()),
             _ => None,
@@ -88,6 +99,7 @@ impl Settings {
                 Some(b"reject-publish-dlx") => Overflow::RejectPublishDeadLetter,
                 _ => Overflow::DropHead,
             },
+            consumer_timeout: number("x-consumer-timeout").map(Duration::from_millis),
             delivery_limit,
             tells_deliveries: delivery_limit.is_some() || is_quorum,
             levels: match number("x-max-priority") {

@@ -46,7 +46,7 @@ impl Reason {
 }
 
 /// The bytes of a checkpoint with these facts, in pieces. `len` and `count` of the header are
-/// filled in. Facts come in this order: segments; exchanges; each queue and then its messages;
+/// filled in. Facts come in this order: segments; policies; exchanges; each queue and then its messages;
 /// bindings.
 pub(crate) fn encode(
     mut header: CheckpointHeader,
@@ -153,9 +153,10 @@ fn take(state: &mut State, fact: Fact, len: u32) -> Result<(), Inconsistent> {
             }
             state.apply(Fact::Bound(bound), 0, len)
         }
-        Fact::QueueDeclared(_) | Fact::ExchangeDeclared(_) | Fact::Timed(_) => {
-            state.apply(fact, 0, len)
-        }
+        Fact::QueueDeclared(_)
+        | Fact::ExchangeDeclared(_)
+        | Fact::PolicySet(_)
+        | Fact::Timed(_) => state.apply(fact, 0, len),
         _ => Err(Inconsistent("a record that no checkpoint may have")),
     }
 }

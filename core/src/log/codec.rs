@@ -3,19 +3,19 @@
 //! Decoding trusts nothing: whatever the bytes, it does not panic and does not take more memory
 //! than a constant times what it was given. What it gives out are slices of its input.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::extents::Extent;
 use super::fact::{
-    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessageFact, MessagesFact, Place, QueueFact,
-    QueueNumber,
-    SegmentFact, Settled, Target, Timed,
+    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessageFact, MessagesFact, Place, PolicyFact,
+    QueueFact, QueueNumber, SegmentFact, Settled, Target, Timed,
 };
 use super::format::{NUMBER_MAX, put_record};
 use crate::amqp::{FieldTable, Properties, Reader, ShortStr};
-use crate::broker::{Body, Charge, Message};
+use crate::broker::{ApplyTo, Body, Charge, Message, Policy, PolicyLayer};
 
 /// The kinds of records.
 pub(crate) mod kind {
@@ -31,6 +31,8 @@ pub(crate) mod kind {
     pub(crate) const UNBOUND: u8 = 10;
     pub(crate) const DROPPED: u8 = 11;
     pub(crate) const TIMED: u8 = 12;
+    pub(crate) const POLICY_SET: u8 = 13;
+    pub(crate) const POLICY_DELETED: u8 = 14;
     pub(crate) const SEGMENT: u8 = 16;
     pub(crate) const MESSAGES: u8 = 17;
 }
@@ -49,6 +51,7 @@ const INTERNAL: u8 = 2;
 const LANE: u8 = 2;
 const TO_EXCHANGE: u8 = 1;
 const SOME_KEPT: u8 = 1;
+const OF_OPERATOR: u8 = 1;
 
 /// How many bytes a place takes in a message record.
 const PLACE_LEN: usize = 16;
@@ -69,6 +72,7 @@ impl Fact {
             kind::QUEUE_DECLARED => AUTO_DELETE | LANE,
             kind::BOUND | kind::UNBOUND => TO_EXCHANGE,
             kind::DROPPED => SOME_KEPT,
+            kind::POLICY_SET | kind::POLICY_DELETED => OF_OPERATOR,
             _ => 0,
         };
         if flags & !flags_known != 0 {
@@ -105,6 +109,10 @@ impl Fact {
                 arguments: decode_table(&cursor.str32()?)?,
             }),
             kind::EXCHANGE_DELETED => Self::ExchangeDeleted(cursor.str8()?, cursor.str8()?),
+            kind::POLICY_SET => Self::PolicySet(cursor.policy(flags)?),
+            kind::POLICY_DELETED => {
+                Self::PolicyDeleted(cursor.str8()?, layer(flags), cursor.str8()?)
+            }
             kind::BOUND => Self::Bound(cursor.bound(flags)?),
             kind::UNBOUND => Self::Unbound(cursor.bound(flags)?),
             kind::DROPPED => Self::Dropped(cursor.dropped(flags)?),
@@ -144,6 +152,8 @@ impl Fact {
                 (kind::EXCHANGE_DECLARED, flags | flag(exchange.internal, INTERNAL))
             }
             Self::ExchangeDeleted(..) => (kind::EXCHANGE_DELETED, 0),
+            Self::PolicySet(fact) => (kind::POLICY_SET, layer_flags(fact.layer)),
+            Self::PolicyDeleted(_, layer, _) => (kind::POLICY_DELETED, layer_flags(*layer)),
             Self::Bound(bound) => (kind::BOUND, bound.flags()),
             Self::Unbound(bound) => (kind::UNBOUND, bound.flags()),
             Self::Dropped(dropped) => (kind::DROPPED, flag(!dropped.kept.is_empty(), SOME_KEPT)),
@@ -185,7 +195,8 @@ impl Fact {
                 put_str8(out, &exchange.kind);
                 put_table(out, &exchange.arguments);
             }
-            Self::ExchangeDeleted(vhost, name) => {
+            Self::PolicySet(fact) => fact.put(out),
+            Self::ExchangeDeleted(vhost, name) | Self::PolicyDeleted(vhost, _, name) => {
                 put_str8(out, vhost);
                 put_str8(out, name);
             }
@@ -217,6 +228,18 @@ impl MessageFact {
             | flag(self.is_volatile, message_flag::VOLATILE)
             | flag(self.message.persistent, message_flag::PERSISTENT)
             | flag(self.message.is_dead_letter, message_flag::DEAD_LETTER)
+    }
+}
+
+impl PolicyFact {
+    fn put(&self, out: &mut BytesMut) {
+        put_str8(out, &self.vhost);
+        put_str8(out, &self.policy.name);
+        put_str32(out, self.policy.pattern.as_bytes());
+        let apply_to = ApplyTo::ALL.iter().position(|known| *known == self.policy.apply_to);
+        out.put_u8(apply_to.expect("one of all") as u8);
+        out.put_i64_le(self.policy.priority);
+        put_table(out, &self.policy.definition);
     }
 }
 
@@ -471,6 +494,18 @@ impl Cursor<'_> {
         Some(Bound { vhost, source, key, target, arguments })
     }
 
+    fn policy(&mut self, flags: u8) -> Option<PolicyFact> {
+        let vhost = self.str8()?;
+        let name = self.str8()?;
+        let pattern = String::from_utf8(self.str32()?.to_vec()).ok()?;
+        let [apply_to] = self.array()?;
+        let apply_to = *ApplyTo::ALL.get(usize::from(apply_to))?;
+        let priority = self.array().map(i64::from_le_bytes)?;
+        let definition = decode_table(&self.str32()?)?;
+        let policy = Policy { name, pattern, apply_to, priority, definition };
+        Some(PolicyFact { vhost, layer: layer(flags), policy })
+    }
+
     fn messages(&mut self) -> Option<MessagesFact> {
         Some(MessagesFact {
             queue: self.queue()?,
@@ -492,6 +527,14 @@ impl Cursor<'_> {
             })?,
         })
     }
+}
+
+fn layer(flags: u8) -> PolicyLayer {
+    if flags & OF_OPERATOR != 0 { PolicyLayer::Operator } else { PolicyLayer::User }
+}
+
+fn layer_flags(layer: PolicyLayer) -> u8 {
+    if layer == PolicyLayer::Operator { OF_OPERATOR } else { 0 }
 }
 
 fn put_place(out: &mut BytesMut, place: Place) {
@@ -612,6 +655,21 @@ pub(crate) mod tests {
         })
     }
 
+    fn any_layer() -> impl Strategy<Value = PolicyLayer> {
+        prop_oneof![Just(PolicyLayer::User), Just(PolicyLayer::Operator)]
+    }
+
+    fn any_policy() -> impl Strategy<Value = Fact> {
+        let apply_to = (0..ApplyTo::ALL.len()).prop_map(|at| ApplyTo::ALL[at]);
+        let pattern = "[a-zé^$.]{0,9}";
+        let policy = (any_name(), pattern, apply_to, any::<i64>(), any_table());
+        (any_name(), any_layer(), policy).prop_map(|(vhost, layer, policy)| {
+            let (name, pattern, apply_to, priority, definition) = policy;
+            let policy = Policy { name, pattern, apply_to, priority, definition };
+            Fact::PolicySet(PolicyFact { vhost, layer, policy })
+        })
+    }
+
     pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
         let settled =
             (any_queue(), any_ranges()).prop_map(|(queue, ranges)| Settled { queue, ranges });
@@ -660,6 +718,9 @@ pub(crate) mod tests {
             any_queue().prop_map(Fact::QueueDeleted),
             exchange,
             (any_name(), any_name()).prop_map(|(vhost, name)| Fact::ExchangeDeleted(vhost, name)),
+            any_policy(),
+            (any_name(), any_layer(), any_name())
+                .prop_map(|(vhost, layer, name)| Fact::PolicyDeleted(vhost, layer, name)),
             any_bound().prop_map(Fact::Bound),
             any_bound().prop_map(Fact::Unbound),
             (0..=NUMBER_MAX, any::<u64>(), any::<u64>(), 0..=NUMBER_MAX).prop_map(|numbers| {

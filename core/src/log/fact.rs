@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::extents::Extent;
 use super::state::Inconsistent;
 use crate::amqp::{FieldTable, ShortStr};
-use crate::broker::{ExchangeKind, Message, VHOST, is_predeclared, is_queue_name};
+use crate::broker::{
+    ExchangeKind, Message, Policy, PolicyLayer, VHOST, is_predeclared, is_queue_name,
+};
 
 /// The number of a queue from its declaration to its end, over all starts of the broker; no other
 /// queue ever has it.
@@ -70,6 +72,14 @@ pub(crate) struct ExchangeFact {
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
     pub(crate) arguments: FieldTable,
+}
+
+/// A policy that was set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PolicyFact {
+    pub(crate) vhost: ShortStr,
+    pub(crate) layer: PolicyLayer,
+    pub(crate) policy: Policy,
 }
 
 /// A message, and where it was put.
@@ -165,6 +175,10 @@ pub(crate) enum Fact {
     ExchangeDeclared(ExchangeFact),
     /// Of a virtual host, by name.
     ExchangeDeleted(ShortStr, ShortStr),
+    /// In place of the one that had its name, if one had.
+    PolicySet(PolicyFact),
+    /// Of a virtual host and a layer, by name.
+    PolicyDeleted(ShortStr, PolicyLayer, ShortStr),
     Bound(Bound),
     Unbound(Bound),
     Segment(SegmentFact),
@@ -187,6 +201,9 @@ impl Fact {
                 check_vhost(&exchange.vhost)?;
                 ensure(is_known, "an exchange is of an unknown type")?;
                 ensure(!is_predeclared(&exchange.name), "an exchange is declared that always is")
+            }
+            Self::PolicySet(PolicyFact { vhost, .. }) | Self::PolicyDeleted(vhost, ..) => {
+                check_vhost(vhost)
             }
             Self::Bound(bound) => check_vhost(&bound.vhost),
             _ => Ok(()),

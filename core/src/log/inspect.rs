@@ -54,12 +54,14 @@ pub struct CheckReport {
     pub batches: u64,
     /// The records in these.
     pub records: u64,
-    /// What the following four rest on.
+    /// What the following five rest on.
     pub basis: Basis,
     /// Durable queues.
     pub queues: u64,
     /// Durable exchanges, without the predeclared ones.
     pub exchanges: u64,
+    /// Policies.
+    pub policies: u64,
     /// Bindings between what is durable.
     pub bindings: u64,
     /// Messages that are not done with; one in two queues counts twice.
@@ -114,6 +116,8 @@ pub struct SalvageReport {
     pub unnamed_queues: Vec<String>,
     /// Durable exchanges that were kept.
     pub exchanges: u64,
+    /// Policies that were kept.
+    pub policies: u64,
     /// Bindings that were kept.
     pub bindings: u64,
     /// Messages that were kept; one in two queues counts twice.

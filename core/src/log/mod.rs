@@ -38,8 +38,8 @@ pub(crate) use codec::{message as decode_message, message_flag};
 pub(crate) use deadlines::Deadlines;
 pub(crate) use extents::{Extent, Extents};
 pub(crate) use fact::{
-    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, QueueFact, QueueNumber,
-    SegmentFact, Target, Timed, gaps,
+    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, PolicyFact, QueueFact,
+    QueueNumber, SegmentFact, Target, Timed, gaps,
 };
 pub(crate) use format::{IndexEntry, RecordHeader, decode_part, part_len, put_part};
 pub use inspect::{Basis, Check, CheckReport, Loss, LostMessages, Problem, Salvage, SalvageReport};

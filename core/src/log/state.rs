@@ -13,13 +13,12 @@ use super::codec::message_flag;
 use super::deadlines::Deadlines;
 use super::extents::{Extents, Freed};
 use super::fact::{
-    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, QueueFact, QueueNumber,
-    SegmentFact,
-    Target, Timed,
+    Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, PolicyFact, QueueFact,
+    QueueNumber, SegmentFact, Target, Timed,
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::amqp::ShortStr;
-use crate::broker::may_have_lane;
+use crate::broker::{Policy, PolicyLayer, may_have_lane};
 
 /// A fact does not fit to those before it: the log says what no broker writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +65,8 @@ pub(crate) struct State {
     pub(crate) segments: BTreeMap<u64, SegmentState>,
     /// By virtual host and name.
     pub(crate) exchanges: BTreeMap<(ShortStr, ShortStr), ExchangeFact>,
+    /// By virtual host, layer and name.
+    pub(crate) policies: BTreeMap<(ShortStr, PolicyLayer, ShortStr), PolicyFact>,
     pub(crate) queues: BTreeMap<QueueNumber, QueueState>,
     /// The same but for lanes, by virtual host and name.
     names: BTreeMap<(ShortStr, ShortStr), QueueNumber>,
@@ -157,6 +158,15 @@ impl State {
                 self.unbind_all(self.bindings_from(&vhost, &name));
                 self.unbind_all(self.bindings_to(&vhost, Target::Exchange(name.clone())));
                 self.exchanges.remove(&(vhost, name));
+            }
+            Fact::PolicySet(PolicyFact { vhost, layer, policy }) => {
+                let (vhost, name) = (vhost.detached(), policy.name.detached());
+                let policy = Policy { name: name.clone(), ..policy };
+                let fact = PolicyFact { vhost: vhost.clone(), layer, policy };
+                self.policies.insert((vhost, layer, name), fact);
+            }
+            Fact::PolicyDeleted(vhost, layer, name) => {
+                self.policies.remove(&(vhost, layer, name));
             }
             Fact::Bound(bound) => {
                 let is_known = match &bound.target {
@@ -268,6 +278,7 @@ impl State {
     /// The state as facts, in the order in which a checkpoint has them.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> + '_ {
         let segments = self.segments.values().map(|segment| Fact::Segment(segment.fact));
+        let policies = self.policies.values().cloned().map(Fact::PolicySet);
         let exchanges = self.exchanges.values().cloned().map(Fact::ExchangeDeclared);
         let queues = self.queues.values().flat_map(|queue| {
             let timed = queue.timed();
@@ -276,7 +287,7 @@ impl State {
                 .chain(timed)
         });
         let bindings = self.bindings().cloned().map(Fact::Bound);
-        segments.chain(exchanges).chain(queues).chain(bindings)
+        segments.chain(policies).chain(exchanges).chain(queues).chain(bindings)
     }
 
     /// Takes in when messages expire. A deadline is for messages that the log was given.
@@ -505,7 +516,7 @@ pub(crate) mod tests {
     use super::super::format::{NUMBER_MAX, part_len};
     use super::*;
     use crate::amqp::{FieldTable, FieldValue, Properties};
-    use crate::broker::{Body, Message};
+    use crate::broker::{ApplyTo, Body, Message};
 
     const LEN: u32 = 100;
 
@@ -530,6 +541,8 @@ pub(crate) mod tests {
         Bind(usize, u8),
         BindExchange(u8, u8),
         DeleteExchange(u8),
+        SetPolicy(u8, i64),
+        DeletePolicy(u8),
         /// To these two, with this many positions passed over before.
         Publish([usize; 2], u64),
         Volatile(usize),
@@ -553,6 +566,8 @@ pub(crate) mod tests {
             2 => (some(), 0..3_u8).prop_map(|(queue, source)| Step::Bind(queue, source)),
             1 => (0..3_u8, 0..3_u8).prop_map(|(from, to)| Step::BindExchange(from, to)),
             1 => (0..3_u8).prop_map(Step::DeleteExchange),
+            1 => (0..3_u8, 0..9_i64).prop_map(|(name, priority)| Step::SetPolicy(name, priority)),
+            1 => (0..3_u8).prop_map(Step::DeletePolicy),
             9 => ([some(), some()], 0..3_u64)
                 .prop_map(|(queues, gap)| Step::Publish(queues, gap)),
             1 => some().prop_map(Step::Volatile),
@@ -602,6 +617,10 @@ pub(crate) mod tests {
             target,
             arguments: Bytes::new(),
         }
+    }
+
+    fn layer(number: u8) -> PolicyLayer {
+        if number == 0 { PolicyLayer::User } else { PolicyLayer::Operator }
     }
 
     fn exchange(number: u8) -> ShortStr {
@@ -717,6 +736,20 @@ pub(crate) mod tests {
                 bindings.retain(|bound| bound.source != name && bound.target != target);
                 Fact::ExchangeDeleted("/".into(), name)
             }
+            Step::SetPolicy(name, priority) => {
+                let policy = Policy {
+                    name: exchange(name),
+                    pattern: "^q".into(),
+                    apply_to: ApplyTo::Queues,
+                    priority,
+                    definition: FieldTable::default(),
+                };
+                let (vhost, layer) = ("/".into(), layer(name));
+                Fact::PolicySet(PolicyFact { vhost, layer, policy })
+            }
+            Step::DeletePolicy(name) => {
+                Fact::PolicyDeleted("/".into(), layer(name), exchange(name))
+            }
             Step::Publish(queues, gap) => {
                 let mut places: Vec<Place> = Vec::new();
                 for at in queues {
@@ -783,6 +816,17 @@ pub(crate) mod tests {
             Step::Seal => return Vec::new(),
         };
         vec![fact]
+    }
+
+    #[test]
+    fn a_policy_is_as_it_was_set_last_until_it_is_deleted() {
+        let steps = [(0, 1), (1, 5), (0, 2), (2, 7)];
+        let mut steps = steps.map(|(name, priority)| Step::SetPolicy(name, priority)).to_vec();
+        steps.push(Step::DeletePolicy(2));
+        let policies = grown(&steps).0.policies;
+        let found: Vec<_> =
+            policies.iter().map(|((_, layer, _), fact)| (*layer, fact.policy.priority)).collect();
+        assert_eq!(found, [(PolicyLayer::User, 2), (PolicyLayer::Operator, 5)]);
     }
 
     proptest! {

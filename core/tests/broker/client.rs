@@ -126,11 +126,23 @@ impl World {
             | Output::FrameMax(to, _)
             | Output::PauseReading(to)
             | Output::ResumeReading(to) => *to == id,
-            Output::Event(_) | Output::Disk(_) | Output::Halt(_) => false,
+            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => false,
         });
         self.said = others;
         let mine: Vec<Output> = mine;
         mine.iter().filter_map(words).collect()
+    }
+
+    /// The answers to commands that nobody heard yet, in words.
+    pub(crate) fn answers(&mut self) -> Vec<String> {
+        let answer = |output: &Output| match output {
+            Output::Answered(id, Ok(done)) => Some(format!("{} {done:?}", id.0)),
+            Output::Answered(id, Err(refusal)) => Some(format!("{} {}", id.0, refusal.explanation)),
+            _ => None,
+        };
+        let answers = self.said.iter().filter_map(answer).collect();
+        self.said.retain(|output| !matches!(output, Output::Answered(..)));
+        answers
     }
 
     fn drain(&mut self) {
@@ -218,6 +230,10 @@ fn words(output: &Output) -> Option<String> {
         Output::Close(_) => "closed".into(),
         Output::PauseReading(_) => "pause".into(),
         Output::ResumeReading(_) => "resume".into(),
-        Output::FrameMax(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => return None,
+        Output::Answered(..)
+        | Output::FrameMax(..)
+        | Output::Event(_)
+        | Output::Disk(_)
+        | Output::Halt(_) => return None,
     })
 }

@@ -1,8 +1,9 @@
 //! What a recording is a row of.
 
 use bytes::Bytes;
-use warren_core::{DiskError, DiskResult, FileId};
+use warren_core::{Command, DiskError, DiskResult, FileId};
 
+use crate::command;
 use crate::number::{put, put_bytes, take, take_as, take_bytes, take_text, take_u64};
 
 /// Something that went into the broker, or was looked at while it was recorded. Connections go by
@@ -43,6 +44,8 @@ pub enum Event {
     Disk(u64, Outcome),
     /// So many bytes are free on the disk.
     DiskFree(u64),
+    /// A command, under this number.
+    Command(u64, Command),
     /// A timer.
     Tick,
     /// The broker is to stop, with this text.
@@ -170,6 +173,11 @@ impl Event {
                 kind(9);
                 put(out, *free);
             }
+            Self::Command(number, command) => {
+                kind(15);
+                put(out, *number);
+                command::put(out, command);
+            }
             Self::Tick => kind(10),
             Self::Shutdown(text) => {
                 kind(11);
@@ -209,6 +217,7 @@ impl Event {
             12 => Self::Drained,
             13 => Self::Hash(take_u64(from)?),
             14 => Self::Ended(take_text(from)?),
+            15 => Self::Command(take(from)?, command::take(from)?),
             _ => return None,
         })
     }
@@ -249,6 +258,8 @@ mod tests {
             Event::Disk(8, Outcome::Files(vec![(FileId::Segment(1), 10)])),
             Event::Disk(9, Outcome::Failed(failed)),
             Event::DiskFree(u64::MAX),
+            Event::Command(10, command::tests::set()),
+            Event::Command(11, command::tests::delete()),
             Event::Tick,
             Event::Shutdown("bye".into()),
             Event::Drained,

@@ -56,6 +56,11 @@ impl OutputHash {
             Output::ResumeReading(id) => self.about(4, *id),
             Output::Close(id) => self.about(5, *id),
             Output::Disk(request) => self.request(request),
+            Output::Answered(id, result) => {
+                self.number(10);
+                self.number(id.0);
+                self.number(result.as_ref().map_or(u64::MAX, |done| *done as u64));
+            }
             Output::Halt(reason) => self.text(7, reason.as_bytes()),
             // Words for people, which may change without anything else.
             Output::Event(_) => self.number(8),

@@ -19,6 +19,7 @@
 //! Nothing here decides anything, and the broker never waits for it: a recorder that cannot keep
 //! up, or has written as much as it may, ends its recording and says so.
 
+mod command;
 mod elide;
 mod event;
 pub mod file;

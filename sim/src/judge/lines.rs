@@ -65,6 +65,10 @@ impl Judge {
                 let text = format!("> {free} bytes are free");
                 return self.trace.line(&self.model, now, "", &text, None);
             }
+            Told::Command(number, wish) => {
+                let text = format!("> wish {number}: {wish:?}");
+                return self.trace.line(&self.model, now, "", &text, None);
+            }
             Told::Received(_) | Told::Drained(..) | Told::Disk | Told::Tick => return,
         };
         let who = self.who(*link, number);
@@ -115,6 +119,10 @@ impl Judge {
             Said::Alarm(alarm, is_on) => {
                 let state = if *is_on { "is short of" } else { "has enough" };
                 let text = format!("{mark} {state} {alarm}");
+                return self.trace.line(&self.model, now, "", &text, None);
+            }
+            Said::Answered(number, answer) => {
+                let text = format!("{mark} wish {number}: {answer:?}");
                 return self.trace.line(&self.model, now, "", &text, None);
             }
             Said::Noted(text) => {

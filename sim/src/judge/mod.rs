@@ -18,8 +18,8 @@ use crate::checkers::{
     Failure, alarms, conservation, fairness, liveness, memory, protocol, single_active, topology,
 };
 use crate::model::{
-    ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue, QueueId,
-    Released, Stage,
+    Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue,
+    QueueId, Released, Stage,
 };
 use crate::plan::Setup;
 use crate::trace::Trace;
@@ -47,6 +47,8 @@ pub enum Said {
     Resumed(usize),
     /// It is short of `memory` or `disk`, or not any more.
     Alarm(&'static str, bool),
+    /// It answered what it was asked for under this number.
+    Answered(u64, Answer),
     /// Something for people.
     Noted(String),
     /// It gives up, for this reason.
@@ -282,6 +284,8 @@ impl Judge {
         pending.extend(self.model.waiting().map(|(link, number)| {
             format!("{}: frames wait in the broker", self.who(link, number))
         }));
+        pending
+            .extend(self.model.unanswered().map(|number| format!("the answer to wish {number}")));
         liveness::check_pending(&pending)
     }
 
@@ -430,6 +434,11 @@ impl Judge {
                 false => self.model.alarms.remove(alarm),
             };
         }
+        if let Said::Answered(number, answer) = said {
+            let promise = self.model.answered(*number, *answer);
+            self.hear_promise(promise.map_err(|text| Failure::new("policies", text))?);
+            return Ok(());
+        }
         let (Said::Sent(link, _) | Said::Closed(link) | Said::Paused(link) | Said::Resumed(link)) =
             said
         else {
@@ -451,7 +460,7 @@ impl Judge {
                 Ok(())
             }
             Said::Closed(link) => self.hear_end(now, *link),
-            Said::Alarm(..) | Said::Noted(_) | Said::Halted(_) => Ok(()),
+            Said::Answered(..) | Said::Alarm(..) | Said::Noted(_) | Said::Halted(_) => Ok(()),
             Said::Sent(link, incoming) => {
                 if self.model.connections[link].stage == Stage::Gone {
                     return Ok(());

@@ -103,6 +103,7 @@ impl Model {
         self.expire_first();
         match told {
             Told::Stopped(reason) => self.stop(&reason),
+            Told::Command(number, wish) => self.wish(number, wish),
             Told::DiskFree(free) => self.disk_free = Some(free),
             Told::Connected(link, client) => {
                 let mut connection = Connection::new(client, now);

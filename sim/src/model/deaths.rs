@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::routing::{Look, Route};
-use super::{Copy, Fate, Message, Model, Queue, QueueId};
+use super::{Copy, Fate, Message, Model, Queue, QueueId, policies};
 use crate::wire::{Argument, Properties, Table, Value};
 
 /// What left a queue by itself, by the queue's name.
@@ -77,15 +77,21 @@ pub enum Overflow {
 }
 
 impl Queue {
+    /// What is asked of it under this name: by its arguments, else by a policy.
     fn argument(&self, name: &str) -> Option<&Value> {
-        self.arguments.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        let mut asked = self.arguments.iter().chain(&self.policy);
+        asked.find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    fn number(&self, name: &str) -> Option<u64> {
-        match self.argument(name)? {
-            Value::I32(number) => u64::try_from(*number).ok(),
-            _ => None,
-        }
+    /// The lowest number that is asked of it under this name.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let asked = self.arguments.iter().chain(&self.policy).filter(|(known, _)| known == name);
+        asked.filter_map(|(_, value)| policies::number(value)).min()
+    }
+
+    /// For how long it may be unused, in milliseconds.
+    pub(super) fn expires(&self) -> Option<u64> {
+        self.number("x-expires")
     }
 
     /// How many messages may be ready.
@@ -127,7 +133,9 @@ impl Queue {
             "x-max-length",
             "x-message-ttl",
         ];
-        names.iter().any(|name| self.argument(name).is_some())
+        // A policy that is gone may have left messages that expire.
+        let is_timed = self.ready.iter().any(|copy| copy.deadline_ms.is_some());
+        is_timed || names.iter().any(|name| self.argument(name).is_some())
     }
 
     /// How often a message may come back.
@@ -139,8 +147,7 @@ impl Queue {
     /// Whether consumers are told how often a message came back.
     #[must_use]
     pub fn tells_returns(&self) -> bool {
-        let kind = self.argument("x-queue-type").and_then(Value::as_text);
-        self.delivery_limit().is_some() || kind == Some("quorum")
+        self.delivery_limit().is_some() || self.is_quorum()
     }
 
     /// The level of a message, by its priority.
@@ -352,7 +359,8 @@ impl Model {
 
     fn send_dead_letter(&mut self, id: QueueId, index: usize, cause: Cause) {
         let queue = &self.queues[&id];
-        let exchange = queue.dead_letter_exchange().expect("of a queue that has dead letters");
+        // A policy may have said where to, and be gone.
+        let Some(exchange) = queue.dead_letter_exchange() else { return };
         let key = queue.dead_letter_key();
         if !exchange.is_empty() && !self.exchanges.contains_key(&exchange) {
             return self.lose_letter(id);
@@ -449,7 +457,7 @@ impl Model {
     /// A queue is used: it lives for as long again.
     pub(super) fn renew(&mut self, id: QueueId) {
         let Some(queue) = self.queues.get(&id) else { return };
-        let expires = queue.number("x-expires").map(|millis| self.in_ms(millis));
+        let expires = queue.expires().map(|millis| self.in_ms(millis));
         self.queues.get_mut(&id).expect("just found").expires_ms = expires;
     }
 
@@ -462,7 +470,8 @@ impl Model {
             return Ok(());
         }
         let now = self.now_ms();
-        for queue in self.queues.values().filter(|queue| !queue.arguments.is_empty()) {
+        let is_asked = |queue: &&Queue| !queue.arguments.is_empty() || !queue.policy.is_empty();
+        for queue in self.queues.values().filter(is_asked) {
             let name = &queue.name;
             let (ready, max) = (queue.ready.len() as u64, queue.max_length());
             if max.is_some_and(|max| ready > max) && queue.overflow() == Overflow::DropHead {

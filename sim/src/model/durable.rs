@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::connection::Stage;
+use super::policies::Policies;
 use super::{
     Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId, Together,
     topology,
@@ -61,6 +62,7 @@ pub(super) struct Durable {
     exchanges: BTreeMap<String, Exchange>,
     bindings: Vec<Binding>,
     queues: BTreeMap<QueueId, Queue>,
+    policies: Policies,
 }
 
 /// So many batches before the last durable one are kept: a disk that loses a sector loses no more
@@ -140,6 +142,7 @@ impl Model {
         self.is_history_short = false;
         self.choices.forget();
         self.forget_waiting();
+        self.answers.clear();
         self.alarms.clear();
         self.disk_free = None;
         self.is_stopped = false;
@@ -232,7 +235,8 @@ impl Model {
         for queue in queues.values_mut() {
             queue.ready.sort_by_key(Copy::place);
         }
-        Durable { exchanges, bindings: bindings.cloned().collect(), queues }
+        let policies = self.policies.clone();
+        Durable { exchanges, bindings: bindings.cloned().collect(), queues, policies }
     }
 
     /// Whether the binding outlives the process: both its ends do.
@@ -248,7 +252,11 @@ impl Model {
     }
 
     fn take_up(&mut self, state: Durable) {
-        let Durable { exchanges, bindings, mut queues } = state;
+        let Durable { exchanges, bindings, mut queues, policies } = state;
+        self.policies = policies;
+        for queue in queues.values_mut() {
+            queue.policy = self.policy_of(queue);
+        }
         for message in self.messages.iter_mut() {
             for (id, fate) in message.fates.iter_mut() {
                 *fate = match (*fate, queues.get(&id)) {

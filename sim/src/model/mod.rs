@@ -14,6 +14,7 @@ mod durable;
 mod expected;
 mod late;
 mod message;
+mod policies;
 mod queue;
 mod routing;
 mod single_active;
@@ -34,6 +35,7 @@ pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
 pub use late::LateReply;
 pub use message::{Fate, Fates, Message, Messages};
+pub use policies::{Answer, Policy, Wish};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
 pub use waiting::{Parked, Released, Together, Waits, Went};
@@ -41,6 +43,7 @@ pub use waiting::{Parked, Released, Together, Waits, Went};
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};
 use choices::Choices;
+use policies::Policies;
 use waiting::Waiting;
 
 /// What time it is when the world begins, in milliseconds since 1970.
@@ -67,6 +70,8 @@ pub enum Told {
     Disk,
     /// So many bytes are free on the disk.
     DiskFree(u64),
+    /// Those who run the broker want this, under this number.
+    Command(u64, Wish),
     /// Time passed.
     Tick,
 }
@@ -135,6 +140,9 @@ pub struct Model {
     pub disk_free: Option<u64>,
     /// What of the past may come back at a start.
     pub history: History,
+    policies: Policies,
+    /// What is due to wishes, by their numbers.
+    answers: BTreeMap<u64, (Answer, Option<Promise>)>,
     waiting: Waiting,
     is_stopped: bool,
     made: usize,
@@ -174,6 +182,8 @@ impl Model {
             alarms: BTreeSet::new(),
             disk_free: None,
             history: History::default(),
+            policies: Policies::new(),
+            answers: BTreeMap::new(),
             waiting: Waiting::default(),
             is_stopped: false,
             made: 0,

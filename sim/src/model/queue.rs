@@ -55,6 +55,8 @@ pub struct Queue {
     pub is_auto_delete: bool,
     /// What it was declared with.
     pub arguments: Table,
+    /// What policies ask of it, by the names of arguments.
+    pub policy: Table,
     /// Stands for a consumer of direct replies, which has no queue in the eyes of clients.
     pub is_hidden: bool,
     /// What waits, in order.
@@ -110,6 +112,7 @@ impl Queue {
             owner: None,
             is_auto_delete: false,
             arguments: Table::new(),
+            policy: Table::new(),
             is_hidden: false,
             ready: Vec::new(),
             unacked: 0,

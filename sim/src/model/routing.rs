@@ -81,11 +81,11 @@ impl Model {
                 };
                 bindings.filter(is_taken).map(|binding| binding.destination.clone()).collect()
             };
+            if taken.is_empty() {
+                waiting.extend(self.alternate_of(&name, &source));
+            }
             if source.kind == "x-recent-history" && !look.is_kept_out() {
                 histories.push(name);
-            }
-            if taken.is_empty() {
-                waiting.extend(source.alternate);
             }
             for destination in taken {
                 match destination {

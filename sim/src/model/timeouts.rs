@@ -53,8 +53,8 @@ impl Model {
     /// does, else as is usual.
     pub(super) fn due(&self, queue: &Queue, consumer: Option<&Consumer>) -> Option<(u64, u64)> {
         let asked = consumer.and_then(|consumer| consumer.timeout_ms);
-        let of_queue = || integer(&queue.arguments, "x-consumer-timeout");
-        let timeout = asked.or_else(of_queue).map(|millis| millis.unsigned_abs());
+        let of_queue = || queue.number("x-consumer-timeout");
+        let timeout = asked.map(|millis| millis.unsigned_abs()).or_else(of_queue);
         let timeout = timeout.unwrap_or(self.setup.consumer_timeout_ms) * MILLISECOND;
         (timeout > 0).then_some((self.now + timeout, timeout))
     }

@@ -175,6 +175,7 @@ impl Model {
         queue.is_durable = method.bit("durable") && queue.owner.is_none();
         queue.is_auto_delete = method.bit("auto-delete");
         queue.arguments = meaningful(method.table("arguments"));
+        queue.policy = self.policy_of(&queue);
         queue.batch = self.history.batch;
         if queue.is_durable {
             self.history.names.insert((queue.name.clone(), queue.batch), None);

@@ -33,6 +33,8 @@ const VERBS: &[Verb] = &[
     ("crash", World, &["seed"], &[]),
     ("power", World, &["seed"], &[]),
     ("pause", World, &["us"], &[]),
+    ("policy", World, &["name", "pattern", "apply", "priority", "arg"], &["operator"]),
+    ("unpolicy", World, &["name"], &["operator"]),
     (
         "disk",
         World,

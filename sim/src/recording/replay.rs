@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use warren_core::amqp::{Decoder, Egress};
 use warren_core::{
-    Broker, ConnectionId, DiskMachine, DiskOp, DiskRequest, DiskResult, FileId, Input, Instant,
-    OpId, Output, Peer, Recovery, RecoveryOutput,
+    Broker, CommandId, ConnectionId, DiskMachine, DiskOp, DiskRequest, DiskResult, FileId, Input,
+    Instant, OpId, Output, Peer, Recovery, RecoveryOutput,
 };
 use warren_recorder::{Event, Outcome as DiskOutcome, OutputHash, Piece, ReadError, Recording};
 
@@ -20,7 +20,7 @@ use crate::judge::{DiskState, Found, Judge, Said, Told, Waits};
 use crate::plan::Setup;
 use crate::run::Outcome;
 use crate::wire::{self, Frame};
-use crate::world::{Ear, Image, is_bounded, noted, position, waits};
+use crate::world::{Ear, Image, answer, is_bounded, noted, position, waits, wish};
 
 /// The failure's id of a core that does not do what was recorded.
 const ID: &str = "divergence";
@@ -217,6 +217,10 @@ impl Replay {
             }
             Event::Disk(id, outcome) => return self.take_result(OpId(id), outcome),
             Event::DiskFree(free) => self.tell(Input::DiskFree(free), Told::DiskFree(free)),
+            Event::Command(id, command) => {
+                let told = Told::Command(id, wish(&command));
+                self.tell(Input::Command(CommandId(id), command), told);
+            }
             Event::Tick => self.tell(Input::Tick, Told::Tick),
             Event::Shutdown(text) => {
                 self.tell(Input::Shutdown(text.clone()), Told::Stopped(text));
@@ -485,6 +489,10 @@ impl Replay {
                 said.extend(noted(event));
                 return Ok(());
             }
+            Output::Answered(id, result) => {
+                said.push(Said::Answered(id.0, answer(result)));
+                return Ok(());
+            }
             Output::Disk(request) => {
                 self.request(request.clone());
                 return Ok(());
@@ -527,7 +535,7 @@ impl Replay {
                 connection.is_gone = true;
                 said.push(Said::Closed(link));
             }
-            Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
+            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::judge::{Said, Told};
+use crate::model::Wish;
 use crate::plan::{Plan, Setup, Step, Who};
 use crate::wire::{Frame, Incoming, Method, Properties, Table, Value};
 
@@ -140,6 +141,7 @@ impl Scribe {
                 }
             }
             Told::Stopped(_) => self.push(Step::new(Who::World, "stop")),
+            Told::Command(_, wish) => wished(wish).into_iter().for_each(|step| self.push(step)),
             _ => {}
         }
     }
@@ -442,6 +444,36 @@ fn with_table(step: Step, key: &str, table: &Table, but: &[&str]) -> Step {
     let entries = table.iter().filter(|(name, _)| !but.contains(&name.as_str()));
     let entries: Vec<String> = entries.filter_map(entry).collect();
     if entries.is_empty() { step } else { step.with(key, entries.join(",")) }
+}
+
+/// The step of a wish, as far as a plan can say it.
+fn wished(wish: &Wish) -> Option<Step> {
+    match wish {
+        Wish::Set(is_operator, name, policy) => {
+            let asked = policy.definition.iter().filter_map(|(key, value)| {
+                let value = match value {
+                    Value::Text(text) if text.is_empty() => "''".to_owned(),
+                    Value::Text(text) => word(&String::from_utf8_lossy(text)),
+                    Value::I32(number) => number.to_string(),
+                    Value::I64(number) => number.to_string(),
+                    _ => return None,
+                };
+                Some(format!("{}:{value}", word(key)))
+            });
+            let step = Step::new(Who::World, "policy")
+                .with("name", word(name))
+                .with("pattern", word(&policy.pattern))
+                .with("apply", &policy.apply_to)
+                .with("priority", policy.priority)
+                .with("arg", asked.collect::<Vec<_>>().join(","));
+            Some(step.flag("operator", *is_operator))
+        }
+        Wish::Unset(is_operator, name) => {
+            let step = Step::new(Who::World, "unpolicy").with("name", word(name));
+            Some(step.flag("operator", *is_operator))
+        }
+        Wish::Other => None,
+    }
 }
 
 /// A text as one word of a plan.

@@ -4,6 +4,7 @@
 //! here reads a clock or draws a number that is not salted by the plan.
 
 mod client;
+mod command;
 mod departures;
 mod disk;
 mod host;
@@ -14,6 +15,7 @@ mod tamper;
 use std::collections::BTreeMap;
 
 pub use client::{Client, Stage};
+pub(crate) use command::{answer, wish};
 pub use disk::Failing;
 pub(crate) use disk::{Image, names_of};
 pub(crate) use host::{Ear, is_bounded, noted, position, waits};
@@ -164,6 +166,7 @@ impl World {
             "power" => self.host.crash(self.now, Crash::Power(seed), judge)?,
             "restart" => return self.start(Some(step), judge),
             "stop" => return self.stop("maintenance", judge),
+            "policy" | "unpolicy" => self.host.command(self.now, step, judge)?,
             "pause" => self.host.pause(self.now + step.number("us", 0) * 1000),
             _ => {
                 self.harm_disk(step);

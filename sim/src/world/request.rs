@@ -179,7 +179,7 @@ fn exchange_arguments(step: &Step) -> Table {
 
 /// `a:1,b:x,c:true`: whole numbers as `I`, `true` and `false` as `t`, other text as `S`, `''` as an
 /// empty one, nothing as `V`.
-fn headers(text: &str) -> Table {
+pub(super) fn headers(text: &str) -> Table {
     let pairs = text.split(',').filter(|pair| !pair.is_empty());
     let entry = |pair: &str| {
         let (name, value) = pair.split_once(':').unwrap_or((pair, ""));

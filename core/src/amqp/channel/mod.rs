@@ -28,7 +28,7 @@ use crate::broker::{
     ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
 use crate::log::BatchNumber;
-use crate::{Config, ConnectionId, Instant, Mark, Output};
+use crate::{CommandId, Config, ConnectionId, Done, Instant, Mark, Output};
 
 /// What a connection lends its channels while they handle a frame.
 pub(crate) struct Context<'a> {
@@ -53,6 +53,8 @@ pub(crate) enum Gated {
     Confirms(SessionHandle),
     /// Frames of a connection.
     Frames(ConnectionId),
+    /// The answer to a command.
+    Command(CommandId, Done),
 }
 
 /// What publishing means on this channel.

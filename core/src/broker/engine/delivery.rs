@@ -274,8 +274,6 @@ impl Engine {
         let resource =
             Resource { kind: "queue", name: queue, vhost: &self.vhosts[vhost.0 as usize].name };
         let (priority, timeout) = arguments::of_consumer(&consume.arguments, &resource)?;
-        let found = self.queues.get(id).expect("just found");
-        let timeout = self.timeout_of(found, timeout).filter(|_| !consume.no_ack);
         let found = self.queues.get_mut(id).expect("just found");
         let is_shared = found.single_active.is_some() || !found.consumers.is_empty();
         if found.exclusive_consumer.is_some() || (consume.exclusive && is_shared) {
@@ -389,7 +387,7 @@ impl Engine {
             Some(Lease { queue: lane, consumer: None, entry })
         };
         let queue = self.queues.get(id).filter(|_| !no_ack);
-        let timeout = queue.and_then(|queue| self.timeout_of(queue, None));
+        let timeout = queue.and_then(|queue| self.limits.timeout_of(queue, None));
         self.renew(id);
         Ok(Asked::Got(Got { redelivered, message, remaining, lease, timeout }))
     }
@@ -536,13 +534,17 @@ impl Engine {
             }
             let priority = consumer.priority;
             queue.turns.give(consumer_id, priority);
+            let timeout = match consumer.no_ack {
+                true => None,
+                false => self.limits.timeout_of(queue, consumer.timeout),
+            };
             let queue = self.queues.get_mut(lane).expect("a lane that was found");
             let mut entry = queue.take().expect("at hand");
             let is_low =
                 queue.ready.paged() > 0 && queue.ready.cached() < self.limits.queue_window / 4;
             let (tag, redelivered) = (consumer.tag.clone(), entry.is_redelivered());
             let (handle, no_ack) = (session.handle, consumer.no_ack);
-            let (session_id, timeout) = (consumer.session, consumer.timeout);
+            let session_id = consumer.session;
             if no_ack {
                 queue.counts.acked += 1;
             } else {

@@ -10,6 +10,7 @@ mod handover;
 mod history;
 mod lanes;
 mod paging;
+mod policies;
 mod recovered;
 mod routing;
 mod storage;
@@ -30,6 +31,7 @@ pub(crate) use topology::is_queue_name;
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
 use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
 use super::message::{Gauge, Message};
+use super::policies::Policies;
 use super::queue::{Counts, Owner, Queue, QueueId};
 use crate::amqp::{FieldTable, ShortStr};
 use crate::entropy::Entropy;
@@ -54,7 +56,10 @@ struct Vhost {
     exchanges: HashMap<ShortStr, Exchange>,
     /// Those of them that outlive a restart, in order.
     durable_exchanges: BTreeSet<ShortStr>,
+    /// The others.
+    transient_exchanges: BTreeSet<ShortStr>,
     queues: HashMap<ShortStr, QueueId>,
+    policies: Policies,
 }
 
 /// Everything the broker holds.
@@ -199,7 +204,14 @@ impl Engine {
             exchanges.insert(declaration.name, exchange);
         }
         let queues = hash::map(self.hash_seed);
-        self.vhosts.push(Vhost { name, exchanges, durable_exchanges, queues });
+        self.vhosts.push(Vhost {
+            name,
+            exchanges,
+            durable_exchanges,
+            transient_exchanges: BTreeSet::new(),
+            queues,
+            policies: Policies::default(),
+        });
     }
 
     /// The virtual host called `name`.

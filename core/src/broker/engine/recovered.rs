@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 
 use super::super::binding::{Binding, Destination};
 use super::super::exchange::{Exchange, ExchangeDeclaration};
+use super::super::policy::Compiled;
 use super::super::queue::{DeliveredMark, Owner, Queue, QueueDeclaration};
 use super::super::ready::Ready;
 use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
-use crate::log::{Bound, Log, QueueFact, QueueState, State, Target};
+use crate::log::{Bound, Log, PolicyFact, QueueFact, QueueState, State, Target};
 use crate::time::Clock;
 use crate::{Config, Mark};
 
@@ -25,6 +26,9 @@ impl Engine {
     ) -> Self {
         let bindings: Vec<Bound> = state.bindings().cloned().collect();
         let mut engine = Self::new(entropy, config, clock, log);
+        for policy in state.policies.into_values() {
+            engine.restore_policy(policy);
+        }
         for exchange in state.exchanges.into_values() {
             let vhost = engine.known_vhost(&exchange.vhost);
             let declaration = ExchangeDeclaration {
@@ -40,6 +44,7 @@ impl Engine {
             host.durable_exchanges.insert(made.name.clone());
             host.exchanges.insert(made.name.clone(), made);
         }
+        engine.put_exchanges_under_policies();
         for queue in state.queues.into_values() {
             engine.restore_queue(queue);
         }
@@ -51,6 +56,15 @@ impl Engine {
 
     fn known_vhost(&self, name: &ShortStr) -> VhostId {
         self.vhost(name).expect("a known virtual host")
+    }
+
+    /// One that this broker does not take any more is passed over, and told of.
+    fn restore_policy(&mut self, fact: PolicyFact) {
+        let vhost = self.known_vhost(&fact.vhost);
+        match Compiled::new(fact.layer, fact.policy) {
+            Ok(policy) => drop(self.host_mut(vhost).policies.set(fact.layer, policy)),
+            Err(_) => self.mark(Mark::PolicyAstray),
+        }
     }
 
     fn restore_queue(&mut self, state: QueueState) {
@@ -79,6 +93,7 @@ impl Engine {
             self.add_lane(queue);
             return;
         }
+        self.put_under_policies(&mut queue);
         let (number, vhost, name) = (queue.number, queue.vhost, queue.name.clone());
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);

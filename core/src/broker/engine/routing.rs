@@ -177,7 +177,7 @@ impl Engine {
             }
             if !is_taken
                 && !is_found
-                && let Some(name) = &exchange.alternate
+                && let Some(name) = exchange.alternate()
             {
                 self.mark(Mark::AlternateTaken);
                 pending.extend(visited.insert(name).then_some(name));

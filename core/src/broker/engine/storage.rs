@@ -15,8 +15,8 @@ use crate::amqp::ShortStr;
 use crate::broker::{Charge, Message};
 use crate::log::{
     BatchNumber, Bound, Completion, Dropped, Encoder, Extent, Fact, FailedWrite, IndexEntry, Item,
-    Log, MessagesFact, PendingMessage, Place, QueueFact, QueueNumber, Spot, Spots, Target, Timed,
-    TimedRuns, decode_part, gaps, part_len, put_part,
+    Log, MessagesFact, PendingMessage, Place, PolicyFact, QueueFact, QueueNumber, Spot, Spots,
+    Target, Timed, TimedRuns, decode_part, gaps, part_len, put_part,
 };
 use crate::{DiskResult, Instant, Mark, OpId};
 
@@ -290,6 +290,11 @@ impl Engine {
     fn checkpoint_facts(&mut self, index_len: usize) -> Vec<Fact> {
         let mut facts = self.log.segment_facts(index_len);
         for host in &self.vhosts {
+            let vhost = &host.name;
+            facts.extend(host.policies.iter().map(|(layer, policy)| {
+                let policy = policy.policy.clone();
+                Fact::PolicySet(PolicyFact { vhost: vhost.clone(), layer, policy })
+            }));
             for name in &host.durable_exchanges {
                 let Some(exchange) = host.exchanges.get(name) else { continue };
                 if is_predeclared(name) {

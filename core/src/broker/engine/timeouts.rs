@@ -5,22 +5,22 @@
 
 use core::time::Duration;
 
-use super::super::arguments;
 use super::super::consumer::{ConsumerId, SessionHandle, SessionId};
 use super::super::queue::Queue;
-use super::Engine;
+use super::{Engine, Limits};
 use crate::Instant;
 use crate::amqp::ShortStr;
 
-impl Engine {
+impl Limits {
     /// How long a delivery of this queue may wait for its acknowledgement, if not for ever, where
     /// its consumer has `asked` for so much. Zero is for ever.
     pub(super) fn timeout_of(&self, queue: &Queue, asked: Option<Duration>) -> Option<Duration> {
-        let of_queue = || arguments::consumer_timeout(&queue.arguments);
-        let timeout = asked.or_else(of_queue).or(self.limits.consumer_timeout);
+        let timeout = asked.or(queue.settings.consumer_timeout).or(self.consumer_timeout);
         timeout.filter(|timeout| !timeout.is_zero())
     }
+}
 
+impl Engine {
     /// A session has a delivery that is to be acknowledged by then.
     pub(crate) fn expect_ack(&mut self, id: SessionId, deadline: Instant) {
         let Some(session) = self.sessions.get_mut(id) else { return };

@@ -38,7 +38,7 @@ impl Engine {
         declaration: &ExchangeDeclaration,
     ) -> Result<(), Refusal> {
         let name = &declaration.name;
-        let made = Exchange::new(declaration, self.hash_seed).ok_or_else(|| {
+        let mut made = Exchange::new(declaration, self.hash_seed).ok_or_else(|| {
             Refusal::precondition(format!("unknown exchange type '{}'", declaration.kind))
         })?;
         refuse_default(name)?;
@@ -50,11 +50,15 @@ impl Engine {
         }
         refuse_reserved("exchange", name)?;
         made.check_arguments()?;
-        if made.durable {
-            host.durable_exchanges.insert(made.name.clone());
-            let fact = exchange_fact(&made, &host.name);
-            self.log.note_topology(Fact::ExchangeDeclared(fact));
+        match made.durable {
+            true => {
+                host.durable_exchanges.insert(made.name.clone());
+                let fact = exchange_fact(&made, &host.name);
+                self.log.note_topology(Fact::ExchangeDeclared(fact));
+            }
+            false => drop(host.transient_exchanges.insert(made.name.clone())),
         }
+        self.put_exchange_under_policies(vhost, &mut made);
         self.rest_on_topology(made.durable);
         self.host_mut(vhost).exchanges.insert(made.name.clone(), made);
         self.topology_version += 1;
@@ -155,7 +159,8 @@ impl Engine {
         };
         arguments::check(declaration, &name, &self.host(vhost).name)?;
         let number = self.log.number_queue();
-        let queue = Queue::new(number, vhost, name.clone(), declaration, owner);
+        let mut queue = Queue::new(number, vhost, name.clone(), declaration, owner);
+        self.put_under_policies(&mut queue);
         if queue.durable {
             self.log.note_topology(Fact::QueueDeclared(self.queue_fact(&queue)));
         }
@@ -497,6 +502,7 @@ impl Engine {
         while let Some(name) = going.pop() {
             let host = self.host_mut(vhost);
             let Some(gone) = host.exchanges.remove(&name) else { continue };
+            host.transient_exchanges.remove(&name);
             if host.durable_exchanges.remove(&name) {
                 let fact = Fact::ExchangeDeleted(host.name.clone(), name.clone());
                 self.log.note_topology(fact);

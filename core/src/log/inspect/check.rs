@@ -52,6 +52,7 @@ pub(super) async fn check(disk: Disk) -> Result<CheckReport, StartError> {
     if let Some(now) = now {
         report.queues = now.queue_count() as u64;
         report.exchanges = now.exchanges.len() as u64;
+        report.policies = now.policies.len() as u64;
         report.bindings = now.bindings().len() as u64;
         report.messages = now.queues.values().map(|queue| queue.extents.live()).sum();
     }

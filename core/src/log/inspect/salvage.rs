@@ -41,10 +41,11 @@ pub(super) async fn salvage(disk: Disk) -> Result<SalvageReport, StartError> {
         return Err(error);
     }
     if report.is_clean() {
-        let CheckReport { queues, exchanges, bindings, messages, .. } = report;
+        let CheckReport { queues, exchanges, policies, bindings, messages, .. } = report;
         return Ok(SalvageReport {
             queues,
             exchanges,
+            policies,
             bindings,
             messages,
             ..SalvageReport::default()
@@ -467,6 +468,7 @@ impl<'a> Gathering<'a> {
             queues: state.queue_count() as u64,
             unnamed_queues,
             exchanges: state.exchanges.len() as u64,
+            policies: state.policies.len() as u64,
             bindings: state.bindings().len() as u64,
             messages: state.queues.values().map(|queue| queue.extents.live()).sum(),
             copied,

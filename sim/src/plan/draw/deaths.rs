@@ -17,7 +17,7 @@ pub(super) struct DeathFeatures {
 }
 
 /// Times in milliseconds: runs take seconds.
-const TIMES: [u32; 7] = [0, 1, 3, 20, 100, 400, 5000];
+pub(super) const TIMES: [u32; 7] = [0, 1, 3, 20, 100, 400, 5000];
 
 impl DeathFeatures {
     pub(super) fn draw(rng: &mut Rng) -> Self {

@@ -12,6 +12,7 @@ mod fault;
 mod kinds;
 mod levels;
 mod limits;
+mod policies;
 mod strain;
 mod workload;
 
@@ -24,6 +25,7 @@ use deaths::DeathFeatures;
 use decay::DecayFeatures;
 use disk::DiskFeatures;
 use levels::LevelFeatures;
+use policies::PolicyFeatures;
 use strain::StrainFeatures;
 
 const KEYS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.a", "", "a.c.d", "q1"];
@@ -149,6 +151,7 @@ struct Draw {
     consumers: Rng,
     deaths: Rng,
     levels: Rng,
+    policies: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -157,6 +160,7 @@ struct Draw {
     consumer_features: ConsumerFeatures,
     death_features: DeathFeatures,
     level_features: LevelFeatures,
+    policy_features: PolicyFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -189,6 +193,8 @@ pub fn draw(seed: u64) -> Plan {
     let death_features = DeathFeatures::draw(&mut deaths);
     let mut levels = stream(24);
     let level_features = LevelFeatures::draw(&mut levels);
+    let mut policies = stream(22);
+    let policy_features = PolicyFeatures::draw(&mut policies);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -212,6 +218,7 @@ pub fn draw(seed: u64) -> Plan {
         consumers,
         deaths,
         levels,
+        policies,
         features,
         disk_features,
         decay_features,
@@ -220,6 +227,7 @@ pub fn draw(seed: u64) -> Plan {
         consumer_features,
         death_features,
         level_features,
+        policy_features,
         setup,
         steps: Vec::new(),
     };
@@ -236,6 +244,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.crowd();
         draw.strain();
         draw.hand_over();
+        draw.policy();
         draw.pause();
     }
     Plan { setup: draw.setup, steps: draw.steps }

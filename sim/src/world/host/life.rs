@@ -3,7 +3,7 @@
 
 use warren_core::amqp::{Frame, Method};
 use warren_core::{
-    Boot, Broker, Config, DiskMachine, DiskRequest, Input, Instant, MarkCounts, Recovery,
+    Boot, Broker, CommandId, Config, DiskMachine, DiskRequest, Input, Instant, MarkCounts, Recovery,
     RecoveryOutput,
 };
 
@@ -15,6 +15,7 @@ use crate::meter::in_core;
 use crate::model::CLOCK_ORIGIN_MS;
 use crate::plan::Step;
 use crate::tally::Tally;
+use crate::world::command;
 use crate::world::disk::{Crash, Disk, Done, Failing, Image};
 use crate::world::tamper::Fault;
 
@@ -176,6 +177,26 @@ impl Host {
         self.is_stopping = self.is_up();
         let input = Input::Shutdown(reason.to_owned());
         self.batch.push((Some(input), Told::Stopped(reason.to_owned())));
+        self.flush(now, judge)
+    }
+
+    /// Those who run the broker want something of it, if it is there and works.
+    ///
+    /// # Errors
+    /// What the judge found.
+    pub(in crate::world) fn command(
+        &mut self,
+        now: u64,
+        step: &Step,
+        judge: &mut Judge,
+    ) -> Result<(), Failure> {
+        let Some(command) = command::of_step(step) else { return Ok(()) };
+        if !self.is_up() || now < self.paused_until {
+            return Ok(());
+        }
+        self.commands += 1;
+        let told = Told::Command(self.commands, command::wish(&command));
+        self.batch.push((Some(Input::Command(CommandId(self.commands), command)), told));
         self.flush(now, judge)
     }
 

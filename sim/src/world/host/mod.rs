@@ -18,6 +18,7 @@ use warren_core::{
 };
 
 use super::Link;
+use super::command::answer;
 use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::liveness::Pace;
@@ -96,6 +97,8 @@ pub(super) struct Host {
     paused_until: u64,
     /// Links of clients that came meanwhile.
     arrivals: Vec<(usize, u8)>,
+    /// How many commands it was ever given.
+    commands: u64,
     /// What the broker is to be told next, and what the judge is told of it.
     batch: Vec<(Option<Input>, Told)>,
     tamper: Option<Tamper>,
@@ -140,6 +143,7 @@ impl Host {
             links_by_id: BTreeMap::new(),
             paused_until: 0,
             arrivals: Vec::new(),
+            commands: 0,
             batch: Vec::new(),
             tamper,
         }
@@ -417,6 +421,10 @@ impl Host {
                 said.extend(noted(event));
                 return Ok(());
             }
+            Output::Answered(id, result) => {
+                said.push(Said::Answered(id.0, answer(result)));
+                return Ok(());
+            }
             Output::Disk(request) => return self.submit(now, request.clone(), false),
             Output::Halt(reason) => return self.halt(reason, said, judge),
             Output::Send(id, _)
@@ -461,7 +469,7 @@ impl Host {
                 self.links_by_id.remove(&id);
                 said.push(Said::Closed(link));
             }
-            Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
+            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
         }
         Ok(())
     }

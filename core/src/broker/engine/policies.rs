@@ -1,0 +1,233 @@
+//! Commands about policies, and what comes of them for exchanges and queues that are there.
+//!
+//! A policy that is set or deleted is in force, or not, for all that it is for before the command
+//! is done. Each exchange and queue knows which policies are in force for it. So a change is held
+//! against each name once, and all policies are looked through only for what the changed one was
+//! in force for and is not any more.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use regex_automata::nfa::thompson::pikevm::Cache;
+
+use super::super::exchange::Exchange;
+use super::super::policies::InForce;
+use super::super::policy::{Compiled, Kind, PolicyLayer, Subject};
+use super::super::queue::{Queue, QueueId};
+use super::super::refusal::{Refusal, RefusalKind};
+use super::super::settings::Settings;
+use super::{Engine, VhostId};
+use crate::amqp::{FieldValue, ShortStr};
+use crate::log::{Fact, PolicyFact};
+use crate::{Command, Done, Mark};
+
+/// What a command changed about one policy.
+struct Change<'a> {
+    layer: PolicyLayer,
+    name: &'a ShortStr,
+    /// Whether what it was in force for may be for another one now, though it matches.
+    is_lower: bool,
+}
+
+impl Engine {
+    /// Carries out a command; what its answer rests on is [`Engine::take_gate`].
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn administer(&mut self, command: Command) -> Result<Done, Refusal> {
+        match command {
+            Command::SetPolicy { vhost, layer, policy } => {
+                let vhost = self.vhost_named(&vhost)?;
+                self.set_policy(vhost, layer, Compiled::new(layer, policy)?)
+            }
+            Command::DeletePolicy { vhost, layer, name } => {
+                let vhost = self.vhost_named(&vhost)?;
+                self.delete_policy(vhost, layer, &name)
+            }
+        }
+    }
+
+    fn vhost_named(&self, name: &ShortStr) -> Result<VhostId, Refusal> {
+        let missing = || {
+            let text = format!("Virtual host '{name}' does not exist");
+            Refusal::new(RefusalKind::NotFound, text)
+        };
+        self.vhost(name).ok_or_else(missing)
+    }
+
+    fn set_policy(
+        &mut self,
+        vhost: VhostId,
+        layer: PolicyLayer,
+        policy: Compiled,
+    ) -> Result<Done, Refusal> {
+        let name = policy.policy.name.clone();
+        let asked = policy.policy.clone();
+        let before = self.host_mut(vhost).policies.set(layer, policy);
+        let is_new = before.is_none();
+        if before.as_ref().is_none_or(|before| before.policy != asked) {
+            let is_lower = before.is_some_and(|before| before.policy.priority > asked.priority);
+            let vhost_name = self.host(vhost).name.clone();
+            let fact = PolicyFact { vhost: vhost_name, layer, policy: asked };
+            self.log.note_topology(Fact::PolicySet(fact));
+            self.put_in_force(vhost, &Change { layer, name: &name, is_lower });
+        }
+        self.rest_on_topology(true);
+        Ok(if is_new { Done::Created } else { Done::Updated })
+    }
+
+    fn delete_policy(
+        &mut self,
+        vhost: VhostId,
+        layer: PolicyLayer,
+        name: &ShortStr,
+    ) -> Result<Done, Refusal> {
+        if self.host_mut(vhost).policies.remove(layer, name).is_none() {
+            return Err(Refusal::new(RefusalKind::NotFound, "Parameter does not exist"));
+        }
+        let vhost_name = self.host(vhost).name.clone();
+        self.log.note_topology(Fact::PolicyDeleted(vhost_name, layer, name.clone()));
+        self.put_in_force(vhost, &Change { layer, name, is_lower: false });
+        self.rest_on_topology(true);
+        Ok(Done::Deleted)
+    }
+
+    /// What a policy is for, or was, follows it.
+    fn put_in_force(&mut self, vhost: VhostId, change: &Change<'_>) {
+        let changed = self.host(vhost).policies.layer(change.layer).find(change.name);
+        let mut cache = changed.map(Compiled::cache);
+        let mut touched: Vec<(QueueId, InForce)> = Vec::new();
+        for (id, queue) in self.queues.iter().filter(|(_, queue)| queue.vhost == vhost) {
+            let next =
+                self.next_in_force(vhost, subject(queue), &queue.policies, change, &mut cache);
+            touched.extend(next.map(|next| (id, next)));
+        }
+        for (id, next) in touched {
+            if let Some(queue) = self.queues.get_mut(id) {
+                queue.policies = next;
+            }
+            self.set_settings(id);
+        }
+        let host = self.host(vhost);
+        let names = host.durable_exchanges.iter().chain(&host.transient_exchanges);
+        let mut touched: Vec<(ShortStr, InForce)> = Vec::new();
+        for exchange in names.filter_map(|name| host.exchanges.get(name)) {
+            let Some(subject) = exchange_subject(exchange) else { continue };
+            let next = self.next_in_force(vhost, subject, &exchange.policies, change, &mut cache);
+            touched.extend(next.map(|next| (exchange.name.clone(), next)));
+        }
+        for (name, next) in touched {
+            let alternate = self.alternate_by(vhost, &next);
+            let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(&name) else { continue };
+            exchange.policies = next;
+            if exchange.alternate_by_policy != alternate {
+                exchange.alternate_by_policy = alternate;
+                self.topology_version += 1;
+                self.mark(Mark::AlternateByPolicy);
+            }
+        }
+    }
+
+    /// The policies that are in force for something after a change; `None` when it has nothing to
+    /// do with that.
+    fn next_in_force(
+        &self,
+        vhost: VhostId,
+        subject: Subject<'_>,
+        now: &InForce,
+        change: &Change<'_>,
+        cache: &mut Option<Cache>,
+    ) -> Option<InForce> {
+        let layer = self.host(vhost).policies.layer(change.layer);
+        let changed = layer.find(change.name).zip(cache.as_mut());
+        let is_for = changed.is_some_and(|(policy, cache)| policy.matches(subject, cache));
+        let mut next = now.clone();
+        let in_force = next.of(change.layer);
+        if in_force.as_ref() == Some(change.name) {
+            if !is_for || change.is_lower {
+                *in_force = layer.first_of(subject);
+                self.mark(Mark::PolicyFellBack);
+            }
+            return Some(next);
+        }
+        let rank = in_force.as_ref().and_then(|name| layer.rank(name));
+        let is_first = rank.is_none_or(|rank| layer.rank(change.name) < Some(rank));
+        if !is_for || !is_first {
+            return None;
+        }
+        if in_force.replace(change.name.clone()).is_some() {
+            self.mark(Mark::PolicyOutranked);
+        }
+        Some(next)
+    }
+
+    /// A queue that is about to be there is as its arguments and the policies want it.
+    pub(super) fn put_under_policies(&self, queue: &mut Queue) {
+        let policies = &self.host(queue.vhost).policies;
+        queue.policies = policies.in_force(subject(queue));
+        queue.settings = Settings::new(&queue.arguments, policies.asked(&queue.policies));
+    }
+
+    /// The same of all exchanges that a start found or made.
+    pub(super) fn put_exchanges_under_policies(&mut self) {
+        for at in 0..self.vhosts.len() {
+            let vhost = VhostId(at as u32);
+            for name in self.host(vhost).durable_exchanges.clone() {
+                let Some(exchange) = self.host(vhost).exchanges.get(&name) else { continue };
+                let Some(subject) = exchange_subject(exchange) else { continue };
+                let policies = self.host(vhost).policies.in_force(subject);
+                let alternate = self.alternate_by(vhost, &policies);
+                if let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(&name) {
+                    (exchange.policies, exchange.alternate_by_policy) = (policies, alternate);
+                }
+            }
+        }
+    }
+
+    /// The same of one that is about to be there.
+    pub(super) fn put_exchange_under_policies(&self, vhost: VhostId, exchange: &mut Exchange) {
+        let Some(subject) = exchange_subject(exchange) else { return };
+        exchange.policies = self.host(vhost).policies.in_force(subject);
+        exchange.alternate_by_policy = self.alternate_by(vhost, &exchange.policies);
+    }
+
+    fn alternate_by(&self, vhost: VhostId, names: &InForce) -> Option<ShortStr> {
+        match self.host(vhost).policies.asked(names).value("alternate-exchange")? {
+            FieldValue::LongStr(name) => ShortStr::new(name.clone()),
+            _ => None,
+        }
+    }
+
+    /// The policies of a queue that is there are others now, or ask for something else.
+    fn set_settings(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get(id) else { return };
+        let asked = self.host(queue.vhost).policies.asked(&queue.policies);
+        let settings = Settings::new(&queue.arguments, asked);
+        if settings == queue.settings {
+            return;
+        }
+        self.mark(Mark::PolicyApplied);
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        let before = core::mem::replace(&mut queue.settings, settings);
+        if before.expires != queue.settings.expires {
+            queue.expires_at = None;
+            self.renew(id);
+        }
+        // There may be more than may be.
+        self.stir(id);
+    }
+}
+
+fn subject(queue: &Queue) -> Subject<'_> {
+    let kind = match queue.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
+        Some(b"quorum") => Kind::Quorum,
+        _ => Kind::Classic,
+    };
+    Subject { kind, name: &queue.name }
+}
+
+/// `None` for the default exchange, which no policy is for.
+fn exchange_subject(exchange: &Exchange) -> Option<Subject<'_>> {
+    let subject = Subject { kind: Kind::Exchange, name: &exchange.name };
+    (!exchange.name.is_empty()).then_some(subject)
+}

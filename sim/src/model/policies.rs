@@ -1,0 +1,253 @@
+//! Policies: which are in force for what, and what a queue or an exchange is to do for it.
+//!
+//! Everything is found out anew with each change: all policies are matched with all names.
+
+use std::collections::BTreeMap;
+
+use super::{Exchange, Model, Promise, Queue, QueueId};
+use crate::wire::{Table, Value};
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// What the name must match.
+    pub pattern: String,
+    /// `queues`, `exchanges`, `all`, …
+    pub apply_to: String,
+    /// The highest counts.
+    pub priority: i64,
+    /// What it asks for.
+    pub definition: Table,
+}
+
+/// What the people who run the broker want of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// A policy, by whether it is an operator's, and its name.
+    Set(bool, String, Policy),
+    /// That one is gone.
+    Unset(bool, String),
+    /// Something that the model does not know.
+    Other,
+}
+
+/// What came of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// There is something new.
+    Created,
+    /// What was there is as it was wished.
+    Updated,
+    /// It is gone.
+    Deleted,
+    /// It was refused.
+    Refused,
+}
+
+/// By whether they are an operator's, and their names.
+pub(super) type Policies = BTreeMap<(bool, String), Policy>;
+
+/// The keys that the model knows, which operators may use, and which take whole numbers.
+const KEYS: [(&str, bool, bool); 10] = [
+    ("alternate-exchange", false, false),
+    ("consumer-timeout", false, true),
+    ("dead-letter-exchange", false, false),
+    ("dead-letter-routing-key", false, false),
+    ("dead-letter-strategy", false, false),
+    ("delivery-limit", true, true),
+    ("expires", true, true),
+    ("max-length", true, true),
+    ("message-ttl", true, true),
+    ("overflow", true, false),
+];
+
+impl Model {
+    /// The broker was asked for this, under this number.
+    pub(super) fn wish(&mut self, number: u64, wish: Wish) {
+        let answer = match wish {
+            _ if self.is_stopped => Answer::Refused,
+            Wish::Set(is_operator, _, policy) if !makes_sense(&policy, is_operator) => {
+                Answer::Refused
+            }
+            Wish::Set(is_operator, name, policy) => {
+                let before = self.policies.insert((is_operator, name), policy);
+                if before.is_some() { Answer::Updated } else { Answer::Created }
+            }
+            Wish::Unset(is_operator, name) => {
+                let before = self.policies.remove(&(is_operator, name));
+                if before.is_some() { Answer::Deleted } else { Answer::Refused }
+            }
+            Wish::Other => return,
+        };
+        let is_refused = answer == Answer::Refused;
+        let promise = Promise { batch: self.history.batch, ..Promise::default() };
+        self.answers.insert(number, (answer, (!is_refused).then_some(promise)));
+        if !is_refused {
+            self.put_in_force();
+        }
+    }
+
+    /// The broker answered a wish; what it promised with that.
+    ///
+    /// # Errors
+    /// When it must not say so.
+    pub fn answered(&mut self, number: u64, answer: Answer) -> Result<Option<Promise>, String> {
+        match self.answers.remove(&number) {
+            Some((expected, promise)) if expected == answer => Ok(promise),
+            due => {
+                let text = format!("wish {number} is {answer:?}, due is {due:?}");
+                self.answers.extend(due.map(|due| (number, due)));
+                Err(text)
+            }
+        }
+    }
+
+    /// Wishes that are not answered.
+    pub fn unanswered(&self) -> impl Iterator<Item = u64> + '_ {
+        self.answers.keys().copied()
+    }
+
+    /// Queues are as the policies want it now.
+    fn put_in_force(&mut self) {
+        for id in self.queues.keys().copied().collect::<Vec<QueueId>>() {
+            let policy = self.policy_of(&self.queues[&id]);
+            let queue = self.queues.get_mut(&id).expect("one of all");
+            let before = queue.expires();
+            queue.policy = policy;
+            if queue.expires() != before {
+                self.renew(id);
+            }
+        }
+    }
+
+    /// What policies ask of a queue, by the names that arguments have.
+    pub(super) fn policy_of(&self, queue: &Queue) -> Table {
+        let kinds: &[&str] = match queue.is_quorum() {
+            true => &["all", "queues", "quorum_queues"],
+            false => &["all", "queues", "classic_queues"],
+        };
+        let mut asked = Table::new();
+        for (key, _, is_number) in KEYS {
+            let values =
+                [true, false].map(|is_operator| self.asked(is_operator, kinds, queue, key));
+            let numbers = values.iter().flatten().filter_map(number);
+            let value = match is_number {
+                true => numbers.min().map(|least| Value::I64(least as i64)),
+                false => values.into_iter().flatten().next(),
+            };
+            asked.extend(value.map(|value| (format!("x-{key}"), value)));
+        }
+        asked
+    }
+
+    fn asked(&self, is_operator: bool, kinds: &[&str], queue: &Queue, key: &str) -> Option<Value> {
+        // Hidden ones are no queues.
+        let policy = self.in_force(is_operator, kinds, &queue.name).filter(|_| !queue.is_hidden)?;
+        find(&policy.definition, key).cloned()
+    }
+
+    /// Where an exchange passes messages on that nothing takes.
+    pub(super) fn alternate_of(&self, name: &str, exchange: &Exchange) -> Option<String> {
+        let asked = || {
+            let policy = self.in_force(false, &["all", "exchanges"], name)?;
+            find(&policy.definition, "alternate-exchange")?.as_text().map(Into::into)
+        };
+        exchange.alternate.clone().or_else(asked)
+    }
+
+    /// The policy that counts: the highest priority, and then the first name.
+    fn in_force(&self, is_operator: bool, kinds: &[&str], name: &str) -> Option<&Policy> {
+        let of_layer = self.policies.iter().filter(|((layer, _), _)| *layer == is_operator);
+        let matching = of_layer.filter(|(_, policy)| {
+            kinds.contains(&policy.apply_to.as_str()) && is_found(&policy.pattern, name)
+        });
+        let best = matching.min_by_key(|((_, name), policy)| (-policy.priority, name.clone()));
+        best.map(|(_, policy)| policy)
+    }
+}
+
+/// A whole number that is not negative.
+pub(super) fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::I32(number) => u64::try_from(*number).ok(),
+        Value::I64(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn find<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    table.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+}
+
+fn makes_sense(policy: &Policy, is_operator: bool) -> bool {
+    let is_taken = |(key, value): &(String, Value)| {
+        let known = KEYS.iter().find(|(known, ..)| known == key);
+        known.is_some_and(|(_, for_operators, is_number)| {
+            let is_fine = match (is_number, value) {
+                (true, Value::I32(_) | Value::I64(_)) if key == "delivery-limit" => true,
+                (true, value) => number(value).is_some_and(|number| number > 0 || key != "expires"),
+                (false, Value::Text(text)) if key == "overflow" => {
+                    ["drop-head", "reject-publish", "reject-publish-dlx"]
+                        .iter()
+                        .any(|known| known.as_bytes() == text.as_slice())
+                }
+                (false, value) => value.as_text().is_some(),
+            };
+            is_fine && (*for_operators || !is_operator)
+        })
+    };
+    let is_pattern = !policy.pattern.contains(['(', ')']);
+    is_pattern && !policy.definition.is_empty() && policy.definition.iter().all(is_taken)
+}
+
+/// Whether a pattern is found in a text: plain characters, `.`, `[abc]`, `*` behind one of these,
+/// `^` at its beginning and `$` at its end.
+fn is_found(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    match pattern.split_first() {
+        Some(('^', rest)) => is_here(rest, &text),
+        _ => (0..=text.len()).any(|at| is_here(&pattern, &text[at..])),
+    }
+}
+
+fn is_here(pattern: &[char], text: &[char]) -> bool {
+    let len = match pattern {
+        [] => return true,
+        ['$'] => return text.is_empty(),
+        ['[', ..] => pattern.iter().position(|c| *c == ']').map_or(1, |end| end + 1),
+        _ => 1,
+    };
+    let (one, rest) = pattern.split_at(len);
+    let is_one = |c: &char| match one {
+        ['.'] => true,
+        ['[', set @ .., ']'] => set.contains(c),
+        _ => one == [*c],
+    };
+    if let ['*', rest @ ..] = rest {
+        let most = text.iter().take_while(|c| is_one(c)).count();
+        return (0..=most).any(|count| is_here(rest, &text[count..]));
+    }
+    text.first().is_some_and(is_one) && is_here(rest, &text[1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_found_where_they_are() {
+        for (pattern, text, expected) in [
+            ("", "q1", true),
+            ("1", "q1", true),
+            ("^1", "q1", false),
+            ("^q[12]$", "q2", true),
+            ("^q[12]$", "q3", false),
+            ("^q.*1$", "q-1", true),
+            ("q[12]*$", "q1212", true),
+            ("^.$", "q1", false),
+        ] {
+            assert_eq!(is_found(pattern, text), expected, "{pattern} in {text}");
+        }
+    }
+}
