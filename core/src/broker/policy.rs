@@ -309,8 +309,8 @@ fn is_age(text: &[u8]) -> bool {
     b"YMDhms".contains(unit) && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Compiles a pattern over bytes, as RabbitMQ does without options. What takes more than linear time
-/// (references back, looking around) is not known to this kind.
+/// Compiles a pattern over bytes, as RabbitMQ does without options. What takes more than linear
+/// time (references back, looking around) is not known to this kind.
 fn compile(pattern: &str) -> Result<pikevm::PikeVM, Refusal> {
     if pattern.len() > PATTERN_LEN_MAX {
         return Err(invalid(&format!("pattern must not exceed {PATTERN_LEN_MAX} bytes")));

@@ -46,8 +46,8 @@ impl Reason {
 }
 
 /// The bytes of a checkpoint with these facts, in pieces. `len` and `count` of the header are
-/// filled in. Facts come in this order: segments; policies; exchanges; each queue and then its messages;
-/// bindings.
+/// filled in. Facts come in this order: segments; policies; exchanges; each queue and then its
+/// messages; bindings.
 pub(crate) fn encode(
     mut header: CheckpointHeader,
     facts: impl IntoIterator<Item = Fact>,

@@ -142,7 +142,9 @@ impl Model {
 
     fn asked(&self, is_operator: bool, kinds: &[&str], queue: &Queue, key: &str) -> Option<Value> {
         // Hidden ones are no queues.
-        let policy = self.in_force(is_operator, kinds, &queue.name).filter(|_| !queue.is_hidden)?;
+        // Of a name that was not told yet, the beginning is known.
+        let name = if queue.name.starts_with('?') { "amq.gen-" } else { &queue.name };
+        let policy = self.in_force(is_operator, kinds, name).filter(|_| !queue.is_hidden)?;
         find(&policy.definition, key).cloned()
     }
 

@@ -15,7 +15,9 @@ pub(super) struct PolicyFeatures {
     misuse: bool,
 }
 
-const PATTERNS: [&str; 9] = ["", "^q", "^q1$", "^q[123]$", "q[24]*$", "^x", "^x1$", "^amq.", "^.2"];
+/// None tells queues apart that the broker names.
+const PATTERNS: [&str; 9] =
+    ["", "^q", "^q1$", "^q[123]$", "^.[24]*$", "^x", "^x1$", "^amq.", "^.2"];
 
 impl PolicyFeatures {
     pub(super) fn draw(rng: &mut Rng) -> Self {
