@@ -327,11 +327,9 @@ fn compile(pattern: &str) -> Result<pikevm::PikeVM, Refusal> {
         .utf8(false)
         .nfa_size_limit(Some(PATTERN_MEMORY_MAX))
         .which_captures(thompson::WhichCaptures::None);
-    thompson::NFA::compiler()
-        .configure(config)
-        .build_from_hir(&parsed)
-        .and_then(|nfa| pikevm::PikeVM::new_from_nfa(nfa))
-        .map_err(|error| none(&error.to_string()))
+    let too_large = |error: thompson::BuildError| none(&error.to_string());
+    let compiled = thompson::NFA::compiler().configure(config).build_from_hir(&parsed);
+    pikevm::PikeVM::new_from_nfa(compiled.map_err(too_large)?).map_err(too_large)
 }
 
 /// The plain characters behind a `^` with which the pattern begins: all that it matches begins with

@@ -477,8 +477,11 @@ impl Model {
             if max.is_some_and(|max| ready > max) && queue.overflow() == Overflow::DropHead {
                 return Err(("limits", format!("{name}: {ready} are ready of {max:?}")));
             }
-            // What came back, or was there at the start, comes whether there is room or not.
-            let is_new = |copy: &&Copy| copy.returns == 0 && !copy.is_recovered;
+            // What came back, or was there at the start, comes whether there is room or not; what
+            // was there when a policy made it refuse stays.
+            let is_new = |copy: &&Copy| {
+                copy.returns == 0 && !copy.is_recovered && copy.position >= queue.limited_from
+            };
             let new = queue.ready.iter().filter(is_new).count() as u64;
             if queue.may_refuse() && max.is_some_and(|max| new > max) {
                 return Err(("limits", format!("{name}: {new} new ones are ready of {max:?}")));

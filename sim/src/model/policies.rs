@@ -113,7 +113,11 @@ impl Model {
             let policy = self.policy_of(&self.queues[&id]);
             let queue = self.queues.get_mut(&id).expect("one of all");
             let before = queue.expires();
+            let limit = (queue.max_length(), queue.overflow());
             queue.policy = policy;
+            if limit != (queue.max_length(), queue.overflow()) {
+                queue.limited_from = queue.next_position;
+            }
             if queue.expires() != before {
                 self.renew(id);
             }

@@ -57,6 +57,8 @@ pub struct Queue {
     pub arguments: Table,
     /// What policies ask of it, by the names of arguments.
     pub policy: Table,
+    /// What came before this place came when its limit was another.
+    pub limited_from: u64,
     /// Stands for a consumer of direct replies, which has no queue in the eyes of clients.
     pub is_hidden: bool,
     /// What waits, in order.
@@ -113,6 +115,7 @@ impl Queue {
             is_auto_delete: false,
             arguments: Table::new(),
             policy: Table::new(),
+            limited_from: 0,
             is_hidden: false,
             ready: Vec::new(),
             unacked: 0,
