@@ -356,8 +356,10 @@ fn print(value: &FieldValue) -> String {
     match value {
         FieldValue::LongStr(text) => print_text(text),
         FieldValue::Bool(value) => value.to_string(),
-        FieldValue::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
-        value => value.as_integer().map_or_else(|| format!("{value:?}"), |value| value.to_string()),
+        value => match value.as_integer() {
+            Some(value) => value.to_string(),
+            None => format!("{{{}}}", value.type_name()),
+        },
     }
 }
 
@@ -449,12 +451,7 @@ mod tests {
             (User, "max-length", FieldValue::I64(-1), "-1 is not a valid maximum length"),
             (User, "expires", FieldValue::I64(0), "0 is not a valid queue expiry"),
             (User, "message-ttl", FieldValue::text("1"), "<<\"1\">> is not a valid message TTL"),
-            (
-                User,
-                "message-ttl",
-                FieldValue::F64(1.5_f64.to_bits()),
-                "1.5 is not a valid message TTL",
-            ),
+            (User, "message-ttl", FieldValue::F64(1), "{double} is not a valid message TTL"),
             (User, "overflow", FieldValue::text("x"), "<<\"x\">> is not a valid overflow value"),
             (User, "max-age", FieldValue::text("7"), "<<\"7\">> is not a valid max age"),
             (
