@@ -1,5 +1,5 @@
-//! What the people who run the broker want of it: as a step says it, as the core is told, and as the
-//! model is.
+//! What the people who run the broker want of it: as a step says it, as the core is told, and as
+//! the model is.
 
 use warren_core::amqp::{FieldTable, FieldValue, ShortStr};
 use warren_core::broker::{ApplyTo, Policy, PolicyLayer};
