@@ -35,6 +35,9 @@ pub struct Config {
     /// queue says so; then it goes back to its queue, and its consumer is cancelled. `None`: for
     /// ever.
     pub consumer_timeout: Option<Duration>,
+    /// How many queues and exchanges a policy that changed is held against at once; what else there
+    /// is to do has its turn in between.
+    pub policy_slice: usize,
     /// How many bytes may wait for one client's socket before nothing more is delivered to it. With
     /// twice that many of answers, nothing more is read from it. At least 1.
     pub egress_len_max: usize,
@@ -86,6 +89,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(30),
             message_size_max: 16 << 20,
             consumer_timeout: None,
+            policy_slice: 1000,
             egress_len_max: 256 << 10,
             memory_max: 1 << 30,
             queue_window: 8 << 20,

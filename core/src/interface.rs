@@ -260,6 +260,17 @@ pub enum Decision {
         /// How many messages that was: its last ones.
         messages: u64,
     },
+    /// A command's turn came; the next one's comes when it is through.
+    CommandBegun(CommandId),
+    /// What policies ask for counts from now on for this queue or exchange.
+    Policed {
+        /// Its name.
+        name: ShortStr,
+        /// Whether it is a queue.
+        is_queue: bool,
+    },
+    /// What a command changed has come to all that it is for.
+    CommandThrough(CommandId),
 }
 
 /// What there may be too little of.

@@ -15,9 +15,8 @@ use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
 use crate::time::Clock;
 use crate::{
-    Alarm, Boot, Command, CommandId, Config, ConnectionId, Decision, Event, Input, Instant, Mark,
-    MarkCounts,
-    Occurrence, Output, Peer, QueueStatus, Turn,
+    Alarm, Boot, Command, CommandId, Config, ConnectionId, Decision, Done, Event, Input, Instant,
+    Mark, MarkCounts, Occurrence, Output, Peer, QueueStatus, Turn,
 };
 
 /// Memory for this many outputs is kept when there are none.
@@ -47,8 +46,21 @@ pub struct Broker {
     occurrences: Vec<Occurrence>,
     now: Instant,
     /// Why the broker stops, once it does.
+    /// Commands whose turn is to come.
+    commands: VecDeque<(CommandId, Command)>,
+    /// The one that is not through.
+    under_way: Option<UnderWay>,
     shutdown: Option<String>,
     is_halted: bool,
+}
+
+/// A command that was begun.
+#[derive(Debug)]
+struct UnderWay {
+    id: CommandId,
+    done: Done,
+    /// What its answer rests on.
+    gate: BatchNumber,
 }
 
 /// A connection and its entry among the timers.
@@ -103,6 +115,8 @@ impl Broker {
             is_eased: false,
             occurrences: Vec::new(),
             now: Instant::default(),
+            commands: VecDeque::new(),
+            under_way: None,
             shutdown: None,
             is_halted: false,
         }
@@ -132,6 +146,10 @@ impl Broker {
         self.take_occurrences();
         self.engine.take_decisions();
         self.engine.set_time(now);
+        if matches!(input, Input::Tick) && self.under_way.is_some() {
+            self.go_on();
+            self.administer();
+        }
         self.engine.expire();
         match input {
             Input::Frame(id, frame) => {
@@ -161,7 +179,10 @@ impl Broker {
                     self.engine.relieve_idle();
                 }
             }
-            Input::Command(id, command) => self.administer(id, command),
+            Input::Command(id, command) => {
+                self.commands.push_back((id, command));
+                self.administer();
+            }
             Input::Tick => {
                 self.handle_time();
                 self.time_out_deliveries();
@@ -311,25 +332,47 @@ impl Broker {
         }
     }
 
-    /// Carries out a command. Its answer waits until what it changed is durable.
-    fn administer(&mut self, id: CommandId, command: Command) {
-        let result = match self.shutdown.is_some() {
-            true => Err(Refusal::stopping()),
-            false => self.engine.administer(command),
-        };
-        let gate = self.engine.take_gate();
-        match result {
-            Ok(done) if gate > self.engine.durable() => {
-                self.engine.mark(Mark::CommandGated);
-                self.engine.urge_log();
-                self.gated.push_back((gate, Gated::Command(id, done)));
-            }
-            result => {
-                if result.is_err() {
-                    self.engine.mark(Mark::CommandRefused);
+    /// Carries out commands in turn, up to one that takes longer.
+    fn administer(&mut self) {
+        while self.under_way.is_none()
+            && let Some((id, command)) = self.commands.pop_front()
+        {
+            self.engine.decide(Decision::CommandBegun(id));
+            let result = match self.shutdown.is_some() {
+                true => Err(Refusal::stopping()),
+                false => self.engine.administer(command),
+            };
+            let gate = self.engine.take_gate();
+            match result {
+                Ok(done) => {
+                    self.under_way = Some(UnderWay { id, done, gate });
+                    self.go_on();
                 }
-                self.out.push_back(Output::Answered(id, result));
+                Err(refusal) => {
+                    self.engine.mark(Mark::CommandRefused);
+                    self.out.push_back(Output::Answered(id, Err(refusal)));
+                }
             }
+        }
+        if !self.commands.is_empty() {
+            self.engine.mark(Mark::CommandWaited);
+        }
+    }
+
+    /// The command that is under way goes on. When it is through, its answer waits only until what
+    /// it changed is durable.
+    fn go_on(&mut self) {
+        let Some(UnderWay { id, done, gate }) = self.under_way.take_if(|_| self.engine.police())
+        else {
+            return;
+        };
+        self.engine.decide(Decision::CommandThrough(id));
+        if gate > self.engine.durable() {
+            self.engine.mark(Mark::CommandGated);
+            self.engine.urge_log();
+            self.gated.push_back((gate, Gated::Command(id, done)));
+        } else {
+            self.out.push_back(Output::Answered(id, Ok(done)));
         }
     }
 
@@ -445,7 +488,10 @@ impl Broker {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(when, _)| *when);
         let others = self.engine.log_deadline().into_iter().chain(self.engine.ack_deadline());
-        timer.into_iter().chain(others).chain(self.engine.next_expiry()).min()
+        let others = others.chain(self.engine.next_expiry());
+        // A command goes on with the next tick.
+        let at_once = self.under_way.as_ref().map(|_| Instant::default());
+        timer.into_iter().chain(others).chain(at_once).min()
     }
 
     /// Every queue's state, sorted by virtual host and name.
@@ -568,6 +614,11 @@ impl Broker {
             self.with(id, |connection, _, ctx| connection.shut_down(&reason, ctx));
         }
         self.shutdown = Some(reason);
+        // There is nobody left to keep waiting; the log closes when the last client is gone.
+        while self.under_way.is_some() {
+            self.go_on();
+        }
+        self.administer();
     }
 
     fn flush_confirms(&mut self) {

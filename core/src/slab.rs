@@ -148,7 +148,12 @@ impl<T> Slab<T> {
 
     /// In order of the slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+        self.iter_from(0)
+    }
+
+    /// The same from this slot on.
+    pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = (Key<T>, &T)> {
+        self.slots.iter().enumerate().skip(first as usize).filter_map(|(index, slot)| {
             let tenant = slot.tenant.as_ref()?;
             Some((Key::new(index as u32, slot.generation), tenant))
         })

@@ -244,6 +244,7 @@ const KNOWN: &[Known] = &[
         true,
     ),
     Known("delivery-limit", Check::Integer(i64::MIN), "delivery limit", true),
+    Known("target-group-size", Check::Integer(1), "qq target count value", true),
     Known("max-age", Check::Age, "max age", false),
     Known(
         "queue-leader-locator",

@@ -35,6 +35,7 @@ impl Header {
             close_timeout,
             message_size_max,
             consumer_timeout,
+            policy_slice,
             egress_len_max,
             memory_max,
             queue_window,
@@ -54,6 +55,7 @@ impl Header {
             *message_size_max,
             // Zero stands for none.
             consumer_timeout.map_or(0, nanos),
+            *policy_slice as u64,
             *egress_len_max as u64,
             *memory_max,
             *queue_window as u64,
@@ -88,6 +90,7 @@ impl Header {
             close_timeout: take_duration(from)?,
             message_size_max: take(from)?,
             consumer_timeout: Some(take_duration(from)?).filter(|timeout| !timeout.is_zero()),
+            policy_slice: take_as(from)?,
             egress_len_max: take_as(from)?,
             memory_max: take(from)?,
             queue_window: take_as(from)?,

@@ -28,6 +28,17 @@ pub enum Decision {
         /// How many messages: the last ones.
         messages: u64,
     },
+    /// It began with the wish of this number.
+    Begun(u64),
+    /// What policies ask for counts from now on for a queue or an exchange.
+    Policed {
+        /// Its name.
+        name: String,
+        /// Whether it is a queue.
+        is_queue: bool,
+    },
+    /// What the wish of this number changed has come to all that it is for.
+    Through(u64),
 }
 
 /// What was decided and what it adds up to.
@@ -65,6 +76,7 @@ impl Choices {
                 Decision::Replayed { exchange, messages } => {
                     self.replayed.entry(exchange).or_default().push_back(messages);
                 }
+                Decision::Begun(_) | Decision::Policed { .. } | Decision::Through(_) => {}
             }
         }
     }

@@ -100,10 +100,15 @@ impl Model {
         }
         self.take_turns(waits);
         self.choices.note(&waits.decisions);
+        // What is asked for may be begun with at once.
+        let is_asked = matches!(told, Told::Command(..) | Told::Stopped(_));
+        if !is_asked {
+            self.administer(&waits.decisions);
+        }
         self.expire_first();
         match told {
             Told::Stopped(reason) => self.stop(&reason),
-            Told::Command(number, wish) => self.wish(number, wish),
+            Told::Command(number, wish) => self.wishes.push_back((number, wish)),
             Told::DiskFree(free) => self.disk_free = Some(free),
             Told::Connected(link, client) => {
                 let mut connection = Connection::new(client, now);
@@ -125,6 +130,9 @@ impl Model {
                 self.hears(link);
             }
             Told::Frame(..) | Told::Bad(..) | Told::Closed(_) | Told::Disk | Told::Tick => {}
+        }
+        if is_asked {
+            self.administer(&waits.decisions);
         }
     }
 

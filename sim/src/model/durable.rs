@@ -143,6 +143,8 @@ impl Model {
         self.choices.forget();
         self.forget_waiting();
         self.answers.clear();
+        self.wishes.clear();
+        self.under_way = None;
         self.alarms.clear();
         self.disk_free = None;
         self.is_stopped = false;
@@ -252,10 +254,15 @@ impl Model {
     }
 
     fn take_up(&mut self, state: Durable) {
-        let Durable { exchanges, bindings, mut queues, policies } = state;
+        let Durable { mut exchanges, bindings, mut queues, policies } = state;
         self.policies = policies;
         for queue in queues.values_mut() {
             queue.policy = self.policy_of(queue);
+            let tells_returns = queue.tells_returns();
+            queue.ready.iter_mut().for_each(|copy| copy.tells_returns = tells_returns);
+        }
+        for (name, exchange) in &mut exchanges {
+            exchange.alternate_by_policy = self.alternate_by(name);
         }
         for message in self.messages.iter_mut() {
             for (id, fate) in message.fates.iter_mut() {

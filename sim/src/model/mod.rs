@@ -22,7 +22,7 @@ mod timeouts;
 mod topology;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use foldhash::fast::FixedState;
 
@@ -143,6 +143,10 @@ pub struct Model {
     policies: Policies,
     /// What is due to wishes, by their numbers.
     answers: BTreeMap<u64, (Answer, Option<Promise>)>,
+    /// Wishes whose turn is to come.
+    wishes: VecDeque<(u64, Wish)>,
+    /// The one that has not come to everything yet.
+    under_way: Option<u64>,
     waiting: Waiting,
     is_stopped: bool,
     made: usize,
@@ -184,6 +188,8 @@ impl Model {
             history: History::default(),
             policies: Policies::new(),
             answers: BTreeMap::new(),
+            wishes: VecDeque::new(),
+            under_way: None,
             waiting: Waiting::default(),
             is_stopped: false,
             made: 0,

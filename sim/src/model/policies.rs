@@ -1,10 +1,12 @@
 //! Policies: which are in force for what, and what a queue or an exchange is to do for it.
 //!
-//! Everything is found out anew with each change: all policies are matched with all names.
+//! Everything is found out anew with each change: all policies are matched with all names. When a
+//! change comes to a queue or an exchange is the broker's choice: it says so, and has come to all
+//! of them before the wish is answered and before the next one is begun.
 
 use std::collections::BTreeMap;
 
-use super::{Exchange, Model, Promise, Queue, QueueId};
+use super::{Decision, Exchange, Model, Promise, Queue, QueueId};
 use crate::wire::{Table, Value};
 
 /// A policy.
@@ -62,8 +64,24 @@ const KEYS: [(&str, bool, bool); 10] = [
 ];
 
 impl Model {
-    /// The broker was asked for this, under this number.
-    pub(super) fn wish(&mut self, number: u64, wish: Wish) {
+    /// Goes on with wishes as the broker does.
+    pub(super) fn administer(&mut self, decisions: &[Decision]) {
+        for decision in decisions {
+            match decision {
+                Decision::Begun(number) => self.begin_wish(*number),
+                Decision::Policed { name, is_queue: true } => self.police_queue(name),
+                Decision::Policed { name, is_queue: false } => self.police_exchange(name),
+                Decision::Through(number) => self.end_wish(*number),
+                Decision::Chose { .. } | Decision::Replayed { .. } => {}
+            }
+        }
+    }
+
+    fn begin_wish(&mut self, number: u64) {
+        let wish = self.wishes.pop_front().filter(|_| self.under_way.is_none());
+        let Some((_, wish)) = wish.filter(|(first, _)| *first == number) else {
+            return self.fault("policies", format!("wish {number} is not the next"));
+        };
         let answer = match wish {
             _ if self.is_stopped => Answer::Refused,
             Wish::Set(is_operator, _, policy) if !makes_sense(&policy, is_operator) => {
@@ -77,13 +95,29 @@ impl Model {
                 let before = self.policies.remove(&(is_operator, name));
                 if before.is_some() { Answer::Deleted } else { Answer::Refused }
             }
-            Wish::Other => return,
+            // There is one virtual host.
+            Wish::Other => Answer::Refused,
         };
         let is_refused = answer == Answer::Refused;
         let promise = Promise { batch: self.history.batch, ..Promise::default() };
         self.answers.insert(number, (answer, (!is_refused).then_some(promise)));
-        if !is_refused {
-            self.put_in_force();
+        self.under_way = (!is_refused).then_some(number);
+    }
+
+    /// A wish is through when all queues and exchanges are as policies want it.
+    fn end_wish(&mut self, number: u64) {
+        if self.under_way.take() != Some(number) {
+            self.fault("policies", format!("wish {number} is through and was not under way"));
+        }
+        let left = self.queues.values().find(|queue| queue.policy != self.policy_of(queue));
+        let left = left.map(|queue| queue.name.clone()).or_else(|| {
+            let mut exchanges = self.exchanges.iter();
+            let is_left =
+                |(name, x): &(&String, &Exchange)| x.alternate_by_policy != self.alternate_by(name);
+            exchanges.find(is_left).map(|(name, _)| name.clone())
+        });
+        if let Some(name) = left {
+            self.fault("policies", format!("wish {number} is through and has not come to {name}"));
         }
     }
 
@@ -92,7 +126,7 @@ impl Model {
     /// # Errors
     /// When it must not say so.
     pub fn answered(&mut self, number: u64, answer: Answer) -> Result<Option<Promise>, String> {
-        match self.answers.remove(&number) {
+        match self.answers.remove(&number).filter(|_| self.under_way != Some(number)) {
             Some((expected, promise)) if expected == answer => Ok(promise),
             due => {
                 let text = format!("wish {number} is {answer:?}, due is {due:?}");
@@ -104,12 +138,19 @@ impl Model {
 
     /// Wishes that are not answered.
     pub fn unanswered(&self) -> impl Iterator<Item = u64> + '_ {
-        self.answers.keys().copied()
+        self.answers.keys().copied().chain(self.wishes.iter().map(|(number, _)| *number))
     }
 
-    /// Queues are as the policies want it now.
-    fn put_in_force(&mut self) {
-        for id in self.queues.keys().copied().collect::<Vec<QueueId>>() {
+    /// The queue of this name is as policies want it now; of one whose name was not told yet, all
+    /// like it are.
+    fn police_queue(&mut self, name: &str) {
+        let is_told = self.queue_named(name).is_some();
+        let is_it = |queue: &&Queue| match is_told {
+            true => queue.name == name && !queue.is_hidden,
+            false => queue.name.starts_with('?') && name.starts_with("amq.gen-"),
+        };
+        let found = self.queues.values().filter(is_it).map(|queue| queue.id);
+        for id in found.collect::<Vec<QueueId>>() {
             let policy = self.policy_of(&self.queues[&id]);
             let queue = self.queues.get_mut(&id).expect("one of all");
             let before = queue.expires();
@@ -118,9 +159,19 @@ impl Model {
             if limit != (queue.max_length(), queue.overflow()) {
                 queue.limited_from = queue.next_position;
             }
+            let tells_returns = queue.tells_returns();
+            queue.ready.iter_mut().for_each(|copy| copy.tells_returns = tells_returns);
             if queue.expires() != before {
                 self.renew(id);
             }
+        }
+    }
+
+    fn police_exchange(&mut self, name: &str) {
+        let alternate = self.alternate_by(name);
+        match self.exchanges.get_mut(name) {
+            Some(exchange) => exchange.alternate_by_policy = alternate,
+            None => self.fault("policies", format!("{name}, which is not there, has policies")),
         }
     }
 
@@ -152,13 +203,10 @@ impl Model {
         find(&policy.definition, key).cloned()
     }
 
-    /// Where an exchange passes messages on that nothing takes.
-    pub(super) fn alternate_of(&self, name: &str, exchange: &Exchange) -> Option<String> {
-        let asked = || {
-            let policy = self.in_force(false, &["all", "exchanges"], name)?;
-            find(&policy.definition, "alternate-exchange")?.as_text().map(Into::into)
-        };
-        exchange.alternate.clone().or_else(asked)
+    /// Where policies want an exchange to pass messages on that nothing takes.
+    pub(super) fn alternate_by(&self, name: &str) -> Option<String> {
+        let policy = self.in_force(false, &["all", "exchanges"], name)?;
+        find(&policy.definition, "alternate-exchange")?.as_text().map(Into::into)
     }
 
     /// The policy that counts: the highest priority, and then the first name.

@@ -198,7 +198,8 @@ impl Queue {
 
     /// Puts a message that was delivered back to its place.
     pub fn requeue(&mut self, copy: Copy) {
-        self.insert(Copy { was_delivered: true, ..copy });
+        let tells_returns = self.tells_returns();
+        self.insert(Copy { was_delivered: true, tells_returns, ..copy });
     }
 
     fn insert(&mut self, copy: Copy) {

@@ -82,7 +82,7 @@ impl Model {
                 bindings.filter(is_taken).map(|binding| binding.destination.clone()).collect()
             };
             if taken.is_empty() {
-                waiting.extend(self.alternate_of(&name, &source));
+                waiting.extend(source.alternate.or(source.alternate_by_policy));
             }
             if source.kind == "x-recent-history" && !look.is_kept_out() {
                 histories.push(name);

@@ -19,6 +19,8 @@ pub struct Exchange {
     pub is_internal: bool,
     /// Where messages go that nothing takes.
     pub alternate: Option<String>,
+    /// The same if no argument says that, as policies want it.
+    pub alternate_by_policy: Option<String>,
     /// What a consistent hash goes by, if not by the routing key: the argument's name and text.
     pub hash_on: Option<(String, String)>,
     /// How many messages one keeps that keeps its last.
@@ -28,8 +30,8 @@ pub struct Exchange {
 impl Exchange {
     /// Whether a declaration of this one is one of the other too.
     fn is_same(&self, other: &Self) -> bool {
-        let Self { hash_on, history_len, .. } = other.clone();
-        Self { hash_on, history_len, ..self.clone() } == *other
+        let Self { alternate_by_policy, hash_on, history_len, .. } = other.clone();
+        Self { alternate_by_policy, hash_on, history_len, ..self.clone() } == *other
     }
 }
 
@@ -269,6 +271,7 @@ impl Model {
             is_auto_delete: method.bit("auto-delete"),
             is_internal: method.bit("internal"),
             alternate: alternate.next().and_then(|(_, value)| value.as_text()).map(Into::into),
+            alternate_by_policy: self.alternate_by(name),
             hash_on: hash_on(method.table("arguments")),
             history_len: history_len(method.table("arguments")).unwrap_or(0),
         };

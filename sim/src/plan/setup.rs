@@ -99,6 +99,8 @@ setup! {
     message_size_max: u64 = 16 << 20;
     /// How long a delivery may wait for its acknowledgement, in milliseconds; 0: for ever.
     consumer_timeout_ms: u64 = 0;
+    /// How many queues and exchanges a policy that changed is held against at once.
+    policy_slice: usize = 1000;
     /// How many bytes may wait for one client.
     egress_len_max: usize = 1 << 20;
     /// How many bytes messages may take in memory.

@@ -68,6 +68,7 @@ fn setup_of(recording: &Recording) -> Setup {
         heartbeat_s: config.heartbeat.as_secs(),
         message_size_max: config.message_size_max,
         consumer_timeout_ms: config.consumer_timeout.map_or(0, millis),
+        policy_slice: config.policy_slice,
         egress_len_max: config.egress_len_max,
         memory_max: config.memory_max,
         queue_window: config.queue_window,

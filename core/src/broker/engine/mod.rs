@@ -41,6 +41,7 @@ use crate::slab::Slab;
 use crate::time::Clock;
 use crate::{Config, Decision, Departure, Event, Instant, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
+use policies::Policing;
 
 /// The virtual host that there is.
 pub(crate) const VHOST: ShortStr = ShortStr::from_static("/");
@@ -56,8 +57,8 @@ struct Vhost {
     exchanges: HashMap<ShortStr, Exchange>,
     /// Those of them that outlive a restart, in order.
     durable_exchanges: BTreeSet<ShortStr>,
-    /// The others.
-    transient_exchanges: BTreeSet<ShortStr>,
+    /// The names of all, in order.
+    exchange_names: BTreeSet<ShortStr>,
     queues: HashMap<ShortStr, QueueId>,
     policies: Policies,
 }
@@ -108,6 +109,8 @@ pub(crate) struct Engine {
     kept: Gauge,
     /// What was chosen where the broker was free to, since the last input.
     decisions: Vec<Decision>,
+    /// The change of a policy that is not held against everything yet.
+    policing: Option<Policing>,
     limits: Limits,
     /// When which session is to be looked after for want of acknowledgements; one entry each.
     ack_timers: BTreeSet<(Instant, SessionId)>,
@@ -130,6 +133,7 @@ struct Limits {
     log_pending_max: usize,
     read_len: u32,
     consumer_timeout: Option<Duration>,
+    policy_slice: usize,
 }
 
 impl Engine {
@@ -164,12 +168,14 @@ impl Engine {
             uncommitted: Gauge::default(),
             kept: Gauge::default(),
             decisions: Vec::new(),
+            policing: None,
             limits: Limits {
                 memory_max: config.memory_max.max(1),
                 queue_window: config.queue_window,
                 log_pending_max: config.log_pending_max,
                 read_len: config.read_len.max(1),
                 consumer_timeout: config.consumer_timeout,
+                policy_slice: config.policy_slice.max(1),
             },
             ack_timers: BTreeSet::new(),
             entropy,
@@ -204,11 +210,12 @@ impl Engine {
             exchanges.insert(declaration.name, exchange);
         }
         let queues = hash::map(self.hash_seed);
+        let exchange_names = durable_exchanges.clone();
         self.vhosts.push(Vhost {
             name,
             exchanges,
             durable_exchanges,
-            transient_exchanges: BTreeSet::new(),
+            exchange_names,
             queues,
             policies: Policies::default(),
         });

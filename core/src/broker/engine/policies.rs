@@ -1,12 +1,14 @@
 //! Commands about policies, and what comes of them for exchanges and queues that are there.
 //!
-//! A policy that is set or deleted is in force, or not, for all that it is for before the command
-//! is done. Each exchange and queue knows which policies are in force for it. So a change is held
-//! against each name once, and all policies are looked through only for what the changed one was
-//! in force for and is not any more.
+//! Each exchange and queue knows which policies are in force for it. So a policy that was set or
+//! deleted is held against each name once, and all policies are looked through only for what it was
+//! in force for and is not any more. Where there are many names, that is done in slices: what else
+//! there is to do has its turn in between. What is declared meanwhile is under the new policies at
+//! once, and the next command waits until this one is through.
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use regex_automata::nfa::thompson::pikevm::Cache;
 
@@ -19,18 +21,31 @@ use super::super::settings::Settings;
 use super::{Engine, VhostId};
 use crate::amqp::{FieldValue, ShortStr};
 use crate::log::{Fact, PolicyFact};
-use crate::{Command, Done, Mark};
+use crate::{Command, Decision, Done, Mark};
 
 /// What a command changed about one policy.
-struct Change<'a> {
+#[derive(Clone, Debug)]
+struct Change {
+    vhost: VhostId,
     layer: PolicyLayer,
-    name: &'a ShortStr,
+    name: ShortStr,
     /// Whether what it was in force for may be for another one now, though it matches.
     is_lower: bool,
 }
 
+/// A change, and what it was held against.
+#[derive(Debug)]
+pub(super) struct Policing {
+    change: Change,
+    /// The slot of the queue that is next.
+    queue: u32,
+    /// The exchange that was the last one, if any was.
+    exchange: Option<ShortStr>,
+}
+
 impl Engine {
-    /// Carries out a command; what its answer rests on is [`Engine::take_gate`].
+    /// Begins to carry out a command; what its answer rests on is [`Engine::take_gate`]. It is
+    /// through when [`Engine::police`] says so.
     ///
     /// # Errors
     /// Why not.
@@ -70,7 +85,7 @@ impl Engine {
             let vhost_name = self.host(vhost).name.clone();
             let fact = PolicyFact { vhost: vhost_name, layer, policy: asked };
             self.log.note_topology(Fact::PolicySet(fact));
-            self.put_in_force(vhost, &Change { layer, name: &name, is_lower });
+            self.begin_policing(Change { vhost, layer, name, is_lower });
         }
         self.rest_on_topology(true);
         Ok(if is_new { Done::Created } else { Done::Updated })
@@ -87,35 +102,69 @@ impl Engine {
         }
         let vhost_name = self.host(vhost).name.clone();
         self.log.note_topology(Fact::PolicyDeleted(vhost_name, layer, name.clone()));
-        self.put_in_force(vhost, &Change { layer, name, is_lower: false });
+        self.begin_policing(Change { vhost, layer, name: name.clone(), is_lower: false });
         self.rest_on_topology(true);
         Ok(Done::Deleted)
     }
 
-    /// What a policy is for, or was, follows it.
-    fn put_in_force(&mut self, vhost: VhostId, change: &Change<'_>) {
-        let changed = self.host(vhost).policies.layer(change.layer).find(change.name);
-        let mut cache = changed.map(Compiled::cache);
+    fn begin_policing(&mut self, change: Change) {
+        self.policing = Some(Policing { change, queue: 0, exchange: None });
+    }
+
+    /// Holds the policy that changed against some more of what there is, which follows it. Whether
+    /// that was the last.
+    pub(crate) fn police(&mut self) -> bool {
+        let Some(mut policing) = self.policing.take() else { return true };
+        let left = self.police_queues(&mut policing, self.limits.policy_slice);
+        let is_through = left > 0 && self.police_exchanges(&mut policing, left);
+        if !is_through {
+            self.mark(Mark::PolicyInSlices);
+            self.policing = Some(policing);
+        }
+        is_through
+    }
+
+    /// Holds a change against so many queues at the most; how many more it might have been.
+    fn police_queues(&mut self, policing: &mut Policing, most: usize) -> usize {
+        let change = &policing.change;
+        let mut cache = self.cache_of(change);
         let mut touched: Vec<(QueueId, InForce)> = Vec::new();
-        for (id, queue) in self.queues.iter().filter(|(_, queue)| queue.vhost == vhost) {
-            let next =
-                self.next_in_force(vhost, subject(queue), &queue.policies, change, &mut cache);
-            touched.extend(next.map(|next| (id, next)));
+        let mut left = most;
+        for (id, queue) in self.queues.iter_from(policing.queue).take(most) {
+            left -= 1;
+            policing.queue = id.index + 1;
+            if queue.vhost == change.vhost {
+                let next = self.next_in_force(subject(queue), &queue.policies, change, &mut cache);
+                touched.extend(next.map(|next| (id, next)));
+            }
         }
         for (id, next) in touched {
-            if let Some(queue) = self.queues.get_mut(id) {
-                queue.policies = next;
-            }
+            let Some(queue) = self.queues.get_mut(id) else { continue };
+            queue.policies = next;
+            let name = queue.name.clone();
+            self.decisions.push(Decision::Policed { name, is_queue: true });
             self.set_settings(id);
         }
-        let host = self.host(vhost);
-        let names = host.durable_exchanges.iter().chain(&host.transient_exchanges);
+        left
+    }
+
+    /// The same with exchanges; whether these were all.
+    fn police_exchanges(&mut self, policing: &mut Policing, most: usize) -> bool {
+        let change = &policing.change;
+        let mut cache = self.cache_of(change);
         let mut touched: Vec<(ShortStr, InForce)> = Vec::new();
-        for exchange in names.filter_map(|name| host.exchanges.get(name)) {
+        let mut left = most;
+        let host = self.host(change.vhost);
+        let from = policing.exchange.take().map_or(Bound::Unbounded, Bound::Excluded);
+        for name in host.exchange_names.range((from, Bound::Unbounded)).take(most) {
+            left -= 1;
+            policing.exchange = Some(name.clone());
+            let Some(exchange) = host.exchanges.get(name) else { continue };
             let Some(subject) = exchange_subject(exchange) else { continue };
-            let next = self.next_in_force(vhost, subject, &exchange.policies, change, &mut cache);
-            touched.extend(next.map(|next| (exchange.name.clone(), next)));
+            let next = self.next_in_force(subject, &exchange.policies, change, &mut cache);
+            touched.extend(next.map(|next| (name.clone(), next)));
         }
+        let vhost = change.vhost;
         for (name, next) in touched {
             let alternate = self.alternate_by(vhost, &next);
             let Some(exchange) = self.host_mut(vhost).exchanges.get_mut(&name) else { continue };
@@ -125,25 +174,32 @@ impl Engine {
                 self.topology_version += 1;
                 self.mark(Mark::AlternateByPolicy);
             }
+            self.decisions.push(Decision::Policed { name, is_queue: false });
         }
+        left > 0
+    }
+
+    /// Memory to match names with the policy that changed, if it is there.
+    fn cache_of(&self, change: &Change) -> Option<Cache> {
+        let layer = self.host(change.vhost).policies.layer(change.layer);
+        layer.find(&change.name).map(Compiled::cache)
     }
 
     /// The policies that are in force for something after a change; `None` when it has nothing to
     /// do with that.
     fn next_in_force(
         &self,
-        vhost: VhostId,
         subject: Subject<'_>,
         now: &InForce,
-        change: &Change<'_>,
+        change: &Change,
         cache: &mut Option<Cache>,
     ) -> Option<InForce> {
-        let layer = self.host(vhost).policies.layer(change.layer);
-        let changed = layer.find(change.name).zip(cache.as_mut());
+        let layer = self.host(change.vhost).policies.layer(change.layer);
+        let changed = layer.find(&change.name).zip(cache.as_mut());
         let is_for = changed.is_some_and(|(policy, cache)| policy.matches(subject, cache));
         let mut next = now.clone();
         let in_force = next.of(change.layer);
-        if in_force.as_ref() == Some(change.name) {
+        if in_force.as_ref() == Some(&change.name) {
             if !is_for || change.is_lower {
                 *in_force = layer.first_of(subject);
                 self.mark(Mark::PolicyFellBack);
@@ -151,7 +207,7 @@ impl Engine {
             return Some(next);
         }
         let rank = in_force.as_ref().and_then(|name| layer.rank(name));
-        let is_first = rank.is_none_or(|rank| layer.rank(change.name) < Some(rank));
+        let is_first = rank.is_none_or(|rank| layer.rank(&change.name) < Some(rank));
         if !is_for || !is_first {
             return None;
         }
@@ -209,12 +265,15 @@ impl Engine {
         self.mark(Mark::PolicyApplied);
         let Some(queue) = self.queues.get_mut(id) else { return };
         let before = core::mem::replace(&mut queue.settings, settings);
-        if before.expires != queue.settings.expires {
+        let is_renewed = before.expires != queue.settings.expires;
+        let is_over = queue.settings.max_length.is_some_and(|max| queue.ready.len() as u64 > max);
+        if is_renewed {
             queue.expires_at = None;
             self.renew(id);
         }
-        // There may be more than may be.
-        self.stir(id);
+        if is_over {
+            self.stir(id);
+        }
     }
 }
 

@@ -42,6 +42,7 @@ impl Engine {
             let made = Exchange::new(&declaration, engine.hash_seed).expect("a known type");
             let host = engine.host_mut(vhost);
             host.durable_exchanges.insert(made.name.clone());
+            host.exchange_names.insert(made.name.clone());
             host.exchanges.insert(made.name.clone(), made);
         }
         engine.put_exchanges_under_policies();

@@ -210,6 +210,11 @@ impl Engine {
         }
     }
 
+    /// Takes note of a decision, for checkers.
+    pub(crate) fn decide(&mut self, decision: Decision) {
+        self.decisions.push(decision);
+    }
+
     /// What was decided since the last input, in order; each is told once.
     pub(crate) fn take_decisions(&mut self) -> Vec<Decision> {
         core::mem::take(&mut self.decisions)

@@ -50,13 +50,11 @@ impl Engine {
         }
         refuse_reserved("exchange", name)?;
         made.check_arguments()?;
-        match made.durable {
-            true => {
-                host.durable_exchanges.insert(made.name.clone());
-                let fact = exchange_fact(&made, &host.name);
-                self.log.note_topology(Fact::ExchangeDeclared(fact));
-            }
-            false => drop(host.transient_exchanges.insert(made.name.clone())),
+        host.exchange_names.insert(made.name.clone());
+        if made.durable {
+            host.durable_exchanges.insert(made.name.clone());
+            let fact = exchange_fact(&made, &host.name);
+            self.log.note_topology(Fact::ExchangeDeclared(fact));
         }
         self.put_exchange_under_policies(vhost, &mut made);
         self.rest_on_topology(made.durable);
@@ -502,7 +500,7 @@ impl Engine {
         while let Some(name) = going.pop() {
             let host = self.host_mut(vhost);
             let Some(gone) = host.exchanges.remove(&name) else { continue };
-            host.transient_exchanges.remove(&name);
+            host.exchange_names.remove(&name);
             if host.durable_exchanges.remove(&name) {
                 let fact = Fact::ExchangeDeleted(host.name.clone(), name.clone());
                 self.log.note_topology(fact);

@@ -194,7 +194,7 @@ pub fn draw(seed: u64) -> Plan {
     let mut levels = stream(24);
     let level_features = LevelFeatures::draw(&mut levels);
     let mut policies = stream(22);
-    let policy_features = PolicyFeatures::draw(&mut policies);
+    let policy_features = PolicyFeatures::draw(&mut policies, &mut setup);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::deaths::TIMES;
-use super::{Draw, Step, Who, pick};
+use super::{Draw, Setup, Step, Who, pick};
 
 /// Each is on or off.
 #[derive(Clone, Debug)]
@@ -20,9 +20,13 @@ const PATTERNS: [&str; 9] =
     ["", "^q", "^q1$", "^q[123]$", "^.[24]*$", "^x", "^x1$", "^amq.", "^.2"];
 
 impl PolicyFeatures {
-    pub(super) fn draw(rng: &mut Rng) -> Self {
+    pub(super) fn draw(rng: &mut Rng, setup: &mut Setup) -> Self {
+        let is_on = rng.f32() < 0.35;
+        if is_on {
+            setup.policy_slice = pick(rng, &[1, 2, 5, 1000]);
+        }
         Self {
-            is_on: rng.f32() < 0.35,
+            is_on,
             operators: rng.bool(),
             expiry: rng.f32() < 0.4,
             queue_expiry: rng.f32() < 0.2,
@@ -55,6 +59,9 @@ impl PolicyFeatures {
                 let key = pick(rng, &["q1", "q2", "a"]);
                 asked.push(format!("dead-letter-routing-key:{key}"));
             }
+        }
+        if !is_operator && rng.f32() < 0.15 {
+            asked.push(format!("consumer-timeout:{}", pick(rng, &TIMES)));
         }
         if !is_operator && rng.f32() < 0.3 {
             let alternate = pick(rng, &["x1", "x2", "amq.fanout", "gone"]);

@@ -3,8 +3,8 @@
 
 use warren_core::amqp::{Frame, Method};
 use warren_core::{
-    Boot, Broker, CommandId, Config, DiskMachine, DiskRequest, Input, Instant, MarkCounts, Recovery,
-    RecoveryOutput,
+    Boot, Broker, CommandId, Config, DiskMachine, DiskRequest, Input, Instant, MarkCounts,
+    Recovery, RecoveryOutput,
 };
 
 use super::Host;
@@ -431,6 +431,7 @@ impl Host {
             message_size_max: setup.message_size_max,
             consumer_timeout: (setup.consumer_timeout_ms > 0)
                 .then(|| std::time::Duration::from_millis(setup.consumer_timeout_ms)),
+            policy_slice: setup.policy_slice,
             egress_len_max: setup.egress_len_max,
             memory_max: setup.memory_max,
             queue_window: setup.queue_window,

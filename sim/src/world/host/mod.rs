@@ -578,6 +578,11 @@ fn decided(decision: warren_core::Decision) -> Decision {
         warren_core::Decision::Replayed { exchange, messages } => {
             Decision::Replayed { exchange, messages }
         }
+        warren_core::Decision::CommandBegun(id) => Decision::Begun(id.0),
+        warren_core::Decision::Policed { name, is_queue } => {
+            Decision::Policed { name: name.to_string(), is_queue }
+        }
+        warren_core::Decision::CommandThrough(id) => Decision::Through(id.0),
     }
 }
 
