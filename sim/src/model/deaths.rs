@@ -28,6 +28,20 @@ pub enum Departure {
     QueueExpired(String),
 }
 
+impl Departure {
+    /// The name of the queue.
+    fn queue(&self) -> &str {
+        match self {
+            Self::Expired(name)
+            | Self::Dropped(name)
+            | Self::Buried(name)
+            | Self::Refused(name, _)
+            | Self::RefusedBuried(name)
+            | Self::QueueExpired(name) => name,
+        }
+    }
+}
+
 /// Why a message died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -160,6 +174,20 @@ impl Queue {
         u8::try_from(priority.unwrap_or(usual).min(max)).unwrap_or(u8::MAX)
     }
 
+    /// Whether this can be what left it by now.
+    fn may_tell(&self, departure: &Departure, now: u64) -> bool {
+        match departure {
+            Departure::Expired(_) => {
+                self.first_to_expire().is_some_and(|(deadline, _)| deadline <= now)
+            }
+            Departure::Dropped(_) => !self.ready.is_empty() && self.max_length().is_some(),
+            Departure::Buried(_) => !self.dying.is_empty(),
+            Departure::Refused(..) => self.may_refuse(),
+            Departure::RefusedBuried(_) => !self.refused.is_empty(),
+            Departure::QueueExpired(_) => self.expires_ms.is_some_and(|at| at <= now),
+        }
+    }
+
     /// The place among the ready messages of the one that expires first.
     fn first_to_expire(&self) -> Option<(u64, usize)> {
         let ready = self.ready.iter().enumerate();
@@ -237,13 +265,7 @@ impl Model {
 
     /// The broker said that this left a queue.
     pub(super) fn depart(&mut self, departure: &Departure) {
-        let (Departure::Expired(name)
-        | Departure::Dropped(name)
-        | Departure::Buried(name)
-        | Departure::Refused(name, _)
-        | Departure::RefusedBuried(name)
-        | Departure::QueueExpired(name)) = departure;
-        let Some(id) = self.queue_departed_from(name) else {
+        let Some(id) = self.queue_of(departure) else {
             return self.fault("expiry", format!("{departure:?} of a queue that is not there"));
         };
         self.touched = Some(id);
@@ -258,26 +280,25 @@ impl Model {
         }
     }
 
-    /// A queue by the name that the broker has for it, which its client may not know yet.
-    fn queue_departed_from(&self, name: &str) -> Option<QueueId> {
-        let named = self.queue_named(name);
-        let untold = || self.queues.values().find(|queue| queue.name.starts_with('?'));
-        named.or_else(|| untold().filter(|_| name.starts_with("amq.gen-"))).map(|queue| queue.id)
+    /// The queue that something left. Of those whose names the broker chose and has not told yet,
+    /// it is one that this can be about.
+    fn queue_of(&self, departure: &Departure) -> Option<QueueId> {
+        let name = departure.queue();
+        let named = self.queue_named(name).map(|queue| queue.id);
+        let now = self.now_ms();
+        let mut untold = self.queues.values().filter(|queue| queue.name.starts_with('?'));
+        let fitting = || untold.find(|queue| queue.may_tell(departure, now)).map(|queue| queue.id);
+        match name.starts_with("amq.gen-") {
+            true => named.or_else(fitting),
+            false => named,
+        }
     }
 
     /// Whether the departure comes before what is told: what has expired is looked for first.
     pub(super) fn is_due(&self, departure: &Departure) -> bool {
-        let now = self.now_ms();
-        match departure {
-            Departure::Expired(name) => self
-                .queue_departed_from(name)
-                .and_then(|id| self.queues[&id].first_to_expire())
-                .is_some_and(|(deadline, _)| deadline <= now),
-            Departure::QueueExpired(name) => self
-                .queue_departed_from(name)
-                .is_some_and(|id| self.queues[&id].expires_ms.is_some_and(|at| at <= now)),
-            _ => false,
-        }
+        let is_of_time = matches!(departure, Departure::Expired(_) | Departure::QueueExpired(_));
+        let queue = self.queue_of(departure).filter(|_| is_of_time);
+        queue.is_some_and(|id| self.queues[&id].may_tell(departure, self.now_ms()))
     }
 
     fn expire_one(&mut self, id: QueueId) {
