@@ -183,8 +183,8 @@ pub(crate) struct Log {
     is_full: bool,
     /// Whether the disk refused something, for whatever reason: it is left alone for a while.
     is_troubled: bool,
-    /// Whether the free space was reported since then: what is left to be tried again is, as soon as
-    /// the attempt that failed is over.
+    /// Whether the free space was reported since then: what failed is tried again as soon as all
+    /// of that attempt is over.
     is_reported: bool,
     is_short: bool,
     /// What the disk refused, for those who run the broker.
