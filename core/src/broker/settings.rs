@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::arguments;
 use super::policy::Asked;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
 
@@ -58,8 +59,17 @@ pub(crate) struct Levels {
 
 /// Whether a queue of these arguments has a lane of this level beside itself.
 pub(crate) fn may_have_lane(arguments: &FieldTable, level: u8) -> bool {
-    let levels = Settings::new(arguments).levels;
-    levels.is_some_and(|levels| level <= levels.max && level != levels.usual)
+    levels(arguments).is_some_and(|levels| level <= levels.max && level != levels.usual)
+}
+
+/// Which levels these arguments ask for; no policy can.
+fn levels(arguments: &FieldTable) -> Option<Levels> {
+    if arguments::is_quorum(arguments) {
+        return Some(QUORUM_LEVELS);
+    }
+    let max = arguments.find("x-max-priority").and_then(FieldValue::as_integer);
+    let max = max.and_then(|max| u8::try_from(max).ok()).filter(|max| *max > 0);
+    max.map(|max| Levels { max, usual: 0 })
 }
 
 /// The levels of every quorum queue, whatever its arguments.
@@ -83,7 +93,6 @@ impl Settings {
             Some(FieldValue::LongStr(text)) => ShortStr::new(text.clone()),
             _ => None,
         };
-        let is_quorum = text("x-queue-type") == Some(b"quorum");
         let delivery_limit =
             number("x-delivery-limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         Self {
@@ -101,12 +110,8 @@ impl Settings {
             },
             consumer_timeout: number("x-consumer-timeout").map(Duration::from_millis),
             delivery_limit,
-            tells_deliveries: delivery_limit.is_some() || is_quorum,
-            levels: match number("x-max-priority") {
-                _ if is_quorum => Some(QUORUM_LEVELS),
-                None | Some(0) => None,
-                Some(max) => Some(Levels { max: u8::try_from(max).unwrap_or(u8::MAX), usual: 0 }),
-            },
+            tells_deliveries: delivery_limit.is_some() || arguments::is_quorum(arguments),
+            levels: levels(arguments),
         }
     }
 }

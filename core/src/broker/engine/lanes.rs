@@ -136,10 +136,13 @@ impl Engine {
         self.add_lane(lane)
     }
 
-    /// Takes in a lane, which knows its head.
-    pub(super) fn add_lane(&mut self, queue: Queue) -> QueueId {
+    /// Takes in a lane, which knows its head and is as that is.
+    pub(super) fn add_lane(&mut self, mut queue: Queue) -> QueueId {
         let lane = queue.as_lane().expect("a lane");
         let number = queue.number;
+        if let Some(head) = self.queues.get(lane.head) {
+            queue.settings = head.settings.clone();
+        }
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);
         if let Some(head) = self.queues.get_mut(lane.head) {

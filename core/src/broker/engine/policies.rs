@@ -133,7 +133,8 @@ impl Engine {
         for (id, queue) in self.queues.iter_from(policing.queue).take(most) {
             left -= 1;
             policing.queue = id.index + 1;
-            if queue.vhost == change.vhost {
+            // Lanes go with their head.
+            if queue.vhost == change.vhost && queue.as_lane().is_none() {
                 let next = self.next_in_force(subject(queue), &queue.policies, change, &mut cache);
                 touched.extend(next.map(|next| (id, next)));
             }
@@ -264,14 +265,18 @@ impl Engine {
         }
         self.mark(Mark::PolicyApplied);
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let before = core::mem::replace(&mut queue.settings, settings);
-        let is_renewed = before.expires != queue.settings.expires;
-        let is_over = queue.settings.max_length.is_some_and(|max| queue.ready.len() as u64 > max);
-        if is_renewed {
+        let max_length = settings.max_length;
+        let before = core::mem::replace(&mut queue.settings, settings.clone());
+        if before.expires != settings.expires {
             queue.expires_at = None;
             self.renew(id);
         }
-        if is_over {
+        for lane in self.lanes(id).filter(|lane| *lane != id).collect::<Vec<_>>() {
+            if let Some(lane) = self.queues.get_mut(lane) {
+                lane.settings = settings.clone();
+            }
+        }
+        if max_length.is_some_and(|max| self.ready_len(id) > max) {
             self.stir(id);
         }
     }
