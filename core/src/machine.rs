@@ -354,9 +354,6 @@ impl Broker {
                 }
             }
         }
-        if !self.commands.is_empty() {
-            self.engine.mark(Mark::CommandWaited);
-        }
     }
 
     /// The command that is under way goes on. When it is through, its answer waits only until what

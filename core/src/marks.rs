@@ -389,8 +389,6 @@ marks! {
         "A queue that is there gets other settings by a policy."
     PolicyInSlices "policy-in-slices" Common
         "There is more than a policy that changed is held against at once."
-    CommandWaited "command-waited" Common
-        "A command waits for the one before it."
     PolicyOutranked "policy-outranked" Common
         "A policy takes the place of one that ranks lower, for a queue or an exchange."
     PolicyFellBack "policy-fell-back" Common

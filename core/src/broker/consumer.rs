@@ -28,7 +28,7 @@ pub(crate) struct Consumer {
     /// How many unacked messages it may hold; 0: any number.
     pub(crate) prefetch: u32,
     pub(crate) unacked: u32,
-    /// How long it wants deliveries to wait for their acknowledgement, if it says; zero is for ever.
+    /// How long deliveries may wait for their acknowledgement, if it says so; zero is for ever.
     pub(crate) timeout: Option<Duration>,
     /// Whether it stands among its queue's turns.
     pub(crate) has_turn: bool,

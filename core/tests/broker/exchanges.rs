@@ -73,7 +73,7 @@ fn chosen(
     world.heard(client);
     world.broker.take_decisions().into_iter().find_map(|decision| match decision {
         Decision::Chose { destination, .. } => Some(destination),
-        Decision::Replayed { .. } => None,
+        _ => None,
     })
 }
 
