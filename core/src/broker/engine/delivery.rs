@@ -509,12 +509,14 @@ impl Engine {
         while self.queues.get(id).is_some_and(|queue| queue.turns.next().is_some()) {
             let lane = self.next_lane(id);
             let next = self.next_of(lane);
-            if next != Next::Here {
-                self.note_lane_waits(id, lane);
-                if next == Next::OnDisk {
-                    self.read(lane, false);
+            match next {
+                Next::Here => {}
+                Next::None => return,
+                Next::Waits => return self.note_lane_waits(id, lane),
+                Next::OnDisk => {
+                    self.note_lane_waits(id, lane);
+                    return self.read(lane, false);
                 }
-                return;
             }
             let Some(queue) = self.queues.get_mut(id) else { return };
             let Some(consumer_id) = queue.turns.take() else { return };
@@ -538,7 +540,10 @@ impl Engine {
                 true => None,
                 false => self.limits.timeout_of(queue, consumer.timeout),
             };
-            let queue = self.queues.get_mut(lane).expect("a lane that was found");
+            let queue = match lane == id {
+                true => queue,
+                false => self.queues.get_mut(lane).expect("a lane that was found"),
+            };
             let mut entry = queue.take().expect("at hand");
             let is_low =
                 queue.ready.paged() > 0 && queue.ready.cached() < self.limits.queue_window / 4;
@@ -573,8 +578,12 @@ impl Engine {
     /// Whether a message on this route goes straight to a socket.
     fn passes_through(&self, route: &Route) -> bool {
         let passes = |id: &QueueId| {
-            let next = self.queues.get(*id).and_then(|queue| queue.turns.next());
-            let next = next.filter(|_| self.ready_len(*id) == 0);
+            let Some(queue) = self.queues.get(*id) else { return false };
+            let is_idle = match queue.lanes() {
+                None => queue.ready.is_empty(),
+                Some(_) => self.ready_len(*id) == 0,
+            };
+            let next = queue.turns.next().filter(|_| is_idle);
             let Some(consumer) = next.and_then(|id| self.consumers.get(id)) else { return false };
             let session = self.sessions.get(consumer.session);
             consumer.no_ack && session.is_some_and(|session| session.can_serve(consumer))
@@ -582,8 +591,8 @@ impl Engine {
         route.queues.iter().all(passes)
     }
 
-    /// Appends a message to a queue, or to a lane. Where the log has it, as this item, it may be kept
-    /// on disk only.
+    /// Appends a message to a queue, or to a lane. Where the log has it, as this item, it may be
+    /// kept on disk only.
     fn push(
         &mut self,
         id: QueueId,
@@ -662,10 +671,11 @@ impl Engine {
 
     /// Notes that a queue, or that of a lane, is to be looked after.
     pub(super) fn stir(&mut self, id: QueueId) {
-        let id = self.head(id);
-        if let Some(queue) = self.queues.get_mut(id)
-            && !queue.is_stirred
-        {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        if let Some(lane) = queue.as_lane() {
+            return self.stir(lane.head);
+        }
+        if !queue.is_stirred {
             queue.is_stirred = true;
             self.stirred.push_back(id);
         }
