@@ -132,6 +132,7 @@ fn an_expiration_that_makes_no_sense_is_refused_in_rabbitmqs_words() {
         let mut world = World::new(Config::default());
         let client = world.client();
         world.declare(client, "q");
+        world.heard(client);
         publish_for(&mut world, client, "q", "x", expiration);
         let text = format!("PRECONDITION_FAILED - invalid expiration '{expiration}': {problem}");
         assert_eq!(world.heard(client), [format!("channel.close {text}")]);
@@ -141,6 +142,7 @@ fn an_expiration_that_makes_no_sense_is_refused_in_rabbitmqs_words() {
         let mut world = World::new(Config::default());
         let client = world.client();
         world.declare(client, "q");
+        world.heard(client);
         publish_for(&mut world, client, "q", "x", expiration);
         assert_eq!((world.heard(client), ready(&world, "q")), (vec![], 1), "{expiration}");
     }
@@ -158,17 +160,17 @@ fn a_dead_letter_whose_target_is_deleted_midway_is_counted_and_the_others_stay()
     ];
     declare(&mut world, client, "q", &dead);
     world.publish(client, "q", "first");
-    world.pass(10 * MS);
+    world.pass(20 * MS);
     assert_eq!((ready(&world, "q"), ready(&world, "grave")), (0, 1));
     world.publish(client, "q", "second");
     world.tell(client, 1, QueueDelete { queue: "grave".into(), ..Default::default() });
     world.heard(client);
-    world.pass(10 * MS);
+    world.pass(20 * MS);
     let lost = |world: &World| world.broker.queues()[0].lost_letters;
     assert_eq!((ready(&world, "q"), lost(&world)), (0, 1));
     world.declare(client, "grave");
     world.publish(client, "q", "third");
-    world.pass(10 * MS);
+    world.pass(20 * MS);
     assert_eq!((ready(&world, "grave"), world.broker.queues()[1].lost_letters), (1, 1));
 }
 
