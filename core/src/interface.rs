@@ -188,6 +188,18 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// Messages that were delayed went nowhere when their time had come, the last of them for this
+    /// reason. Told each time that there are twice as many.
+    DelayedMessagesLost {
+        /// The virtual host.
+        vhost: String,
+        /// The exchange that the last one was published to.
+        exchange: String,
+        /// How many there are so far.
+        count: u64,
+        /// Why.
+        reason: &'static str,
+    },
     /// The broker told a client of an error, on a channel or, with channel 0, on the connection.
     ErrorSent {
         /// Both ends.
@@ -271,6 +283,16 @@ pub enum Decision {
     },
     /// What a command changed has come to all that it is for.
     CommandThrough(CommandId),
+}
+
+/// A message that is to be routed when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DelayedMessage {
+    /// When that is, in milliseconds since 1970, UTC.
+    pub due_ms: u64,
+    /// A number that no other delayed message of its virtual host ever has. Of those with the same
+    /// time the lowest goes first.
+    pub id: u64,
 }
 
 /// What there may be too little of.

@@ -57,8 +57,8 @@ mod time;
 pub use config::{Boot, Config, User};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 pub use interface::{
-    Alarm, Command, CommandId, ConnectionId, Decision, Departure, Done, Event, Input, Occurrence,
-    Output, Peer, QueueStatus, Turn,
+    Alarm, Command, CommandId, ConnectionId, Decision, DelayedMessage, Departure, Done, Event,
+    Input, Occurrence, Output, Peer, QueueStatus, Turn,
 };
 pub use log::{
     Basis, Check, CheckReport, DiskMachine, Loss, LostMessages, Problem, Progress, Recovery,

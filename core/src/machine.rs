@@ -15,8 +15,8 @@ use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
 use crate::time::Clock;
 use crate::{
-    Alarm, Boot, Command, CommandId, Config, ConnectionId, Decision, Done, Event, Input, Instant,
-    Mark, MarkCounts, Occurrence, Output, Peer, QueueStatus, Turn,
+    Alarm, Boot, Command, CommandId, Config, ConnectionId, Decision, DelayedMessage, Done, Event,
+    Input, Instant, Mark, MarkCounts, Occurrence, Output, Peer, QueueStatus, Turn,
 };
 
 /// Memory for this many outputs is kept when there are none.
@@ -495,6 +495,36 @@ impl Broker {
     #[must_use]
     pub fn queues(&self) -> Vec<QueueStatus> {
         self.engine.queue_statuses()
+    }
+
+    /// The account of each virtual host's delayed messages: `ready` are those that wait for their
+    /// time, `expired` those whose time has come, `purged` those that were taken back, and
+    /// `lost_letters` those that no queue took then. For metrics and checkers.
+    #[must_use]
+    pub fn delays(&self) -> Vec<QueueStatus> {
+        self.engine.delay_statuses()
+    }
+
+    /// Up to `limit` of a virtual host's delayed messages in the order of their times: the first,
+    /// or those behind one that was listed before. Costs as much as it gives.
+    #[must_use]
+    pub fn delayed(
+        &self,
+        vhost: &str,
+        after: Option<DelayedMessage>,
+        limit: usize,
+    ) -> Vec<DelayedMessage> {
+        let vhost = self.engine.vhost(&ShortStr::from(vhost));
+        vhost.map(|vhost| self.engine.delayed(vhost, after, limit)).unwrap_or_default()
+    }
+
+    /// Takes back a delayed message, by its `id`. Whether it was still waiting for its time; if not
+    /// it is gone, or on its way. What is to be done follows from [`Self::poll_output`].
+    pub fn cancel_delayed(&mut self, now: Instant, vhost: &str, id: u64) -> bool {
+        self.now = now;
+        self.engine.set_time(now);
+        let vhost = self.engine.vhost(&ShortStr::from(vhost));
+        vhost.is_some_and(|vhost| self.engine.cancel_delayed(vhost, id))
     }
 
     /// Whether nothing is to be read from this client, see [`Output::PauseReading`]. To be asked

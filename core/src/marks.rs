@@ -153,6 +153,18 @@ marks! {
         "A queue has as many messages as it may, and refuses another."
     DeadLetterRefused "dead-letter-refused" Nightly
         "A queue refuses a dead letter."
+    MessageDelayed "message-delayed" Common
+        "A message is kept until its time comes."
+    DelayOver "delay-over" Common
+        "The time of a delayed message has come."
+    DelayedSent "delayed-sent" Common
+        "A delayed message goes into queues."
+    DelayedExchangeGone "delayed-exchange-gone" Nightly
+        "The exchange that a delayed message is for is gone."
+    DelayedUnroutable "delayed-unroutable" Common
+        "No queue is bound for a delayed message."
+    DelayedRefused "delayed-refused" Nightly
+        "A queue refuses a delayed message."
     DeadLetteredRejected "dead-lettered-rejected" Common
         "A message that was rejected goes on as a dead letter."
     DeadLetteredExpired "dead-lettered-expired" Common

@@ -4,6 +4,8 @@
 mod client;
 #[path = "broker/connections.rs"]
 mod connections;
+#[path = "broker/delays.rs"]
+mod delays;
 #[path = "broker/deliveries.rs"]
 mod deliveries;
 #[path = "broker/disk.rs"]

@@ -26,6 +26,9 @@ pub(crate) fn log(event: &Event) {
         Event::DeadLettersLost { vhost, queue, count, reason } => {
             warn!(vhost, queue, count, reason, "dead letters went nowhere");
         }
+        Event::DelayedMessagesLost { vhost, exchange, count, reason } => {
+            warn!(vhost, exchange, count, reason, "delayed messages went nowhere");
+        }
         Event::ErrorSent { peer, channel: 0, method, error } => debug!(
             peer,
             class = method.class,

@@ -273,7 +273,8 @@ impl Run {
         // One that expires before it is asked for is gone when that is looked at.
         let soon = self.judge.model.now_ms() + ASKING_MS;
         let is_left = |queue: &&Queue| queue.expires_ms.is_none_or(|at| at > soon);
-        let queues = self.judge.model.queues.values().filter(is_left);
+        let queues = self.judge.model.queues.values().filter(|queue| !queue.is_store);
+        let queues = queues.filter(is_left);
         let queues: Vec<String> = queues.map(|queue| queue.name.clone()).collect();
         for (at, queue) in queues.iter().enumerate() {
             let body = self.body(9);
@@ -306,7 +307,8 @@ impl Run {
     fn unserved(&self) -> Option<&str> {
         let mut queues = self.judge.model.queues.values();
         let is_done = |queue: &Queue| {
-            queue.ready.is_empty() && queue.unacked == 0 && !queue.consumers.is_empty()
+            let is_served = queue.is_store || !queue.consumers.is_empty();
+            queue.ready.is_empty() && queue.unacked == 0 && is_served
         };
         queues.find(|queue| !is_done(queue)).map(|queue| queue.name.as_str())
     }
@@ -367,7 +369,8 @@ impl Run {
     }
 
     fn durable_queues(&self) -> Vec<String> {
-        let queues = self.judge.model.queues.values().filter(|queue| queue.is_durable);
+        let queues =
+            self.judge.model.queues.values().filter(|queue| queue.is_durable && !queue.is_store);
         queues.map(|queue| queue.name.clone()).collect()
     }
 
@@ -380,7 +383,7 @@ impl Run {
         // Where messages may die, more may come to other queues, and fewer are left.
         let is_lasting = !self.judge.model.queues.values().any(Queue::lets_messages_die);
         for queue in self.judge.model.queues.values() {
-            if is_lasting && queue.ready.len() != LEFT {
+            if is_lasting && !queue.is_store && queue.ready.len() != LEFT {
                 let text = format!("{} comes back with {} messages", queue.name, queue.ready.len());
                 return Err(Failure::new("no-loss", text));
             }

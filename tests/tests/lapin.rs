@@ -380,6 +380,66 @@ fn who_does_not_acknowledge_in_time_is_cancelled_and_may_acknowledge_late() {
 }
 
 #[test]
+fn a_delayed_message_comes_in_its_time_and_its_header_says_so() {
+    if !elsewhere().is_empty() {
+        // RabbitMQ needs a plugin for that.
+        return;
+    }
+    flow(async |broker| {
+        let channel = broker.channel().await;
+        let (late, queue) = (named("late"), named("waiting"));
+        declare(&channel, &queue, QueueDeclareOptions::default()).await?;
+        let by_key = arguments("x-delayed-type", AMQPValue::LongString("direct".into()));
+        let kind = ExchangeKind::Custom("x-delayed-message".into());
+        let options = ExchangeDeclareOptions::default();
+        channel.exchange_declare(late.as_str().into(), kind, options, by_key).await?;
+        let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
+        let (to, from) = (queue.as_str().into(), late.as_str().into());
+        channel.queue_bind(to, from, "key".into(), bind, none).await?;
+        let delayed = |millis: i32| {
+            let headers = arguments("x-delay", AMQPValue::LongInt(millis));
+            BasicProperties::default().with_headers(headers)
+        };
+        let begun = std::time::Instant::now();
+        send(&channel, &late, "key", "second", delayed(600)).await?;
+        send(&channel, &late, "key", "first", delayed(300)).await?;
+        send(&channel, &late, "key", "at once", BasicProperties::default()).await?;
+        let mut consumer = consume(&channel, &queue, true).await?;
+        for (expected, millis) in [("at once", None), ("first", Some(300)), ("second", Some(600))] {
+            let delivery = next(&mut consumer).await;
+            assert_eq!(text(&delivery), expected);
+            assert_eq!(delivery.exchange.as_str(), late);
+            let headers = delivery.properties.headers().clone().unwrap_or_default();
+            let waited = headers.inner().get("x-delay").cloned();
+            let told = millis.map(|millis: u16| AMQPValue::LongLongInt(-i64::from(millis)));
+            assert_eq!(waited, told);
+            let least = Duration::from_millis(millis.unwrap_or(0).into());
+            assert!(begun.elapsed() >= least, "{expected} after {:?}", begun.elapsed());
+        }
+        remove(&channel, late).await?;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn an_exchange_for_delayed_messages_without_a_type_to_go_by_is_406() {
+    if !elsewhere().is_empty() {
+        return;
+    }
+    flow(async |broker| {
+        let channel = broker.channel().await;
+        let kind = ExchangeKind::Custom("x-delayed-message".into());
+        let (options, none) = (ExchangeDeclareOptions::default(), FieldTable::default());
+        let declared = channel.exchange_declare(named("late").into(), kind, options, none).await;
+        let text = "PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an existing \
+                    exchange type";
+        assert_protocol_error(&declared.expect_err("no type"), 406, text);
+        Ok(())
+    });
+}
+
+#[test]
 fn an_ack_of_nothing_is_406() {
     flow(async |broker| {
         let channel = broker.channel().await;
@@ -521,6 +581,12 @@ async fn exchange(channel: &Channel, kind: ExchangeKind) -> Result<String, Error
     let options = ExchangeDeclareOptions::default();
     channel.exchange_declare(name.as_str().into(), kind, options, FieldTable::default()).await?;
     Ok(name)
+}
+
+fn arguments(name: &str, value: AMQPValue) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert(ShortString::from(name), value);
+    arguments
 }
 
 async fn remove(channel: &Channel, exchange: String) -> Result<(), Error> {

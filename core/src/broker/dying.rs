@@ -56,6 +56,12 @@ impl Dying {
         self.order.front().copied().filter(|first| self.on_disk.contains(first))
     }
 
+    /// The first position that has to be read. To read by position takes the fewest reads, and
+    /// memory for those that are not first.
+    pub(crate) fn lowest_on_disk(&self) -> Option<u64> {
+        self.on_disk.first().copied()
+    }
+
     /// Takes the first, if it is at hand.
     pub(crate) fn take(&mut self) -> Option<(Entry, Reason)> {
         if self.first_on_disk().is_some() {

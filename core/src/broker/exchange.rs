@@ -20,6 +20,11 @@ use crate::hash::{self, HashMap};
 /// How many `#` a topic binding's key may hold: more would let one key make routing slow.
 const ANY_WORDS_MAX: usize = 2;
 
+/// The type of exchanges that go by the type which this argument names. RabbitMQ's plugin looks for
+/// delays of messages at these only.
+const DELAYED_MESSAGE: &str = "x-delayed-message";
+const DELAYED_TYPE: &str = "x-delayed-type";
+
 /// How an exchange chooses among its bindings (§3.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeKind {
@@ -138,6 +143,8 @@ pub(crate) struct Envelope<'a> {
 pub(crate) struct Exchange {
     pub(crate) name: ShortStr,
     pub(crate) kind: ExchangeKind,
+    /// Whether it was declared as one for delayed messages, which goes by that kind.
+    is_for_delayed: bool,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
@@ -157,10 +164,16 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// `None` for an unknown kind.
     pub(crate) fn new(declaration: &ExchangeDeclaration, hash_seed: u64) -> Option<Self> {
-        let kind = ExchangeKind::from_name(&declaration.kind)?;
+        let is_for_delayed = declaration.kind == DELAYED_MESSAGE;
+        let kind = match is_for_delayed {
+            // One that may not be made is only compared with the one that is there.
+            true => delayed_kind(&declaration.arguments).unwrap_or(ExchangeKind::Direct),
+            false => ExchangeKind::from_name(&declaration.kind)?,
+        };
         Some(Self {
             name: declaration.name.detached(),
             kind,
+            is_for_delayed,
             durable: declaration.durable,
             auto_delete: declaration.auto_delete,
             internal: declaration.internal,
@@ -187,11 +200,19 @@ impl Exchange {
         })
     }
 
+    /// What clients call its type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        if self.is_for_delayed { DELAYED_MESSAGE } else { self.kind.name() }
+    }
+
     /// Whether an exchange of these arguments may be made.
     ///
     /// # Errors
     /// Which argument is wrong, and how.
     pub(crate) fn check_arguments(&self) -> Result<(), Refusal> {
+        if self.is_for_delayed {
+            delayed_kind(&self.arguments)?;
+        }
         match self.kind {
             ExchangeKind::ConsistentHash => HashOn::new(&self.arguments).map(drop),
             ExchangeKind::RecentHistory => recent_history::len_max(&self.arguments).map(drop),
@@ -214,9 +235,9 @@ impl Exchange {
         vhost: &ShortStr,
     ) -> Result<(), Refusal> {
         let resource = Resource { kind: "exchange", name: &self.name, vhost };
-        if declaration.kind != self.kind.name() {
+        if declaration.kind != self.type_name() {
             let received = format!("'{}'", declaration.kind);
-            let current = format!("'{}'", self.kind.name());
+            let current = format!("'{}'", self.type_name());
             return Err(Refusal::inequivalent(&resource, "type", &received, &current));
         }
         for (argument, received, current) in [
@@ -365,6 +386,33 @@ impl Exchange {
                 .filter(|(_, pattern)| pattern.matches(headers))
                 .for_each(|(binding, _)| found(&binding.destination)),
         }
+    }
+}
+
+/// How an exchange for delayed messages of these arguments routes.
+///
+/// # Errors
+/// When they do not say.
+fn delayed_kind(arguments: &FieldTable) -> Result<ExchangeKind, Refusal> {
+    let problem = |text| Err(Refusal::precondition(format!("Invalid argument, {text}")));
+    match arguments.find(DELAYED_TYPE).and_then(FieldValue::as_longstr) {
+        Some(name) if name == DELAYED_MESSAGE.as_bytes() => {
+            problem("'x-delayed-message' can't be used for 'x-delayed-type'")
+        }
+        Some(name) => {
+            let name = ShortStr::truncated(name);
+            let kind = ExchangeKind::from_name(&name);
+            kind.ok_or_else(|| Refusal::precondition(format!("unknown exchange type '{name}'")))
+        }
+        None => problem("'x-delayed-type' must be an existing exchange type"),
+    }
+}
+
+/// Whether an exchange that was declared with this type and these arguments can be.
+pub(crate) fn is_exchange_type(name: &ShortStr, arguments: &FieldTable) -> bool {
+    match *name == DELAYED_MESSAGE {
+        true => delayed_kind(arguments).is_ok(),
+        false => ExchangeKind::from_name(name).is_some(),
     }
 }
 

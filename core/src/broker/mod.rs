@@ -9,6 +9,7 @@ mod binding;
 mod choosing;
 mod consumer;
 mod death;
+mod delay;
 mod dying;
 mod engine;
 mod exchange;
@@ -33,11 +34,12 @@ pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};
 pub use death::Reason;
+pub(crate) use delay::of as delay_of;
 pub(crate) use engine::{
     Asked, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement, VHOST,
     VhostId, is_predeclared, is_queue_name,
 };
-pub(crate) use exchange::Envelope;
+pub(crate) use exchange::{Envelope, is_exchange_type};
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Charge, Message};
 pub use policy::{ApplyTo, Policy, PolicyLayer};

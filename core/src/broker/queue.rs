@@ -13,7 +13,7 @@ use super::arguments;
 use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
 use super::dying::Dying;
-use super::engine::VhostId;
+use super::engine::{STORE, VhostId};
 use super::lanes::{ByLevel, Lane, Lanes};
 use super::message::Message;
 use super::policies::InForce;
@@ -166,6 +166,8 @@ pub(crate) struct Queue {
     pub(crate) dying: Dying,
     /// Its lanes, if it has others than itself, or of which queue it is one.
     pub(crate) by_level: Option<Box<ByLevel>>,
+    /// Whether it holds messages that go on their way later, and nobody can name it.
+    pub(crate) is_delay_store: bool,
 }
 
 /// What a queue is declared as.
@@ -194,6 +196,7 @@ impl Queue {
         Self {
             number,
             vhost,
+            is_delay_store: name == STORE,
             name,
             durable: declaration.durable && !declaration.exclusive,
             auto_delete: declaration.auto_delete,
@@ -273,6 +276,11 @@ impl Queue {
     /// A place in it.
     pub(crate) fn place(&self, position: u64) -> Place {
         Place { queue: self.number, position }
+    }
+
+    /// Whether a message that comes in is to survive a restart.
+    pub(crate) fn keeps(&self, message: &Message) -> bool {
+        self.durable && (message.persistent || self.is_delay_store)
     }
 
     /// When a message expires that comes in now and lives for `ttl` milliseconds, if that is given.

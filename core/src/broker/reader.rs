@@ -95,8 +95,12 @@ impl Queue {
     /// From which position on messages are to be read, if any are; and which. With `is_ahead`, also
     /// messages that are not next.
     pub(crate) fn wanted(&self, is_ahead: bool, window: usize) -> Option<(u64, Wanted)> {
-        if let Some(position) = self.dying.first_on_disk() {
+        let by_position = self.dying.lowest_on_disk().filter(|_| self.is_delay_store && window > 1);
+        if let Some(position) = by_position.or_else(|| self.dying.first_on_disk()) {
             return Some((position, Wanted::Dying));
+        }
+        if self.is_delay_store {
+            return None;
         }
         if let Some(position) = self.ready.first_returned_on_disk() {
             return Some((position, Wanted::Returned));

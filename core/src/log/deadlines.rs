@@ -88,6 +88,23 @@ impl Deadlines {
         Some((first, last))
     }
 
+    /// Those that are still to be told, with their deadlines, in the order in which that will be;
+    /// from the first one after this deadline and position on, if that is given.
+    pub(crate) fn to_come_after(
+        &self,
+        after: Option<(u64, u64)>,
+    ) -> impl Iterator<Item = (u64, u64)> + '_ {
+        // The one may stand in the middle of a range.
+        let (deadline, position) = after.unwrap_or_default();
+        let within = self.by_first.range(..=position).next_back();
+        let from = within.map_or(0, |(first, _)| *first);
+        let ranges = self.to_tell.range((deadline, from)..);
+        let all = ranges.flat_map(|&(deadline, first)| {
+            (first..=self.by_first[&first].last).map(move |position| (deadline, position))
+        });
+        all.skip_while(move |next| after.is_some_and(|after| *next <= after))
+    }
+
     /// Those of messages that a start would find: first and last position, and the deadline.
     pub(crate) fn durable(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let ranges = self.by_first.iter().filter(|(_, range)| range.is_durable);

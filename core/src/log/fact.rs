@@ -8,7 +8,7 @@ use super::extents::Extent;
 use super::state::Inconsistent;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::broker::{
-    ExchangeKind, Message, Policy, PolicyLayer, VHOST, is_predeclared, is_queue_name,
+    Message, Policy, PolicyLayer, VHOST, is_exchange_type, is_predeclared, is_queue_name,
 };
 
 /// The number of a queue from its declaration to its end, over all starts of the broker; no other
@@ -197,7 +197,7 @@ impl Fact {
                 ensure(is_queue_name(&queue.name), "a queue has a name that none can have")
             }
             Self::ExchangeDeclared(exchange) => {
-                let is_known = ExchangeKind::from_name(&exchange.kind).is_some();
+                let is_known = is_exchange_type(&exchange.kind, &exchange.arguments);
                 check_vhost(&exchange.vhost)?;
                 ensure(is_known, "an exchange is of an unknown type")?;
                 ensure(!is_predeclared(&exchange.name), "an exchange is declared that always is")

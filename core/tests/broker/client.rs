@@ -105,6 +105,12 @@ impl World {
     }
 
     /// Declares a queue that goes with its connection.
+    pub(crate) fn cancel_delayed(&mut self, id: u64) -> bool {
+        let is_cancelled = self.broker.cancel_delayed(self.now, "/", id);
+        self.drain();
+        is_cancelled
+    }
+
     pub(crate) fn declare(&mut self, id: ConnectionId, name: &str) {
         self.tell(id, 1, QueueDeclare { queue: name.into(), ..Default::default() });
     }

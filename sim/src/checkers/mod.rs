@@ -8,6 +8,7 @@ pub mod alarms;
 pub mod confirms;
 pub mod conservation;
 pub mod decay;
+pub mod delays;
 pub mod determinism;
 pub mod disk;
 pub mod fairness;

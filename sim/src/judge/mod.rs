@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use warren_core::{Broker, QueueStatus};
 
 use crate::checkers::{
-    Failure, alarms, conservation, fairness, liveness, memory, protocol, single_active, topology,
+    Failure, alarms, conservation, delays, fairness, liveness, memory, protocol, single_active,
+    topology,
 };
 use crate::model::{
     Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue,
@@ -213,6 +214,7 @@ impl Judge {
 
     /// The broker's queues and what they count, against the model's.
     fn check_queues(&self, broker: &Broker) -> Result<(), Failure> {
+        self.check_store(broker)?;
         let mut listed = broker.queues();
         if let Some(pairs) = self.pairs(&listed) {
             return pairs.into_iter().try_for_each(|(status, queue)| {
@@ -250,7 +252,27 @@ impl Judge {
     }
 
     fn visible_queues(&self) -> impl Iterator<Item = &Queue> {
-        self.model.queues.values().filter(|queue| !queue.is_hidden)
+        self.model.queues.values().filter(|queue| !queue.is_hidden && !queue.is_store)
+    }
+
+    /// What the broker counts of delayed messages, against the model, and that it lists as many.
+    fn check_store(&self, broker: &Broker) -> Result<(), Failure> {
+        let (delays, store) = (broker.delays(), self.model.store());
+        match (delays.as_slice(), store) {
+            ([], None) => Ok(()),
+            // It comes into being with the first message that it is given, and here as soon as one
+            // may be.
+            ([], Some(store)) if store.enqueued == 0 => Ok(()),
+            ([status], Some(store)) => {
+                check_counts(status, store)?;
+                let listed = broker.delayed(&status.vhost, None, usize::MAX);
+                delays::check_listed(&listed, store)
+            }
+            _ => {
+                let text = format!("delayed messages: {delays:?}, and should be {store:?}");
+                Err(Failure::new("delays", text))
+            }
+        }
     }
 
     fn queues_by_name(&self) -> BTreeMap<&str, &Queue> {

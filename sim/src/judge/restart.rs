@@ -4,7 +4,7 @@ use warren_core::Broker;
 
 use super::{Found, Judge, Position};
 use crate::checkers::{Failure, ack_final, confirms, conservation, disk, no_loss, topology};
-use crate::model::Promise;
+use crate::model::{Promise, STORE};
 use crate::plan::Setup;
 use crate::world::{Image, names_of};
 
@@ -115,7 +115,7 @@ impl Judge {
             self.model.messages.iter().map(|message| message.fates.iter().count() as u64).sum();
         let is_known = |name: &str| {
             // What the broker names is not known by its name before it says so.
-            name.starts_with("amq.gen-") || self.model.ever_declared.contains(name)
+            name.starts_with("amq.gen-") || name == STORE || self.model.ever_declared.contains(name)
         };
         (is_known, copies)
     }
@@ -135,6 +135,11 @@ impl Judge {
         let listed = broker.queues();
         let is_lost = no_loss::check_log(self.model.restart(found))?;
         topology::check_list(&listed, &self.queues_by_name())?;
+        for status in &broker.delays() {
+            let left = self.model.store().map_or(0, |store| store.ready.len() as u64);
+            no_loss::check_recovered(&status.name, status.ready, left)?;
+        }
+        self.check_store(broker)?;
         for status in &listed {
             let queue = self.queues_by_name()[status.name.as_str()];
             let left = queue.ready.len() as u64;

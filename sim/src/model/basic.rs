@@ -39,6 +39,7 @@ impl Model {
                 format!("user_id property set to '{user}' but authenticated user was 'guest'");
             return Err(Refusal::soft(406, text));
         }
+        super::delays::check(&properties)?;
         let mut reply_consumer = None;
         if properties.text("reply-to") == Some(REPLY_TO) {
             reply_consumer = self.reply_consumer(key);
@@ -82,7 +83,10 @@ impl Model {
     fn take_in(&mut self, key: ChannelKey, index: usize) {
         let message = &self.messages[index];
         let (exchange, look) = (message.exchange.clone(), Look::new(message));
-        let Route { queues, histories } = self.route(&exchange, &look, None);
+        let Route { queues, histories } = match message.delay() {
+            Some(_) => Route { queues: [self.make_store()].into(), histories: Vec::new() },
+            None => self.route(&exchange, &look, None),
+        };
         let message = &mut self.messages[index];
         message.histories = histories;
         let is_returned = message.is_mandatory && queues.is_empty();

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::routing::{Look, Route};
-use super::{Copy, Fate, Message, Model, Queue, QueueId, policies};
+use super::{Copy, Fate, Message, Model, Queue, QueueId, STORE, policies};
 use crate::wire::{Argument, Properties, Table, Value};
 
 /// What left a queue by itself, by the queue's name.
@@ -213,6 +213,9 @@ impl Model {
 
     /// When a message expires that comes to a queue now.
     pub(super) fn deadline(&self, queue: &Queue, message: &Message) -> Option<u64> {
+        if queue.is_store {
+            return message.delay().map(|millis| self.in_ms(millis));
+        }
         let own = message.properties.text("expiration").and_then(|text| text.parse().ok());
         let own = own.filter(|_| message.deaths.is_empty());
         own.into_iter().chain(queue.number("x-message-ttl")).min().map(|ttl| self.in_ms(ttl))
@@ -284,6 +287,9 @@ impl Model {
     /// it is one that this can be about.
     fn queue_of(&self, departure: &Departure) -> Option<QueueId> {
         let name = departure.queue();
+        if name == STORE {
+            return self.store().map(|store| store.id);
+        }
         let named = self.queue_named(name).map(|queue| queue.id);
         let now = self.now_ms();
         let mut untold = self.queues.values().filter(|queue| queue.name.starts_with('?'));
@@ -347,12 +353,11 @@ impl Model {
             Cause::MaxLength => queue.dropped += 1,
             Cause::DeliveryLimit => queue.worn_out += 1,
         }
-        let fate = match queue.dead_letter_exchange() {
-            Some(_) => {
-                queue.dying.push_back((copy, cause));
-                Fate::Dying
-            }
-            None => Fate::Rejected,
+        let fate = if queue.is_store || queue.dead_letter_exchange().is_some() {
+            queue.dying.push_back((copy, cause));
+            Fate::Dying
+        } else {
+            Fate::Rejected
         };
         self.messages[copy.message].fates.insert(id, fate);
     }
@@ -363,6 +368,9 @@ impl Model {
             let text = format!("{}: a dead letter of nothing", queue.name);
             return self.fault("dead-letters", text);
         };
+        if queue.is_store {
+            return self.send_delayed(id, copy);
+        }
         self.messages[copy.message].fates.insert(id, Fate::Rejected);
         self.send_dead_letter(id, copy.message, cause);
     }
@@ -391,19 +399,33 @@ impl Model {
         let Route { mut queues, histories } =
             self.route(&letter.exchange, &Look::new(&letter), None);
         queues.retain(|target| !letter.has_come_round_to(&self.queues[target].name));
-        let index = self.messages.len();
-        let letter = Message { index, ..letter };
-        let first = self.names.get(&letter.name).copied();
-        let first = first.expect("a message that was published has a name");
-        self.replays.entry(first).or_default().push(index);
-        self.messages.push(letter);
+        let index = self.add_again(letter);
         self.remember(index, &histories);
         if queues.is_empty() || self.enqueue(index, &queues) {
             self.lose_letter(id);
         }
     }
 
-    fn lose_letter(&mut self, id: QueueId) {
+    /// A message that was published before comes into being once more: its number.
+    pub(super) fn add_again(&mut self, message: Message) -> usize {
+        let index = self.messages.len();
+        let first = self.names.get(&message.name).copied();
+        let first = first.expect("a message that was published has a name");
+        self.replays.entry(first).or_default().push(index);
+        self.messages.push(Message {
+            index,
+            is_mandatory: false,
+            sequence: None,
+            batch: self.history.batch,
+            delivered_from: Vec::new(),
+            histories: Vec::new(),
+            fates: Default::default(),
+            ..message
+        });
+        index
+    }
+
+    pub(super) fn lose_letter(&mut self, id: QueueId) {
         self.queues.get_mut(&id).expect("a queue that was found").lost_letters += 1;
     }
 
@@ -464,12 +486,6 @@ impl Model {
             exchange,
             key: key.unwrap_or_else(|| dead.key.clone()),
             properties,
-            is_mandatory: false,
-            sequence: None,
-            batch: self.history.batch,
-            delivered_from: Vec::new(),
-            histories: Vec::new(),
-            fates: Default::default(),
             deaths,
             ..dead.clone()
         }

@@ -212,13 +212,16 @@ impl Model {
         let exchanges: BTreeMap<_, _> =
             exchanges.map(|(name, exchange)| (name.clone(), exchange.clone())).collect();
         let bindings = self.bindings.iter().filter(|binding| self.is_durable(binding));
-        let kept = |copy: &Copy| self.messages[copy.message].is_persistent();
+        let kept = |queue: QueueId, copy: &Copy| {
+            let queue = self.queues.get(&queue);
+            queue.is_some_and(|queue| queue.keeps(&self.messages[copy.message]))
+        };
         let mut queues = BTreeMap::new();
         for queue in self.queues.values().filter(|queue| queue.is_durable) {
             let mut left = queue.recovered();
             let dying = queue.dying.iter().map(|(copy, _)| copy);
             let all = queue.ready.iter().chain(dying);
-            left.ready = all.filter(|copy| kept(copy)).copied().collect();
+            left.ready = all.filter(|copy| kept(queue.id, copy)).copied().collect();
             queues.insert(queue.id, left);
         }
         for channel in self.connections.values().flat_map(|c| c.channels.values()) {
@@ -228,7 +231,7 @@ impl Model {
             };
             let held = channel.unacked.values();
             let held = held.chain(uncommitted.iter().map(|(_, unacked, _)| unacked));
-            for unacked in held.filter(|unacked| kept(&unacked.copy)) {
+            for unacked in held.filter(|unacked| kept(unacked.queue, &unacked.copy)) {
                 if let Some(queue) = queues.get_mut(&unacked.queue) {
                     queue.ready.push(unacked.copy);
                 }
@@ -302,17 +305,16 @@ impl Model {
         self.history.promised = self.history.promised.max(promise.batch);
     }
 
-    /// Whether the message must be on disk before anybody is told that it is safe: it is
-    /// persistent, and a durable queue has it and is not done with it.
+    /// Whether the message must be on disk before anybody is told that it is safe: a
+    /// durable queue has it and is not done with it, and it is persistent or delayed.
     #[must_use]
     pub fn must_be_on_disk(&self, message: usize) -> bool {
         let message = &self.messages[message];
         let mut fates = message.fates.iter();
-        message.is_persistent()
-            && fates.any(|(queue, fate)| {
-                matches!(fate, Fate::Ready | Fate::Held | Fate::Dying)
-                    && self.queues.get(&queue).is_some_and(|queue| queue.is_durable)
-            })
+        fates.any(|(queue, fate)| {
+            matches!(fate, Fate::Ready | Fate::Held | Fate::Dying)
+                && self.queues.get(&queue).is_some_and(|queue| queue.keeps(message))
+        })
     }
 }
 

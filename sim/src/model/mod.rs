@@ -10,6 +10,7 @@ mod channel;
 mod choices;
 mod connection;
 mod deaths;
+mod delays;
 mod durable;
 mod expected;
 mod late;
@@ -31,6 +32,7 @@ pub use choices::Decision;
 pub(crate) use connection::HANDSHAKE_NS;
 pub use connection::{Connection, Stage};
 pub use deaths::{Cause, Death, Departure};
+pub use delays::STORE;
 pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
 pub use late::LateReply;
@@ -238,7 +240,8 @@ impl Model {
     /// The queue of this name.
     #[must_use]
     pub fn queue_named(&self, name: &str) -> Option<&Queue> {
-        self.queues.values().find(|queue| queue.name == name && !queue.is_hidden)
+        let is_visible = |queue: &&Queue| !queue.is_hidden && !queue.is_store;
+        self.queues.values().filter(is_visible).find(|queue| queue.name == name)
     }
 
     /// Whether nothing keeps this consumer from being given another message: it holds fewer than

@@ -61,6 +61,8 @@ pub struct Queue {
     pub limited_from: u64,
     /// Stands for a consumer of direct replies, which has no queue in the eyes of clients.
     pub is_hidden: bool,
+    /// Holds messages that are to be routed later; clients know nothing of it.
+    pub is_store: bool,
     /// What waits, in order.
     pub ready: Vec<Copy>,
     /// How many are with consumers.
@@ -117,6 +119,7 @@ impl Queue {
             policy: Table::new(),
             limited_from: 0,
             is_hidden: false,
+            is_store: false,
             ready: Vec::new(),
             unacked: 0,
             taken_now: 0,
@@ -187,6 +190,7 @@ impl Queue {
     pub fn recovered(&self) -> Self {
         Self {
             is_durable: true,
+            is_store: self.is_store,
             is_auto_delete: self.is_auto_delete,
             arguments: self.arguments.clone(),
             next_position: self.next_position,

@@ -9,8 +9,10 @@ use crate::wire::{Method, Table, Value};
 /// An exchange.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exchange {
-    /// Its type.
+    /// Its type; of one for delayed messages, the type that it goes by.
     pub kind: String,
+    /// Whether it is one for delayed messages.
+    pub is_for_delayed: bool,
     /// Whether it is to survive a restart.
     pub is_durable: bool,
     /// Whether it goes with the last binding from it.
@@ -30,17 +32,23 @@ pub struct Exchange {
 impl Exchange {
     /// Whether a declaration of this one is one of the other too.
     fn is_same(&self, other: &Self) -> bool {
-        let Self { alternate_by_policy, hash_on, history_len, .. } = other.clone();
-        Self { alternate_by_policy, hash_on, history_len, ..self.clone() } == *other
+        let Self { alternate_by_policy, hash_on, history_len, kind, .. } = other.clone();
+        // The type that one for delayed messages goes by is an argument like these.
+        let kind = if self.is_for_delayed { kind } else { self.kind.clone() };
+        Self { alternate_by_policy, hash_on, history_len, kind, ..self.clone() } == *other
     }
 }
 
+/// The type of exchanges for delayed messages.
+const DELAYED: &str = "x-delayed-message";
+
 /// The types of exchanges.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "direct",
     "fanout",
     "topic",
     "headers",
+    DELAYED,
     "x-consistent-hash",
     "x-modulus-hash",
     "x-random",
@@ -89,6 +97,18 @@ pub(super) fn predeclared() -> BTreeMap<String, Exchange> {
         (name.to_owned(), exchange)
     };
     kinds.into_iter().map(exchange).collect()
+}
+
+/// The type that an exchange for delayed messages of these arguments goes by.
+fn delayed_type(arguments: &Table) -> Result<String, Refusal> {
+    let named = arguments.iter().find(|(name, _)| name == "x-delayed-type");
+    let text = match named.and_then(|(_, value)| value.as_text()) {
+        Some(DELAYED) => "Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'",
+        Some(kind) if KINDS.contains(&kind) => return Ok(kind.into()),
+        Some(kind) => return Err(Refusal::soft(406, format!("unknown exchange type '{kind}'"))),
+        None => "Invalid argument, 'x-delayed-type' must be an existing exchange type",
+    };
+    Err(Refusal::soft(406, text))
 }
 
 fn default_exchange() -> Refusal {
@@ -266,7 +286,11 @@ impl Model {
         let alternate = method.table("arguments").iter();
         let mut alternate = alternate.filter(|(name, _)| name == "alternate-exchange");
         let wanted = Exchange {
-            kind: kind.into(),
+            kind: match kind {
+                DELAYED => delayed_type(method.table("arguments")).unwrap_or_default(),
+                kind => kind.into(),
+            },
+            is_for_delayed: kind == DELAYED,
             is_durable: method.bit("durable"),
             is_auto_delete: method.bit("auto-delete"),
             is_internal: method.bit("internal"),
@@ -285,7 +309,10 @@ impl Model {
                 return Err(Refusal::soft(403, text));
             }
             None => {
-                check_arguments(kind, method.table("arguments"))?;
+                if wanted.is_for_delayed {
+                    delayed_type(method.table("arguments"))?;
+                }
+                check_arguments(&wanted.kind, method.table("arguments"))?;
                 if wanted.is_durable {
                     self.history.names.insert((name.to_owned(), self.history.batch), None);
                 }

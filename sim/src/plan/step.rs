@@ -113,7 +113,10 @@ const VERBS: &[Verb] = &[
     (
         "publish",
         Channel,
-        &["x", "key", "body", "cc", "bcc", "headers", "reply_to", "priority", "ttl", "user", "cut"],
+        &[
+            "x", "key", "body", "cc", "bcc", "headers", "reply_to", "priority", "ttl", "delay",
+            "user", "cut",
+        ],
         &["mandatory", "immediate", "persistent", "zeros"],
     ),
     ("flood", Channel, &["x", "key", "body", "count", "levels"], &["mandatory", "persistent"]),

@@ -290,6 +290,9 @@ fn publish(client: &mut Client, number: u16, step: &Step, serial: &mut u64) {
             table.push((header.into(), Value::Array(keys)));
         }
     }
+    if let Some(delay) = step.value("delay") {
+        table.extend(headers(&format!("x-delay:{delay}")));
+    }
     if !table.is_empty() {
         properties.set("headers", Argument::Table(table));
     }

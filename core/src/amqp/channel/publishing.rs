@@ -18,7 +18,7 @@ use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
-use crate::broker::{Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Route};
+use crate::broker::{Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Route, delay_of};
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
@@ -178,12 +178,18 @@ impl Channel {
         };
         check_user(properties, link)?;
         let ttl = time_to_live(properties)?;
+        let delay = delay(properties)?;
         let route = match known {
             Some(known) => known,
+            None if delay.is_some() => {
+                // Where it goes is found out when its time has come.
+                routing_keys(&publish, properties)?;
+                Arc::default()
+            }
             None => self.find_route(&publish, &exchange, properties, link, ctx)?,
         };
         let persistent = properties.is_persistent();
-        let properties = match self.rewritten(properties)? {
+        let properties = match self.rewritten(properties, delay.is_some())? {
             Some(rewritten) => rewritten.encode(),
             None => header.properties,
         };
@@ -192,7 +198,7 @@ impl Channel {
         let is_dead_letter = false;
         let message =
             Message { exchange, routing_key, properties, body, persistent, is_dead_letter, charge };
-        let published = Published { route, message, mandatory: publish.mandatory, ttl };
+        let published = Published { route, message, mandatory: publish.mandatory, ttl, delay };
         match &mut self.mode {
             Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
             Mode::Plain => {
@@ -233,7 +239,11 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Enqueued {
-        let Published { route, message, mandatory, ttl } = published;
+        let Published { route, message, mandatory, ttl, delay } = published;
+        if let Some(delay) = delay {
+            let gate = ctx.engine.postpone(link.vhost, message, delay);
+            return Enqueued { gate, is_refused: false };
+        }
         ctx.engine.remember(link.vhost, &route, &message);
         let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
         if !route.is_empty() {
@@ -279,13 +289,7 @@ impl Channel {
         link: &Link,
         ctx: &mut Context<'_>,
     ) -> Result<Arc<Route>, AmqpError> {
-        let mut keys = alloc::vec![publish.routing_key.clone()];
-        if let Some(headers) = &properties.headers {
-            keys.extend(further_keys(headers, "CC")?);
-            keys.extend(further_keys(headers, "BCC")?);
-            keys.sort_unstable();
-            keys.dedup();
-        }
+        let keys = routing_keys(publish, properties)?;
         let envelope = Envelope { key: &publish.routing_key, keys: &keys, properties };
         let route = Arc::new(ctx.engine.route(link.vhost, exchange, &envelope));
         if properties.headers.is_none() && !route.is_by_more_than_key {
@@ -300,15 +304,17 @@ impl Channel {
     }
 
     /// The properties as consumers are to see them, where that is not as they came: without `BCC`,
-    /// and with the address for direct replies put in.
+    /// unless the message `is_delayed` and still to be routed by it, and with the address for direct
+    /// replies put in.
     fn rewritten(
         &self,
         properties: &BasicProperties,
+        is_delayed: bool,
     ) -> Result<Option<BasicProperties>, AmqpError> {
         let asks_for_address =
             properties.reply_to.as_ref().is_some_and(|reply_to| *reply_to == REPLY_QUEUE);
-        let has_blind =
-            properties.headers.as_ref().is_some_and(|table| table.find("BCC").is_some());
+        let has_blind = !is_delayed
+            && properties.headers.as_ref().is_some_and(|table| table.find("BCC").is_some());
         if !asks_for_address && !has_blind {
             return Ok(None);
         }
@@ -355,6 +361,31 @@ fn time_to_live(properties: &BasicProperties) -> Result<Option<u64>, AmqpError> 
         (_, rest, _) => format!("{{leftover_string,{rest:?}}}"),
     };
     Err(precondition(&format!("invalid expiration '{text}': {problem}")))
+}
+
+/// For how many milliseconds the message is to wait before it is routed, if it says so.
+fn delay(properties: &BasicProperties) -> Result<Option<u64>, AmqpError> {
+    match delay_of(properties) {
+        Some(millis) if millis > EXPIRATION_MAX => {
+            Err(precondition(&format!("invalid x-delay '{millis}': {{value_too_large,{millis}}}")))
+        }
+        delay => Ok(delay),
+    }
+}
+
+/// The routing key and those of the headers `CC` and `BCC`, each once.
+fn routing_keys(
+    publish: &BasicPublish,
+    properties: &BasicProperties,
+) -> Result<Vec<ShortStr>, AmqpError> {
+    let mut keys = alloc::vec![publish.routing_key.clone()];
+    if let Some(headers) = &properties.headers {
+        keys.extend(further_keys(headers, "CC")?);
+        keys.extend(further_keys(headers, "BCC")?);
+        keys.sort_unstable();
+        keys.dedup();
+    }
+    Ok(keys)
 }
 
 /// The routing keys of a `CC` or `BCC` header.

@@ -34,6 +34,8 @@ pub(super) struct Published {
     pub(super) mandatory: bool,
     /// For how many milliseconds it may wait in a queue, if it says so.
     pub(super) ttl: Option<u64>,
+    /// For how many milliseconds it is to wait before it is routed, if it says so.
+    pub(super) delay: Option<u64>,
 }
 
 impl Transaction {

@@ -22,8 +22,17 @@ use crate::amqp::ShortStr;
 use crate::{Departure, Event};
 use crate::{Instant, Mark};
 
-/// No more messages expire at once; others have their turn in between.
+/// No more messages expire at once; others have their turn in between. Nor are there ever more
+/// delayed messages on their way.
 const EXPIRED_AT_ONCE: u64 = 4096;
+
+impl Queue {
+    /// Whether as many delayed messages are on their way as may be: those whose time comes next
+    /// wait.
+    fn is_behind(&self) -> bool {
+        self.is_delay_store && self.dying.len() as u64 >= EXPIRED_AT_ONCE
+    }
+}
 
 impl Engine {
     /// It is this time now.
@@ -83,24 +92,34 @@ impl Engine {
                 }
             }
             left = self.expire_messages(id, now, left);
-            if let Some(queue) = self.queues.get(id) {
-                let next = self.next_deadline(id).into_iter().chain(queue.expires_at).min();
-                next.into_iter().for_each(|next| self.arm(id, next));
-            }
+            self.arm_next(id);
         }
+    }
+
+    /// Has a queue looked after when something of it expires next.
+    fn arm_next(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get(id).filter(|queue| !queue.is_behind()) else { return };
+        let next = self.next_deadline(id).into_iter().chain(queue.expires_at).min();
+        next.into_iter().for_each(|next| self.arm(id, next));
     }
 
     /// Ends up to `left` messages of a queue that have expired; how many more may.
     fn expire_messages(&mut self, id: QueueId, now: u64, mut left: u64) -> u64 {
         while left > 0
+            && let Some(head) = self.queues.get(id)
+            && !head.is_behind()
             && let Some(lane) = self.next_expiring(id, now)
             && let Some(queue) = self.queues.get_mut(lane)
             && let Some((first, last)) = queue.deadlines.take_due(now, left)
         {
+            let mark = match queue.is_delay_store {
+                true => Mark::DelayOver,
+                false => Mark::MessageExpired,
+            };
             for position in first..=last {
                 // One that is handed out is looked at when it comes back.
                 if let Some(entry) = self.remove_ready(lane, position) {
-                    self.mark(Mark::MessageExpired);
+                    self.mark(mark);
                     self.note_departure(id, Departure::Expired);
                     self.die(lane, entry, Reason::Expired);
                 }
@@ -137,7 +156,7 @@ impl Engine {
     }
 
     /// Takes a message from among the ready ones of a lane, wherever it stands.
-    fn remove_ready(&mut self, id: QueueId, position: u64) -> Option<Entry> {
+    pub(super) fn remove_ready(&mut self, id: QueueId, position: u64) -> Option<Entry> {
         let queue = self.queues.get_mut(id)?;
         let (extents, dying) = (&queue.extents, &queue.dying);
         let is_on_disk = || extents.is_live(position) && !dying.contains(position);
@@ -173,7 +192,7 @@ impl Engine {
             Reason::MaxLength => queue.counts.dropped += 1,
             Reason::DeliveryLimit => queue.counts.worn_out += 1,
         }
-        if queue.settings.dead_letters.is_none() {
+        if queue.settings.dead_letters.is_none() && !queue.is_delay_store {
             return self.forget_entry(id, &entry);
         }
         self.mourn(id, entry, reason);
@@ -215,13 +234,18 @@ impl Engine {
             while self.log.backlog() <= self.limits.log_pending_max
                 && let Some((lane, entry, reason)) = self.take_dead(id)
             {
+                let queue = self.queues.get(id);
+                let is_delay_store = queue.is_some_and(|queue| queue.is_delay_store);
                 is_anybody = true;
                 self.note_departure(id, Departure::Buried);
-                if let Some(message) = &entry.message {
-                    self.send_dead_letter(id, message, reason);
+                match &entry.message {
+                    Some(message) if is_delay_store => self.send_delayed(id, message),
+                    Some(message) => self.send_dead_letter(id, message, reason),
+                    None => {}
                 }
                 self.forget_entry(lane, &entry);
             }
+            self.arm_next(id);
             let Some(lane) = self.first_dead(id) else { continue };
             let is_on_disk = |queue: &Queue| queue.dying.first_on_disk().is_some();
             self.mourning.push_back(id);

@@ -195,7 +195,7 @@ impl Engine {
         let is_pressed = is_kept && self.is_pressed();
         let (mut is_logged, mut is_durable) = (false, false);
         for queue in queues.iter().filter_map(|id| self.queues.get(*id)) {
-            let is_ours = self.log.is_enabled() && message.persistent && queue.durable;
+            let is_ours = self.log.is_enabled() && queue.keeps(&message);
             is_durable |= is_ours;
             is_logged |= is_ours || is_pressed;
         }
@@ -219,7 +219,7 @@ impl Engine {
         is_pressed: bool,
         ttl: Option<u64>,
     ) {
-        let is_kept = |queue: &Queue| message.persistent && queue.durable;
+        let is_kept = |queue: &Queue| queue.keeps(message);
         let has_kept = queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
         let first = self.log.pending.next_item();
         let (mut kept, mut volatile) = (Vec::new(), Vec::new());
@@ -609,16 +609,21 @@ impl Engine {
             Some(lane) => self.queues.get(lane.head),
         };
         let is_awaited = head.is_some_and(|head| head.turns.next().is_some());
+        let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
+        let is_due_soon = self.is_due_soon(deadline);
         let Some(queue) = self.queues.get_mut(id) else { return };
         let position = queue.next_place().position;
-        let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
         if let Some(deadline) = deadline {
             let is_durable = item != 0 && !is_volatile;
             queue.deadlines.insert(position, position, deadline, is_durable);
         }
-        let has_room = queue.ready.paged() == 0
-            && (queue.ready.is_empty() && is_awaited
-                || !is_pressed && queue.ready.cached() < window);
+        let has_window = !is_pressed && queue.ready.cached() < window;
+        let has_room = match queue.is_delay_store {
+            true => has_window && is_due_soon,
+            false => {
+                queue.ready.paged() == 0 && (has_window || queue.ready.is_empty() && is_awaited)
+            }
+        };
         if item != 0 && !has_room {
             queue.ready.push_paged(Unwritten { item, position, is_volatile });
             self.log.marks.reach(Mark::MessagePaged);

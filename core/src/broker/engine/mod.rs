@@ -5,6 +5,7 @@
 
 mod cleaning;
 mod deaths;
+mod delays;
 mod delivery;
 mod handover;
 mod history;
@@ -23,6 +24,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use delays::STORE;
 pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
 pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
@@ -61,6 +63,8 @@ struct Vhost {
     exchange_names: BTreeSet<ShortStr>,
     queues: HashMap<ShortStr, QueueId>,
     policies: Policies,
+    /// The queue that stores messages which are to go on their way later.
+    delays: Option<QueueId>,
 }
 
 /// Everything the broker holds.
@@ -218,6 +222,7 @@ impl Engine {
             exchange_names,
             queues,
             policies: Policies::default(),
+            delays: None,
         });
     }
 
@@ -244,7 +249,8 @@ impl Engine {
 
     /// Every queue's state, by virtual host and name.
     pub(crate) fn queue_statuses(&self) -> Vec<QueueStatus> {
-        let mut statuses: Vec<_> = self.heads().map(|(id, queue)| self.status(id, queue)).collect();
+        let visible = self.heads().filter(|(_, queue)| !queue.is_delay_store);
+        let mut statuses: Vec<_> = visible.map(|(id, queue)| self.status(id, queue)).collect();
         statuses.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
         statuses
     }

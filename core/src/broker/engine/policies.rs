@@ -133,8 +133,9 @@ impl Engine {
         for (id, queue) in self.queues.iter_from(policing.queue).take(most) {
             left -= 1;
             policing.queue = id.index + 1;
-            // Lanes go with their head.
-            if queue.vhost == change.vhost && queue.as_lane().is_none() {
+            // Lanes go with their head, and what is delayed is nobody's queue.
+            let is_hidden = queue.as_lane().is_some() || queue.is_delay_store;
+            if queue.vhost == change.vhost && !is_hidden {
                 let next = self.next_in_force(subject(queue), &queue.policies, change, &mut cache);
                 touched.extend(next.map(|next| (id, next)));
             }

@@ -94,11 +94,19 @@ impl Engine {
             self.add_lane(queue);
             return;
         }
-        self.put_under_policies(&mut queue);
+        let is_delay_store = queue.is_delay_store;
+        if !is_delay_store {
+            self.put_under_policies(&mut queue);
+        }
         let (number, vhost, name) = (queue.number, queue.vhost, queue.name.clone());
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);
-        self.host_mut(vhost).queues.insert(name, id);
+        let host = self.host_mut(vhost);
+        if is_delay_store {
+            host.delays = Some(id);
+        } else {
+            host.queues.insert(name, id);
+        }
         self.sleeping.push(id);
     }
 

@@ -9,6 +9,7 @@ use super::super::binding::{Binding, Destination};
 use super::super::exchange::{Exchange, ExchangeDeclaration};
 use super::super::queue::{Owner, Queue, QueueDeclaration, QueueId};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
+use super::delays::STORE;
 use super::routing::REPLY_PREFIX;
 use super::{Engine, Notice, VhostId};
 use crate::Mark;
@@ -555,7 +556,7 @@ pub(super) fn exchange_fact(exchange: &Exchange, vhost: &ShortStr) -> ExchangeFa
     ExchangeFact {
         vhost: vhost.clone(),
         name: exchange.name.clone(),
-        kind: ShortStr::from_static(exchange.kind.name()),
+        kind: ShortStr::from_static(exchange.type_name()),
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: exchange.arguments.clone(),
@@ -568,7 +569,8 @@ fn refuse_default(exchange: &ShortStr) -> Result<(), Refusal> {
 
 /// Whether a queue may be called this, by a client or by the broker.
 pub(crate) fn is_queue_name(name: &ShortStr) -> bool {
-    !name.is_empty() && (!is_reserved(name) || name.starts_with(MADE_PREFIX))
+    let is_ours = name.starts_with(MADE_PREFIX) || *name == STORE;
+    !name.is_empty() && (!is_reserved(name) || is_ours)
 }
 
 fn is_reserved(name: &ShortStr) -> bool {

@@ -7,6 +7,7 @@ mod consumers;
 mod crowd;
 mod deaths;
 mod decay;
+mod delays;
 mod disk;
 mod fault;
 mod kinds;
@@ -23,6 +24,7 @@ use consumers::ConsumerFeatures;
 use crowd::CrowdFeatures;
 use deaths::DeathFeatures;
 use decay::DecayFeatures;
+use delays::{DELAYED, DelayFeatures};
 use disk::DiskFeatures;
 use levels::LevelFeatures;
 use policies::PolicyFeatures;
@@ -137,6 +139,8 @@ struct ExchangeKind {
     internal: bool,
     alternate: Option<String>,
     arguments: Option<String>,
+    /// Whether it is declared as one for delayed messages, which goes by that type.
+    is_for_delayed: bool,
 }
 
 struct Draw {
@@ -152,6 +156,7 @@ struct Draw {
     deaths: Rng,
     levels: Rng,
     policies: Rng,
+    delays: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -161,6 +166,7 @@ struct Draw {
     death_features: DeathFeatures,
     level_features: LevelFeatures,
     policy_features: PolicyFeatures,
+    delay_features: DelayFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -195,6 +201,8 @@ pub fn draw(seed: u64) -> Plan {
     let level_features = LevelFeatures::draw(&mut levels);
     let mut policies = stream(22);
     let policy_features = PolicyFeatures::draw(&mut policies, &mut setup);
+    let mut delays = stream(23);
+    let delay_features = DelayFeatures::draw(&mut delays);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -219,6 +227,7 @@ pub fn draw(seed: u64) -> Plan {
         deaths,
         levels,
         policies,
+        delays,
         features,
         disk_features,
         decay_features,
@@ -228,10 +237,12 @@ pub fn draw(seed: u64) -> Plan {
         death_features,
         level_features,
         policy_features,
+        delay_features,
         setup,
         steps: Vec::new(),
     };
     kinds::draw(&mut stream(21), &mut draw.exchanges);
+    draw.delay_features.wrap(&mut draw.delays, &mut draw.exchanges);
     draw.draw_queue_arguments();
     draw.draw_death_arguments();
     draw.draw_level_arguments();
@@ -245,6 +256,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.strain();
         draw.hand_over();
         draw.policy();
+        draw.delay();
         draw.pause();
     }
     Plan { setup: draw.setup, steps: draw.steps }
@@ -298,6 +310,7 @@ fn draw_exchanges(rng: &mut Rng) -> Vec<ExchangeKind> {
         internal: number > 1 && rng.f32() < 0.08,
         alternate: (rng.f32() < 0.3).then(|| format!("x{}", rng.usize(1..=count))),
         arguments: None,
+        is_for_delayed: false,
     };
     (1..=count).map(kind).collect()
 }
@@ -446,7 +459,7 @@ impl Draw {
         let nowait = self.features.nowait && self.chance(0.2);
         let mut step = Step::new(who, "xdeclare")
             .with("x", &exchange.name)
-            .with("type", exchange.kind)
+            .with("type", if exchange.is_for_delayed { DELAYED } else { exchange.kind })
             .flag("durable", exchange.durable)
             .flag("auto_delete", exchange.auto_delete)
             .flag("internal", exchange.internal)
@@ -454,8 +467,12 @@ impl Draw {
         if let Some(alternate) = exchange.alternate {
             step = step.with("alternate", alternate);
         }
-        if let Some(arguments) = exchange.arguments {
-            step = step.with("arg", arguments);
+        let mut arguments: Vec<String> = exchange.arguments.into_iter().collect();
+        if exchange.is_for_delayed {
+            arguments.push(format!("x-delayed-type:{}", exchange.kind));
+        }
+        if !arguments.is_empty() {
+            step = step.with("arg", arguments.join(","));
         }
         self.push(step);
     }

@@ -6,6 +6,7 @@ use warren_core::{
 };
 
 use super::Host;
+use super::life::all_queues;
 use crate::checkers::{Failure, decay, disk, recovery};
 use crate::judge::Judge;
 use crate::plan::Step;
@@ -206,7 +207,7 @@ impl Host {
         let broker = drive(recovery, &mut image)?;
         let broker = broker.map_err(|error| failed("a start after salvage", &error))?;
         let (is_known, copies) = judge.ever_seen();
-        decay::check_salvaged(&report, &broker.queues(), is_known, copies)
+        decay::check_salvaged(&report, &all_queues(&broker), is_known, copies)
     }
 }
 

@@ -4,7 +4,7 @@
 use warren_core::amqp::{Frame, Method};
 use warren_core::{
     Boot, Broker, CommandId, Config, DiskMachine, DiskRequest, Input, Instant, MarkCounts,
-    Recovery, RecoveryOutput,
+    QueueStatus, Recovery, RecoveryOutput,
 };
 
 use super::Host;
@@ -419,7 +419,7 @@ impl Host {
         let again = drive(again, &mut image)?.map_err(|error| {
             Failure::new(recovery::ID, format!("recovery fails the second time: {error}"))
         })?;
-        recovery::check_same(&broker.queues(), &again.queues())
+        recovery::check_same(&all_queues(broker), &all_queues(&again))
     }
 
     pub(super) fn config(&self) -> Config {
@@ -447,6 +447,13 @@ impl Host {
         let seed = self.setup.boot_seed.wrapping_add((start - 1).wrapping_mul(0x9E37_79B9));
         Boot { seed: [seed, !seed], clock_origin_ms: CLOCK_ORIGIN_MS }
     }
+}
+
+/// Every queue's state, and that of the one for delayed messages.
+pub(super) fn all_queues(broker: &Broker) -> Vec<QueueStatus> {
+    let mut queues = broker.queues();
+    queues.extend(broker.delays());
+    queues
 }
 
 /// How far the broker's log is.
