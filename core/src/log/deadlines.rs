@@ -172,6 +172,16 @@ mod tests {
                     let known = model.get(&at).map(|(deadline, _)| *deadline);
                     prop_assert_eq!(deadlines.get(at), known);
                 }
+                let after = (more, at);
+                let to_come = model.iter().filter(|(_, (_, is_told))| !is_told);
+                let mut to_come: Vec<_> =
+                    to_come.map(|(at, (deadline, _))| (*deadline, *at)).collect();
+                to_come.sort_unstable();
+                let all = deadlines.to_come_after(None).collect::<Vec<_>>();
+                prop_assert_eq!(&all, &to_come);
+                to_come.retain(|next| *next > after);
+                let all = deadlines.to_come_after(Some(after)).collect::<Vec<_>>();
+                prop_assert_eq!(all, to_come);
                 let ranges = deadlines.durable().flat_map(|(first, last, deadline)| {
                     (first..=last).map(move |at| (at, deadline))
                 });
