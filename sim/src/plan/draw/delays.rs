@@ -61,9 +61,9 @@ impl Draw {
 
     fn misuse_delays(&mut self, who: Who) {
         let Who::Channel(client, channel) = who else { return };
-        let made = |arguments| {
+        let made = |arguments: &str| {
             let step = Step::new(who, "xdeclare").with("x", "late").with("type", DELAYED);
-            if arguments == "" { step } else { step.with("arg", arguments) }
+            if arguments.is_empty() { step } else { step.with("arg", arguments) }
         };
         let misuse = match self.delays.u32(0..6) {
             0 => made(""),
