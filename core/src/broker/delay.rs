@@ -13,7 +13,8 @@ const HEADER: &str = "x-delay";
 /// is to wait at all.
 ///
 /// As with RabbitMQ's plugin, numbers of all types count, fractions of a millisecond do not, and a
-/// text counts if it is a whole number. What is zero, negative or of another type asks for no delay.
+/// text counts if it is a whole number. What is zero, negative or of another type asks for no
+/// delay.
 pub(crate) fn of(properties: &BasicProperties) -> Option<u64> {
     let value = properties.headers.as_ref()?.find(HEADER)?;
     let millis = match value {

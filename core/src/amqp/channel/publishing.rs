@@ -303,9 +303,9 @@ impl Channel {
         Ok(route)
     }
 
-    /// The properties as consumers are to see them, where that is not as they came: without `BCC`,
-    /// unless the message `is_delayed` and still to be routed by it, and with the address for direct
-    /// replies put in.
+    /// The properties as consumers are to see them, where that is not as they came: with the
+    /// address for direct replies put in, and without `BCC`, unless the message `is_delayed` and
+    /// still to be routed by it.
     fn rewritten(
         &self,
         properties: &BasicProperties,
