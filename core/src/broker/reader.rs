@@ -1,7 +1,8 @@
 //! How a queue reads back what is on disk only: which messages next, and from where.
 //!
 //! A queue has one read under way at the most. First it reads its part of a segment's index, unless
-//! it has that at hand, then a run of messages.
+//! it has that at hand, then a run of messages. What is read in order needs each part once. Messages
+//! that expire are read wherever they stand: a queue that has such keeps parts of many segments.
 
 use alloc::vec::Vec;
 
@@ -11,6 +12,9 @@ use crate::log::{Extent, IndexEntry};
 /// Between two messages that are wanted, so many bytes of others are read along rather than in two
 /// reads.
 const GAP_MAX: u64 = 64 << 10;
+
+/// A queue whose messages expire keeps parts of so many entries, of 16 bytes each.
+const ENTRIES_MAX: usize = 1 << 20;
 
 /// The queue's part of the index of a sealed segment.
 #[derive(Debug)]
@@ -68,14 +72,35 @@ pub(crate) struct Reader {
     /// The number of the read under way: answers to others are not for us any more.
     pub(crate) number: u64,
     pub(crate) reading: Option<Reading>,
-    pub(crate) part: Option<Part>,
+    /// Those that were read last, the newest at the end.
+    parts: Vec<Part>,
 }
 
 impl Reader {
     /// Forgets what is under way.
     pub(crate) fn reset(&mut self) {
         self.reading = None;
-        self.part = None;
+        self.parts.clear();
+    }
+
+    /// The part at this place, if it is at hand.
+    pub(crate) fn part(&self, segment: u64, offset: u32) -> Option<&Part> {
+        self.parts.iter().rev().find(|part| (part.segment, part.offset) == (segment, offset))
+    }
+
+    /// Keeps a part at hand, and of those before it as many as come to `entries_max` entries with
+    /// it.
+    pub(crate) fn keep_part(&mut self, part: Part, entries_max: usize) {
+        self.parts.retain(|other| other.segment != part.segment || other.offset != part.offset);
+        self.parts.push(part);
+        let mut left = entries_max;
+        let kept = self.parts.iter().rev().take_while(|part| {
+            let has_room = part.entries.len() <= left;
+            left = left.saturating_sub(part.entries.len());
+            has_room
+        });
+        let kept = kept.count().max(1);
+        self.parts.drain(..self.parts.len() - kept);
     }
 
     /// Begins a read; its number.
@@ -92,6 +117,12 @@ impl Reader {
 }
 
 impl Queue {
+    /// Keeps a part of an index at hand.
+    pub(crate) fn keep_part(&mut self, part: Part, is_pressed: bool) {
+        let is_random = !self.deadlines.is_empty() && !is_pressed;
+        self.reader.keep_part(part, if is_random { ENTRIES_MAX } else { 0 });
+    }
+
     /// From which position on messages are to be read, if any are; and which. With `is_ahead`, also
     /// messages that are not next.
     pub(crate) fn wanted(&self, is_ahead: bool, window: usize) -> Option<(u64, Wanted)> {
@@ -131,9 +162,6 @@ impl Queue {
                     Wanted::Returned => self.ready.is_returned_on_disk(entry.position),
                     Wanted::Dying => self.dying.is_on_disk(entry.position),
                 };
-            if !is_wanted {
-                continue;
-            }
             if let (Some(first), Some(last)) = (chosen.first(), chosen.last()) {
                 let end = u64::from(last.offset) + u64::from(last.len);
                 let is_near = u64::from(entry.offset) >= end
@@ -143,7 +171,9 @@ impl Queue {
                     break;
                 }
             }
-            chosen.push(*entry);
+            if is_wanted {
+                chosen.push(*entry);
+            }
         }
         Run { segment: extent.segment, entries: chosen, wanted }
     }

@@ -52,10 +52,13 @@ impl Engine {
     }
 
     fn next_step(&mut self, id: QueueId, from: u64, wanted: Wanted) -> Option<Step> {
-        let queue = self.queues.get_mut(id)?;
-        sort(&mut queue.index);
         let mut from = from;
         loop {
+            let active = self.log.active().map(|active| active.segment);
+            let queue = self.queues.get_mut(id)?;
+            if active == Some(queue.extents.at_or_after(from)?.segment) {
+                sort(&mut queue.index);
+            }
             let extent = self.queues.get(id)?.extents.at_or_after(from)?;
             let last = extent.last;
             let step = self.step_in(id, extent, from, wanted);
@@ -93,8 +96,7 @@ impl Engine {
             queue.run(extent, &entries, from, wanted, len_max)
         } else {
             let (segment, offset) = (extent.segment, extent.index_offset);
-            match queue.reader.part.as_ref().filter(|p| (p.segment, p.offset) == (segment, offset))
-            {
+            match queue.reader.part(segment, offset) {
                 Some(part) => queue.run(extent, &part.entries, from, wanted, len_max),
                 // It is going to be written there.
                 None if self.log.segments.get(segment).is_none() => return Some(Step::Await),
@@ -131,6 +133,7 @@ impl Engine {
 
     /// Takes what was read for a queue.
     pub(super) fn take_read(&mut self, id: QueueId, number: u64, data: &Bytes) {
+        let is_pressed = self.is_pressed();
         let reading = self.queues.get_mut(id).and_then(|queue| queue.reader.end(number));
         let Some(reading) = reading else { return self.mark(Mark::ReadOutdated) };
         let Some(queue) = self.queues.get_mut(id) else { return };
@@ -140,7 +143,7 @@ impl Engine {
                 match log::decode_part(data, identity, u64::from(offset)) {
                     Some((owner, entries)) if owner == queue.number.0 => {
                         let entries = entries.collect();
-                        queue.reader.part = Some(Part { segment, offset, entries });
+                        queue.keep_part(Part { segment, offset, entries }, is_pressed);
                         self.mark(Mark::IndexRead);
                     }
                     _ => return self.halt_for_damage(segment, u64::from(offset), "index"),
