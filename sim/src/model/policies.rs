@@ -136,6 +136,12 @@ impl Model {
         }
     }
 
+    /// Whether a policy that changed comes to queues and exchanges, a few at each tick.
+    #[must_use]
+    pub fn is_policing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// Wishes that are not answered.
     pub fn unanswered(&self) -> impl Iterator<Item = u64> + '_ {
         self.answers.keys().copied().chain(self.wishes.iter().map(|(number, _)| *number))
@@ -196,10 +202,11 @@ impl Model {
     }
 
     fn asked(&self, is_operator: bool, kinds: &[&str], queue: &Queue, key: &str) -> Option<Value> {
-        // Hidden ones are no queues.
+        // Hidden ones are no queues, and neither is the store of what is delayed.
         // Of a name that was not told yet, the beginning is known.
         let name = if queue.name.starts_with('?') { "amq.gen-" } else { &queue.name };
-        let policy = self.in_force(is_operator, kinds, name).filter(|_| !queue.is_hidden)?;
+        let is_none = queue.is_hidden || queue.is_store;
+        let policy = self.in_force(is_operator, kinds, name).filter(|_| !is_none)?;
         find(&policy.definition, key).cloned()
     }
 
