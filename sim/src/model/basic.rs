@@ -435,8 +435,12 @@ impl Model {
     pub(super) fn roll_back(&mut self, key: ChannelKey) -> Result<(), Refusal> {
         let (publishes, settles) = self.take_tx(key)?;
         self.forget_publishes(&publishes);
+        let now = self.now;
+        let settles = settles.into_iter().map(|(tag, unacked, _)| (tag, unacked.rolled_back(now)));
+        let settles: Vec<(u64, Unacked)> = settles.collect();
+        settles.iter().for_each(|(_, unacked)| self.note_due(unacked.due));
         let channel = self.channel_mut(key);
-        channel.unacked.extend(settles.into_iter().map(|(tag, unacked, _)| (tag, unacked)));
+        channel.unacked.extend(settles);
         channel.replies.push_back(Expected::Method("tx.rollback-ok"));
         Ok(())
     }

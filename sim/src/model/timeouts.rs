@@ -11,6 +11,8 @@ use super::{ChannelKey, Consumer, Model, Queue, Refusal, Unacked};
 use crate::wire::{Table, Value};
 
 const MILLISECOND: u64 = 1_000_000;
+/// When a delivery is due whose acknowledgement in an open transaction was in time.
+const IN_TIME: u64 = u64::MAX;
 
 /// The whole number that an argument says.
 pub(super) fn integer(arguments: &Table, name: &str) -> Option<i64> {
@@ -43,6 +45,15 @@ impl Channel {
 }
 
 impl Unacked {
+    /// Its acknowledgement in a transaction is rolled back now: if its time was over, it has it
+    /// once more.
+    pub(super) fn rolled_back(self, now: u64) -> Self {
+        match self.due {
+            Some((IN_TIME, timeout)) => Self { due: Some((now + timeout, timeout)), ..self },
+            _ => self,
+        }
+    }
+
     fn is_overdue(&self, now: u64) -> bool {
         self.due.is_some_and(|(due, _)| due <= now)
     }
@@ -92,7 +103,7 @@ impl Model {
         // once more.
         if let Mode::Tx { settles, .. } = &mut channel.mode {
             for (_, unacked, _) in settles.iter_mut().filter(|(_, one, _)| one.is_overdue(now)) {
-                unacked.due = unacked.due.map(|(_, timeout)| (now + timeout, timeout));
+                unacked.due = unacked.due.map(|(_, timeout)| (IN_TIME, timeout));
             }
         }
         let overdue: Vec<_> =

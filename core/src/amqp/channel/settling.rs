@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::link::Link;
 use super::super::method::*;
@@ -24,6 +25,8 @@ pub(super) struct Transaction {
     charge: Charge,
     published: Vec<Published>,
     settled: Vec<(Unacked, Settlement)>,
+    /// Those of them whose time was over meanwhile: their tags, and how much they had.
+    in_time: Vec<(u64, Duration)>,
 }
 
 /// A message of a transaction, routed already.
@@ -71,6 +74,11 @@ impl Transaction {
     /// The tags of the deliveries that it would settle.
     pub(super) fn tags(&self) -> impl Iterator<Item = u64> {
         self.settled.iter().map(|(unacked, _)| unacked.tag)
+    }
+
+    /// The time of a delivery is over that it would settle: that is in time.
+    pub(super) fn note_in_time(&mut self, tag: u64, timeout: Duration) {
+        self.in_time.push((tag, timeout));
     }
 
     /// Takes the deliveries that it would have settled.
@@ -185,6 +193,12 @@ impl Channel {
             ctx.engine.mark(Mark::TxRolledBack);
         }
         self.unacked.restore(transaction.take_settled());
+        for (tag, timeout) in transaction.in_time {
+            self.deadlines.push(timeout, ctx.now, tag);
+        }
+        if let Some(next) = self.deadlines.next() {
+            ctx.engine.expect_ack(self.session, next);
+        }
         self.reply(TxRollbackOk {}, link, ctx);
         Ok(())
     }

@@ -39,13 +39,10 @@ impl Channel {
         let mut overdue = self.deadlines.take_due(ctx.now, is_open);
         // What is acknowledged in a transaction is in time; if that is rolled back, it has its time
         // once more.
-        overdue.retain(|(tag, timeout)| {
-            let is_in_time = settled.contains(tag);
-            if is_in_time {
-                self.deadlines.push(*timeout, ctx.now, *tag);
-            }
-            !is_in_time
-        });
+        if let Mode::Transaction(transaction) = &mut self.mode {
+            let in_time = overdue.extract_if(.., |(tag, _)| settled.contains(tag));
+            in_time.for_each(|(tag, timeout)| transaction.note_in_time(tag, timeout));
+        }
         if let Some((_, timeout)) = overdue.first()
             && !link.capabilities.consumer_cancel_notify
         {
