@@ -1,8 +1,6 @@
 //! Consumers, and the sessions through which they are served.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
-use core::ops::Bound;
 use core::time::Duration;
 
 use super::queue::QueueId;
@@ -32,6 +30,8 @@ pub(crate) struct Consumer {
     pub(crate) timeout: Option<Duration>,
     /// Whether it stands among its queue's turns.
     pub(crate) has_turn: bool,
+    /// How many deliveries its session had had with its last one; 0 before its first.
+    pub(crate) served_at: u64,
     /// Its place among those of its priority that wait, where one is served at a time.
     pub(crate) rank: u64,
 }
@@ -71,8 +71,8 @@ pub(crate) struct Session {
     pub(crate) is_stalled: bool,
     /// When it is to be looked for deliveries that were not acknowledged in time; maybe too early.
     pub(crate) ack_timer: Option<Instant>,
-    /// Which of its consumers took of their common credit last.
-    pub(crate) served_last: Option<ConsumerId>,
+    /// How many deliveries its consumers have had together.
+    pub(crate) deliveries: u64,
 }
 
 impl Session {
@@ -86,14 +86,6 @@ impl Session {
         // What nobody acknowledges does not count towards any prefetch.
         let has_credit = if consumer.no_ack { !self.is_stalled } else { self.has_credit() };
         has_credit && consumer.has_credit()
-    }
-
-    /// Its consumers, beginning behind the one that took of their credit last: where they share
-    /// one, each has it in its turn.
-    pub(crate) fn consumers_in_turn(&self) -> Vec<ConsumerId> {
-        let Some(last) = self.served_last else { return self.consumers.iter().copied().collect() };
-        let behind = self.consumers.range((Bound::Excluded(last), Bound::Unbounded));
-        behind.chain(self.consumers.range(..=last)).copied().collect()
     }
 }
 

@@ -174,6 +174,33 @@ fn who_needs_no_credit_makes_no_difference_to_who_has_it_next() {
 }
 
 #[test]
+fn consumers_that_share_a_slow_socket_have_it_in_turn() {
+    for is_none_acked in [false, true] {
+        let mut world = World::new(Config { egress_len_max: 1, ..Config::default() });
+        let client = world.client();
+        world.declare(client, "q");
+        for (tag, no_ack) in [("a", true), ("b", is_none_acked), ("c", true)] {
+            let (queue, consumer_tag) = ("q".into(), tag.into());
+            let consume = BasicConsume { queue, consumer_tag, no_ack, ..Default::default() };
+            world.tell(client, 1, consume);
+        }
+        for _ in 0..12 {
+            world.publish(client, "q", "x");
+        }
+        world.heard(client);
+        let mut served = Vec::new();
+        for _ in 0..9 {
+            world.input(Input::EgressLen(client, 0));
+            served.extend(world.heard(client).last().and_then(|heard| heard.chars().next()));
+        }
+        for consumer in ['a', 'b', 'c'] {
+            let count = served.iter().filter(|served| **served == consumer).count();
+            assert_eq!(count, 3, "{served:?}");
+        }
+    }
+}
+
+#[test]
 fn channels_that_share_a_slow_socket_have_it_in_turn() {
     let mut world = World::new(Config { egress_len_max: 1, ..Config::default() });
     let client = world.client();

@@ -115,7 +115,7 @@ impl Engine {
             unacked: 0,
             is_stalled: false,
             ack_timer: None,
-            served_last: None,
+            deliveries: 0,
         })
     }
 
@@ -292,6 +292,7 @@ impl Engine {
             unacked: 0,
             timeout,
             has_turn: false,
+            served_at: 0,
             rank: 0,
         });
         found.consumers.insert(consumer);
@@ -550,13 +551,14 @@ impl Engine {
             let (tag, redelivered) = (consumer.tag.clone(), entry.is_redelivered());
             let (handle, no_ack) = (session.handle, consumer.no_ack);
             let session_id = consumer.session;
+            session.deliveries += 1;
+            consumer.served_at = session.deliveries;
             if no_ack {
                 queue.counts.acked += 1;
             } else {
                 queue.unacked += 1;
                 consumer.unacked += 1;
                 session.unacked += 1;
-                session.served_last = Some(consumer_id);
             }
             let message = self.hand_out(lane, &mut entry);
             let lease = if no_ack {
@@ -707,12 +709,17 @@ impl Engine {
         }
     }
 
+    /// The consumers of a session may have credit again, or room. They share both, and there may
+    /// be enough for one message only: who has waited longest is first.
     fn revive_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         if session.is_stalled {
             return;
         }
-        for consumer in session.consumers_in_turn() {
+        let served_at = |id: &ConsumerId| self.consumers.get(*id).map(|found| found.served_at);
+        let mut consumers: Vec<_> = session.consumers.iter().copied().collect();
+        consumers.sort_by_key(served_at);
+        for consumer in consumers {
             self.revive(consumer);
         }
     }
