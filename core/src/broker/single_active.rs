@@ -126,6 +126,7 @@ mod tests {
             timeout: None,
             has_turn: false,
             rank: 0,
+            served_at: 0,
         }
     }
 
