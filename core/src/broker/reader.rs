@@ -1,8 +1,9 @@
 //! How a queue reads back what is on disk only: which messages next, and from where.
 //!
 //! A queue has one read under way at the most. First it reads its part of a segment's index, unless
-//! it has that at hand, then a run of messages. What is read in order needs each part once. Messages
-//! that expire are read wherever they stand: a queue that has such keeps parts of many segments.
+//! it has that at hand, then a run of messages. What is read in order needs each part once.
+//! Messages that expire are read wherever they stand: a queue that has such keeps parts of many
+//! segments.
 
 use alloc::vec::Vec;
 

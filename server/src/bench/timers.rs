@@ -1,9 +1,9 @@
 //! Timers: many messages that are to come at a time of their own each.
 //!
 //! A message is either a dead letter when its time to live in one queue is over, or held back by an
-//! exchange that delays. Times differ by a step, and go to the messages in no order, so that what is
-//! due next may stand anywhere. How late a message is counts from when it was handed to the socket,
-//! plus its time, to when it was read: the way to the broker and back is part of it.
+//! exchange that delays. Times differ by a step, and go to the messages in no order, so that what
+//! is due next may stand anywhere. How late a message is counts from when it was handed to the
+//! socket, plus its time, to when it was read: the way to the broker and back is part of it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
