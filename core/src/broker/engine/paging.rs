@@ -74,12 +74,10 @@ impl Engine {
         }
     }
 
-    /// About how many bytes one read may have: when memory is short, a part of what is left.
+    /// About how many bytes one read may have: a part of what memory is left, as small messages
+    /// take many times what they take on disk.
     fn read_len(&self) -> u32 {
-        if !self.is_pressed() {
-            return self.limits.read_len;
-        }
-        let left = self.limits.memory_max.saturating_sub(self.memory());
+        let left = self.limits.memory_max.saturating_sub(self.gauge.get());
         u32::try_from(left / 16).unwrap_or(u32::MAX).min(self.limits.read_len)
     }
 
