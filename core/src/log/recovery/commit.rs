@@ -7,6 +7,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
@@ -32,6 +33,10 @@ pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<
     // Left by a first start that was cut off.
     for number in files.segments.keys() {
         disk.delete(FileId::Segment(*number)).await?;
+    }
+    // There are never segments without a checkpoint.
+    if !files.segments.is_empty() {
+        disk.sync_dir().await?;
     }
     for number in files.checkpoints.keys() {
         disk.delete(FileId::Checkpoint(*number)).await?;
@@ -101,15 +106,17 @@ pub(super) async fn commit(
     if !is_new {
         disk.mark(Mark::CleanStart);
     }
-    let mut has_changed = is_new || !spares.is_empty();
-    for number in files.segments.keys() {
-        if !state.segments.contains_key(number) && !spares.contains(number) {
-            disk.mark(Mark::DeadSegmentDropped);
-            disk.delete(FileId::Segment(*number)).await?;
-            has_changed = true;
-        }
+    let is_dead = |number: &&u64| !state.segments.contains_key(number) && !spares.contains(number);
+    let dead: Vec<u64> = files.segments.keys().filter(is_dead).copied().collect();
+    if is_new || !spares.is_empty() {
+        disk.sync_dir().await?;
     }
-    if has_changed {
+    // No checkpoint is left that rests on them.
+    for number in &dead {
+        disk.mark(Mark::DeadSegmentDropped);
+        disk.delete(FileId::Segment(*number)).await?;
+    }
+    if !dead.is_empty() {
         disk.sync_dir().await?;
     }
     Ok(state)
