@@ -308,7 +308,9 @@ impl Run {
         let mut queues = self.judge.model.queues.values();
         let is_done = |queue: &Queue| {
             let is_served = queue.is_store || !queue.consumers.is_empty();
-            queue.ready.is_empty() && queue.unacked == 0 && is_served
+            // Who died may still be on the way to another queue.
+            let has_dead = !queue.dying.is_empty() || !queue.refused.is_empty();
+            queue.ready.is_empty() && queue.unacked == 0 && !has_dead && is_served
         };
         queues.find(|queue| !is_done(queue)).map(|queue| queue.name.as_str())
     }
