@@ -8,7 +8,7 @@ use warren_core::{Boot, Config, User};
 use crate::number::{put, put_bytes, take, take_as, take_text, take_u64};
 
 /// The version of what is written; others are not read.
-pub(crate) const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 3;
 
 /// What a broker was started with.
 #[derive(Clone, Debug)]
