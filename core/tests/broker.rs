@@ -4,6 +4,8 @@
 mod client;
 #[path = "broker/connections.rs"]
 mod connections;
+#[path = "broker/costs.rs"]
+mod costs;
 #[path = "broker/delays.rs"]
 mod delays;
 #[path = "broker/deliveries.rs"]
@@ -16,6 +18,8 @@ mod durability;
 mod dying;
 #[path = "broker/exchanges.rs"]
 mod exchanges;
+#[path = "broker/expiry.rs"]
+mod expiry;
 #[path = "broker/handover.rs"]
 mod handover;
 #[path = "broker/marks.rs"]

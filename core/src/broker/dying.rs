@@ -31,9 +31,9 @@ impl Dying {
         !self.entries.is_empty() && self.entries.contains_key(&position)
     }
 
-    /// Whether the message at this position is to be read.
-    pub(crate) fn is_on_disk(&self, position: u64) -> bool {
-        self.on_disk.contains(&position)
+    /// Which of the positions from `first` to `last` are of messages that are to be read.
+    pub(crate) fn on_disk(&self, first: u64, last: u64) -> impl Iterator<Item = u64> {
+        self.on_disk.range(first..=last).copied()
     }
 
     /// Those from a position on, by position.

@@ -6,7 +6,6 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
 use super::arguments;
@@ -19,13 +18,13 @@ use super::message::Message;
 use super::policies::InForce;
 use super::policy::Asked;
 use super::ranges::Ranges;
-use super::reader::Reader;
+use super::reader::{OpenIndex, Reader};
 use super::ready::Ready;
 use super::settings::Settings;
 use super::single_active::SingleActive;
 use super::turns::Turns;
 use crate::amqp::{FieldTable, ShortStr};
-use crate::log::{BatchNumber, Deadlines, Extents, IndexEntry, LaneFact, Place, QueueNumber};
+use crate::log::{BatchNumber, Deadlines, Extents, LaneFact, Place, QueueNumber};
 use crate::slab::Key;
 use crate::time::Clock;
 
@@ -144,7 +143,7 @@ pub(crate) struct Queue {
     /// All that the log was ever given of it is below this position.
     pub(crate) logged_below: u64,
     /// What the segment that is written to has of it.
-    pub(crate) index: Vec<IndexEntry>,
+    pub(crate) index: OpenIndex,
     /// Positions of messages that the log has until the next start only.
     pub(crate) volatile: Ranges,
     /// How often durable messages were handed out that came back.
@@ -217,7 +216,7 @@ impl Queue {
             next_position: 0,
             extents: Extents::default(),
             logged_below: 0,
-            index: Vec::new(),
+            index: OpenIndex::default(),
             volatile: Ranges::default(),
             returned: BTreeMap::new(),
             mark: DeliveredMark::default(),

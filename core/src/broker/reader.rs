@@ -17,6 +17,58 @@ const GAP_MAX: u64 = 64 << 10;
 /// A queue whose messages expire keeps parts of so many entries, of 16 bytes each.
 const ENTRIES_MAX: usize = 1 << 20;
 
+/// A queue's entries in the index of the segment that is written to.
+#[derive(Debug, Default)]
+pub(crate) struct OpenIndex {
+    entries: Vec<IndexEntry>,
+    /// Whether they may not be in the order of positions: messages that are moved come in between.
+    is_mixed: bool,
+}
+
+impl OpenIndex {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds what was written behind all others.
+    pub(crate) fn push(&mut self, entry: IndexEntry) {
+        self.is_mixed |= self.entries.last().is_some_and(|last| last.position > entry.position);
+        self.entries.push(entry);
+    }
+
+    /// Forgets what is in the segment from this offset on.
+    pub(crate) fn truncate(&mut self, offset: u64) {
+        self.entries.retain(|entry| u64::from(entry.offset) < offset);
+    }
+
+    /// Puts the entries in the order of positions.
+    pub(crate) fn sort(&mut self) {
+        if core::mem::take(&mut self.is_mixed) {
+            self.entries.sort_unstable_by_key(|entry| entry.position);
+        }
+    }
+
+    /// All entries, as they were sorted last, and what came since.
+    pub(crate) fn entries(&self) -> &[IndexEntry] {
+        &self.entries
+    }
+
+    /// Takes all entries, by position: those are left for which this holds.
+    pub(crate) fn take(&mut self, is_kept: impl FnMut(&IndexEntry) -> bool) -> Vec<IndexEntry> {
+        self.sort();
+        let mut entries = core::mem::take(&mut self.entries);
+        entries.retain(is_kept);
+        entries
+    }
+}
+
+/// Of entries by position.
+impl FromIterator<IndexEntry> for OpenIndex {
+    fn from_iter<T: IntoIterator<Item = IndexEntry>>(entries: T) -> Self {
+        Self { entries: entries.into_iter().collect(), is_mixed: false }
+    }
+}
+
 /// The queue's part of the index of a sealed segment.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -151,31 +203,54 @@ impl Queue {
         wanted: Wanted,
         len_max: u32,
     ) -> Run {
-        let mut chosen: Vec<IndexEntry> = Vec::new();
-        let begin = entries.partition_point(|entry| entry.position < from.max(extent.first));
-        for entry in &entries[begin..] {
-            if entry.position > extent.last {
-                break;
+        let (first, last) = (from.max(extent.first), extent.last);
+        let begin = entries.partition_point(|entry| entry.position < first);
+        let entries = &entries[begin..];
+        let found = |position: u64| {
+            let at = entries.binary_search_by_key(&position, |entry| entry.position).ok()?;
+            Some(entries[at])
+        };
+        let is_live = |entry: &IndexEntry| extent.is_live(entry.position);
+        let chosen = match wanted {
+            Wanted::Ready => {
+                let all = entries.iter().copied().take_while(|entry| entry.position <= last);
+                let is_ready = |entry: &IndexEntry| !self.dying.contains(entry.position);
+                choose(all, len_max, |entry| is_live(entry) && is_ready(entry))
             }
-            let is_wanted = extent.is_live(entry.position)
-                && match wanted {
-                    Wanted::Ready => !self.dying.contains(entry.position),
-                    Wanted::Returned => self.ready.is_returned_on_disk(entry.position),
-                    Wanted::Dying => self.dying.is_on_disk(entry.position),
-                };
-            if let (Some(first), Some(last)) = (chosen.first(), chosen.last()) {
-                let end = u64::from(last.offset) + u64::from(last.len);
-                let is_near = u64::from(entry.offset) >= end
-                    && u64::from(entry.offset) - end <= GAP_MAX.min(u64::from(len_max));
-                let reach = u64::from(first.offset) + u64::from(len_max);
-                if !is_near || u64::from(entry.offset) + u64::from(entry.len) > reach {
-                    break;
-                }
+            // Where few of many are wanted, the others are not looked at.
+            Wanted::Returned => {
+                let returned = self.ready.returned_on_disk(first, last);
+                choose(returned.filter_map(found), len_max, is_live)
             }
-            if is_wanted {
-                chosen.push(*entry);
+            Wanted::Dying => {
+                choose(self.dying.on_disk(first, last).filter_map(found), len_max, is_live)
             }
-        }
+        };
         Run { segment: extent.segment, entries: chosen, wanted }
     }
+}
+
+/// The first of these that are wanted, if they are near enough to each other in their segment to be
+/// read together.
+fn choose(
+    entries: impl Iterator<Item = IndexEntry>,
+    len_max: u32,
+    is_wanted: impl Fn(&IndexEntry) -> bool,
+) -> Vec<IndexEntry> {
+    let mut chosen: Vec<IndexEntry> = Vec::new();
+    for entry in entries {
+        if let (Some(first), Some(last)) = (chosen.first(), chosen.last()) {
+            let end = u64::from(last.offset) + u64::from(last.len);
+            let is_near = u64::from(entry.offset) >= end
+                && u64::from(entry.offset) - end <= GAP_MAX.min(u64::from(len_max));
+            let reach = u64::from(first.offset) + u64::from(len_max);
+            if !is_near || u64::from(entry.offset) + u64::from(entry.len) > reach {
+                break;
+            }
+        }
+        if is_wanted(&entry) {
+            chosen.push(entry);
+        }
+    }
+    chosen
 }

@@ -310,9 +310,11 @@ impl Ready {
         entry.message.is_none().then_some(*position)
     }
 
-    /// Whether the message at this position came back and is on disk only.
-    pub(crate) fn is_returned_on_disk(&self, position: u64) -> bool {
-        self.returned.get(&position).is_some_and(|entry| entry.message.is_none())
+    /// Which of the positions from `first` to `last` are of messages that came back and are on disk
+    /// only.
+    pub(crate) fn returned_on_disk(&self, first: u64, last: u64) -> impl Iterator<Item = u64> {
+        let returned = self.returned.range(first..=last);
+        returned.filter(|(_, entry)| entry.message.is_none()).map(|(position, _)| *position)
     }
 
     /// One that came back was read from disk.

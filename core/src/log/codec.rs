@@ -204,6 +204,7 @@ impl Fact {
             Self::Dropped(dropped) => dropped.put(out),
             Self::Timed(timed) => {
                 out.put_u64_le(timed.queue.0);
+                out.reserve(timed.ranges.len() * 24);
                 put_many(out, timed.ranges.iter(), |out, (first, last, deadline)| {
                     for number in [*first, *last, *deadline] {
                         out.put_u64_le(number);

@@ -156,6 +156,12 @@ impl Extents {
         self.at_or_after(position).is_some_and(|extent| extent.is_live(position))
     }
 
+    /// Whether there is one that this segment has.
+    pub(crate) fn is_in(&self, segment: u64, position: u64) -> bool {
+        let extent = self.at_or_after(position);
+        extent.is_some_and(|extent| extent.segment == segment && extent.is_live(position))
+    }
+
     /// The ranges of positions from `first` to `last` at which messages live, provided that the log
     /// ever held any there.
     pub(crate) fn live_within(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
@@ -302,13 +308,12 @@ impl Extents {
             (extent.live, extent.bytes) = (0, 0);
         }
         extent.first = position.saturating_add(1);
-        let rest = extent.settled.split_off(&extent.first);
-        if let Some((_, last)) = extent.settled.pop_last().filter(|(_, last)| *last > position) {
-            extent.settled = BTreeMap::from([(extent.first, last)]);
-        } else {
-            extent.settled.clear();
+        while let Some(range) = extent.settled.first_entry().filter(|it| *it.key() <= position) {
+            let last = range.remove();
+            if last > position {
+                extent.settled.insert(extent.first, last);
+            }
         }
-        extent.settled.extend(rest);
         let is_done = extent.live == 0;
         let before = at.checked_sub(1).and_then(|before| self.list.get_mut(before));
         match before {

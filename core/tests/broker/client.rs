@@ -104,13 +104,14 @@ impl World {
         self.now = end;
     }
 
-    /// Declares a queue that goes with its connection.
+    /// Takes back a delayed message; whether there was one.
     pub(crate) fn cancel_delayed(&mut self, id: u64) -> bool {
         let is_cancelled = self.broker.cancel_delayed(self.now, "/", id);
         self.drain();
         is_cancelled
     }
 
+    /// Declares a queue that dies with the process.
     pub(crate) fn declare(&mut self, id: ConnectionId, name: &str) {
         self.tell(id, 1, QueueDeclare { queue: name.into(), ..Default::default() });
     }

@@ -7,6 +7,7 @@ use warren_core::broker::Message;
 use warren_core::{Config, ConnectionId, Event, Input, Output};
 
 use super::client::{World, publish_with};
+use super::costs::{resident, time_each};
 use super::durability::durable;
 
 const MS: Duration = Duration::from_millis(1);
@@ -427,39 +428,6 @@ fn what_is_overdue_at_a_start_comes_at_once_in_its_order() {
     world.settle();
     world.heard(client);
     assert_eq!(bodies(&mut world, client, "q"), ["a", "b", "c", "d"]);
-}
-
-/// What this process has in memory, in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    kib << 10
-}
-
-/// For how long this thread has had a processor.
-fn worked() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let nanos = stat.split_whitespace().next().expect("a number");
-    Duration::from_nanos(nanos.parse().expect("a number"))
-}
-
-/// Has so many messages published, a thousand at once, and the disk do its part; the time that one
-/// takes on average.
-fn time_each(
-    world: &mut World,
-    count: u32,
-    mut publish: impl FnMut(u32) -> Vec<Input>,
-) -> Duration {
-    let mut sum = Duration::ZERO;
-    for chunk in 0..count / 1000 {
-        let inputs: Vec<Input> = (0..1000).flat_map(|at| publish(chunk * 1000 + at)).collect();
-        let begun = worked();
-        world.batch(inputs);
-        while world.step(|_| true, false) {}
-        sum += worked() - begun;
-    }
-    sum / count
 }
 
 /// What many messages cost that are to be routed within ten days, each at a time of its own. A few

@@ -3,7 +3,7 @@
 //! One segment at a time, one read at a time, and no more until what was copied is durable:
 //! cleaning never takes more than its share of the disk.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -26,8 +26,18 @@ const SPARSE_SEGMENTS: u64 = 4;
 pub(super) struct Cleaning {
     segment: u64,
     state: Copying,
-    /// The messages still to be copied, by their offset: their length, and where they are.
-    left: BTreeMap<u32, (u32, Vec<Spot>)>,
+    /// The messages still to be copied, by their offset.
+    left: VecDeque<Survivor>,
+}
+
+/// A message that lives, where little else does.
+#[derive(Debug)]
+struct Survivor {
+    /// Where its record begins in the segment.
+    offset: u32,
+    /// The record's length.
+    len: u32,
+    spots: Vec<Spot>,
 }
 
 #[derive(Debug)]
@@ -35,7 +45,7 @@ enum Copying {
     ReadingIndex {
         offset: u64,
     },
-    Reading(Vec<u32>),
+    Reading(Vec<Survivor>),
     /// Until this batch is durable.
     Waiting(BatchNumber),
 }
@@ -51,7 +61,8 @@ impl Engine {
             Some(Cleaning { state: Copying::Waiting(batch), .. })
                 if *batch <= self.log.durable() =>
             {
-                self.copy_next();
+                let cleaning = self.cleaning.take().expect("just found");
+                self.copy_next(cleaning);
             }
             Some(_) => {}
         }
@@ -69,7 +80,7 @@ impl Engine {
         self.cleaning = Some(Cleaning {
             segment,
             state: Copying::ReadingIndex { offset },
-            left: BTreeMap::new(),
+            left: VecDeque::new(),
         });
         self.log.read(Purpose::ReadSurvivors, segment, offset, len);
     }
@@ -78,40 +89,17 @@ impl Engine {
     pub(super) fn take_survivors(&mut self, data: &Bytes) {
         let Some(mut cleaning) = self.cleaning.take() else { return };
         let segment = cleaning.segment;
-        match &cleaning.state {
+        match cleaning.state {
             Copying::ReadingIndex { offset } => {
-                let Some(left) = self.survivors(segment, *offset, data) else {
-                    return self.halt_for_damage(segment, *offset, "index");
+                let Some(left) = self.survivors(segment, offset, data) else {
+                    return self.halt_for_damage(segment, offset, "index");
                 };
                 cleaning.left = left;
-                self.cleaning = Some(cleaning);
-                self.copy_next();
+                self.copy_next(cleaning);
             }
-            Copying::Reading(offsets) => {
-                let identity = self.log.identity(segment);
-                let base = offsets.first().copied().unwrap_or(0);
-                for offset in offsets.clone() {
-                    let Some((len, spots)) = cleaning.left.remove(&offset) else { continue };
-                    let start = (offset - base) as usize;
-                    let record = data.get(start..start + len as usize);
-                    let decoded = record
-                        .and_then(|record| RecordHeader::decode(record, identity, offset.into()))
-                        .and_then(|(header, body)| {
-                            let body = data.slice_ref(body);
-                            Some((header, log::decode_message(header.flags, &body)?))
-                        });
-                    let Some((header, mut message)) = decoded else {
-                        return self.halt_for_damage(segment, offset.into(), "message");
-                    };
-                    message.detach();
-                    self.keep(&mut message);
-                    self.mark(Mark::MessageMoved);
-                    self.note_survivor(PendingMessage {
-                        message: Arc::new(message),
-                        spots: Spots::Many(spots),
-                        is_moved: true,
-                        is_volatile: header.flags & message_flag::VOLATILE != 0,
-                    });
+            Copying::Reading(survivors) => {
+                if let Err(offset) = self.copy(segment, survivors, data) {
+                    return self.halt_for_damage(segment, offset.into(), "message");
                 }
                 cleaning.state = Copying::Waiting(self.log.position());
                 self.cleaning = Some(cleaning);
@@ -120,53 +108,67 @@ impl Engine {
         }
     }
 
-    /// Reads the next messages that are still alive; when there are none, the segment is done.
-    fn copy_next(&mut self) {
-        let Some(mut cleaning) = self.cleaning.take() else { return };
-        let segment = cleaning.segment;
-        let queues = &self.queues;
-        let is_alive = |spot: &Spot| {
-            queues.get(spot.queue).is_some_and(|queue| {
-                let extent = queue.extents.at_or_after(spot.place.position);
-                extent.is_some_and(|extent| {
-                    extent.segment == segment && extent.is_live(spot.place.position)
-                })
-            })
-        };
-        let mut offsets = Vec::new();
-        let (mut base, mut end) = (0, 0);
-        cleaning.left.retain(|offset, (len, spots)| {
-            spots.retain(is_alive);
-            if spots.is_empty() {
-                return false;
-            }
-            base = if offsets.is_empty() { *offset } else { base };
-            let is_near = *offset + *len - base <= self.limits.read_len;
-            if offsets.is_empty() || is_near {
-                offsets.push(*offset);
-                end = *offset + *len;
-            }
-            true
-        });
-        if offsets.is_empty() {
-            return;
+    /// Has these messages of a segment written again. Where one is damaged, its offset.
+    fn copy(&mut self, segment: u64, survivors: Vec<Survivor>, data: &Bytes) -> Result<(), u32> {
+        let identity = self.log.identity(segment);
+        let base = survivors.first().map_or(0, |first| first.offset);
+        for Survivor { offset, len, spots } in survivors {
+            let start = (offset - base) as usize;
+            let record = data.get(start..start + len as usize);
+            let decoded = record
+                .and_then(|record| RecordHeader::decode(record, identity, offset.into()))
+                .and_then(|(header, body)| {
+                    let body = data.slice_ref(body);
+                    Some((header, log::decode_message(header.flags, &body)?))
+                });
+            let (header, mut message) = decoded.ok_or(offset)?;
+            message.detach();
+            self.keep(&mut message);
+            self.mark(Mark::MessageMoved);
+            self.note_survivor(PendingMessage {
+                message: Arc::new(message),
+                spots: Spots::Many(spots),
+                is_moved: true,
+                is_volatile: header.flags & message_flag::VOLATILE != 0,
+            });
         }
-        // Only those that are next to each other, up to what one read may have.
-        let first = offsets[0];
-        cleaning.state = Copying::Reading(offsets);
+        Ok(())
+    }
+
+    /// Reads the next messages that are still alive: as many as one read may have. When there are
+    /// none, the segment is done.
+    fn copy_next(&mut self, mut cleaning: Cleaning) {
+        let segment = cleaning.segment;
+        let is_alive = |spot: &Spot| {
+            let queue = self.queues.get(spot.queue);
+            queue.is_some_and(|queue| queue.extents.is_in(segment, spot.place.position))
+        };
+        let mut next: Vec<Survivor> = Vec::new();
+        let mut len = 0;
+        while let Some(mut survivor) = cleaning.left.pop_front() {
+            let base = next.first().map_or(survivor.offset, |first| first.offset);
+            let reach = survivor.offset + survivor.len - base;
+            if !next.is_empty() && reach > self.limits.read_len {
+                cleaning.left.push_front(survivor);
+                break;
+            }
+            survivor.spots.retain(is_alive);
+            if !survivor.spots.is_empty() {
+                next.push(survivor);
+                len = reach;
+            }
+        }
+        let Some(first) = next.first().map(|first| first.offset) else { return };
+        cleaning.state = Copying::Reading(next);
         self.cleaning = Some(cleaning);
-        self.log.read(Purpose::ReadSurvivors, segment, first.into(), end - first);
+        self.log.read(Purpose::ReadSurvivors, segment, first.into(), len);
     }
 
     /// The living messages of a segment by their offset, from its index.
-    fn survivors(
-        &mut self,
-        segment: u64,
-        base: u64,
-        index: &Bytes,
-    ) -> Option<BTreeMap<u32, (u32, Vec<Spot>)>> {
+    fn survivors(&mut self, segment: u64, base: u64, index: &Bytes) -> Option<VecDeque<Survivor>> {
         let identity = self.log.identity(segment);
-        let mut survivors: BTreeMap<u32, (u32, Vec<Spot>)> = BTreeMap::new();
+        // A message that is in several queues is copied once.
+        let mut by_offset: BTreeMap<u32, (u32, Vec<Spot>)> = BTreeMap::new();
         let mut at = 0;
         while at < index.len() {
             let (number, entries) = log::decode_part(&index[at..], identity, base + at as u64)?;
@@ -174,18 +176,14 @@ impl Engine {
             let number = QueueNumber(number);
             let Some(id) = self.numbers.get(&number).copied() else { continue };
             let Some(queue) = self.queues.get(id) else { continue };
-            let living = entries.filter(|entry| {
-                let extent = queue.extents.at_or_after(entry.position);
-                extent.is_some_and(|extent| {
-                    extent.segment == segment && extent.is_live(entry.position)
-                })
-            });
+            let living = entries.filter(|entry| queue.extents.is_in(segment, entry.position));
             for IndexEntry { position, offset, len } in living {
-                let spots = &mut survivors.entry(offset).or_insert((len, Vec::new())).1;
+                let spots = &mut by_offset.entry(offset).or_insert((len, Vec::new())).1;
                 let place = Place { queue: number, position };
                 spots.push(Spot { queue: id, place, deadline: None });
             }
         }
-        Some(survivors)
+        let survivor = |(offset, (len, spots))| Survivor { offset, len, spots };
+        Some(by_offset.into_iter().map(survivor).collect())
     }
 }

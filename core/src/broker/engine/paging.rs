@@ -57,7 +57,7 @@ impl Engine {
             let active = self.log.active().map(|active| active.segment);
             let queue = self.queues.get_mut(id)?;
             if active == Some(queue.extents.at_or_after(from)?.segment) {
-                sort(&mut queue.index);
+                queue.index.sort();
             }
             let extent = self.queues.get(id)?.extents.at_or_after(from)?;
             let last = extent.last;
@@ -88,7 +88,7 @@ impl Engine {
         let queue = self.queues.get(id)?;
         let is_active = self.log.active().is_some_and(|active| active.segment == extent.segment);
         let mut run = if is_active {
-            queue.run(extent, &queue.index, from, wanted, len_max)
+            queue.run(extent, queue.index.entries(), from, wanted, len_max)
         } else if let Some(entries) = self.index_being_written(queue, extent.segment) {
             self.mark(Mark::IndexFromMemory);
             queue.run(extent, &entries, from, wanted, len_max)
@@ -253,12 +253,5 @@ impl Engine {
             self.asked.pop_front();
         }
         None
-    }
-}
-
-/// Sorts by position what mostly is.
-fn sort(entries: &mut [IndexEntry]) {
-    if !entries.is_sorted_by_key(|entry| entry.position) {
-        entries.sort_unstable_by_key(|entry| entry.position);
     }
 }

@@ -218,7 +218,7 @@ impl Engine {
         };
         for id in &ids {
             if let Some(queue) = self.queues.get_mut(*id) {
-                queue.index.retain(|entry| u64::from(entry.offset) < start);
+                queue.index.truncate(start);
             }
         }
         let index = self.take_index(ids, segment, start);
@@ -269,9 +269,8 @@ impl Engine {
         let mut out = BytesMut::new();
         for id in ids {
             let Some(queue) = self.queues.get_mut(id) else { continue };
-            let mut entries = core::mem::take(&mut queue.index);
-            entries.retain(|entry| queue.extents.is_live(entry.position));
-            entries.sort_unstable_by_key(|entry| entry.position);
+            let extents = &queue.extents;
+            let entries = queue.index.take(|entry| extents.is_live(entry.position));
             let offset = base + out.len() as u64;
             let ours = queue.extents.iter_mut().filter(|extent| extent.segment == segment);
             for extent in ours {
