@@ -177,6 +177,10 @@ impl Ready {
             if from.is_empty() && from.capacity() > CAPACITY_KEPT {
                 *from = VecDeque::new();
             }
+            if let Some(entry) = &entry {
+                // Those on disk only are behind what was ever taken.
+                self.paged_from = self.paged_from.max(entry.position + 1);
+            }
             entry
         };
         self.cached -= entry.as_ref().map_or(0, Entry::cached_size);
