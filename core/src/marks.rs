@@ -169,6 +169,12 @@ marks! {
         "A message that was rejected goes on as a dead letter."
     DeadLetteredExpired "dead-lettered-expired" Common
         "A message that expired goes on as a dead letter."
+    OverBytes "over-bytes" Common
+        "The bodies of a queue's messages have more bytes than they may, or would have."
+    SizeOwed "size-owed" Nightly
+        "A message leaves from disk whose size must be known, and is still to be read."
+    BacklogWeighed "backlog-weighed" Nightly
+        "What is on disk only is read for its size."
     DeadLetteredMaxLength "dead-lettered-max-length" Nightly
         "A message for which there was no room goes on as a dead letter."
     DeadLetteredDeliveryLimit "dead-lettered-delivery-limit" Nightly

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use super::death::Reason;
 use super::message::Message;
 use super::queue::Entry;
+use super::weight::{Size, Weighed};
 
 /// A queue's dead, in the order in which they died.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct Dying {
     entries: BTreeMap<u64, (Entry, Reason)>,
     /// Those of them that have to be read first.
     on_disk: BTreeSet<u64>,
+    /// How many of them are uncounted.
+    uncounted: usize,
 }
 
 impl Dying {
@@ -47,6 +50,7 @@ impl Dying {
         if entry.message.is_none() {
             self.on_disk.insert(position);
         }
+        self.uncounted += usize::from(entry.size == Size::Uncounted);
         self.order.push_back(position);
         self.entries.insert(position, (entry, reason));
     }
@@ -70,12 +74,37 @@ impl Dying {
         self.entries.remove(&self.order.pop_front()?)
     }
 
-    /// One was read from disk.
-    pub(crate) fn fill(&mut self, position: u64, message: Arc<Message>) {
+    /// One was read from disk. What its size is then, `repay` says.
+    pub(crate) fn fill(
+        &mut self,
+        position: u64,
+        message: Arc<Message>,
+        repay: impl FnOnce(Weighed, Size) -> Size,
+    ) {
         if self.on_disk.remove(&position)
             && let Some((entry, _)) = self.entries.get_mut(&position)
         {
+            self.uncounted -= usize::from(entry.size == Size::Uncounted);
+            let bytes = message.body.len() as u64;
+            entry.size = repay(Weighed { bytes, ..Weighed::new(entry) }, entry.size);
             entry.message = Some(message);
+        }
+    }
+
+    /// Whether nobody is uncounted.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.uncounted == 0
+    }
+
+    /// Those that are owed are uncounted from now on.
+    pub(crate) fn lose_count(&mut self) {
+        for position in &self.on_disk {
+            if let Some((entry, _)) = self.entries.get_mut(position)
+                && entry.size == Size::Owed
+            {
+                entry.size = Size::Uncounted;
+                self.uncounted += 1;
+            }
         }
     }
 }

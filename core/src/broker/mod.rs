@@ -29,6 +29,7 @@ mod settings;
 mod single_active;
 mod topic;
 mod turns;
+mod weight;
 
 pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};

@@ -23,6 +23,7 @@ use super::ready::Ready;
 use super::settings::Settings;
 use super::single_active::SingleActive;
 use super::turns::Turns;
+use super::weight::{Size, Weighed};
 use crate::amqp::{FieldTable, ShortStr};
 use crate::log::{BatchNumber, Deadlines, Extents, LaneFact, Place, QueueNumber};
 use crate::slab::Key;
@@ -49,6 +50,7 @@ pub(crate) struct Entry {
     pub(crate) is_volatile: bool,
     /// The message; `None` while it is on disk only.
     pub(crate) message: Option<Arc<Message>>,
+    pub(crate) size: Size,
     /// Whether it has left from between others, which were not moved for that.
     pub(crate) is_gone: bool,
 }
@@ -293,6 +295,52 @@ impl Queue {
         self.next_position += 1;
         self.counts.enqueued += 1;
         self.place(self.next_position - 1)
+    }
+
+    /// The size of a message that leaves from disk without having been read.
+    pub(crate) fn owe(&mut self, position: u64) -> Size {
+        if self.settings.max_bytes.is_none() && self.ready.weight.counts(position) {
+            self.lose_count();
+        }
+        self.ready.weight.owe(position)
+    }
+
+    /// What is on disk only is uncounted from now on, and so are the dead that are there.
+    pub(crate) fn lose_count(&mut self) {
+        if self.ready.weight.is_owed() {
+            self.dying.lose_count();
+        }
+        self.ready.weight.lose_count(self.next_position);
+    }
+
+    /// One that is on disk only, and was uncounted, was read. It stays there, unless it has left or
+    /// is in memory by now.
+    pub(crate) fn count(&mut self, position: u64, len: usize) {
+        let is_paged = self.ready.paged() > 0 && position >= self.ready.paged_from;
+        if is_paged && self.extents.is_live(position) && !self.dying.contains(position) {
+            let is_durable = !self.volatile.contains(position);
+            let bytes = Size::of(len).bytes();
+            self.ready.weight.count(Weighed { position, bytes, is_durable });
+        }
+        self.ready.weight.count_on(position + 1);
+    }
+
+    /// One that died was read from disk.
+    pub(crate) fn fill_dying(&mut self, position: u64, message: Arc<Message>) {
+        let weight = &mut self.ready.weight;
+        self.dying.fill(position, message, |message, size| weight.repay(message, size));
+    }
+
+    /// How many bytes the bodies of all messages have that a start would find, if that is known.
+    pub(crate) fn durable_bytes(&self) -> Option<u64> {
+        let is_counted = self.dying.is_counted() && self.uncounted_from().is_none();
+        is_counted.then(|| self.ready.weight.durable())
+    }
+
+    /// The first position from which messages on disk only may be uncounted.
+    pub(crate) fn uncounted_from(&self) -> Option<u64> {
+        let from = self.ready.paged_from;
+        self.ready.weight.uncounted_from(from).filter(|_| self.ready.paged() > 0)
     }
 
     /// Takes the next message, to be handed out.

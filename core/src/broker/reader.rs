@@ -104,6 +104,8 @@ pub(crate) enum Wanted {
     Returned,
     /// Such as died, and go elsewhere.
     Dying,
+    /// Such as stay where they are, and are uncounted.
+    Size,
 }
 
 impl Run {
@@ -212,7 +214,7 @@ impl Queue {
         };
         let is_live = |entry: &IndexEntry| extent.is_live(entry.position);
         let chosen = match wanted {
-            Wanted::Ready => {
+            Wanted::Ready | Wanted::Size => {
                 let all = entries.iter().copied().take_while(|entry| entry.position <= last);
                 let is_ready = |entry: &IndexEntry| !self.dying.contains(entry.position);
                 choose(all, len_max, |entry| is_live(entry) && is_ready(entry))

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::message::Message;
 use super::queue::Entry;
+use super::weight::{Size, Weighed, Weight};
 use crate::log::Extents;
 
 /// Memory for this many messages is kept when none is left.
@@ -32,6 +33,7 @@ pub(crate) struct Unwritten {
     pub(crate) item: u64,
     pub(crate) position: u64,
     pub(crate) is_volatile: bool,
+    pub(crate) size: Size,
 }
 
 /// All messages of a queue that are on disk only.
@@ -65,6 +67,8 @@ pub(crate) struct Ready {
     cached: usize,
     /// How many entries stand for messages that have left from between others. None is a first one.
     gone: usize,
+    /// How many bytes they have, and all of the queue that a start would find.
+    pub(crate) weight: Weight,
 }
 
 /// A message that left its place among others.
@@ -79,8 +83,8 @@ pub(crate) enum Left {
 
 impl Ready {
     /// What a queue begins with whose messages, so many, are all on disk.
-    pub(crate) fn on_disk(count: u64) -> Self {
-        Self { paged: count, ..Self::default() }
+    pub(crate) fn on_disk(count: u64, weight: Weight) -> Self {
+        Self { paged: count, weight, ..Self::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,6 +113,7 @@ impl Ready {
     /// Appends a message that is new.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.cached += entry.cached_size();
+        self.weight.come(entry.size.bytes(), entry.is_durable());
         self.fresh.push_back(entry);
     }
 
@@ -119,7 +124,14 @@ impl Ready {
         }
         self.paged += 1;
         self.paged_volatile += u64::from(message.is_volatile);
+        self.weight.come(message.size.bytes(), !message.is_volatile);
+        self.weight.page(Weighed::unwritten(message));
         self.unwritten.push(message);
+    }
+
+    /// Whether any that are on disk only are still to be written.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
     }
 
     /// All that the log was given is being written.
@@ -133,6 +145,7 @@ impl Ready {
     pub(crate) fn put_back(&mut self, entry: Entry) {
         debug_assert!(self.fresh.front().is_none_or(|first| entry.position < first.position));
         self.cached += entry.cached_size();
+        self.weight.come_back(entry.size.bytes());
         self.returned.insert(entry.position, entry);
     }
 
@@ -183,7 +196,10 @@ impl Ready {
             }
             entry
         };
-        self.cached -= entry.as_ref().map_or(0, Entry::cached_size);
+        if let Some(entry) = &entry {
+            self.cached -= entry.cached_size();
+            self.weight.leave(entry.size.bytes());
+        }
         self.tidy();
         entry
     }
@@ -197,6 +213,7 @@ impl Ready {
     ) -> Option<Left> {
         if let Some(entry) = self.returned.remove(&position) {
             self.cached -= entry.cached_size();
+            self.weight.leave(entry.size.bytes());
             return Some(Left::Here(entry));
         }
         let entry = match take_at(&mut self.loaded, position) {
@@ -206,6 +223,7 @@ impl Ready {
         if let Some(entry) = entry {
             self.gone += 1;
             self.cached -= entry.cached_size();
+            self.weight.leave(entry.size.bytes());
             self.tidy();
             return Some(Left::Here(entry));
         }
@@ -216,6 +234,8 @@ impl Ready {
             let left = self.unwritten.remove(at);
             self.paged -= 1;
             self.paged_volatile -= u64::from(left.is_volatile);
+            self.weight.load(Weighed::unwritten(left));
+            self.weight.leave(left.size.bytes());
             return Some(Left::Unwritten(left));
         }
         is_on_disk().then(|| {
@@ -254,7 +274,9 @@ impl Ready {
         let loaded = core::mem::take(&mut self.loaded);
         self.gone = 0;
         let all = returned.chain(loaded).chain(core::mem::take(&mut self.fresh));
-        all.filter(|entry| !entry.is_gone).collect()
+        let all: Vec<Entry> = all.filter(|entry| !entry.is_gone).collect();
+        all.iter().for_each(|entry| self.weight.leave(entry.size.bytes()));
+        all
     }
 
     /// Those that were never taken and that the log does not have, from `position` on, in order.
@@ -276,10 +298,10 @@ impl Ready {
             first = Some(first.map_or(entry.position, |first| first.min(entry.position)));
             count += 1;
             volatile += u64::from(entry.is_volatile);
-            let (item, position) = (entry.item, entry.position);
+            self.weight.page(Weighed::new(entry));
+            let Entry { item, position, is_volatile, size, .. } = *entry;
             if item >= first_item {
-                let is_volatile = entry.is_volatile;
-                self.unwritten.push(Unwritten { item, position, is_volatile });
+                self.unwritten.push(Unwritten { item, position, is_volatile, size });
             }
         };
         core::mem::take(&mut self.loaded).iter().filter(|entry| !entry.is_gone).for_each(&mut note);
@@ -337,6 +359,7 @@ impl Ready {
         self.paged_volatile -= u64::from(entry.is_volatile);
         self.paged_from = entry.position + 1;
         self.cached += entry.cached_size();
+        self.weight.load(Weighed::new(&entry));
         self.loaded.push_back(entry);
     }
 }
@@ -374,7 +397,8 @@ mod tests {
             let (mut taken, mut next) = (Vec::<Entry>::new(), 0);
             let entry = |position: u64| {
                 let item = u64::from(position % 3 < 2);
-                Entry { position, item, ..Lease::of_nothing().into_entry() }
+                let size = Size::Known(1);
+                Entry { position, item, size, ..Lease::of_nothing().into_entry() }
             };
             for (step, which) in steps {
                 match step {
@@ -384,8 +408,9 @@ mod tests {
                             unwritten.push(next);
                         }
                         if next % 3 == 0 || is_logged && ready.paged() > 0 {
-                            let is_volatile = false;
-                            ready.push_paged(Unwritten { item: 1, position: next, is_volatile });
+                            let (is_volatile, size) = (false, Size::Known(1));
+                            let message = Unwritten { item: 1, position: next, is_volatile, size };
+                            ready.push_paged(message);
                             paged.insert(next);
                         } else {
                             ready.push(entry(next));
@@ -442,6 +467,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(ready.len(), model.len());
+                prop_assert_eq!(ready.weight.ready(), model.len() as u64);
             }
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) dead_letters: Option<DeadLetters>,
     /// How many messages may be ready.
     pub(crate) max_length: Option<u64>,
+    /// How many bytes the bodies of those may have together.
+    pub(crate) max_bytes: Option<u64>,
     pub(crate) overflow: Overflow,
     /// How long a delivery may wait for its acknowledgement, if its consumer does not say: zero is
     /// for ever.
@@ -103,6 +105,7 @@ impl Settings {
                 key: name("x-dead-letter-routing-key").map(|key| key.detached()),
             }),
             max_length: number("x-max-length"),
+            max_bytes: number("x-max-length-bytes"),
             overflow: match text("x-overflow") {
                 Some(b"reject-publish") => Overflow::RejectPublish,
                 Some(b"reject-publish-dlx") => Overflow::RejectPublishDeadLetter,

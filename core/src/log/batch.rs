@@ -81,6 +81,8 @@ pub(crate) struct Batch {
     dropped: Vec<Dropped>,
     /// How far queues may have handed out, each the furthest.
     delivered: Vec<(QueueNumber, u64)>,
+    /// How many bytes queues are left with, as far as that is said.
+    weighed: Vec<(QueueNumber, u64)>,
     /// About how many bytes it will have.
     pub(crate) len: usize,
     /// How often something was noted.
@@ -159,6 +161,17 @@ impl Batch {
         }
     }
 
+    /// The queues of which messages of earlier batches are done with.
+    pub(crate) fn lessened(&self) -> impl Iterator<Item = QueueNumber> + '_ {
+        let settled = self.settled.iter().map(|(place, _)| place.queue);
+        settled.chain(self.dropped.iter().map(|dropped| dropped.from.queue))
+    }
+
+    /// What queues are left with at its end, by how many bytes the bodies of their messages have.
+    pub(crate) fn weigh(&mut self, queues: Vec<(QueueNumber, u64)>) {
+        self.weighed = queues;
+    }
+
     /// What goes before all items: which messages of earlier batches are settled. What was dropped
     /// comes last, as it says how many were left then.
     pub(crate) fn opening_facts(&self) -> impl Iterator<Item = Fact> + '_ {
@@ -182,9 +195,11 @@ impl Batch {
     }
 
     /// What goes behind all items: how far queues, also such that are declared in this batch, may
-    /// have handed out.
+    /// have handed out, and what is left in them.
     pub(crate) fn closing_facts(&self) -> impl Iterator<Item = Fact> + '_ {
-        self.delivered.iter().map(|(queue, below)| Fact::Delivered(*queue, *below))
+        let weighed = self.weighed.iter().map(|(queue, bytes)| Fact::Weighed(*queue, *bytes));
+        let delivered = self.delivered.iter();
+        delivered.map(|(queue, below)| Fact::Delivered(*queue, *below)).chain(weighed)
     }
 }
 

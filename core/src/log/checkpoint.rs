@@ -156,7 +156,8 @@ fn take(state: &mut State, fact: Fact, len: u32) -> Result<(), Inconsistent> {
         Fact::QueueDeclared(_)
         | Fact::ExchangeDeclared(_)
         | Fact::PolicySet(_)
-        | Fact::Timed(_) => state.apply(fact, 0, len),
+        | Fact::Timed(_)
+        | Fact::Weighed(..) => state.apply(fact, 0, len),
         _ => Err(Inconsistent("a record that no checkpoint may have")),
     }
 }

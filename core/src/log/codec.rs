@@ -33,6 +33,7 @@ pub(crate) mod kind {
     pub(crate) const TIMED: u8 = 12;
     pub(crate) const POLICY_SET: u8 = 13;
     pub(crate) const POLICY_DELETED: u8 = 14;
+    pub(crate) const WEIGHED: u8 = 15;
     pub(crate) const SEGMENT: u8 = 16;
     pub(crate) const MESSAGES: u8 = 17;
 }
@@ -123,6 +124,7 @@ impl Fact {
                     Some((first, last, cursor.u64()?))
                 })?,
             }),
+            kind::WEIGHED => Self::Weighed(cursor.queue()?, cursor.number()?),
             kind::SEGMENT => Self::Segment(SegmentFact {
                 segment: cursor.number()?,
                 data_end: cursor.u64()?,
@@ -158,6 +160,7 @@ impl Fact {
             Self::Unbound(bound) => (kind::UNBOUND, bound.flags()),
             Self::Dropped(dropped) => (kind::DROPPED, flag(!dropped.kept.is_empty(), SOME_KEPT)),
             Self::Timed(_) => (kind::TIMED, 0),
+            Self::Weighed(..) => (kind::WEIGHED, 0),
             Self::Segment(_) => (kind::SEGMENT, 0),
             Self::Messages(_) => (kind::MESSAGES, 0),
         }
@@ -174,9 +177,9 @@ impl Fact {
                 put_place(out, *place);
                 out.put_u32_le(*count);
             }
-            Self::Delivered(queue, below) => {
+            Self::Delivered(queue, number) | Self::Weighed(queue, number) => {
                 out.put_u64_le(queue.0);
-                out.put_u64_le(*below);
+                out.put_u64_le(*number);
             }
             Self::QueueDeclared(queue) => {
                 out.put_u64_le(queue.number.0);
@@ -319,6 +322,14 @@ pub(crate) fn message_places(
     flags: u8,
     body: &[u8],
 ) -> Option<impl ExactSizeIterator<Item = Place> + Clone + '_> {
+    message_places_and_len(flags, body).map(|(places, _)| places)
+}
+
+/// The same, and the length of the message's own body.
+pub(crate) fn message_places_and_len(
+    flags: u8,
+    body: &[u8],
+) -> Option<(impl ExactSizeIterator<Item = Place> + Clone + '_, usize)> {
     if flags & !message_flag::ALL != 0 {
         return None;
     }
@@ -329,16 +340,14 @@ pub(crate) fn message_places(
         at += 1 + usize::from(*body.get(at)?);
     }
     let properties = u32_at(body, at)? as usize;
-    if properties > body.len() - at - 4 {
-        return None;
-    }
+    let len = (body.len() - at - 4).checked_sub(properties)?;
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
     let places = places.chunks_exact(PLACE_LEN).map(move |place| Place {
         queue: QueueNumber(word(&place[..8])),
         position: word(&place[8..]),
     });
     let is_within = |place: Place| place.queue.0.max(place.position) <= NUMBER_MAX;
-    places.clone().all(is_within).then_some(places)
+    places.clone().all(is_within).then_some((places, len))
 }
 
 /// The message of a message record with these flags and this body; `None` when it is none. Its

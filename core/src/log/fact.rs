@@ -170,6 +170,9 @@ pub(crate) enum Fact {
     /// Every message of the queue before this position may have been handed out.
     Delivered(QueueNumber, u64),
     Timed(Timed),
+    /// The bodies of all messages that live in the queue at the end of the batch, or in the
+    /// checkpoint, have so many bytes.
+    Weighed(QueueNumber, u64),
     QueueDeclared(QueueFact),
     QueueDeleted(QueueNumber),
     ExchangeDeclared(ExchangeFact),

@@ -47,6 +47,8 @@ pub(crate) struct QueueState {
     /// When messages expire.
     pub(crate) deadlines: Deadlines,
     pub(crate) extents: Extents,
+    /// How many bytes the bodies of its messages have, if that is known.
+    pub(crate) bytes: Option<u64>,
 }
 
 /// The durable state.
@@ -110,11 +112,14 @@ impl State {
         fact.check()?;
         match fact {
             Fact::Message(fact) => {
-                self.apply_message(fact.places.iter().copied(), fact.flags(), segment, len)?;
+                let body_len = fact.message.body.len() as u64;
+                let places = fact.places.iter().copied();
+                self.apply_message(places, fact.flags(), body_len, (segment, len))?;
             }
             Fact::Settled(settled) => {
                 for settled in settled {
                     let Some(queue) = self.queues.get_mut(&settled.queue) else { continue };
+                    queue.bytes = None;
                     for (first, last) in settled.ranges {
                         queue.forget(first, last);
                         release(&mut self.segments, queue.extents.settle_range(first, last));
@@ -125,6 +130,7 @@ impl State {
                 if let Some(queue) = self.queues.get_mut(&dropped.from.queue) {
                     dropped.ranges().for_each(|(first, last)| queue.forget(first, last));
                     let Dropped { from, count, kept } = dropped;
+                    queue.bytes = None;
                     let freed = queue.extents.settle_from(from.position, count, &kept);
                     release(&mut self.segments, freed);
                 }
@@ -142,6 +148,11 @@ impl State {
                 }
             }
             Fact::Timed(timed) => self.time(&timed),
+            Fact::Weighed(number, bytes) => {
+                if let Some(queue) = self.queues.get_mut(&number) {
+                    queue.bytes = Some(bytes);
+                }
+            }
             Fact::QueueDeclared(queue) => self.declare(queue)?,
             Fact::QueueDeleted(number) => self.delete(number),
             Fact::ExchangeDeclared(exchange) => {
@@ -187,7 +198,8 @@ impl State {
         Ok(())
     }
 
-    /// Takes in a message's record, of which the places and flags are enough.
+    /// Takes in a message's record, of which the places, the flags and the length of the body are
+    /// enough. It stands in a segment, with so many bytes.
     ///
     /// # Errors
     /// As for [`Self::apply`].
@@ -195,8 +207,8 @@ impl State {
         &mut self,
         places: impl ExactSizeIterator<Item = Place>,
         flags: u8,
-        segment: u64,
-        len: u32,
+        body_len: u64,
+        (segment, len): (u64, u32),
     ) -> Result<(), Inconsistent> {
         let share = u64::from(len) / places.len().max(1) as u64;
         for Place { queue: number, position } in places {
@@ -215,6 +227,7 @@ impl State {
             } else {
                 queue.next_position = position + 1;
                 queue.extents.append(segment, position, share);
+                queue.bytes = queue.bytes.map(|bytes| bytes.saturating_add(body_len));
             }
             self.add_live(segment, 1, share);
         }
@@ -250,6 +263,7 @@ impl State {
         queue.delivered_below = messages.delivered_below;
         queue.returned = messages.returned.into_iter().collect();
         queue.extents = messages.extents.into_iter().collect();
+        queue.bytes = None;
         Ok(())
     }
 
@@ -259,6 +273,9 @@ impl State {
         for queue in self.queues.values_mut() {
             queue.next_position = queue.next_position.max(queue.delivered_below);
             queue.forget_idle_deadlines();
+            if queue.extents.iter().next().is_none() {
+                queue.bytes = Some(0);
+            }
         }
         self.segments.retain(|_, segment| segment.live > 0);
     }
@@ -281,10 +298,10 @@ impl State {
         let policies = self.policies.values().cloned().map(Fact::PolicySet);
         let exchanges = self.exchanges.values().cloned().map(Fact::ExchangeDeclared);
         let queues = self.queues.values().flat_map(|queue| {
-            let timed = queue.timed();
+            let further = queue.timed().into_iter().chain(queue.weighed());
             [Fact::QueueDeclared(queue.declaration.clone()), Fact::Messages(queue.messages())]
                 .into_iter()
-                .chain(timed)
+                .chain(further)
         });
         let bindings = self.bindings().cloned().map(Fact::Bound);
         segments.chain(policies).chain(exchanges).chain(queues).chain(bindings)
@@ -328,6 +345,7 @@ impl State {
             returned: BTreeMap::new(),
             deadlines: Deadlines::default(),
             extents: Extents::default(),
+            bytes: Some(0),
         };
         if let Some(LaneFact { of, level }) = lane {
             self.lanes.entry(of).or_default().insert(level, number);
@@ -444,6 +462,12 @@ impl QueueState {
         let ranges: Vec<_> = self.deadlines.durable().collect();
         let queue = self.declaration.number;
         (!ranges.is_empty()).then_some(Fact::Timed(Timed { queue, ranges }))
+    }
+
+    /// What a checkpoint says of how many bytes they have; without messages nothing.
+    fn weighed(&self) -> Option<Fact> {
+        let bytes = self.bytes.filter(|_| self.extents.iter().next().is_some())?;
+        Some(Fact::Weighed(self.declaration.number, bytes))
     }
 
     /// Forgets the deadlines of messages that do not live.

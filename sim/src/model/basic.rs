@@ -475,6 +475,7 @@ impl Model {
         let from = self.queues.get_mut(&queue).expect("the queue of a delivery");
         let copy: Copy = from.ready.remove(at);
         from.taken_now += 1;
+        from.taken_bytes += self.messages[copy.message].body.len() as u64;
         self.taken_from.push(queue);
         let fate = if no_ack {
             from.acked += 1;

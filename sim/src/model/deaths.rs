@@ -114,6 +114,24 @@ impl Queue {
         self.number("x-max-length")
     }
 
+    /// How many bytes the bodies of those may have together.
+    #[must_use]
+    pub fn max_bytes(&self) -> Option<u64> {
+        self.number("x-max-length-bytes")
+    }
+
+    /// Whether as many messages with so many bytes are more than may be ready.
+    fn is_exceeded_by(&self, count: u64, bytes: u64) -> bool {
+        self.max_length().is_some_and(|max| count > max)
+            || self.max_bytes().is_some_and(|max| bytes > max)
+    }
+
+    /// What may be ready of it, in numbers and bytes; `None` where anything may.
+    pub(super) fn limits(&self) -> Option<(Option<u64>, Option<u64>)> {
+        let limits = (self.max_length(), self.max_bytes());
+        (limits != (None, None)).then_some(limits)
+    }
+
     /// What it does when there are more.
     #[must_use]
     pub fn overflow(&self) -> Overflow {
@@ -126,7 +144,7 @@ impl Queue {
 
     /// Whether there may be messages that it refuses.
     fn may_refuse(&self) -> bool {
-        self.max_length().is_some() && self.overflow() != Overflow::DropHead
+        self.limits().is_some() && self.overflow() != Overflow::DropHead
     }
 
     fn dead_letter_exchange(&self) -> Option<String> {
@@ -145,6 +163,7 @@ impl Queue {
             "x-dead-letter-exchange",
             "x-expires",
             "x-max-length",
+            "x-max-length-bytes",
             "x-message-ttl",
         ];
         // A policy that is gone may have left messages that expire.
@@ -180,7 +199,7 @@ impl Queue {
             Departure::Expired(_) => {
                 self.first_to_expire().is_some_and(|(deadline, _)| deadline <= now)
             }
-            Departure::Dropped(_) => !self.ready.is_empty() && self.max_length().is_some(),
+            Departure::Dropped(_) => !self.ready.is_empty() && self.limits().is_some(),
             Departure::Buried(_) => !self.dying.is_empty(),
             Departure::Refused(..) => self.may_refuse(),
             Departure::RefusedBuried(_) => !self.refused.is_empty(),
@@ -225,7 +244,7 @@ impl Model {
     pub(super) fn enqueue(&mut self, index: usize, queues: &BTreeSet<QueueId>) -> bool {
         let mut is_refused = false;
         let refusing: Vec<QueueId> =
-            queues.iter().copied().filter(|id| self.refuses(*id)).collect();
+            queues.iter().copied().filter(|id| self.refuses(*id, index)).collect();
         for id in &refusing {
             let Some(queue) = self.queues.get_mut(id) else { continue };
             is_refused = true;
@@ -247,20 +266,33 @@ impl Model {
         is_refused
     }
 
+    /// How many bytes the bodies of these have.
+    fn bytes<'a>(&self, copies: impl Iterator<Item = &'a Copy>) -> u64 {
+        copies.map(|copy| self.messages[copy.message].body.len() as u64).sum()
+    }
+
     /// Whether the broker refuses the message that comes to a queue now. What was delivered in this
-    /// batch may have been there still, or be gone already.
-    fn refuses(&mut self, id: QueueId) -> bool {
-        let Some(queue) = self.queues.get_mut(&id) else { return false };
+    /// batch may have been there still, or be gone already. So may what has expired and is still to
+    /// be read: its bytes are counted until then.
+    fn refuses(&mut self, id: QueueId, index: usize) -> bool {
+        let Some(queue) = self.queues.get(&id) else { return false };
         let number = queue.enqueued + queue.refused_count + 1;
-        let (ready, taken, max) = (queue.ready.len() as u64, queue.taken_now, queue.max_length());
+        let (ready, taken, max) = (queue.ready.len() as u64, queue.taken_now, queue.limits());
+        let bytes = self.bytes(queue.ready.iter()) + self.messages[index].body.len() as u64;
+        let expired = queue.dying.iter().filter(|(_, cause)| *cause == Cause::Expired);
+        let left = queue.taken_bytes + self.bytes(expired.map(|(copy, _)| copy));
         let (name, has_consumers) = (queue.name.clone(), !queue.consumers.is_empty());
         let is_told = self.waiting.take_refusal(&name, number);
         let queue = self.queues.get_mut(&id).expect("just found");
         queue.refused_count += u64::from(is_told);
-        let is_full = |ready| queue.may_refuse() && max.is_some_and(|max| ready >= max);
-        let (may, must) = (is_full(ready + taken), is_full(ready) && !has_consumers);
+        let is_full = |ready, bytes| queue.may_refuse() && queue.is_exceeded_by(ready + 1, bytes);
+        let known = if queue.is_vague { 0 } else { bytes };
+        let (may, must) = (is_full(ready + taken, bytes + left), is_full(ready, known));
+        let must = must && !has_consumers;
         if is_told && !may || must && !is_told {
-            let text = format!("{name}: {ready} are ready of {max:?}; refused: {is_told}");
+            let text = format!(
+                "{name}: {ready} are ready, {bytes} bytes with this, of {max:?}; refused: {is_told}"
+            );
             self.fault("limits", text);
         }
         is_told
@@ -323,11 +355,16 @@ impl Model {
     }
 
     fn drop_one(&mut self, id: QueueId) {
-        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        let queue = &self.queues[&id];
         let ready = queue.ready.len() as u64;
-        let is_over = queue.max_length().is_some_and(|max| ready + queue.taken_now > max);
+        let bytes = self.bytes(queue.ready.iter());
+        let is_over = queue.is_exceeded_by(ready + queue.taken_now, bytes + queue.taken_bytes);
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
         if !is_over || queue.overflow() != Overflow::DropHead || queue.ready.is_empty() {
-            let text = format!("{}: one of {ready} ready messages is dropped", queue.name);
+            let text = format!(
+                "{}: one of {ready} ready messages is dropped, which have {bytes} bytes",
+                queue.name
+            );
             return self.fault("limits", text);
         }
         let copy = queue.ready.remove(0);
@@ -353,7 +390,9 @@ impl Model {
             Cause::MaxLength => queue.dropped += 1,
             Cause::DeliveryLimit => queue.worn_out += 1,
         }
-        let fate = if queue.is_store || queue.dead_letter_exchange().is_some() {
+        // What expires where bytes are counted has gone when its bytes are known.
+        let is_counted = queue.max_bytes().is_some() && cause == Cause::Expired;
+        let fate = if queue.is_store || is_counted || queue.dead_letter_exchange().is_some() {
             queue.dying.push_back((copy, cause));
             Fate::Dying
         } else {
@@ -510,9 +549,11 @@ impl Model {
         let is_asked = |queue: &&Queue| !queue.arguments.is_empty() || !queue.policy.is_empty();
         for queue in self.queues.values().filter(is_asked) {
             let name = &queue.name;
-            let (ready, max) = (queue.ready.len() as u64, queue.max_length());
-            if max.is_some_and(|max| ready > max) && queue.overflow() == Overflow::DropHead {
-                return Err(("limits", format!("{name}: {ready} are ready of {max:?}")));
+            let (ready, bytes) = (queue.ready.len() as u64, self.bytes(queue.ready.iter()));
+            let max = queue.limits();
+            if queue.is_exceeded_by(ready, bytes) && queue.overflow() == Overflow::DropHead {
+                let text = format!("{name}: {ready} are ready, {bytes} bytes, of {max:?}");
+                return Err(("limits", text));
             }
             // What came back, or was there at the start, comes whether there is room or not; what
             // was there when a policy made it refuse stays.
@@ -520,8 +561,10 @@ impl Model {
                 copy.returns == 0 && !copy.is_recovered && copy.position >= queue.limited_from
             };
             let new = queue.ready.iter().filter(is_new).count() as u64;
-            if queue.may_refuse() && max.is_some_and(|max| new > max) {
-                return Err(("limits", format!("{name}: {new} new ones are ready of {max:?}")));
+            let bytes = self.bytes(queue.ready.iter().filter(is_new));
+            if queue.may_refuse() && queue.is_exceeded_by(new, bytes) {
+                let text = format!("{name}: {new} new ones are ready, {bytes} bytes, of {max:?}");
+                return Err(("limits", text));
             }
             if queue.consumers.is_empty() && queue.expires_ms.is_some_and(|at| at <= now) {
                 return Err(("expiry", format!("{name} is still there at {now} ms")));

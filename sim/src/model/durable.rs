@@ -174,7 +174,9 @@ impl Model {
         let is_lost = is_in_doubt && whole < durable;
         let last = if is_in_doubt { whole } else { whole.max(durable) };
         let is_beginning = is_in_doubt && whole == 0;
-        let state = if is_beginning { self.beginning() } else { self.state_after(last).clone() };
+        let mut state =
+            if is_beginning { self.beginning() } else { self.state_after(last).clone() };
+        state.queues.values_mut().for_each(|queue| queue.is_vague |= is_in_doubt);
         if is_lost {
             // Nor is it known any more what was delivered.
             self.messages.iter_mut().for_each(|message| message.delivered_from.clear());

@@ -210,7 +210,7 @@ impl Model {
     pub fn begin_batch(&mut self) {
         for queue in self.taken_from.drain(..) {
             if let Some(queue) = self.queues.get_mut(&queue) {
-                queue.taken_now = 0;
+                (queue.taken_now, queue.taken_bytes) = (0, 0);
             }
         }
     }

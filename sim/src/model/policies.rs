@@ -50,7 +50,7 @@ pub enum Answer {
 pub(super) type Policies = BTreeMap<(bool, String), Policy>;
 
 /// The keys that the model knows, which operators may use, and which take whole numbers.
-const KEYS: [(&str, bool, bool); 10] = [
+const KEYS: [(&str, bool, bool); 11] = [
     ("alternate-exchange", false, false),
     ("consumer-timeout", false, true),
     ("dead-letter-exchange", false, false),
@@ -59,6 +59,7 @@ const KEYS: [(&str, bool, bool); 10] = [
     ("delivery-limit", true, true),
     ("expires", true, true),
     ("max-length", true, true),
+    ("max-length-bytes", true, true),
     ("message-ttl", true, true),
     ("overflow", true, false),
 ];
@@ -160,10 +161,11 @@ impl Model {
             let policy = self.policy_of(&self.queues[&id]);
             let queue = self.queues.get_mut(&id).expect("one of all");
             let before = queue.expires();
-            let limit = (queue.max_length(), queue.overflow());
+            let limit = (queue.limits(), queue.overflow());
             queue.policy = policy;
-            if limit != (queue.max_length(), queue.overflow()) {
+            if limit != (queue.limits(), queue.overflow()) {
                 queue.limited_from = queue.next_position;
+                queue.is_vague = true;
             }
             let tells_returns = queue.tells_returns();
             queue.ready.iter_mut().for_each(|copy| copy.tells_returns = tells_returns);

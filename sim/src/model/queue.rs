@@ -59,6 +59,9 @@ pub struct Queue {
     pub policy: Table,
     /// What came before this place came when its limit was another.
     pub limited_from: u64,
+    /// Whether the broker may have to read first how many bytes its messages have: a policy limits
+    /// them, or all that is on disk was dropped but for some that are still to be read.
+    pub is_vague: bool,
     /// Stands for a consumer of direct replies, which has no queue in the eyes of clients.
     pub is_hidden: bool,
     /// Holds messages that are to be routed later; clients know nothing of it.
@@ -69,6 +72,8 @@ pub struct Queue {
     pub unacked: u64,
     /// Deliveries to consumers in the batch of inputs that is being looked at.
     pub taken_now: u64,
+    /// How many bytes their bodies have.
+    pub taken_bytes: u64,
     /// The place of the next message.
     pub next_position: u64,
     /// The batch of the log that it was declared in.
@@ -118,11 +123,13 @@ impl Queue {
             arguments: Table::new(),
             policy: Table::new(),
             limited_from: 0,
+            is_vague: false,
             is_hidden: false,
             is_store: false,
             ready: Vec::new(),
             unacked: 0,
             taken_now: 0,
+            taken_bytes: 0,
             next_position: 1,
             batch: 0,
             is_recovered: false,
@@ -196,6 +203,7 @@ impl Queue {
             next_position: self.next_position,
             batch: self.batch,
             is_recovered: true,
+            is_vague: self.is_vague || !self.policy.is_empty(),
             ..Self::new(self.id, self.name.clone())
         }
     }

@@ -260,6 +260,7 @@ impl Model {
         let queue = self.queues.get_mut(&id).expect("a queue that was found");
         let purged = std::mem::take(&mut queue.ready);
         queue.purged += purged.len() as u64;
+        queue.is_vague |= !queue.dying.is_empty();
         for copy in &purged {
             self.messages[copy.message].fates.insert(id, Fate::Purged);
         }
@@ -597,6 +598,7 @@ fn meaningful(arguments: &Table) -> Table {
         "x-delivery-limit",
         "x-expires",
         "x-max-length",
+        "x-max-length-bytes",
         "x-max-priority",
         "x-message-ttl",
         "x-overflow",

@@ -449,6 +449,44 @@ def full_queue():
     connection.close()
 
 
+def heavy_queue():
+    """a queue with as many bytes as it may have drops its first messages, or refuses new ones"""
+    connection = connect()
+    channel = connection.channel()
+    channel.confirm_delivery()
+    dropping, refusing, dead = name("dropping"), name("refusing"), name("dead")
+    channel.queue_declare(dead)
+    arguments = {
+        "x-max-length-bytes": 10,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead,
+    }
+    channel.queue_declare(dropping, arguments=arguments)
+    arguments = {"x-max-length-bytes": 10, "x-overflow": "reject-publish"}
+    channel.queue_declare(refusing, durable=True, arguments=arguments)
+    for body in (b"12345", b"6789", b"0", b"!"):
+        channel.basic_publish("", dropping, body)
+    _, properties, body = next_message(channel, dead)
+    assert body == b"12345", body
+    assert properties.headers["x-first-death-reason"] == "maxlen", properties.headers
+    assert [next_message(channel, dropping)[2] for _ in range(3)] == [b"6789", b"0", b"!"]
+    # One that is longer than all may be goes at once.
+    channel.basic_publish("", dropping, b"12345678901")
+    assert next_message(channel, dead)[2] == b"12345678901"
+    tries = [(b"12345678901", False), (b"123456789", True), (b"12", False), (b"1", True)]
+    for body, is_taken in tries:
+        try:
+            channel.basic_publish("", refusing, body)
+        except NackError:
+            assert not is_taken, body
+        else:
+            assert is_taken, body
+    assert channel.queue_declare(refusing, passive=True).method.message_count == 2
+    for queue in (dropping, refusing, dead):
+        channel.queue_delete(queue)
+    connection.close()
+
+
 def delivery_limit():
     """a message that came back too often is dead-lettered"""
     connection = connect()
@@ -540,6 +578,7 @@ FLOWS = (
     delayed_retry,
     expiration,
     full_queue,
+    heavy_queue,
     delivery_limit,
     wrong_password,
     missing_queue,

@@ -16,6 +16,7 @@ use super::super::message::Message;
 use super::super::queue::{Entry, Queue, QueueId};
 use super::super::ready::{Left, Next, Unwritten};
 use super::super::settings::{DeadLetters, Overflow, Settings};
+use super::super::weight::Size;
 use super::Engine;
 use super::paging::ITEM_READ;
 use crate::amqp::ShortStr;
@@ -132,10 +133,10 @@ impl Engine {
     /// Drops the first messages of a queue that has more than it may: those that a consumer would
     /// get next.
     pub(super) fn trim(&mut self, id: QueueId) {
+        self.count_rest(id);
         while let Some(queue) = self.queues.get(id)
-            && let Some(max) = queue.settings.max_length
             && queue.settings.overflow == Overflow::DropHead
-            && self.ready_len(id) > max
+            && self.is_over_limit(id)
         {
             let lane = self.next_lane(id);
             let Some(queue) = self.queues.get(lane) else { return };
@@ -160,15 +161,19 @@ impl Engine {
         let queue = self.queues.get_mut(id)?;
         let (extents, dying) = (&queue.extents, &queue.dying);
         let is_on_disk = || extents.is_live(position) && !dying.contains(position);
-        let (item, is_volatile) = match queue.ready.remove(position, is_on_disk)? {
+        let (item, is_volatile, size) = match queue.ready.remove(position, is_on_disk)? {
             Left::Here(entry) => return Some(entry),
-            Left::Unwritten(Unwritten { item, is_volatile, .. }) => (item, is_volatile),
+            Left::Unwritten(Unwritten { item, is_volatile, size, .. }) => (item, is_volatile, size),
             Left::OnDisk => {
                 let is_volatile = queue.volatile.contains(position);
                 if is_volatile {
                     queue.ready.note_volatile_left();
                 }
-                (ITEM_READ, is_volatile)
+                let size = queue.owe(position);
+                if size == Size::Owed {
+                    self.log.marks.reach(Mark::SizeOwed);
+                }
+                (ITEM_READ, is_volatile, size)
             }
         };
         self.log.marks.reach(Mark::LeftFromDisk);
@@ -179,6 +184,7 @@ impl Engine {
             may_be_known: position < queue.delivered_below,
             is_volatile,
             message: None,
+            size,
             is_gone: false,
         })
     }
@@ -192,7 +198,9 @@ impl Engine {
             Reason::MaxLength => queue.counts.dropped += 1,
             Reason::DeliveryLimit => queue.counts.worn_out += 1,
         }
-        if queue.settings.dead_letters.is_none() && !queue.is_delay_store {
+        // Who is owed must be read, so all that expire in such a queue go the same way.
+        let is_weighed = queue.settings.max_bytes.is_some() && reason == Reason::Expired;
+        if queue.settings.dead_letters.is_none() && !queue.is_delay_store && !is_weighed {
             return self.forget_entry(id, &entry);
         }
         self.mourn(id, entry, reason);

@@ -13,6 +13,7 @@ use super::super::message::Message;
 use super::super::queue::{Entry, Owner, Queue, QueueId};
 use super::super::ready::{Next, Unwritten};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
+use super::super::weight::Size;
 use super::paging::ITEM_READ;
 use super::routing::{REPLY_PREFIX, Route};
 use super::{Engine, Notice, VhostId};
@@ -160,7 +161,8 @@ impl Engine {
         message: Message,
         ttl: Option<u64>,
     ) -> Enqueued {
-        let is_refusing = |id: &QueueId| self.is_refusing(*id);
+        let bytes = message.body.len();
+        let is_refusing = |id: &QueueId| self.is_refusing(*id, bytes);
         if !route.queues.iter().any(is_refusing) {
             return Enqueued { gate: self.enqueue_all(route, message, ttl), is_refused: false };
         }
@@ -614,7 +616,7 @@ impl Engine {
         let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
         let is_due_soon = self.is_due_soon(deadline);
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let position = queue.next_place().position;
+        let (position, size) = (queue.next_place().position, Size::of(message.body.len()));
         if let Some(deadline) = deadline {
             let is_durable = item != 0 && !is_volatile;
             queue.deadlines.insert(position, position, deadline, is_durable);
@@ -627,7 +629,7 @@ impl Engine {
             }
         };
         if item != 0 && !has_room {
-            queue.ready.push_paged(Unwritten { item, position, is_volatile });
+            queue.ready.push_paged(Unwritten { item, position, is_volatile, size });
             self.log.marks.reach(Mark::MessagePaged);
         } else {
             let message = Some(message.clone());
@@ -638,6 +640,7 @@ impl Engine {
                 may_be_known: false,
                 is_volatile,
                 message,
+                size,
                 is_gone: false,
             });
         }
@@ -791,6 +794,7 @@ impl Lease {
             may_be_known: false,
             is_volatile: false,
             message: Some(message),
+            size: Size::Known(0),
             is_gone: false,
         };
         Self { queue: QueueId::new(0, 0), consumer: None, entry }

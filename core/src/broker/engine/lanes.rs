@@ -11,7 +11,7 @@ use super::super::death::Reason;
 use super::super::lanes::{ByLevel, Lanes};
 use super::super::message::Message;
 use super::super::queue::{Entry, Queue, QueueId};
-use super::super::settings::Overflow;
+use super::super::settings::{Overflow, Settings};
 use super::Engine;
 use crate::Mark;
 use crate::log::{Fact, LaneFact};
@@ -79,12 +79,45 @@ impl Engine {
         self.queues_of(id).filter_map(|(_, lane)| lane.deadlines.next()).min()
     }
 
-    /// Whether it refuses messages, as it has as many as it may.
-    pub(super) fn is_refusing(&self, id: QueueId) -> bool {
+    /// Whether it refuses a message whose body has so many bytes, as it would have more than it
+    /// may.
+    pub(super) fn is_refusing(&self, id: QueueId, bytes: usize) -> bool {
         self.queues.get(id).is_some_and(|queue| {
-            queue.settings.overflow != Overflow::DropHead
-                && queue.settings.max_length.is_some_and(|max| self.ready_len(id) >= max)
+            let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
+            let is_heavy = |max| {
+                let is_heavy = self.ready_bytes(id) + bytes as u64 > max;
+                self.mark_if(is_heavy, Mark::OverBytes)
+            };
+            overflow != Overflow::DropHead
+                && (max_length.is_some_and(|max| self.ready_len(id) >= max)
+                    || max_bytes.is_some_and(is_heavy))
         })
+    }
+
+    /// Whether it has more messages than it may, as far as is known.
+    pub(super) fn is_over_limit(&self, id: QueueId) -> bool {
+        self.queues.get(id).is_some_and(|queue| {
+            let Settings { max_length, max_bytes, .. } = queue.settings;
+            // Who has left and is counted still might be what is too much.
+            let is_sure = || self.queues_of(id).all(|(_, lane)| !lane.ready.weight.is_owed());
+            let is_heavy =
+                |max| self.mark_if(self.ready_bytes(id) > max && is_sure(), Mark::OverBytes);
+            max_length.is_some_and(|max| self.ready_len(id) > max)
+                || max_bytes.is_some_and(is_heavy)
+        })
+    }
+
+    /// Counts a mark if this holds; whether it does.
+    fn mark_if(&self, holds: bool, mark: Mark) -> bool {
+        if holds {
+            self.mark(mark);
+        }
+        holds
+    }
+
+    /// How many bytes the bodies of ready messages have, without the uncounted.
+    fn ready_bytes(&self, id: QueueId) -> u64 {
+        self.sum(id, |lane| lane.ready.weight.ready())
     }
 
     /// Whether somebody waits for messages of a queue, or of the queue that this is a lane of.

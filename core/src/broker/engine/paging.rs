@@ -10,6 +10,7 @@ use super::super::consumer::SessionHandle;
 use super::super::queue::{Entry, Queue, QueueId};
 use super::super::reader::{Part, Reading, Run, Wanted};
 use super::super::ready::Next;
+use super::super::weight::Size;
 use super::Engine;
 use crate::log::{self, Extent, IndexEntry, Purpose, RecordHeader, message_flag};
 use crate::{FileId, Mark};
@@ -34,6 +35,28 @@ impl Engine {
             return;
         }
         let Some((from, wanted)) = queue.wanted(is_ahead, window) else { return };
+        self.begin_read(id, from, wanted);
+    }
+
+    /// Reads on through what queues have on disk only, as long as a limit asks for its bytes and
+    /// they are not known.
+    pub(super) fn count_rest(&mut self, id: QueueId) {
+        if self.queues.get(id).is_none_or(|queue| queue.settings.max_bytes.is_none()) {
+            return;
+        }
+        for lane in self.lanes(id).collect::<Vec<_>>() {
+            let Some(queue) = self.queues.get(lane) else { continue };
+            if let Some(from) = queue.uncounted_from()
+                && queue.reader.reading.is_none()
+                && !queue.awaits_log
+            {
+                self.begin_read(lane, from, Wanted::Size);
+            }
+        }
+    }
+
+    /// Begins to read messages of a queue from a position on.
+    fn begin_read(&mut self, id: QueueId, from: u64, wanted: Wanted) {
         match self.next_step(id, from, wanted) {
             Some(Step::Read(reading, offset, len)) => {
                 let segment = match &reading {
@@ -44,11 +67,22 @@ impl Engine {
                 let number = queue.reader.begin(reading);
                 self.log.read(Purpose::ReadQueue(id, number), segment, offset, len);
             }
+            None if wanted == Wanted::Size && self.ends_count(id) => {}
             Some(Step::Await) | None => {
                 self.mark(Mark::ReadAwaitsWrite);
                 self.await_log(id);
             }
         }
+    }
+
+    /// Nothing is left to be counted of what is written. Whether that is all.
+    fn ends_count(&mut self, id: QueueId) -> bool {
+        let Some(queue) = self.queues.get_mut(id) else { return true };
+        let is_all = !queue.ready.has_unwritten();
+        if is_all {
+            queue.ready.weight.count_on(u64::MAX);
+        }
+        is_all
     }
 
     fn next_step(&mut self, id: QueueId, from: u64, wanted: Wanted) -> Option<Step> {
@@ -68,8 +102,11 @@ impl Engine {
             // What is left of an extent may all be settled. That is found out once: the index that
             // says so is not kept when the next is read.
             from = last.checked_add(1)?;
-            if wanted == Wanted::Ready {
-                self.queues.get_mut(id)?.ready.paged_from = from;
+            let ready = &mut self.queues.get_mut(id)?.ready;
+            match wanted {
+                Wanted::Ready => ready.paged_from = from,
+                Wanted::Size => ready.weight.count_on(from),
+                Wanted::Returned | Wanted::Dying => {}
             }
         }
     }
@@ -187,8 +224,13 @@ impl Engine {
                     continue;
                 }
                 Wanted::Dying => {
-                    queue.dying.fill(entry.position, message);
+                    queue.fill_dying(entry.position, message);
                     self.mark(Mark::DyingReadBack);
+                    continue;
+                }
+                Wanted::Size => {
+                    queue.count(entry.position, message.body.len());
+                    self.mark(Mark::BacklogWeighed);
                     continue;
                 }
             }
@@ -210,6 +252,7 @@ impl Engine {
                 returns: queue.returned.get(&entry.position).copied().unwrap_or(0),
                 may_be_known: entry.position < queue.delivered_below,
                 is_volatile,
+                size: Size::of(message.body.len()),
                 message: Some(message),
                 is_gone: false,
             });

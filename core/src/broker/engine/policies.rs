@@ -266,7 +266,6 @@ impl Engine {
         }
         self.mark(Mark::PolicyApplied);
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let max_length = settings.max_length;
         let before = core::mem::replace(&mut queue.settings, settings.clone());
         if before.expires != settings.expires {
             queue.expires_at = None;
@@ -277,7 +276,8 @@ impl Engine {
                 lane.settings = settings.clone();
             }
         }
-        if max_length.is_some_and(|max| self.ready_len(id) > max) {
+        let has_limit = settings.max_length.is_some() || settings.max_bytes.is_some();
+        if has_limit && self.ready_len(id) > 0 {
             self.stir(id);
         }
     }

@@ -8,6 +8,7 @@ use super::super::exchange::{Exchange, ExchangeDeclaration};
 use super::super::policy::Compiled;
 use super::super::queue::{DeliveredMark, Owner, Queue, QueueDeclaration};
 use super::super::ready::Ready;
+use super::super::weight::Weight;
 use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
@@ -76,10 +77,11 @@ impl Engine {
             returned,
             deadlines,
             extents,
+            bytes,
         } = state;
         let mut queue = self.empty_queue(declaration);
         let live = extents.live();
-        queue.ready = Ready::on_disk(live);
+        queue.ready = Ready::on_disk(live, Weight::on_disk(bytes, next_position));
         queue.counts.enqueued = live;
         queue.next_position = next_position.max(delivered_below);
         queue.mark = DeliveredMark { below: delivered_below, ..DeliveredMark::default() };

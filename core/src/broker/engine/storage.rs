@@ -14,9 +14,9 @@ use super::{Engine, VhostId};
 use crate::amqp::ShortStr;
 use crate::broker::{Charge, Message};
 use crate::log::{
-    BatchNumber, Bound, Completion, Dropped, Encoder, Extent, Fact, FailedWrite, IndexEntry, Item,
-    Log, MessagesFact, PendingMessage, Place, PolicyFact, QueueFact, QueueNumber, Spot, Spots,
-    Target, Timed, TimedRuns, decode_part, gaps, part_len, put_part,
+    Batch, BatchNumber, Bound, Completion, Dropped, Encoder, Extent, Fact, FailedWrite, IndexEntry,
+    Item, Log, MessagesFact, PendingMessage, Place, PolicyFact, QueueFact, QueueNumber, Spot,
+    Spots, Target, Timed, TimedRuns, decode_part, gaps, part_len, put_part,
 };
 use crate::{DiskResult, Instant, Mark, OpId};
 
@@ -120,6 +120,8 @@ impl Engine {
         let (number, mut batch, is_again) = self.log.take_batch();
         if is_again {
             self.mark(Mark::BatchWrittenAgain);
+        } else {
+            batch.weigh(self.weighed(&batch));
         }
         let mut encoder = Encoder::new(identity, offset, batch.len + 4096);
         let (mut touched, mut timed) = (Vec::new(), TimedRuns::default());
@@ -184,6 +186,20 @@ impl Engine {
             active.queues.extend(touched);
         }
         self.log.write(number, batch, encoder);
+    }
+
+    /// What those queues of which messages are done with in a batch, the last that was noted, have
+    /// left, if they have a limit for that. Of others, a start does not know it.
+    fn weighed(&self, batch: &Batch) -> Vec<(QueueNumber, u64)> {
+        let is_limited = |queue: &&Queue| queue.settings.max_bytes.is_some();
+        let queue = |number: QueueNumber| self.queues.get(*self.numbers.get(&number)?);
+        let weighed = |number: QueueNumber| {
+            Some((number, queue(number).filter(is_limited)?.durable_bytes()?))
+        };
+        let mut weighed: Vec<_> = batch.lessened().filter_map(weighed).collect();
+        weighed.sort_unstable();
+        weighed.dedup();
+        weighed
     }
 
     /// A batch could not be written: its segment ends before it, and its messages are going to be
@@ -316,6 +332,7 @@ impl Engine {
                 };
                 facts.push(Fact::Messages(messages_fact(queue, delivered_below)));
                 facts.extend(timed_fact(queue));
+                facts.extend(weighed_fact(queue));
             }
         }
         for (_, queue) in durable() {
@@ -457,6 +474,9 @@ impl Engine {
         if entry.item == 0 {
             return;
         }
+        if entry.is_durable() {
+            queue.ready.weight.settle(entry.size);
+        }
         let place = queue.place(entry.position);
         if entry.returns > 0 {
             queue.returned.remove(&entry.position);
@@ -484,10 +504,11 @@ impl Engine {
         if count == 0 {
             return;
         }
+        queue.lose_count();
         self.log.marks.reach(Mark::PurgedOnDisk);
         let number = queue.number;
         let mut durable = count - volatile;
-        for Unwritten { item, position, is_volatile } in unwritten {
+        for Unwritten { item, position, is_volatile, .. } in unwritten {
             self.log.pending.withdraw(item, Place { queue: number, position });
             count -= 1;
             durable -= u64::from(!is_volatile);
@@ -671,6 +692,12 @@ pub(crate) fn is_predeclared(exchange: &ShortStr) -> bool {
 fn timed_fact(queue: &Queue) -> Option<Fact> {
     let ranges: Vec<_> = queue.deadlines.durable().collect();
     (!ranges.is_empty()).then_some(Fact::Timed(Timed { queue: queue.number, ranges }))
+}
+
+/// How many bytes a queue's messages have, as a checkpoint has it.
+fn weighed_fact(queue: &Queue) -> Option<Fact> {
+    let bytes = queue.durable_bytes().filter(|_| queue.extents.iter().next().is_some())?;
+    Some(Fact::Weighed(queue.number, bytes))
 }
 
 /// A queue's messages as a checkpoint has them: without those that a start forgets.

@@ -15,7 +15,7 @@ use super::StartError;
 use super::base::Files;
 use super::copies::{Copies, Index, NewSegment, put_in_order};
 use super::scan::{Batch, Found, Scan};
-use crate::log::codec::{kind, message_flag, message_places};
+use crate::log::codec::{kind, message_flag, message_places, message_places_and_len};
 use crate::log::fact::{Fact, SegmentFact};
 use crate::log::format::{
     BatchHeader, COPY, IndexEntry, NUMBER_FREE_MAX, PART_HEADER_LEN, RECORD_HEADER_LEN,
@@ -218,7 +218,7 @@ impl<'a> Replay<'a> {
             let fact = Fact::decode(kind, flags, body).ok_or(nothing)?;
             return self.state.apply(fact, segment, len);
         }
-        let places = message_places(flags, body).ok_or(nothing)?;
+        let (places, body_len) = message_places_and_len(flags, body).ok_or(nothing)?;
         if flags & message_flag::VOLATILE == 0 {
             let offset =
                 u32::try_from(offset).map_err(|_| Inconsistent("a segment is too long"))?;
@@ -227,7 +227,7 @@ impl<'a> Replay<'a> {
                 index.entry(place.queue.0).or_default().push(entry);
             }
         }
-        self.state.apply_message(places, flags, segment, len)
+        self.state.apply_message(places, flags, body_len as u64, (segment, len))
     }
 
     /// Looks at what stands behind the last batch: whether it may be the end. The segments that

@@ -357,7 +357,7 @@ proptest! {
 fn no_queue_gets_the_number_of_one_that_only_volatile_messages_tell_of() {
     let mut state = State::default();
     let place = Place { queue: QueueNumber(41), position: 0 };
-    state.apply_message([place].into_iter(), message_flag::VOLATILE, 0, LEN).expect("fits");
+    state.apply_message([place].into_iter(), message_flag::VOLATILE, 1, (0, LEN)).expect("fits");
     assert_eq!(state.next_queue, 42);
     assert!(state.segments.is_empty());
 }
@@ -418,5 +418,5 @@ fn new_messages_are_behind_all_that_may_have_been_handed_out() {
     let mut state = grown(&[Step::Publish([0, 0], 0), Step::Delivered(0, 50)]).0;
     assert_eq!(state.queues[&QueueNumber(0)].next_position, 50);
     let early = Place { queue: QueueNumber(0), position: 49 };
-    assert!(state.apply_message([early].into_iter(), 0, 1, LEN).is_err());
+    assert!(state.apply_message([early].into_iter(), 0, 1, (1, LEN)).is_err());
 }

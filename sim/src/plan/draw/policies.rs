@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::deaths::TIMES;
+use super::deaths::{BYTES, TIMES};
 use super::{Draw, Setup, Step, Who, pick};
 
 /// Each is on or off.
@@ -38,6 +38,9 @@ impl PolicyFeatures {
         let mut asked = Vec::new();
         if rng.f32() < 0.5 {
             asked.push(format!("max-length:{}", rng.u32(0..8)));
+        }
+        if rng.f32() < 0.3 {
+            asked.push(format!("max-length-bytes:{}", pick(rng, &BYTES)));
         }
         if rng.f32() < 0.3 {
             let overflow = pick(rng, &["drop-head", "reject-publish", "reject-publish-dlx"]);
