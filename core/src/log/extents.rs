@@ -122,6 +122,11 @@ impl Extents {
         self.list.iter()
     }
 
+    /// Whether nothing lives.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// For taking note of where indexes are.
     pub(crate) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Extent> {
         self.list.iter_mut()

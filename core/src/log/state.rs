@@ -119,19 +119,19 @@ impl State {
             Fact::Settled(settled) => {
                 for settled in settled {
                     let Some(queue) = self.queues.get_mut(&settled.queue) else { continue };
-                    queue.bytes = None;
                     for (first, last) in settled.ranges {
                         queue.forget(first, last);
                         release(&mut self.segments, queue.extents.settle_range(first, last));
                     }
+                    queue.forget_bytes();
                 }
             }
             Fact::Dropped(dropped) => {
                 if let Some(queue) = self.queues.get_mut(&dropped.from.queue) {
                     dropped.ranges().for_each(|(first, last)| queue.forget(first, last));
                     let Dropped { from, count, kept } = dropped;
-                    queue.bytes = None;
                     let freed = queue.extents.settle_from(from.position, count, &kept);
+                    queue.forget_bytes();
                     release(&mut self.segments, freed);
                 }
             }
@@ -149,7 +149,9 @@ impl State {
             }
             Fact::Timed(timed) => self.time(&timed),
             Fact::Weighed(number, bytes) => {
-                if let Some(queue) = self.queues.get_mut(&number) {
+                if let Some(queue) = self.queues.get_mut(&number)
+                    && !queue.extents.is_empty()
+                {
                     queue.bytes = Some(bytes);
                 }
             }
@@ -263,7 +265,7 @@ impl State {
         queue.delivered_below = messages.delivered_below;
         queue.returned = messages.returned.into_iter().collect();
         queue.extents = messages.extents.into_iter().collect();
-        queue.bytes = None;
+        queue.forget_bytes();
         Ok(())
     }
 
@@ -273,9 +275,6 @@ impl State {
         for queue in self.queues.values_mut() {
             queue.next_position = queue.next_position.max(queue.delivered_below);
             queue.forget_idle_deadlines();
-            if queue.extents.iter().next().is_none() {
-                queue.bytes = Some(0);
-            }
         }
         self.segments.retain(|_, segment| segment.live > 0);
     }
@@ -466,8 +465,13 @@ impl QueueState {
 
     /// What a checkpoint says of how many bytes they have; without messages nothing.
     fn weighed(&self) -> Option<Fact> {
-        let bytes = self.bytes.filter(|_| self.extents.iter().next().is_some())?;
+        let bytes = self.bytes.filter(|_| !self.extents.is_empty())?;
         Some(Fact::Weighed(self.declaration.number, bytes))
+    }
+
+    /// What its messages have in bytes is not known any more, unless there are none.
+    fn forget_bytes(&mut self) {
+        self.bytes = self.extents.is_empty().then_some(0);
     }
 
     /// Forgets the deadlines of messages that do not live.

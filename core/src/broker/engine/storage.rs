@@ -696,7 +696,7 @@ fn timed_fact(queue: &Queue) -> Option<Fact> {
 
 /// How many bytes a queue's messages have, as a checkpoint has it.
 fn weighed_fact(queue: &Queue) -> Option<Fact> {
-    let bytes = queue.durable_bytes().filter(|_| queue.extents.iter().next().is_some())?;
+    let bytes = queue.durable_bytes().filter(|_| !queue.extents.is_empty())?;
     Some(Fact::Weighed(queue.number, bytes))
 }
 
