@@ -188,6 +188,18 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
+    /// Dead letters of a queue cannot go where they are to go, the last of them for this reason, and
+    /// wait until they can. Told each time that there are twice as many.
+    DeadLettersKept {
+        /// The virtual host.
+        vhost: String,
+        /// The queue in which the messages died.
+        queue: String,
+        /// How many had to wait so far.
+        count: u64,
+        /// Why.
+        reason: &'static str,
+    },
     /// Messages that were delayed went nowhere when their time had come, the last of them for this
     /// reason. Told each time that there are twice as many.
     DelayedMessagesLost {
@@ -233,6 +245,10 @@ pub enum Departure {
     Dropped(ShortStr),
     /// Of those that died in this queue the first was dead-lettered, as far as that could be done.
     Buried(ShortStr),
+    /// The one of these could not be dead-lettered, and waits behind those that do already.
+    Kept(ShortStr),
+    /// Of those that wait, the first is among those that died again, as the last of them.
+    Retried(ShortStr),
     /// This queue had no room for a message, which was the one of this number of those that came
     /// to it.
     Refused(ShortStr, u64),
@@ -342,4 +358,6 @@ pub struct QueueStatus {
     pub worn_out: u64,
     /// Dead letters that no queue took.
     pub lost_letters: u64,
+    /// Dead letters that cannot go on their way now, and wait until they can.
+    pub kept_letters: u64,
 }

@@ -175,6 +175,10 @@ marks! {
         "A message leaves from disk whose size must be known, and is still to be read."
     BacklogWeighed "backlog-weighed" Nightly
         "What is on disk only is read for its size."
+    DeadLetterKept "dead-letter-kept" Common
+        "A dead letter cannot go on its way, and waits."
+    KeptLetterGone "kept-letter-gone" Nightly
+        "A dead letter that had to wait goes on its way."
     DeadLetteredMaxLength "dead-lettered-max-length" Nightly
         "A message for which there was no room goes on as a dead letter."
     DeadLetteredDeliveryLimit "dead-lettered-delivery-limit" Nightly

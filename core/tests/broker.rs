@@ -24,6 +24,8 @@ mod exchanges;
 mod expiry;
 #[path = "broker/handover.rs"]
 mod handover;
+#[path = "broker/kept_letters.rs"]
+mod kept_letters;
 #[path = "broker/marks.rs"]
 mod marks;
 #[path = "broker/policies.rs"]

@@ -26,6 +26,9 @@ pub(crate) fn log(event: &Event) {
         Event::DeadLettersLost { vhost, queue, count, reason } => {
             warn!(vhost, queue, count, reason, "dead letters went nowhere");
         }
+        Event::DeadLettersKept { vhost, queue, count, reason } => {
+            warn!(vhost, queue, count, reason, "dead letters wait until they can go");
+        }
         Event::DelayedMessagesLost { vhost, exchange, count, reason } => {
             warn!(vhost, exchange, count, reason, "delayed messages went nowhere");
         }

@@ -18,6 +18,8 @@ pub(crate) struct Dying {
     on_disk: BTreeSet<u64>,
     /// How many of them are uncounted.
     uncounted: usize,
+    /// Those of them that were set aside before.
+    again: BTreeSet<u64>,
 }
 
 impl Dying {
@@ -53,6 +55,25 @@ impl Dying {
         self.uncounted += usize::from(entry.size == Size::Uncounted);
         self.order.push_back(position);
         self.entries.insert(position, (entry, reason));
+    }
+
+    /// Sets one aside that was taken: it stays on disk only, and among the dead, and is none of
+    /// those that are to be taken.
+    pub(crate) fn set_aside(&mut self, entry: Entry, reason: Reason) {
+        let position = entry.position;
+        self.entries.insert(position, (Entry { message: None, ..entry }, reason));
+    }
+
+    /// Puts one that was set aside behind all others.
+    pub(crate) fn take_up(&mut self, position: u64) {
+        self.order.push_back(position);
+        self.on_disk.insert(position);
+        self.again.insert(position);
+    }
+
+    /// Whether the one at this position, which was taken, had been set aside before.
+    pub(crate) fn forget_again(&mut self, position: u64) -> bool {
+        self.again.remove(&position)
     }
 
     /// The position of the first, if that has to be read.

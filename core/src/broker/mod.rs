@@ -14,6 +14,7 @@ mod dying;
 mod engine;
 mod exchange;
 mod headers;
+mod kept_letters;
 mod lanes;
 mod message;
 mod policies;

@@ -13,6 +13,7 @@ use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
 use super::dying::Dying;
 use super::engine::{STORE, VhostId};
+use super::kept_letters::KeptLetters;
 use super::lanes::{ByLevel, Lane, Lanes};
 use super::message::Message;
 use super::policies::InForce;
@@ -110,6 +111,8 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
     /// Dead letters that no queue took.
     pub(crate) lost_letters: u64,
+    /// How often a dead letter had to wait that had not before.
+    pub(crate) kept_letters: u64,
 }
 
 /// A queue.
@@ -165,6 +168,8 @@ pub(crate) struct Queue {
     /// When the engine looks for what of it has expired, at the latest.
     pub(crate) timer: Option<u64>,
     pub(crate) dying: Dying,
+    /// Dead letters that cannot go on their way and wait, of all its lanes.
+    pub(crate) kept: KeptLetters,
     /// Its lanes, if it has others than itself, or of which queue it is one.
     pub(crate) by_level: Option<Box<ByLevel>>,
     /// Whether it holds messages that go on their way later, and nobody can name it.
@@ -230,6 +235,7 @@ impl Queue {
             expires_at: None,
             timer: None,
             dying: Dying::default(),
+            kept: KeptLetters::default(),
             by_level: None,
         }
     }

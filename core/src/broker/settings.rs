@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     /// For how long the queue may be unused, in milliseconds.
     pub(crate) expires: Option<u64>,
     pub(crate) dead_letters: Option<DeadLetters>,
+    /// Whether dead letters that cannot go there wait until they can.
+    pub(crate) keeps_letters: bool,
     /// How many messages may be ready.
     pub(crate) max_length: Option<u64>,
     /// How many bytes the bodies of those may have together.
@@ -95,6 +97,14 @@ impl Settings {
             Some(FieldValue::LongStr(text)) => ShortStr::new(text.clone()),
             _ => None,
         };
+        let overflow = match text("x-overflow") {
+            Some(b"reject-publish") => Overflow::RejectPublish,
+            Some(b"reject-publish-dlx") => Overflow::RejectPublishDeadLetter,
+            _ => Overflow::DropHead,
+        };
+        // Who has no room for what waits cannot keep it.
+        let keeps_letters = text("x-dead-letter-strategy") == Some(b"at-least-once")
+            && overflow != Overflow::DropHead;
         let delivery_limit =
             number("x-delivery-limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         Self {
@@ -106,11 +116,8 @@ impl Settings {
             }),
             max_length: number("x-max-length"),
             max_bytes: number("x-max-length-bytes"),
-            overflow: match text("x-overflow") {
-                Some(b"reject-publish") => Overflow::RejectPublish,
-                Some(b"reject-publish-dlx") => Overflow::RejectPublishDeadLetter,
-                _ => Overflow::DropHead,
-            },
+            overflow,
+            keeps_letters,
             consumer_timeout: number("x-consumer-timeout").map(Duration::from_millis),
             delivery_limit,
             tells_deliveries: delivery_limit.is_some() || arguments::is_quorum(arguments),

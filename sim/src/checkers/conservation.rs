@@ -32,6 +32,7 @@ pub fn check(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
         ("dropped", status.dropped, queue.dropped),
         ("worn out", status.worn_out, queue.worn_out),
         ("lost letters", status.lost_letters, queue.lost_letters),
+        ("kept letters", status.kept_letters, queue.kept.len() as u64),
     ];
     for (what, broker, model) in counts {
         if broker != model {
@@ -66,6 +67,7 @@ mod tests {
             dropped: 0,
             worn_out: 0,
             lost_letters: 0,
+            kept_letters: 0,
         }
     }
 

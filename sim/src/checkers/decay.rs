@@ -218,6 +218,7 @@ mod tests {
             dropped: 0,
             worn_out: 0,
             lost_letters: 0,
+            kept_letters: 0,
         };
         let report = SalvageReport {
             queues: 2,

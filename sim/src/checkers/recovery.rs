@@ -82,6 +82,7 @@ mod tests {
             dropped: 0,
             worn_out: 0,
             lost_letters: 0,
+            kept_letters: 0,
         };
         let other = QueueStatus { ready: 2, ..status.clone() };
         let once = std::slice::from_ref(&status);

@@ -102,6 +102,7 @@ mod tests {
             dropped: 0,
             worn_out: 0,
             lost_letters: 0,
+            kept_letters: 0,
         }
     }
 

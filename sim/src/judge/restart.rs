@@ -88,7 +88,9 @@ impl Judge {
         let files = image.list();
         // The segment that is written to may be as long as one large batch.
         let longest = files.iter().map(|(_, len)| *len).max().unwrap_or(0);
-        disk::check_space(image.len() - longest, 0, segment_len, &names_of(&files))
+        // What is drained is gone, but for dead letters that cannot go anywhere.
+        let live = self.model.kept_bytes();
+        disk::check_space(image.len() - longest, live, segment_len, &names_of(&files))
     }
 
     fn forget(&mut self) {

@@ -20,6 +20,10 @@ pub enum Departure {
     Dropped(String),
     /// The one that died first is a dead letter now.
     Buried(String),
+    /// The one that died first cannot be a dead letter now, and waits.
+    Kept(String),
+    /// Of those that wait, the first died again, as the last of all that did.
+    Retried(String),
     /// It had no room for a message, the one of this number of those that came to it.
     Refused(String, u64),
     /// The message that it refused first is a dead letter now.
@@ -35,12 +39,17 @@ impl Departure {
             Self::Expired(name)
             | Self::Dropped(name)
             | Self::Buried(name)
+            | Self::Kept(name)
+            | Self::Retried(name)
             | Self::Refused(name, _)
             | Self::RefusedBuried(name)
             | Self::QueueExpired(name) => name,
         }
     }
 }
+
+/// So many dead letters that wait are tried again when anything changes that they may wait for.
+const TRIED_AT_ONCE: usize = 64;
 
 /// Why a message died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +160,12 @@ impl Queue {
         self.argument("x-dead-letter-exchange").and_then(Value::as_text).map(Into::into)
     }
 
+    /// Whether dead letters that cannot go on their way wait until they can.
+    fn keeps_letters(&self) -> bool {
+        let strategy = self.argument("x-dead-letter-strategy").and_then(Value::as_text);
+        strategy == Some("at-least-once") && self.overflow() != Overflow::DropHead
+    }
+
     fn dead_letter_key(&self) -> Option<String> {
         self.argument("x-dead-letter-routing-key").and_then(Value::as_text).map(Into::into)
     }
@@ -200,7 +215,8 @@ impl Queue {
                 self.first_to_expire().is_some_and(|(deadline, _)| deadline <= now)
             }
             Departure::Dropped(_) => !self.ready.is_empty() && self.limits().is_some(),
-            Departure::Buried(_) => !self.dying.is_empty(),
+            Departure::Buried(_) | Departure::Kept(_) => !self.dying.is_empty(),
+            Departure::Retried(_) => !self.kept.is_empty(),
             Departure::Refused(..) => self.may_refuse(),
             Departure::RefusedBuried(_) => !self.refused.is_empty(),
             Departure::QueueExpired(_) => self.expires_ms.is_some_and(|at| at <= now),
@@ -277,8 +293,11 @@ impl Model {
     fn refuses(&mut self, id: QueueId, index: usize) -> bool {
         let Some(queue) = self.queues.get(&id) else { return false };
         let number = queue.enqueued + queue.refused_count + 1;
-        let (ready, taken, max) = (queue.ready.len() as u64, queue.taken_now, queue.limits());
-        let bytes = self.bytes(queue.ready.iter()) + self.messages[index].body.len() as u64;
+        // Letters that wait take room.
+        let kept = || queue.kept.iter().map(|(copy, _)| copy);
+        let (ready, taken) = ((queue.ready.len() + queue.kept.len()) as u64, queue.taken_now);
+        let (bytes, max) = (self.bytes(queue.ready.iter().chain(kept())), queue.limits());
+        let bytes = bytes + self.messages[index].body.len() as u64;
         let expired = queue.dying.iter().filter(|(_, cause)| *cause == Cause::Expired);
         let left = queue.taken_bytes + self.bytes(expired.map(|(copy, _)| copy));
         let (name, has_consumers) = (queue.name.clone(), !queue.consumers.is_empty());
@@ -308,6 +327,8 @@ impl Model {
             Departure::Expired(_) => self.expire_one(id),
             Departure::Dropped(_) => self.drop_one(id),
             Departure::Buried(_) => self.bury(id),
+            Departure::Kept(_) => self.keep_letter(id),
+            Departure::Retried(_) => self.retry_letter(id),
             // It was taken note of when the message came.
             Departure::Refused(..) => {}
             Departure::RefusedBuried(_) => self.bury_refused(id),
@@ -411,7 +432,62 @@ impl Model {
             return self.send_delayed(id, copy);
         }
         self.messages[copy.message].fates.insert(id, Fate::Rejected);
+        let queue = &self.queues[&id];
+        let lost = queue.lost_letters;
+        let is_kept = queue.keeps_letters() && queue.keeps(&self.messages[copy.message]);
         self.send_dead_letter(id, copy.message, cause);
+        let queue = &self.queues[&id];
+        if is_kept && queue.lost_letters > lost {
+            let text = format!("{}: a dead letter is lost that is to wait", queue.name);
+            self.fault("dead-letters", text);
+        }
+    }
+
+    /// The broker says that the dead letter of the one that died first cannot go.
+    fn keep_letter(&mut self, id: QueueId) {
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        let Some((copy, cause)) = queue.dying.pop_front() else {
+            let text = format!("{}: a dead letter of nothing waits", queue.name);
+            return self.fault("dead-letters", text);
+        };
+        queue.kept.push_back((copy, cause));
+        let queue = &self.queues[&id];
+        let is_kept = queue.keeps_letters() && queue.keeps(&self.messages[copy.message]);
+        if !is_kept || self.must_go(queue, copy.message) {
+            let text = format!("{}: a dead letter waits that can go, or is not kept", queue.name);
+            self.fault("dead-letters", text);
+        }
+    }
+
+    fn retry_letter(&mut self, id: QueueId) {
+        let queue = self.queues.get_mut(&id).expect("a queue that was found");
+        match queue.kept.pop_front() {
+            Some(dead) => queue.dying.push_back(dead),
+            None => {
+                let text = format!("{}: no dead letter waits", queue.name);
+                self.fault("dead-letters", text);
+            }
+        }
+    }
+
+    /// Whether the dead letter of a message can go for certain: straight to a queue with any room.
+    fn must_go(&self, queue: &Queue, message: usize) -> bool {
+        let message = &self.messages[message];
+        let key = queue.dead_letter_key();
+        let target = self.queue_named(key.as_ref().unwrap_or(&message.key));
+        let is_open = |target: &Queue| {
+            let has_been = |death: &Death| death.queue == target.name;
+            target.id != queue.id && !target.may_refuse() && !message.deaths.iter().any(has_been)
+        };
+        queue.dead_letter_exchange().is_some_and(|exchange| exchange.is_empty())
+            && target.is_some_and(is_open)
+    }
+
+    /// About how many bytes those take on disk that wait to be dead letters.
+    #[must_use]
+    pub fn kept_bytes(&self) -> u64 {
+        let kept = self.queues.values().flat_map(|queue| &queue.kept);
+        kept.map(|(copy, _)| self.messages[copy.message].body.len() as u64 + 1000).sum()
     }
 
     fn bury_refused(&mut self, id: QueueId) {
@@ -565,6 +641,11 @@ impl Model {
             if queue.may_refuse() && queue.is_exceeded_by(new, bytes) {
                 let text = format!("{name}: {new} new ones are ready, {bytes} bytes, of {max:?}");
                 return Err(("limits", text));
+            }
+            // Of more, some are tried later.
+            let mut kept = queue.kept.iter().take(TRIED_AT_ONCE);
+            if kept.any(|(copy, _)| self.must_go(queue, copy.message)) {
+                return Err(("dead-letters", format!("{name}: one waits that can go")));
             }
             if queue.consumers.is_empty() && queue.expires_ms.is_some_and(|at| at <= now) {
                 return Err(("expiry", format!("{name} is still there at {now} ms")));

@@ -221,7 +221,7 @@ impl Model {
         let mut queues = BTreeMap::new();
         for queue in self.queues.values().filter(|queue| queue.is_durable) {
             let mut left = queue.recovered();
-            let dying = queue.dying.iter().map(|(copy, _)| copy);
+            let dying = queue.dying.iter().chain(&queue.kept).map(|(copy, _)| copy);
             let all = queue.ready.iter().chain(dying);
             left.ready = all.filter(|copy| kept(queue.id, copy)).copied().collect();
             queues.insert(queue.id, left);

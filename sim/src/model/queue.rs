@@ -104,6 +104,8 @@ pub struct Queue {
     pub lost_letters: u64,
     /// Those that died and are not dead letters yet, in order.
     pub dying: VecDeque<(Copy, Cause)>,
+    /// Those that died and cannot be dead letters now, in the order in which they are tried again.
+    pub kept: VecDeque<(Copy, Cause)>,
     /// Messages that were refused and are not dead letters yet, in order.
     pub refused: VecDeque<usize>,
     /// When it expires if nobody uses it, in milliseconds since 1970.
@@ -145,6 +147,7 @@ impl Queue {
             refused_count: 0,
             lost_letters: 0,
             dying: VecDeque::new(),
+            kept: VecDeque::new(),
             refused: VecDeque::new(),
             expires_ms: None,
         }

@@ -595,6 +595,7 @@ fn meaningful(arguments: &Table) -> Table {
         "x-consumer-timeout",
         "x-dead-letter-exchange",
         "x-dead-letter-routing-key",
+        "x-dead-letter-strategy",
         "x-delivery-limit",
         "x-expires",
         "x-max-length",

@@ -49,7 +49,9 @@ impl Engine {
         if !self.sleeping.is_empty() {
             return Some(Instant::default());
         }
-        self.timers.first().map(|(deadline, _)| self.clock.instant(*deadline))
+        let timer = self.timers.first().map(|(deadline, _)| *deadline);
+        let next = timer.into_iter().chain(self.keeping.due).min();
+        next.map(|deadline| self.clock.instant(deadline))
     }
 
     /// A message of a queue, or of a lane, or the queue itself may expire at `deadline`.
@@ -235,8 +237,10 @@ impl Engine {
         while let Some((id, message)) = self.refused.pop_front() {
             is_anybody = true;
             self.note_departure(id, Departure::RefusedBuried);
-            self.send_dead_letter(id, &message, Reason::MaxLength);
+            let sent = self.send_dead_letter(id, &message, Reason::MaxLength, false);
+            sent.unwrap_or_else(|why| self.lose_letter(id, why));
         }
+        self.retry_letters();
         for _ in 0..self.mourning.len() {
             let Some(id) = self.mourning.pop_front() else { break };
             while self.log.backlog() <= self.limits.log_pending_max
@@ -244,13 +248,29 @@ impl Engine {
             {
                 let queue = self.queues.get(id);
                 let is_delay_store = queue.is_some_and(|queue| queue.is_delay_store);
+                let is_kept = self.is_kept(id, &entry);
                 is_anybody = true;
-                self.note_departure(id, Departure::Buried);
-                match &entry.message {
-                    Some(message) if is_delay_store => self.send_delayed(id, message),
-                    Some(message) => self.send_dead_letter(id, message, reason),
-                    None => {}
+                if !is_kept {
+                    self.note_departure(id, Departure::Buried);
                 }
+                let sent = match &entry.message {
+                    Some(message) if is_delay_store => {
+                        self.send_delayed(id, message);
+                        Ok(())
+                    }
+                    Some(message) => self.send_dead_letter(id, message, reason, is_kept),
+                    None => Ok(()),
+                };
+                match sent {
+                    Err(why) if is_kept => {
+                        self.keep_letter(id, lane, entry, reason, why);
+                        continue;
+                    }
+                    Err(why) => self.lose_letter(id, why),
+                    Ok(()) if is_kept => self.note_departure(id, Departure::Buried),
+                    Ok(()) => {}
+                }
+                self.note_letter_gone(lane, entry.position);
                 self.forget_entry(lane, &entry);
             }
             self.arm_next(id);
@@ -265,29 +285,37 @@ impl Engine {
         is_anybody
     }
 
-    /// Puts the dead letter of a message into the queues that it is for. Where it is for none, that
-    /// is counted, and told.
-    fn send_dead_letter(&mut self, id: QueueId, message: &Message, reason: Reason) {
-        let Some(queue) = self.queues.get(id) else { return };
+    /// Puts the dead letter of a message into the queues that it is for: if it `is_kept`, into all
+    /// of them or into none.
+    ///
+    /// # Errors
+    /// Why not all of them have it.
+    fn send_dead_letter(
+        &mut self,
+        id: QueueId,
+        message: &Message,
+        reason: Reason,
+        is_kept: bool,
+    ) -> Result<(), &'static str> {
+        let Some(queue) = self.queues.get(id) else { return Ok(()) };
         let Some(DeadLetters { exchange, key }) = queue.settings.dead_letters.clone() else {
-            return;
+            return Ok(());
         };
         let (vhost, name) = (queue.vhost, queue.name.clone());
         let time = self.clock.unix_ms() / 1000;
         let found = self.host(vhost).exchanges.get(&exchange).map(|found| found.name.clone());
         let Some(exchange_name) = found else {
             self.mark(Mark::DeadLetterExchangeMissing);
-            return self.lose_letter(id, "its dead-letter exchange is missing");
+            return Err("its dead-letter exchange is missing");
         };
         let key = key.as_ref();
         let letter = death::dead_letter(message, &name, reason, time, exchange_name, key);
         let Some(DeadLetter { message, keys, properties }) = letter else {
-            return self.lose_letter(id, "its properties cannot be read");
+            return Err("its properties cannot be read");
         };
         let key = &message.routing_key;
         let envelope = Envelope { key, keys: &keys, properties: &properties };
-        let mut route = self.route(vhost, &exchange, &envelope);
-        self.remember(vhost, &route, &message);
+        let mut route = self.walk(vhost, &exchange, &envelope, None);
         let count = route.queues.len();
         route.queues.retain(|target| {
             let target = self.queues.get(*target);
@@ -296,17 +324,24 @@ impl Engine {
         if route.queues.len() < count {
             self.mark(Mark::DeadLetterCycle);
         }
-        if route.is_empty() {
-            let is_cycle = count > 0;
+        let why = match route.is_empty() {
+            true if count > 0 => Some("it would go round in a circle"),
+            true => Some("no queue is bound for it"),
+            false => None,
+        };
+        if why.is_some() {
             self.mark(Mark::DeadLetterUnroutable);
-            return self.lose_letter(
-                id,
-                match is_cycle {
-                    true => "it would go round in a circle",
-                    false => "no queue is bound for it",
-                },
-            );
         }
+        if is_kept {
+            why.map_or(Ok(()), Err)?;
+            let bytes = message.body.len();
+            if route.queues.iter().any(|target| self.is_refusing(*target, bytes)) {
+                return Err("a queue that it is for has no room");
+            }
+        }
+        self.take_route(&mut route);
+        self.remember(vhost, &route, &message);
+        why.map_or(Ok(()), Err)?;
         self.mark(match reason {
             Reason::Rejected => Mark::DeadLetteredRejected,
             Reason::Expired => Mark::DeadLetteredExpired,
@@ -315,8 +350,9 @@ impl Engine {
         });
         if self.enqueue(&route, message, None).is_refused {
             self.mark(Mark::DeadLetterRefused);
-            self.lose_letter(id, "a queue that it is for has no room");
+            return Err("a queue that it is for has no room");
         }
+        Ok(())
     }
 
     /// A dead letter goes nowhere. Told the first time, and each time that there are twice as many.
@@ -331,7 +367,7 @@ impl Engine {
         }
     }
 
-    fn note_departure(&mut self, id: QueueId, departure: fn(ShortStr) -> Departure) {
+    pub(super) fn note_departure(&mut self, id: QueueId, departure: fn(ShortStr) -> Departure) {
         if let Some(queue) = self.queues.get(id) {
             self.departures.push(departure(queue.name.clone()));
         }

@@ -84,12 +84,13 @@ impl Engine {
     pub(super) fn is_refusing(&self, id: QueueId, bytes: usize) -> bool {
         self.queues.get(id).is_some_and(|queue| {
             let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
+            let (kept, kept_bytes) = (queue.kept.len() as u64, queue.kept.bytes());
             let is_heavy = |max| {
-                let is_heavy = self.ready_bytes(id) + bytes as u64 > max;
+                let is_heavy = self.ready_bytes(id) + kept_bytes + bytes as u64 > max;
                 self.mark_if(is_heavy, Mark::OverBytes)
             };
             overflow != Overflow::DropHead
-                && (max_length.is_some_and(|max| self.ready_len(id) >= max)
+                && (max_length.is_some_and(|max| self.ready_len(id) + kept >= max)
                     || max_bytes.is_some_and(is_heavy))
         })
     }
@@ -202,7 +203,14 @@ impl Engine {
 
     /// One died in a lane: it is buried after all who died before it in any lane.
     pub(super) fn mourn(&mut self, lane: QueueId, entry: Entry, reason: Reason) {
-        let id = self.head(lane);
+        self.note_dead(self.head(lane), lane);
+        if let Some(queue) = self.queues.get_mut(lane) {
+            queue.dying.push(entry, reason);
+        }
+    }
+
+    /// One more is to be buried, of a lane of this queue.
+    pub(super) fn note_dead(&mut self, id: QueueId, lane: QueueId) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         let is_first = match queue.lanes_mut() {
             None => queue.dying.is_empty(),
@@ -214,9 +222,6 @@ impl Engine {
         };
         if is_first {
             self.mourning.push_back(id);
-        }
-        if let Some(queue) = self.queues.get_mut(lane) {
-            queue.dying.push(entry, reason);
         }
     }
 

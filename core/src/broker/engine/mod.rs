@@ -9,6 +9,7 @@ mod delays;
 mod delivery;
 mod handover;
 mod history;
+mod keeping;
 mod lanes;
 mod paging;
 mod policies;
@@ -43,6 +44,7 @@ use crate::slab::Slab;
 use crate::time::Clock;
 use crate::{Config, Decision, Departure, Event, Instant, Mark, MarkCounts, QueueStatus};
 use cleaning::Cleaning;
+use keeping::Keeping;
 use policies::Policing;
 
 /// The virtual host that there is.
@@ -95,6 +97,8 @@ pub(crate) struct Engine {
     mourning: VecDeque<QueueId>,
     /// Messages for which queues had no room that are to be dead-lettered for that.
     refused: VecDeque<(QueueId, Message)>,
+    /// Queues with dead letters that wait.
+    keeping: Keeping,
     departures: Vec<Departure>,
     events: Vec<Event>,
     /// Queues that were looked after and that somebody asked for a message.
@@ -161,6 +165,7 @@ impl Engine {
             sleeping: Vec::new(),
             mourning: VecDeque::new(),
             refused: VecDeque::new(),
+            keeping: Keeping::default(),
             departures: Vec::new(),
             events: Vec::new(),
             asked: VecDeque::new(),
@@ -288,6 +293,7 @@ impl Engine {
             dropped: sum(|counts| counts.dropped),
             worn_out: sum(|counts| counts.worn_out),
             lost_letters: sum(|counts| counts.lost_letters),
+            kept_letters: queue.kept.len() as u64,
         }
     }
 

@@ -115,11 +115,17 @@ impl Engine {
         before: Option<&ShortStr>,
     ) -> Route {
         let mut route = self.walk(vhost, exchange, message, before);
-        self.decisions.append(&mut route.decisions);
+        self.take_route(&mut route);
         route
     }
 
-    fn walk<'a>(
+    /// A message goes this way: what was chosen on it is told.
+    pub(super) fn take_route(&mut self, route: &mut Route) {
+        self.decisions.append(&mut route.decisions);
+    }
+
+    /// Where a message would go.
+    pub(super) fn walk<'a>(
         &'a self,
         vhost: VhostId,
         exchange: &'a ShortStr,

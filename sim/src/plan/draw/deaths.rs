@@ -15,6 +15,7 @@ pub(super) struct DeathFeatures {
     max_length: bool,
     delivery_limit: bool,
     max_bytes: bool,
+    kept_letters: bool,
 }
 
 /// Times in milliseconds: runs take seconds.
@@ -33,6 +34,7 @@ impl DeathFeatures {
             max_length: at_times(),
             delivery_limit: at_times(),
             max_bytes: at_times(),
+            kept_letters: at_times(),
         }
     }
 
@@ -72,6 +74,12 @@ impl DeathFeatures {
             if rng.f32() < 0.6 {
                 let key = pick(rng, &["q1", "q2", "q3", "a", "a.b"]);
                 arguments.push(format!("x-dead-letter-routing-key:{key}"));
+            }
+            if self.kept_letters && rng.f32() < 0.6 {
+                arguments.push("x-dead-letter-strategy:at-least-once".into());
+                if !arguments.iter().any(|argument| argument.starts_with("x-overflow")) {
+                    arguments.push("x-overflow:reject-publish".into());
+                }
             }
         }
         arguments

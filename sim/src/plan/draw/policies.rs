@@ -62,6 +62,9 @@ impl PolicyFeatures {
                 let key = pick(rng, &["q1", "q2", "a"]);
                 asked.push(format!("dead-letter-routing-key:{key}"));
             }
+            if rng.f32() < 0.3 {
+                asked.push("dead-letter-strategy:at-least-once".into());
+            }
         }
         if !is_operator && rng.f32() < 0.15 {
             asked.push(format!("consumer-timeout:{}", pick(rng, &TIMES)));

@@ -592,6 +592,8 @@ fn departed(departure: warren_core::Departure) -> Departure {
         Core::Expired(queue) => Departure::Expired(queue.to_string()),
         Core::Dropped(queue) => Departure::Dropped(queue.to_string()),
         Core::Buried(queue) => Departure::Buried(queue.to_string()),
+        Core::Kept(queue) => Departure::Kept(queue.to_string()),
+        Core::Retried(queue) => Departure::Retried(queue.to_string()),
         Core::Refused(queue, number) => Departure::Refused(queue.to_string(), number),
         Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.to_string()),
         Core::QueueExpired(queue) => Departure::QueueExpired(queue.to_string()),
