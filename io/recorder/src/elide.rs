@@ -3,33 +3,24 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-
 use crate::follower::Follower;
 use crate::{hash, number};
-
-/// What was read from a connection, by its index.
-#[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) index: u32,
-    /// Whether it is the first of the connection.
-    pub(crate) is_first: bool,
-    pub(crate) bytes: Bytes,
-}
 
 /// Leaves out bodies, on all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Elider(HashMap<u32, Follower>);
 
 impl Elider {
-    /// Appends what was read: by turns so many bytes as they are, and a body's length and hash,
-    /// until all is accounted for.
-    pub(crate) fn put(&mut self, out: &mut Vec<u8>, read: &Read) {
-        let follower = self.0.entry(read.index).or_default();
-        if read.is_first {
-            *follower = Follower::default();
-        }
-        let mut rest = &read.bytes[..];
+    /// The connection of this index is another from now on.
+    pub(crate) fn begin(&mut self, index: u32) {
+        self.0.insert(index, Follower::default());
+    }
+
+    /// Appends what was read from a connection: by turns so many bytes as they are, and a body's
+    /// length and hash, until all is accounted for.
+    pub(crate) fn put(&mut self, out: &mut Vec<u8>, index: u32, bytes: &[u8]) {
+        let follower = self.0.entry(index).or_default();
+        let mut rest = bytes;
         while !rest.is_empty() {
             let (kept, body) = split(follower, rest);
             number::put_bytes(out, &rest[..kept]);

@@ -1,6 +1,6 @@
 //! The recorder's side of the broker's thread.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::info;
 use warren_core::{
     ConnectionId, DiskOp, DiskRequest, DiskResult, FileId, Input, Instant, OpId, Output, Peer,
     RecoveryOutput,
 };
 
-use crate::elide::{Elider, Read};
+use crate::elide::Elider;
 use crate::event::{Event, Outcome};
 use crate::hash::OutputHash;
 use crate::header::Header;
@@ -28,13 +27,13 @@ use crate::{file, number};
 const INPUTS_PER_HASH: u32 = 64;
 const HASH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The writer gets what was recorded when it is so long, in bytes, or so old.
-const EVENTS_LEN_MAX: usize = 64 << 10;
-const READS_LEN_MAX: usize = 1 << 20;
+/// The writer gets what was recorded when it is so long, in bytes, or so old. A chunk that stays in
+/// the processor's cache until it is handed over costs the broker least.
+const CHUNK_LEN_MAX: usize = 256 << 10;
 const AGE_MAX: Duration = Duration::from_millis(100);
 
 /// So many chunks may wait for the writer; with more the recording ends.
-const CHUNKS_MAX: usize = 64;
+const CHUNKS_MAX: usize = 256;
 
 /// How long a process that ends waits for the writer.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,8 +54,8 @@ struct Active {
     is_drained: bool,
     /// The broker was told to stop: every hash counts, as each may be the last.
     is_stopping: bool,
-    /// Connections from which nothing was read yet.
-    fresh: HashSet<u32>,
+    /// What finds the bodies in what is read.
+    elider: Elider,
     /// Files that were there before the start, and reads of them that are under way.
     old_files: BTreeSet<FileId>,
     old_reads: BTreeSet<OpId>,
@@ -75,7 +74,6 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Buffer {
     chunk: Chunk,
-    reads_len: usize,
     began: Instant,
 }
 
@@ -108,7 +106,6 @@ impl Recorder {
             path: limits.path,
             written: bytes.len() as u64,
             len_max: limits.len_max,
-            elider: Elider::default(),
             is_over: Arc::clone(&is_over),
             is_behind: Arc::clone(&is_behind),
         };
@@ -129,7 +126,7 @@ impl Recorder {
             now: Instant::default(),
             is_drained: true,
             is_stopping: false,
-            fresh: HashSet::new(),
+            elider: Elider::default(),
             old_files: BTreeSet::new(),
             old_reads: BTreeSet::new(),
         }))))
@@ -175,17 +172,15 @@ impl Recorder {
     pub fn connected(&mut self, now: Instant, id: ConnectionId, peer: &Peer) {
         let Some(active) = self.active() else { return };
         let (index, is_loopback) = (index(id), peer.is_loopback);
-        active.fresh.insert(index);
+        active.elider.begin(index);
         active.input(now, &Event::Connected { index, peer: peer.name.clone(), is_loopback });
     }
 
     /// This was read, and is fed to the decoder.
-    pub fn read(&mut self, now: Instant, id: ConnectionId, bytes: &Bytes) {
+    pub fn read(&mut self, now: Instant, id: ConnectionId, bytes: &[u8]) {
         let Some(active) = self.active() else { return };
         let (index, len) = (index(id), bytes.len() as u32);
-        let is_first = active.fresh.remove(&index);
-        let read = Read { index, is_first, bytes: bytes.clone() };
-        active.put(now, &Event::Read { index, len }, Some(read));
+        active.put(now, &Event::Read { index, len }, Some((index, bytes)));
     }
 
     /// The broker is to get what the decoder gave: one frame, or all that it has.
@@ -272,7 +267,8 @@ impl Active {
         self.put(now, event, None);
     }
 
-    fn put(&mut self, now: Instant, event: &Event, read: Option<Read>) {
+    /// Appends an event, and what was read from a connection if it is about that.
+    fn put(&mut self, now: Instant, event: &Event, read: Option<(u32, &[u8])>) {
         let mut buffer = self.shared.buffer.lock().expect("no holder panics");
         let events = &mut buffer.chunk.events;
         if now > self.now {
@@ -282,12 +278,10 @@ impl Active {
             self.now = now;
         }
         event.put(events);
-        if let Some(read) = read {
-            buffer.reads_len += read.bytes.len();
-            buffer.chunk.reads.push(read);
+        if let Some((index, bytes)) = read {
+            self.elider.put(&mut buffer.chunk.reads, index, bytes);
         }
-        let is_long =
-            buffer.chunk.events.len() >= EVENTS_LEN_MAX || buffer.reads_len >= READS_LEN_MAX;
+        let is_long = buffer.chunk.len() >= CHUNK_LEN_MAX;
         if is_long || now.since(buffer.began) >= AGE_MAX {
             let chunk = buffer.take(now);
             drop(buffer);
@@ -299,8 +293,8 @@ impl Active {
 impl Buffer {
     fn take(&mut self, now: Instant) -> Chunk {
         self.began = now;
-        self.reads_len = 0;
-        std::mem::take(&mut self.chunk)
+        let next = self.chunk.next();
+        std::mem::replace(&mut self.chunk, next)
     }
 }
 

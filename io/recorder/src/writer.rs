@@ -9,7 +9,6 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use tracing::{info, warn};
 
-use crate::elide::{Elider, Read};
 use crate::event::Event;
 
 /// Room for the last word.
@@ -20,10 +19,24 @@ const LAST_LEN: u64 = 256;
 pub(crate) struct Chunk {
     /// Events, as they are written.
     pub(crate) events: Vec<u8>,
-    /// What was read, in the order of its events.
-    pub(crate) reads: Vec<Read>,
+    /// What was read, in the order of its events and without bodies, as it is written.
+    pub(crate) reads: Vec<u8>,
     /// Nothing comes behind it.
     pub(crate) is_last: bool,
+}
+
+impl Chunk {
+    /// How long it is, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len() + self.reads.len()
+    }
+
+    /// An empty one, with as much room as this one needed.
+    pub(crate) fn next(&self) -> Self {
+        let [events, reads] =
+            [&self.events, &self.reads].map(|part| Vec::with_capacity(part.len()));
+        Self { events, reads, is_last: false }
+    }
 }
 
 /// Writes chunks to a file.
@@ -33,7 +46,6 @@ pub(crate) struct Writer {
     pub(crate) path: PathBuf,
     pub(crate) written: u64,
     pub(crate) len_max: u64,
-    pub(crate) elider: Elider,
     /// Set when nothing more is to be recorded.
     pub(crate) is_over: Arc<AtomicBool>,
     /// Set when something was not recorded, because this thread is too far behind.
@@ -73,12 +85,10 @@ impl Writer {
 
     /// Writes a chunk; `false` if there was no room for it.
     fn write(&mut self, chunk: &Chunk) -> io::Result<bool> {
-        let mut reads = Vec::new();
-        chunk.reads.iter().for_each(|read| self.elider.put(&mut reads, read));
-        let len = (8 + chunk.events.len() + reads.len()) as u64;
+        let len = 8 + chunk.len() as u64;
         let has_room = self.written + len + LAST_LEN <= self.len_max;
         if has_room {
-            self.block(&chunk.events, &reads)?;
+            self.block(&chunk.events, &chunk.reads)?;
         }
         Ok(has_room)
     }
@@ -90,12 +100,13 @@ impl Writer {
     }
 
     fn block(&mut self, events: &[u8], reads: &[u8]) -> io::Result<()> {
-        let mut block = Vec::with_capacity(8 + events.len() + reads.len());
-        block.extend_from_slice(&(events.len() as u32).to_le_bytes());
-        block.extend_from_slice(&(reads.len() as u32).to_le_bytes());
-        block.extend_from_slice(events);
-        block.extend_from_slice(reads);
-        self.written += block.len() as u64;
-        self.file.write_all(&block)
+        let mut lens = [0; 8];
+        lens[..4].copy_from_slice(&(events.len() as u32).to_le_bytes());
+        lens[4..].copy_from_slice(&(reads.len() as u32).to_le_bytes());
+        self.written += (lens.len() + events.len() + reads.len()) as u64;
+        for part in [&lens, events, reads] {
+            self.file.write_all(part)?;
+        }
+        Ok(())
     }
 }
