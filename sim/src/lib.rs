@@ -9,7 +9,7 @@ pub mod checkers;
 pub mod course;
 pub mod exhaustive;
 pub mod judge;
-mod meter;
+pub mod meter;
 pub mod model;
 pub mod plan;
 pub mod recording;

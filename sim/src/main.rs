@@ -14,6 +14,7 @@ mod report;
 mod timeline;
 
 fn main() -> ExitCode {
+    warren_sim::meter::keep_memory();
     let done = match Cli::parse().command {
         Command::Run(run) => commands::run(&run),
         Command::Replay(replay) => commands::replay(&replay),

@@ -8,15 +8,35 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ffi::{c_int, c_long};
 
-use mimalloc::MiMalloc;
+use libmimalloc_sys::{
+    mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
+    mi_zalloc_aligned,
+};
 
-/// What stands in front of a block at the least: its owner, and what keeps it aligned.
+/// What stands in front of a block at the least: its owner, and what keeps it aligned. The
+/// allocator beneath aligns every block to as much without being asked, at less cost.
 const HEADER: usize = 16;
+
+/// mimalloc's `mi_option_purge_delay`, as its header numbers it: after how many milliseconds memory
+/// that is free goes back to the system, or never if negative.
+const PURGE_DELAY: c_int = 15;
+
+unsafe extern "C" {
+    fn mi_option_set(option: c_int, value: c_long);
+}
 
 thread_local! {
     static IS_CORE: Cell<bool> = const { Cell::new(false) };
     static HELD: Cell<i64> = const { Cell::new(0) };
+}
+
+/// From now on what is freed stays with the process, for the runs to come: the system takes longer
+/// to clear a page than most runs do to use it.
+pub fn keep_memory() {
+    // SAFETY: an option may be set at any time, and one that is not there is passed over.
+    unsafe { mi_option_set(PURGE_DELAY, -1) }
 }
 
 /// Does `work` for the core: what it allocates is the core's.
@@ -43,11 +63,10 @@ static METER: Meter = Meter;
 struct Meter;
 
 impl Meter {
-    /// The layout of a block with its header, and the header's length.
-    fn whole(layout: Layout) -> Option<(Layout, usize)> {
-        let header = layout.align().max(HEADER);
-        let size = layout.size().checked_add(header)?;
-        Some((Layout::from_size_align(size, header).ok()?, header))
+    /// How long the header of a block is. With it, no block is too long to say how long it is: a
+    /// layout's size and alignment are together less than the largest number.
+    fn header(layout: Layout) -> usize {
+        layout.align().max(HEADER)
     }
 
     /// Notes the owner of a block that was allocated, and gives what stands behind the header.
@@ -79,35 +98,49 @@ fn count(is_core: bool, bytes: i64) {
 // alignment.
 unsafe impl GlobalAlloc for Meter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some((whole, header)) = Self::whole(layout) else { return std::ptr::null_mut() };
-        // SAFETY: the size is not 0, as the header is not.
-        unsafe { Self::begin(MiMalloc.alloc(whole), header, layout.size()) }
+        let (header, size) = (Self::header(layout), layout.size());
+        // SAFETY: the header is as long as blocks are aligned, a power of two.
+        unsafe {
+            let start = match header {
+                HEADER => mi_malloc(size + HEADER),
+                align => mi_malloc_aligned(size + align, align),
+            };
+            Self::begin(start.cast(), header, size)
+        }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let Some((whole, header)) = Self::whole(layout) else { return std::ptr::null_mut() };
+        let (header, size) = (Self::header(layout), layout.size());
         // SAFETY: as above.
-        unsafe { Self::begin(MiMalloc.alloc_zeroed(whole), header, layout.size()) }
+        unsafe {
+            let start = match header {
+                HEADER => mi_zalloc(size + HEADER),
+                align => mi_zalloc_aligned(size + align, align),
+            };
+            Self::begin(start.cast(), header, size)
+        }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let Some((whole, header)) = Self::whole(layout) else { return };
         // SAFETY: the block was given out by one of the others, behind a header.
         unsafe {
-            let start = block.sub(header);
+            let start = block.sub(Self::header(layout));
             count(start.cast::<bool>().read(), -(layout.size() as i64));
-            MiMalloc.dealloc(start, whole);
+            mi_free(start.cast());
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let Some((whole, header)) = Self::whole(layout) else { return std::ptr::null_mut() };
-        let Some(new) = size.checked_add(header) else { return std::ptr::null_mut() };
+        let header = Self::header(layout);
         // SAFETY: as above; what grows or shrinks keeps its header.
         unsafe {
             let start = block.sub(header);
             let is_core = start.cast::<bool>().read();
-            let moved = MiMalloc.realloc(start, whole, new);
+            let moved = match header {
+                HEADER => mi_realloc(start.cast(), size + HEADER),
+                align => mi_realloc_aligned(start.cast(), size + align, align),
+            };
+            let moved = moved.cast::<u8>();
             if moved.is_null() {
                 return moved;
             }
