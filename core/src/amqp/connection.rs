@@ -416,7 +416,8 @@ impl Connection {
 
     /// The channels of which frames wait, and how many.
     pub(crate) fn parked(&self) -> impl Iterator<Item = (ChannelNumber, usize)> + '_ {
-        self.channels.iter().filter_map(|(number, slot)| match slot {
+        let channels = self.link.has_parked().then(|| self.channels.iter());
+        channels.into_iter().flatten().filter_map(|(number, slot)| match slot {
             Slot::Open(channel) if channel.is_parked() => Some((*number, channel.parked())),
             _ => None,
         })

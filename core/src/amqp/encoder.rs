@@ -16,6 +16,9 @@ use crate::broker::Message;
 /// Up to this many bytes, copying a body costs less than another piece to write.
 const COPY_LEN_MAX: usize = 4096;
 
+/// The least room that is made where there is none.
+const TAIL_LEN_MIN: usize = 512;
+
 /// The bytes that wait for one connection's socket, in order.
 #[derive(Debug)]
 pub struct Egress {
@@ -50,6 +53,9 @@ impl Egress {
     /// Appends a frame; contents become as many frames as they need.
     pub fn push(&mut self, frame: &OutFrame) {
         let before = self.tail.len();
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(TAIL_LEN_MIN);
+        }
         match frame {
             OutFrame::ProtocolHeader(header) => self.tail.put_slice(header),
             OutFrame::Method(channel, method) => self.put_method(*channel, method),

@@ -231,6 +231,11 @@ impl Link {
         self.tell_reading(out);
     }
 
+    /// Whether frames wait on any of its channels.
+    pub(crate) fn has_parked(&self) -> bool {
+        self.parked_len > 0
+    }
+
     /// No frame waits any more until publishers may go on.
     pub(crate) fn unpark_all(&mut self, out: &mut VecDeque<Output>) {
         self.unpark(out, self.parked_len);

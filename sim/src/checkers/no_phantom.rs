@@ -92,7 +92,6 @@ mod tests {
             sequence: None,
             reply_consumer: None,
             batch: 0,
-            delivered_from: Vec::new(),
             histories: Vec::new(),
             deaths: Vec::new(),
             fates: Fates::default(),

@@ -35,7 +35,7 @@ impl Judge {
         }
         let mut named = properties.clone();
         if let Some(index) = self.message_due(key, method, body) {
-            let name = self.model.messages[index].name.clone();
+            let name = self.model.messages[index].name.to_string();
             named.set("message-id", Argument::Text(name));
         }
         self.hear_named(key, method, &named, body)
@@ -93,15 +93,13 @@ impl Judge {
                     let delivered = Delivered { key, queue, method, properties, body };
                     return self.hear_late_reply(&delivered, &late);
                 }
-                let consumer =
-                    channel.consumers.get(tag).map(|id| self.model.consumers[id].clone());
-                let Some(consumer) = consumer else {
+                let Some(consumer) = channel.consumers.get(tag).copied() else {
                     return fail(format!("a delivery for {tag}, which does not consume"));
                 };
-                self.check_told(key, consumer.id, tag)?;
-                let queue = consumer.queue;
+                self.check_told(key, consumer, tag)?;
+                let queue = self.model.consumers[&consumer].queue;
                 let delivered = Delivered { key, queue, method, properties, body };
-                self.hear_delivery(&delivered, &consumer)
+                self.hear_delivery(&delivered, consumer)
             }
             _ => fail(format!("{method:?} where {due:?} is due")),
         }
@@ -149,6 +147,9 @@ impl Judge {
 
     /// The direct reply with these properties, if it is one that stood behind answers.
     fn late_reply(&self, key: ChannelKey, properties: &Properties) -> Option<LateReply> {
+        if !self.model.channel(key)?.has_late() {
+            return None;
+        }
         let message = self.model.names.get(properties.text("message-id")?)?;
         self.model.late_reply(key, *message).cloned()
     }
@@ -238,13 +239,10 @@ impl Judge {
         Ok(())
     }
 
-    fn hear_delivery(
-        &mut self,
-        delivered: &Delivered<'_>,
-        consumer: &Consumer,
-    ) -> Result<(), Failure> {
+    fn hear_delivery(&mut self, delivered: &Delivered<'_>, consumer: usize) -> Result<(), Failure> {
         let Delivered { key, queue: id, method, properties, .. } = delivered;
         let model = &self.model;
+        let consumer = &model.consumers[&consumer];
         let Some(queue) = model.queues.get(id) else {
             let text = format!("{method:?} from a queue that is gone");
             return Err(Failure::new("topology", text));
@@ -259,7 +257,9 @@ impl Judge {
         no_phantom::check_fate(&message.name, &queue.name, fate)?;
         let at = queue.ready.iter().position(|copy| copy.message == message.index);
         let at = at.expect("a message whose fate is to be ready is among the ready");
-        order::check(&queue.name, &queue.ready, at, |index| model.messages[index].name.clone())?;
+        order::check(&queue.name, &queue.ready, at, |index| {
+            model.messages[index].name.to_string()
+        })?;
         redelivered::check(&message.name, &queue.ready[at], method.bit("redelivered"))?;
         let channel = model.channel(*key).expect("the channel of a delivery");
         let tag = method.number("delivery-tag");
@@ -277,8 +277,9 @@ impl Judge {
         let rivals = self.check_fairness(consumer, *id)?;
 
         let last = channel.tag_last;
+        let (consumer, no_ack) = (consumer.id, consumer.no_ack);
         self.model.reply_addresses.extend(reply);
-        self.model.deliver(*key, *id, at, tag, Some(consumer.id), consumer.no_ack);
+        self.model.deliver(*key, *id, at, tag, Some(consumer), no_ack);
         if before.is_some() {
             self.model.channel_mut(*key).shift_gets(tag, last);
         }
@@ -288,14 +289,14 @@ impl Judge {
 
     /// A consumer had its turn, and these rivals did not. Who could not be sent to may have been
     /// passed over rightly, and then stands behind all others.
-    fn note_turn(&mut self, consumer: &Consumer, queue: QueueId, rivals: &[usize]) {
+    fn note_turn(&mut self, consumer: usize, queue: QueueId, rivals: &[usize]) {
         let Some(queue) = self.model.queues.get(&queue) else { return };
         for id in queue.consumers.clone() {
             let is_free = self.model.is_link_free(&self.model.consumers[&id]);
             let other = self.model.consumers.get_mut(&id).expect("a queue's consumer");
             if rivals.contains(&id) {
                 other.passed_over += 1;
-            } else if id == consumer.id || !is_free {
+            } else if id == consumer || !is_free {
                 other.passed_over = 0;
             }
         }

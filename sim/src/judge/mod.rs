@@ -112,7 +112,8 @@ impl Judge {
     }
 
     /// The broker was told all of `told`, in this order, each with what waited in it then, and then
-    /// said all of `said`. When all was told, its log was at `position`.
+    /// said all of `said`. When all was told, its log was at `position`. Nothing is left of `told`
+    /// if all is well.
     ///
     /// # Errors
     /// When it must not say so.
@@ -120,7 +121,7 @@ impl Judge {
         &mut self,
         now: u64,
         position: Position,
-        mut told: VecDeque<(Told, Waits)>,
+        told: &mut VecDeque<(Told, Waits)>,
         said: &[Said],
     ) -> Result<(), Failure> {
         self.trace.note((now, told.len(), said.len()));
@@ -132,28 +133,26 @@ impl Judge {
         self.model.begin_batch();
         let busy = self.model.busy_links();
         for (at, one) in said.iter().enumerate() {
+            let is_delivery = is_delivery(one);
             loop {
                 // Deliveries are made between the turns of channels that waited.
-                while is_delivery(one) && self.model.has_turn() {
+                while is_delivery && self.model.has_turn() {
                     self.release_one(now)?;
                 }
                 let Err(failure) = self.hear(now, one) else { break };
                 if self.release_one(now)? {
                     continue;
                 }
-                let Some((next, waits)) = told.pop_front() else {
+                if !self.tell_next(now, told, &said[..at], is_delivery)? {
                     self.trace_said(now, one, "<!");
                     return Err(failure);
-                };
-                self.tell(now, next, &waits)?;
-                // What was heard already rests on it: where a socket was drained, that came first.
-                self.note_backlogs(&said[..at]);
+                }
             }
             self.trace_said(now, one, "<");
         }
         while self.release_one(now)? {}
-        for (told, waits) in told {
-            self.tell(now, told, &waits)?;
+        while let Some((next, waits)) = told.pop_front() {
+            self.tell(now, next, &waits)?;
             while self.release_one(now)? {}
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
@@ -161,6 +160,30 @@ impl Judge {
         self.note_backlogs(said);
         topology::check_decisions(self.model.check_decisions())?;
         liveness::check_direct_reply(self.model.end_batch(&busy))
+    }
+
+    /// Tells the model the next input of the batch, of which `heard` was heard already; if a
+    /// delivery is to be explained, as many as it takes to make one possible that was not before:
+    /// a part of a content does not. Whether there was another.
+    fn tell_next(
+        &mut self,
+        now: u64,
+        told: &mut VecDeque<(Told, Waits)>,
+        heard: &[Said],
+        is_delivery: bool,
+    ) -> Result<bool, Failure> {
+        while let Some((next, waits)) = told.pop_front() {
+            let is_drained = matches!(next, Told::Drained(..));
+            self.tell(now, next, &waits)?;
+            // What was heard already rests on it: that the socket was drained came first.
+            if is_drained {
+                self.note_backlogs(heard);
+            }
+            if !(is_delivery && self.model.was_told_a_part()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What was sent waits for its socket.

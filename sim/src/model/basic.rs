@@ -1,6 +1,7 @@
 //! `basic.*`, confirms and transactions.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::channel::{Partial, Settle};
 use super::routing::{Look, Route};
@@ -48,10 +49,10 @@ impl Model {
             }
         }
         let index = self.messages.len();
-        let name = properties.text("message-id").unwrap_or("").to_owned();
-        self.names.insert(name.clone(), index);
+        let name: Arc<str> = properties.text("message-id").unwrap_or("").into();
+        self.names.insert(Arc::clone(&name), index);
         self.largest_body = self.largest_body.max(body.len());
-        self.messages.push(Message {
+        let message = Message {
             index,
             name,
             exchange: exchange.to_owned(),
@@ -63,12 +64,11 @@ impl Model {
             sequence: None,
             reply_consumer,
             batch: self.history.batch,
-            delivered_from: Vec::new(),
             histories: Vec::new(),
             deaths: Vec::new(),
             fates: Fates::default(),
-        });
-        self.take_in(key, index);
+        };
+        self.take_in(key, message);
         Ok(())
     }
 
@@ -80,16 +80,13 @@ impl Model {
         })
     }
 
-    fn take_in(&mut self, key: ChannelKey, index: usize) {
-        let message = &self.messages[index];
-        let (exchange, look) = (message.exchange.clone(), Look::new(message));
+    fn take_in(&mut self, key: ChannelKey, message: Message) {
         let Route { queues, histories } = match message.delay() {
             Some(_) => Route { queues: [self.make_store()].into(), histories: Vec::new() },
-            None => self.route(&exchange, &look, None),
+            None => self.route(&message.exchange, &Look::new(&message), None),
         };
-        let message = &mut self.messages[index];
-        message.histories = histories;
-        let is_returned = message.is_mandatory && queues.is_empty();
+        let (index, is_returned) = (message.index, message.is_mandatory && queues.is_empty());
+        self.messages.push(Message { histories, ..message });
         match &mut self.channel_mut(key).mode {
             Mode::Tx { publishes, .. } => {
                 publishes.push((index, queues.clone()));
@@ -485,10 +482,7 @@ impl Model {
             Fate::Held
         };
         let message = &mut self.messages[copy.message];
-        message.fates.insert(queue, fate);
-        if !message.delivered_from.contains(&queue) {
-            message.delivered_from.push(queue);
-        }
+        message.fates.deliver(queue, fate);
         let channel = self.channel_mut(key);
         channel.tag_last = tag;
         if !no_ack {

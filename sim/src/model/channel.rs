@@ -141,7 +141,7 @@ impl Channel {
     }
 
     /// Whether direct replies stand behind answers.
-    pub(super) fn has_late(&self) -> bool {
+    pub(crate) fn has_late(&self) -> bool {
         !self.late.is_empty() || self.ended.iter().any(|ended| !ended.late.is_empty())
     }
 
@@ -242,6 +242,7 @@ impl Model {
         if method.name() == "basic.publish" {
             let content = Partial { method, header: None, body: Vec::new() };
             self.channel_mut(key).content = Some(content);
+            self.is_part = true;
             return;
         }
         if let Err(refusal) = self.on_open_channel(key, &method) {
@@ -365,6 +366,7 @@ impl Model {
             return self.refuse(key.0, Refusal::hard_any_text(&[501]), None);
         }
         if body_so_far < body_len {
+            self.is_part = true;
             return;
         }
         let content = channel.content.take().expect("a content that was looked at");

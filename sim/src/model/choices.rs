@@ -120,7 +120,7 @@ impl Model {
         name: &str,
         exchange: &Exchange,
         bindings: &[Binding],
-        look: &Look,
+        look: &Look<'_>,
     ) -> Option<Destination> {
         if bindings.is_empty() {
             return None;
@@ -162,7 +162,7 @@ impl Model {
 
     /// All that it may depend on where a hash leads, as a text; nothing where it is chance, or a
     /// queue has no name yet.
-    fn hashed(&self, exchange: &Exchange, bindings: &[Binding], look: &Look) -> Option<String> {
+    fn hashed(&self, exchange: &Exchange, bindings: &[Binding], look: &Look<'_>) -> Option<String> {
         let value = match exchange.kind.as_str() {
             "x-modulus-hash" => {
                 let mut keys = look.keys.clone();
@@ -173,7 +173,7 @@ impl Model {
             "x-consistent-hash" => match &exchange.hash_on {
                 None => format!("key {:?}", look.keys.first()),
                 Some((_, name)) if exchange.is_hashed_by_header() => {
-                    let header = look.headers.iter().find(|(other, _)| other == name);
+                    let header = look.headers().iter().find(|(other, _)| other == name);
                     format!("header {:?}", header.map(|(_, value)| value))
                 }
                 Some((_, name)) => {
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::model::{Queue, QueueId};
     use crate::plan::Setup;
-    use crate::wire::Table;
+    use crate::wire::{Properties, Table};
 
     /// A model with an exchange of this type, to which `q1` and `q2` are bound.
     fn model(kind: &str) -> Model {
@@ -293,7 +293,7 @@ mod tests {
     /// Routes a message with this key, where the broker decided so.
     fn route(model: &mut Model, key: &str, decisions: &[Decision]) -> Result<Vec<usize>, String> {
         model.choices.note(decisions);
-        let look = Look { keys: vec![key.into()], ..Look::default() };
+        let look = Look { keys: vec![key], properties: &Properties::default() };
         let queues = model.route("x", &look, None).queues;
         model.check_decisions().map(|()| queues.iter().map(|id| id.0).collect())
     }

@@ -95,6 +95,7 @@ impl Model {
     pub fn tell(&mut self, now: u64, told: Told, waits: &Waits) {
         self.now = now;
         self.touched = None;
+        self.is_part = false;
         for id in std::mem::take(&mut self.sleeping) {
             self.renew(id);
         }
@@ -134,6 +135,7 @@ impl Model {
         if is_asked {
             self.administer(&waits.decisions);
         }
+        self.is_part &= waits.is_empty();
     }
 
     /// Something came from this connection's client, if it was ever made: then that is noted.

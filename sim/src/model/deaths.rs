@@ -291,8 +291,14 @@ impl Model {
     /// batch may have been there still, or be gone already. So may what has expired and is still to
     /// be read: its bytes are counted until then.
     fn refuses(&mut self, id: QueueId, index: usize) -> bool {
-        let Some(queue) = self.queues.get(&id) else { return false };
+        let Some(queue) = self.queues.get_mut(&id) else { return false };
         let number = queue.enqueued + queue.refused_count + 1;
+        let is_told = self.waiting.take_refusal(&queue.name, number);
+        queue.refused_count += u64::from(is_told);
+        if !is_told && !queue.may_refuse() {
+            return false;
+        }
+        let queue = &self.queues[&id];
         // Letters that wait take room.
         let kept = || queue.kept.iter().map(|(copy, _)| copy);
         let (ready, taken) = ((queue.ready.len() + queue.kept.len()) as u64, queue.taken_now);
@@ -300,15 +306,12 @@ impl Model {
         let bytes = bytes + self.messages[index].body.len() as u64;
         let expired = queue.dying.iter().filter(|(_, cause)| *cause == Cause::Expired);
         let left = queue.taken_bytes + self.bytes(expired.map(|(copy, _)| copy));
-        let (name, has_consumers) = (queue.name.clone(), !queue.consumers.is_empty());
-        let is_told = self.waiting.take_refusal(&name, number);
-        let queue = self.queues.get_mut(&id).expect("just found");
-        queue.refused_count += u64::from(is_told);
         let is_full = |ready, bytes| queue.may_refuse() && queue.is_exceeded_by(ready + 1, bytes);
         let known = if queue.is_vague { 0 } else { bytes };
         let (may, must) = (is_full(ready + taken, bytes + left), is_full(ready, known));
-        let must = must && !has_consumers;
+        let must = must && queue.consumers.is_empty();
         if is_told && !may || must && !is_told {
+            let name = &queue.name;
             let text = format!(
                 "{name}: {ready} are ready, {bytes} bytes with this, of {max:?}; refused: {is_told}"
             );
@@ -532,7 +535,6 @@ impl Model {
             is_mandatory: false,
             sequence: None,
             batch: self.history.batch,
-            delivered_from: Vec::new(),
             histories: Vec::new(),
             fates: Default::default(),
             ..message

@@ -179,7 +179,7 @@ impl Model {
         state.queues.values_mut().for_each(|queue| queue.is_vague |= is_in_doubt);
         if is_lost {
             // Nor is it known any more what was delivered.
-            self.messages.iter_mut().for_each(|message| message.delivered_from.clear());
+            self.messages.iter_mut().for_each(|message| message.fates.forget_deliveries());
         }
         self.go_on(position, state);
         Ok(is_lost)
@@ -287,7 +287,7 @@ impl Model {
             for copy in &mut queue.ready {
                 let message = &mut self.messages[copy.message];
                 message.fates.insert(*id, Fate::Ready);
-                copy.was_delivered = message.delivered_from.contains(id);
+                copy.was_delivered = message.fates.was_delivered(*id);
                 copy.is_recovered = true;
             }
         }
@@ -360,7 +360,7 @@ mod tests {
         fates.insert(QUEUE, Fate::Ready);
         model.messages.push(Message {
             index,
-            name: format!("m{index}"),
+            name: format!("m{index}").into(),
             exchange: String::new(),
             key: "q".into(),
             properties,
@@ -371,7 +371,6 @@ mod tests {
             reply_consumer: None,
             fates,
             batch: model.history.batch,
-            delivered_from: Default::default(),
             histories: Vec::new(),
             deaths: Vec::new(),
         });
@@ -445,7 +444,7 @@ mod tests {
         let mut model = model();
         model.enter(at(1, 0));
         let message = publish(&mut model, true);
-        model.messages[message].delivered_from.push(QUEUE);
+        model.messages[message].fates.deliver(QUEUE, Fate::Held);
         model.end(true);
         assert_eq!(model.restart(found(at(2, 1), 1)), Ok(false));
         assert!(model.queues[&QUEUE].ready[0].was_delivered);

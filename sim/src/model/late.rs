@@ -195,7 +195,7 @@ impl Model {
 
     fn check_dropped(&self, late: &[LateReply]) -> Result<(), String> {
         match late.iter().find(|late| !late.may_be_dropped) {
-            Some(late) => Err(self.messages[late.copy.message].name.clone()),
+            Some(late) => Err(self.messages[late.copy.message].name.to_string()),
             None => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! Messages as they were published, and what became of each copy.
 
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
 use super::queue::QueueId;
 use super::{ChannelKey, Death};
@@ -39,7 +40,7 @@ pub struct Message {
     /// Its place in the order of publishing.
     pub index: usize,
     /// The name in its `message-id`.
-    pub name: String,
+    pub name: Arc<str>,
     /// Where it was published to.
     pub exchange: String,
     /// With which key.
@@ -58,8 +59,6 @@ pub struct Message {
     pub reply_consumer: Option<usize>,
     /// The batch of the log that it belongs to.
     pub batch: u64,
-    /// The queues from which somebody got it at least once.
-    pub delivered_from: Vec<QueueId>,
     /// The exchanges on its way that keep it for who is bound later.
     pub histories: Vec<String>,
     /// How it died before, the last time first: it is a dead letter.
@@ -68,34 +67,56 @@ pub struct Message {
     pub fates: Fates,
 }
 
-/// What became of a message in each queue that it came to; few have more than one.
+/// What became of a message in each queue that it came to, and whether somebody got it there at
+/// least once; few have more than one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fates(Vec<(QueueId, Fate)>);
+pub struct Fates(Vec<(QueueId, Fate, bool)>);
 
 impl Fates {
     /// What became of it in this queue.
     #[must_use]
     pub fn get(&self, queue: QueueId) -> Option<Fate> {
         let mut fates = self.0.iter();
-        fates.find(|(other, _)| *other == queue).map(|(_, fate)| *fate)
+        fates.find(|(other, ..)| *other == queue).map(|(_, fate, _)| *fate)
     }
 
     /// It has another fate in this queue.
     pub fn insert(&mut self, queue: QueueId, fate: Fate) {
-        match self.0.binary_search_by_key(&queue, |(other, _)| *other) {
+        match self.0.binary_search_by_key(&queue, |(other, ..)| *other) {
             Ok(at) => self.0[at].1 = fate,
-            Err(at) => self.0.insert(at, (queue, fate)),
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (queue, fate, false));
+            }
         }
+    }
+
+    /// Somebody got it in this queue, where this is its fate now.
+    pub fn deliver(&mut self, queue: QueueId, fate: Fate) {
+        self.insert(queue, fate);
+        let mut fates = self.0.iter_mut();
+        fates.find(|(other, ..)| *other == queue).expect("a fate that was just inserted").2 = true;
+    }
+
+    /// Whether somebody got it in this queue at least once.
+    #[must_use]
+    pub fn was_delivered(&self, queue: QueueId) -> bool {
+        self.0.iter().any(|(other, _, was_delivered)| *other == queue && *was_delivered)
+    }
+
+    /// Where somebody got it is not known any more.
+    pub fn forget_deliveries(&mut self) {
+        self.0.iter_mut().for_each(|(.., was_delivered)| *was_delivered = false);
     }
 
     /// All of them, by queue.
     pub fn iter(&self) -> impl Iterator<Item = (QueueId, Fate)> + '_ {
-        self.0.iter().copied()
+        self.0.iter().map(|(queue, fate, _)| (*queue, *fate))
     }
 
     /// All of them, by queue.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (QueueId, &mut Fate)> + '_ {
-        self.0.iter_mut().map(|(queue, fate)| (*queue, fate))
+        self.0.iter_mut().map(|(queue, fate, _)| (*queue, fate))
     }
 }
 
@@ -207,7 +228,7 @@ mod tests {
     fn messages_are_found_by_their_number() {
         let message = |index| Message {
             index,
-            name: String::new(),
+            name: "".into(),
             exchange: String::new(),
             key: String::new(),
             properties: Properties::default(),
@@ -217,7 +238,6 @@ mod tests {
             sequence: None,
             reply_consumer: None,
             batch: 0,
-            delivered_from: Vec::new(),
             histories: Vec::new(),
             deaths: Vec::new(),
             fates: Fates::default(),
@@ -228,6 +248,19 @@ mod tests {
         assert_eq!(messages.len(), 2 * CHUNK + 1);
         assert!(messages.iter().enumerate().all(|(at, message)| message.index == at));
         assert_eq!(messages[CHUNK].index, CHUNK);
+    }
+
+    #[test]
+    fn a_delivery_is_known_until_it_is_forgotten() {
+        let mut fates = Fates::default();
+        fates.insert(QueueId(1), Fate::Ready);
+        assert!(!fates.was_delivered(QueueId(1)));
+        fates.deliver(QueueId(1), Fate::Held);
+        fates.insert(QueueId(1), Fate::Ready);
+        assert_eq!((fates.get(QueueId(1)), fates.get(QueueId(2))), (Some(Fate::Ready), None));
+        assert!(fates.was_delivered(QueueId(1)) && !fates.was_delivered(QueueId(2)));
+        fates.forget_deliveries();
+        assert!(!fates.was_delivered(QueueId(1)));
     }
 
     #[test]

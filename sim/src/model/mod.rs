@@ -24,6 +24,7 @@ mod topology;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -117,7 +118,7 @@ pub struct Model {
     /// Reply addresses that the broker made up, and whose they are.
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`; for looking up only, as it has no order.
-    pub(crate) names: HashMap<String, usize, FixedState>,
+    pub(crate) names: HashMap<Arc<str>, usize, FixedState>,
     /// By the first of them, messages that were replayed to other queues, or are dead letters: each
     /// is one more of the same name.
     pub(crate) replays: HashMap<usize, Vec<usize>, FixedState>,
@@ -132,6 +133,8 @@ pub struct Model {
     earliest_due: u64,
     /// Queues that a start found, as long as nothing was told since.
     sleeping: Vec<QueueId>,
+    /// Whether what was told last began a content, or went on with one, and did not end it.
+    is_part: bool,
     /// What was touched last, for the trace.
     pub touched: Option<QueueId>,
     /// Client operations so far.
@@ -183,6 +186,7 @@ impl Model {
             fault: None,
             earliest_due: u64::MAX,
             sleeping: Vec::new(),
+            is_part: false,
             touched: None,
             operations: 0,
             alarms: BTreeSet::new(),

@@ -168,7 +168,8 @@ impl Queue {
     /// Whether it is a quorum queue.
     #[must_use]
     pub fn is_quorum(&self) -> bool {
-        self.has_argument("x-queue-type", &Value::text("quorum"))
+        let mut arguments = self.arguments.iter();
+        arguments.any(|(name, kind)| name == "x-queue-type" && kind.as_text() == Some("quorum"))
     }
 
     /// Whether its messages are for its consumer only.

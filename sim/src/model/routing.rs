@@ -7,36 +7,35 @@ use super::{Binding, Destination, Fates, Message, Model, QueueId};
 use crate::wire::{Argument, Properties, Table, Value};
 
 /// What of a message exchanges look at.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Look {
+#[derive(Clone, Debug)]
+pub(super) struct Look<'a> {
     /// The key it was published with, and those of `CC` and `BCC`.
-    pub(super) keys: Vec<String>,
-    pub(super) headers: Table,
-    pub(super) properties: Properties,
+    pub(super) keys: Vec<&'a str>,
+    pub(super) properties: &'a Properties,
 }
 
-impl Look {
-    pub(super) fn new(message: &Message) -> Self {
-        Self {
-            keys: message.keys().into_iter().map(Into::into).collect(),
-            headers: message.properties.headers().cloned().unwrap_or_default(),
-            properties: message.properties.clone(),
-        }
+impl<'a> Look<'a> {
+    pub(super) fn new(message: &'a Message) -> Self {
+        Self { keys: message.keys(), properties: &message.properties }
     }
 
-    /// The same as consumers see it.
-    fn seen(message: &Message) -> Self {
-        let mut seen = message.clone();
-        let headers = seen.properties.headers().cloned().unwrap_or_default();
-        let headers: Table = headers.into_iter().filter(|(name, _)| name != "BCC").collect();
-        seen.properties.set("headers", Argument::Table(headers));
-        Self::new(&seen)
+    pub(super) fn headers(&self) -> &'a [(String, Value)] {
+        self.properties.headers().map_or(&[], Vec::as_slice)
     }
 
     fn is_kept_out(&self) -> bool {
-        let no_store = self.headers.iter().find(|(name, _)| name == "x-recent-history-no-store");
+        let no_store = self.headers().iter().find(|(name, _)| name == "x-recent-history-no-store");
         no_store.is_some_and(|(_, value)| *value == Value::Bool(true))
     }
+}
+
+/// A message as consumers see it.
+fn seen(message: &Message) -> Message {
+    let mut seen = message.clone();
+    let headers = seen.properties.headers().cloned().unwrap_or_default();
+    let headers: Table = headers.into_iter().filter(|(name, _)| name != "BCC").collect();
+    seen.properties.set("headers", Argument::Table(headers));
+    seen
 }
 
 /// Where a message goes.
@@ -50,14 +49,14 @@ pub(super) struct Route {
 
 impl Model {
     /// Where a message to this exchange goes. It may have been at one exchange `before`.
-    pub(super) fn route(&mut self, exchange: &str, look: &Look, before: Option<&str>) -> Route {
+    pub(super) fn route(&mut self, exchange: &str, look: &Look<'_>, before: Option<&str>) -> Route {
         let mut route = Route::default();
         let Route { queues, histories } = &mut route;
         if exchange.is_empty() {
-            let named = |key: &String| self.queue_named(key).map(|queue| queue.id);
+            let named = |key: &&str| self.queue_named(key).map(|queue| queue.id);
             queues.extend(look.keys.iter().filter_map(named));
-            let replies = |key: &String| {
-                let consumer = self.reply_addresses.get(key)?;
+            let replies = |key: &&str| {
+                let consumer = self.reply_addresses.get(*key)?;
                 Some(self.consumers.get(consumer)?.queue)
             };
             queues.extend(look.keys.iter().filter_map(replies));
@@ -77,7 +76,7 @@ impl Model {
             } else {
                 let is_taken = |binding: &&Binding| {
                     let mut keys = look.keys.iter();
-                    keys.any(|key| is_match(&source.kind, binding, key, &look.headers))
+                    keys.any(|key| is_match(&source.kind, binding, key, look.headers()))
                 };
                 bindings.filter(is_taken).map(|binding| binding.destination.clone()).collect()
             };
@@ -108,8 +107,8 @@ impl Model {
                     Route { queues: BTreeSet::from([*queue]), histories: Vec::new() }
                 }
                 Destination::Exchange(name) => {
-                    let look = Look::seen(&self.messages[message]);
-                    self.route(name, &look, Some(source))
+                    let seen = seen(&self.messages[message]);
+                    self.route(name, &Look::new(&seen), Some(source))
                 }
             };
             self.remember(message, &route.histories);
@@ -126,7 +125,6 @@ impl Model {
             is_mandatory: false,
             sequence: None,
             batch: self.history.batch,
-            delivered_from: Vec::new(),
             histories: Vec::new(),
             fates: Fates::default(),
             ..self.messages[message].clone()
@@ -137,7 +135,7 @@ impl Model {
     }
 }
 
-fn is_match(kind: &str, binding: &Binding, key: &str, headers: &Table) -> bool {
+fn is_match(kind: &str, binding: &Binding, key: &str, headers: &[(String, Value)]) -> bool {
     match kind {
         "fanout" | "x-recent-history" => true,
         "direct" => binding.key == key,
@@ -160,7 +158,7 @@ fn is_topic_match(pattern: &[&str], key: &[&str]) -> bool {
     }
 }
 
-fn is_headers_match(arguments: &Table, headers: &Table) -> bool {
+fn is_headers_match(arguments: &Table, headers: &[(String, Value)]) -> bool {
     let rule = arguments.iter().find(|(name, _)| name == "x-match");
     let rule = rule.and_then(|(_, value)| value.as_text()).unwrap_or("all");
     let has_x = rule.ends_with("-with-x");

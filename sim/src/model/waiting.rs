@@ -27,6 +27,13 @@ pub struct Waits {
     pub decisions: Vec<Decision>,
 }
 
+impl Waits {
+    /// Whether nothing waits, happened or was decided.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parked.is_empty() && self.went.is_empty() && self.decisions.is_empty()
+    }
+}
+
 /// Something that happened in the broker and that it sent nothing about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Went {
@@ -291,6 +298,13 @@ impl Model {
         } else {
             self.on_frame(link, frame);
         }
+    }
+
+    /// Whether all that came of what was told last is that a content has begun, or gone on, and is
+    /// not whole.
+    #[must_use]
+    pub fn was_told_a_part(&self) -> bool {
+        self.is_part && self.waiting.is_over()
     }
 
     /// The most that ever came in at once when a channel that had waited went on.

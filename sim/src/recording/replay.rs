@@ -451,7 +451,9 @@ impl Replay {
         }
         self.scribe.note(self.now, told.iter().map(|(told, _)| told), &said);
         let judged = match self.is_checked && !self.has_failed {
-            true => self.judge.batch(self.now, position, told, &said).and_then(|()| self.settle()),
+            true => {
+                self.judge.batch(self.now, position, &mut told, &said).and_then(|()| self.settle())
+            }
             false => Ok(()),
         };
         self.forget();
@@ -518,8 +520,9 @@ impl Replay {
                 if is_bounded(&frame) {
                     memory::check_egress(connection.egress.len(), self.setup.egress_len_max)?;
                 }
+                let before = connection.egress.len();
                 connection.egress.push(&frame);
-                let mut incoming = connection.ear.hear(&frame)?;
+                let mut incoming = connection.ear.hear(&connection.egress, before)?;
                 self.names.leave(&mut incoming)?;
                 said.push(Said::Sent(link, incoming));
             }

@@ -150,8 +150,10 @@ impl Method {
             return Err(ReadError::NoId);
         };
         let id = (class as u16, method as u16);
-        let spec = METHODS.iter().find(|spec| (spec.class, spec.method) == id);
-        let Some(spec) = spec else { return Err(ReadError::Unknown(id.0, id.1)) };
+        let spec = METHODS.binary_search_by_key(&id, |spec| (spec.class, spec.method));
+        let Ok(spec) = spec.map(|at| &METHODS[at]) else {
+            return Err(ReadError::Unknown(id.0, id.1));
+        };
         read_arguments(spec, &mut cursor)
             .filter(|_| cursor.rest.is_empty())
             .map(|arguments| Self { spec, arguments })
@@ -218,7 +220,10 @@ fn read_arguments(spec: &Spec, cursor: &mut Cursor<'_>) -> Option<Vec<Argument>>
             Kind::Text => Argument::Text(cursor.short_text()?),
             Kind::Blob => Argument::Blob(cursor.long_bytes()?),
             Kind::Table => Argument::Table(cursor.table()?),
-            number => Argument::Number(cursor.number(width(*number))?),
+            Kind::Octet => Argument::Number(cursor.number(1)?),
+            Kind::Short => Argument::Number(cursor.number(2)?),
+            Kind::Long => Argument::Number(cursor.number(4)?),
+            Kind::LongLong => Argument::Number(cursor.number(8)?),
         });
     }
     Some(arguments)
@@ -272,6 +277,11 @@ impl fmt::Debug for Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn methods_stand_in_the_order_of_their_numbers() {
+        assert!(METHODS.is_sorted_by_key(|spec| (spec.class, spec.method)));
+    }
 
     #[test]
     fn every_method_is_read_as_it_was_written() {

@@ -81,14 +81,14 @@ impl Properties {
         let mut cursor = Cursor { rest: payload };
         let flags = cursor.number(2)?;
         let mut properties = Vec::with_capacity(flags.count_ones() as usize);
-        for (field, (bit, _, width)) in FIELDS.into_iter().enumerate() {
+        for (field, (bit, _, width)) in FIELDS.iter().enumerate() {
             if flags >> bit & 1 == 0 {
                 continue;
             }
             let value = match width {
                 0 => Argument::Text(cursor.short_text()?),
                 255 => Argument::Table(cursor.table()?),
-                width => Argument::Number(cursor.number(width.into())?),
+                width => Argument::Number(cursor.number((*width).into())?),
             };
             properties.push((field, value));
         }

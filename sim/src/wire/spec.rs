@@ -48,6 +48,7 @@ const fn method(
     Spec { class, method, name, arguments, has_content }
 }
 
+/// In the order of their numbers.
 pub(super) static METHODS: &[Spec] = &[
     method(
         10,

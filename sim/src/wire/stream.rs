@@ -1,8 +1,6 @@
 //! What a broker sends on one connection, put together from frames and held to the rules: content
 //! follows its method at once, bodies add up, channel 0 has no content, replies to nobody.
 
-use std::collections::BTreeMap;
-
 use super::frame::{Decoder, Frame};
 use super::method::Method;
 use super::properties::Properties;
@@ -33,7 +31,8 @@ struct Partial {
 #[derive(Debug)]
 pub struct Stream {
     decoder: Decoder,
-    partial: BTreeMap<u16, Partial>,
+    /// By channel; few begin before others have ended.
+    partial: Vec<(u16, Partial)>,
 }
 
 impl Default for Stream {
@@ -46,7 +45,7 @@ impl Stream {
     /// The start of a connection.
     #[must_use]
     pub fn new() -> Self {
-        Self { decoder: Decoder::of_broker(), partial: BTreeMap::new() }
+        Self { decoder: Decoder::of_broker(), partial: Vec::new() }
     }
 
     /// The largest frame from now on.
@@ -89,7 +88,7 @@ impl Stream {
             Frame::Heartbeat(0) => Ok(Some(Incoming::Heartbeat)),
             Frame::Heartbeat(channel) => fail(format!("a heartbeat on channel {channel}")),
             Frame::Method(channel, method) => {
-                if self.partial.contains_key(&channel) {
+                if self.partial_mut(channel).is_some() {
                     return fail(format!("{method:?} within a content on channel {channel}"));
                 }
                 if (method.id().0 == 10) != (channel == 0) {
@@ -99,11 +98,11 @@ impl Stream {
                     return Ok(Some(Incoming::Method(channel, method)));
                 }
                 let partial = Partial { method, header: None, body: Vec::new() };
-                self.partial.insert(channel, partial);
+                self.partial.push((channel, partial));
                 Ok(None)
             }
             Frame::Header { channel, class, body_len, properties } => {
-                match self.partial.get_mut(&channel) {
+                match self.partial_mut(channel) {
                     Some(partial) if partial.header.is_none() && class == 60 => {
                         partial.header = Some((body_len, properties));
                         Ok(self.finish(channel))
@@ -117,8 +116,7 @@ impl Stream {
 
     fn take_body(&mut self, channel: u16, bytes: Vec<u8>) -> Result<Option<Incoming>, Violation> {
         let fail = |text: String| Err(Violation(text));
-        let Some(Partial { header: Some((body_len, _)), body, .. }) =
-            self.partial.get_mut(&channel)
+        let Some(Partial { header: Some((body_len, _)), body, .. }) = self.partial_mut(channel)
         else {
             return fail(format!("a body out of order on channel {channel}"));
         };
@@ -132,12 +130,18 @@ impl Stream {
         Ok(self.finish(channel))
     }
 
+    fn partial_mut(&mut self, channel: u16) -> Option<&mut Partial> {
+        let mut partial = self.partial.iter_mut();
+        partial.find(|(other, _)| *other == channel).map(|(_, partial)| partial)
+    }
+
     fn finish(&mut self, channel: u16) -> Option<Incoming> {
-        let partial = self.partial.get(&channel)?;
+        let at = self.partial.iter().position(|(other, _)| *other == channel)?;
+        let (_, partial) = &self.partial[at];
         if partial.header.as_ref()?.0 != partial.body.len() as u64 {
             return None;
         }
-        let Partial { method, header, body } = self.partial.remove(&channel)?;
+        let (_, Partial { method, header, body }) = self.partial.swap_remove(at);
         let (_, properties) = header?;
         Some(Incoming::Content(channel, method, properties, body))
     }

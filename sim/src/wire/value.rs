@@ -71,13 +71,16 @@ impl<'a> Cursor<'a> {
         Some(head)
     }
 
+    #[inline]
     pub(super) fn number(&mut self, len: usize) -> Option<u64> {
-        Some(self.take(len)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        let mut number = [0; 8];
+        number[8 - len..].copy_from_slice(self.take(len)?);
+        Some(u64::from_be_bytes(number))
     }
 
     pub(super) fn short_text(&mut self) -> Option<String> {
         let len = self.number(1)? as usize;
-        String::from_utf8(self.take(len)?.to_vec()).ok()
+        std::str::from_utf8(self.take(len)?).ok().map(str::to_owned)
     }
 
     pub(super) fn long_bytes(&mut self) -> Option<Vec<u8>> {

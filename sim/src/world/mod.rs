@@ -150,9 +150,12 @@ impl World {
             Who::World => return self.execute_here(step, judge),
             Who::Client(number) => self.execute_on_client(number, step, judge)?,
             Who::Channel(number, _) => {
+                // What a client sends takes time to arrive. Until then all rests as it did.
                 if let Some(client) = self.clients.get_mut(&number) {
                     client.execute(step, &mut self.serial);
+                    hand_over(client, self.now, &mut self.links);
                 }
+                return Ok(());
             }
         }
         self.turn(judge)
@@ -450,18 +453,7 @@ impl World {
         let mut is_busy = false;
         for client in self.clients.values_mut() {
             client.tick(self.now);
-            let Some(link) = client.link.and_then(|link| self.links.get_mut(&link)) else {
-                continue;
-            };
-            let len = client.out.len().min(link.up.room());
-            if len > 0 {
-                link.up.send(self.now, &client.out[..len]);
-                client.out.drain(..len);
-                is_busy = true;
-            }
-            if client.is_ending && client.out.is_empty() {
-                link.up.end(self.now);
-            }
+            is_busy |= hand_over(client, self.now, &mut self.links);
         }
         is_busy
     }
@@ -512,4 +504,18 @@ impl World {
             stays
         });
     }
+}
+
+/// A client hands what it has to send to its link, as far as that has room. Whether it was anything.
+fn hand_over(client: &mut Client, now: u64, links: &mut BTreeMap<usize, Link>) -> bool {
+    let Some(link) = client.link.and_then(|link| links.get_mut(&link)) else { return false };
+    let len = client.out.len().min(link.up.room());
+    if len > 0 {
+        link.up.send(now, &client.out[..len]);
+        client.out.drain(..len);
+    }
+    if client.is_ending && client.out.is_empty() {
+        link.up.end(now);
+    }
+    len > 0
 }

@@ -255,9 +255,9 @@ fn message(key: &str, step: &Step, serial: &mut u64) -> (Method, Properties, Vec
     let method = Method::new("basic.publish").with_text("routing-key", key);
     let mut properties = Properties::default();
     properties.set("message-id", Argument::Text(format!("m{serial}")));
-    let is_zero = step.is("zeros");
-    let byte = |at: u64| if is_zero { 0 } else { (serial.wrapping_mul(31) + at * 7) as u8 };
-    let body = (0..step.number("body", 0)).map(byte).collect();
+    let (first, rise) = if step.is("zeros") { (0, 0) } else { (serial.wrapping_mul(31) as u8, 7) };
+    let byte = |at: usize| first.wrapping_add((at as u8).wrapping_mul(rise));
+    let body = (0..step.number("body", 0) as usize).map(byte).collect();
     (method, properties, body)
 }
 

@@ -20,7 +20,6 @@ mod timeouts;
 mod topology;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -276,8 +275,8 @@ impl Engine {
             session.is_some_and(|session| session.can_serve(consumer))
         };
         QueueStatus {
-            vhost: self.host(queue.vhost).name.to_string(),
-            name: queue.name.to_string(),
+            vhost: self.host(queue.vhost).name.to_text().into_owned(),
+            name: queue.name.to_text().into_owned(),
             durable: queue.durable,
             exclusive: queue.owner.is_some(),
             auto_delete: queue.auto_delete,

@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use foldhash::fast::FixedState;
+use memchr::memchr2_iter;
+
 use super::image::{Inode, SECTOR_LEN};
 
 /// No name that is looked for is longer than this, in bytes.
@@ -14,7 +17,8 @@ const NAME_LEN_MAX: usize = 64;
 /// Names, and the places at which they were found; never iterated but by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    messages: HashMap<u64, BTreeSet<Inode>>,
+    /// Each file once; there is seldom more than one.
+    messages: HashMap<u64, Vec<Inode>, FixedState>,
     topology: HashMap<String, BTreeSet<(Inode, usize)>>,
 }
 
@@ -46,14 +50,17 @@ impl Names {
     }
 
     fn scan_bytes(&mut self, file: Inode, from: usize, bytes: &[u8]) {
-        for at in 1..bytes.len() {
-            match bytes[at] {
-                b'm' => {
+        for at in memchr2_iter(b'm', b'/', bytes).filter(|at| *at > 0) {
+            match [bytes[at - 1], bytes[at]] {
+                [_, b'm'] => {
                     if let Some(serial) = message_at(&bytes[at - 1..]) {
-                        self.messages.entry(serial).or_default().insert(file);
+                        let files = self.messages.entry(serial).or_default();
+                        if !files.contains(&file) {
+                            files.push(file);
+                        }
                     }
                 }
-                b'/' if bytes[at - 1] == 1 => {
+                [1, b'/'] => {
                     if let Some(name) = text_at(&bytes[at + 1..]) {
                         let places = self.topology.entry(name.to_owned()).or_default();
                         places.insert((file, from + at));

@@ -5,8 +5,9 @@
 //! segments and batches and about the names of checkpoints.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::BuildHasher;
 
+use foldhash::quality::FixedState;
 use warren_core::{DiskOp, DiskRequest, FileId, Lane};
 
 use super::image::Image;
@@ -153,9 +154,7 @@ fn batch(file: FileId, offset: usize, bytes: &[u8]) -> Option<Batch> {
 }
 
 fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
+    FixedState::default().hash_one(bytes)
 }
 
 #[cfg(test)]

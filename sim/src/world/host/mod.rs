@@ -101,6 +101,9 @@ pub(super) struct Host {
     commands: u64,
     /// What the broker is to be told next, and what the judge is told of it.
     batch: Vec<(Option<Input>, Told)>,
+    /// What it was told, each with what waited in it then, and what it said: room that is kept.
+    told: VecDeque<(Told, Waits)>,
+    said: Vec<Said>,
     tamper: Option<Tamper>,
 }
 
@@ -145,6 +148,8 @@ impl Host {
             arrivals: Vec::new(),
             commands: 0,
             batch: Vec::new(),
+            told: VecDeque::new(),
+            said: Vec::new(),
             tamper,
         }
     }
@@ -373,15 +378,16 @@ impl Host {
             return Ok(());
         }
         let Some(broker) = &mut self.broker else { return Ok(()) };
-        let mut told = VecDeque::with_capacity(self.batch.len() + 1);
+        self.told.clear();
         for (input, what) in self.batch.drain(..) {
             if let Some(input) = input {
                 in_core(|| broker.handle(Instant::from_nanos(now), input));
             }
-            told.push_back((what, waits(broker, &self.links_by_id)));
+            self.told.push_back((what, waits(broker, &self.links_by_id)));
         }
         let position = position(broker);
-        let mut said = Vec::new();
+        let mut said = std::mem::take(&mut self.said);
+        said.clear();
         while let Some(output) = in_core(|| self.broker.as_mut().and_then(Broker::poll_output)) {
             self.carry_out(now, output, &mut said, judge)?;
             if said.len() > 1_000_000 {
@@ -392,9 +398,10 @@ impl Host {
             }
         }
         if let Some(broker) = &mut self.broker {
-            told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
+            self.told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
         }
-        let judged = judge.batch(now, position, told, &said);
+        let judged = judge.batch(now, position, &mut self.told, &said);
+        self.said = said;
         self.trace_disk(now, judge);
         judged?;
         judge.check_promises((!self.disk.has_lied()).then(|| self.disk.image()))?;
@@ -510,8 +517,9 @@ impl Host {
 
 impl Socket {
     fn send(&mut self, link: usize, frame: &OutFrame, said: &mut Vec<Said>) -> Result<(), Failure> {
+        let before = self.egress.len();
         self.egress.push(frame);
-        said.push(Said::Sent(link, self.ear.hear(frame)?));
+        said.push(Said::Sent(link, self.ear.hear(&self.egress, before)?));
         Ok(())
     }
 
