@@ -506,7 +506,7 @@ impl World {
     }
 }
 
-/// A client hands what it has to send to its link, as far as that has room. Whether it was anything.
+/// A client hands to its link what that has room for. Whether it was anything.
 fn hand_over(client: &mut Client, now: u64, links: &mut BTreeMap<usize, Link>) -> bool {
     let Some(link) = client.link.and_then(|link| links.get_mut(&link)) else { return false };
     let len = client.out.len().min(link.up.room());
