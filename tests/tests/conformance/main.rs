@@ -41,11 +41,19 @@ static CONVERSING: Mutex<()> = Mutex::new(());
 
 #[test]
 fn recorded_conversations_are_answered_as_rabbitmq_answered_them() {
-    let wanted = env::var(PLAY_VARIABLE).unwrap_or_else(|_| "basic".to_owned());
-    let (name, number) = match wanted.split_once(':') {
-        Some((name, number)) => (name, Some(number.parse().expect("a conversation has a number"))),
-        None => (wanted.as_str(), None),
-    };
+    match env::var(PLAY_VARIABLE) {
+        Ok(wanted) => match wanted.split_once(':') {
+            Some((name, number)) => {
+                play_recording(name, Some(number.parse().expect("a conversation has a number")));
+            }
+            None => play_recording(&wanted, None),
+        },
+        Err(_) => recording::NAMES.iter().for_each(|name| play_recording(name, None)),
+    }
+}
+
+/// Plays all conversations of a recording, or one of them, which is told in words.
+fn play_recording(name: &str, number: Option<usize>) {
     let mut conversations = recording::read(name);
     if let Some(number) = number {
         conversations = vec![conversations.swap_remove(number)];

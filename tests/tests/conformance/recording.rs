@@ -42,6 +42,9 @@ pub(crate) fn path_of(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance").join(file)
 }
 
+/// The recordings that there are of conversations.
+pub(crate) const NAMES: [&str; 3] = ["basic", "extensions", "dead-letters"];
+
 /// All conversations of `NAME.jsonl.gz`. Panics if there is no such recording.
 pub(crate) fn read(name: &str) -> Vec<Conversation> {
     let path = path_of(&format!("{name}.jsonl.gz"));

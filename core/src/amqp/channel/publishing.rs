@@ -176,8 +176,8 @@ impl Channel {
             }
             None => (ctx.engine.check_publish(link.vhost, &publish.exchange)?, None),
         };
-        check_user(properties, link)?;
         let ttl = time_to_live(properties)?;
+        check_user(properties, link)?;
         let delay = delay(properties)?;
         let route = match known {
             Some(known) => known,

@@ -398,10 +398,14 @@ impl Engine {
         if !queue.consumers.is_empty() {
             self.mark(Mark::ConsumersCancelled);
         }
-        for id in &queue.consumers {
-            let Some(consumer) = self.consumers.remove(*id) else { continue };
+        let cancelled = queue.consumers.iter();
+        let cancelled = cancelled.filter_map(|id| Some((*id, self.consumers.remove(*id)?)));
+        let mut cancelled: Vec<_> = cancelled.collect();
+        // In this order RabbitMQ tells a channel of those that it has.
+        cancelled.sort_by(|(_, one), (_, other)| one.tag.cmp(&other.tag));
+        for (id, consumer) in cancelled {
             if let Some(session) = self.sessions.get_mut(consumer.session) {
-                session.consumers.remove(id);
+                session.consumers.remove(&id);
                 self.notices.push(Notice::Cancelled(session.handle, consumer.tag));
             }
         }
