@@ -55,6 +55,35 @@ fn it_listens_on_every_address_that_is_given() {
 }
 
 #[test]
+fn a_dead_letter_that_goes_nowhere_is_in_the_log_and_so_is_one_that_waits() {
+    let broker = Broker::start();
+    let mut client = Connection::open(&broker.address()).expect("guest may connect");
+    client.open_channel(1).expect("a channel opens");
+    let losing = json!({"x-dead-letter-exchange": "gone", "x-message-ttl": 0});
+    let mut keeping = losing.clone();
+    keeping["x-dead-letter-strategy"] = json!("at-least-once");
+    keeping["x-overflow"] = json!("reject-publish");
+    for (queue, arguments) in [("losing", losing), ("keeping", keeping)] {
+        let declare = json!({"queue": queue, "durable": true, "arguments": arguments});
+        client.send(1, "Queue.Declare", &declare);
+        client.expect("Queue.DeclareOk").expect("is declared");
+        let (publish, persistent) = (json!({"routing_key": queue}), json!({"delivery_mode": 2}));
+        client.send_bytes(&wire::publish(1, &publish, &persistent, b"a letter"));
+    }
+    let (lost, kept) = ("dead letters went nowhere", "dead letters wait until they can go");
+    let end = Instant::now() + LATE;
+    while !(broker.log().contains(lost) && broker.log().contains(kept)) && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let log = broker.log();
+    let line =
+        |text| log.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{log}"));
+    let reason = "its dead-letter exchange is missing";
+    assert!(line(lost).contains("losing") && line(lost).contains(reason), "{log}");
+    assert!(line(kept).contains("keeping") && line(kept).contains(reason), "{log}");
+}
+
+#[test]
 fn a_busy_port_is_one_sentence_and_exit_status_1() {
     let broker = Broker::start();
     let scratch = TempDir::new().expect("a temporary directory can be made");

@@ -487,6 +487,40 @@ def heavy_queue():
     connection.close()
 
 
+def waiting_letter():
+    """a dead letter that can go nowhere waits, takes room, and goes when there is a queue for it"""
+    connection = connect()
+    channel = connection.channel()
+    channel.confirm_delivery()
+    source, dead = name("source"), name("dead")
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-max-length": 1,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead,
+        "x-dead-letter-strategy": "at-least-once",
+    }
+    properties = pika.BasicProperties(delivery_mode=2)
+    channel.queue_declare(source, durable=True, arguments=arguments)
+    channel.basic_publish("", source, b"first", properties)
+    method, _, _ = next_message(channel, source)
+    channel.basic_reject(method.delivery_tag, requeue=False)
+    try:
+        channel.basic_publish("", source, b"second", properties)
+    except NackError:
+        pass
+    else:
+        raise AssertionError("a dead letter that waits takes no room")
+    channel.queue_declare(dead, durable=True)
+    _, properties, body = next_message(channel, dead)
+    assert body == b"first" and properties.headers["x-first-death-reason"] == "rejected", body
+    channel.basic_publish("", source, b"third")
+    channel.queue_delete(source)
+    channel.queue_delete(dead)
+    connection.close()
+
+
 def delivery_limit():
     """a message that came back too often is dead-lettered"""
     connection = connect()
@@ -579,6 +613,7 @@ FLOWS = (
     expiration,
     full_queue,
     heavy_queue,
+    waiting_letter,
     delivery_limit,
     wrong_password,
     missing_queue,

@@ -246,32 +246,8 @@ impl Engine {
             while self.log.backlog() <= self.limits.log_pending_max
                 && let Some((lane, entry, reason)) = self.take_dead(id)
             {
-                let queue = self.queues.get(id);
-                let is_delay_store = queue.is_some_and(|queue| queue.is_delay_store);
-                let is_kept = self.is_kept(id, &entry);
                 is_anybody = true;
-                if !is_kept {
-                    self.note_departure(id, Departure::Buried);
-                }
-                let sent = match &entry.message {
-                    Some(message) if is_delay_store => {
-                        self.send_delayed(id, message);
-                        Ok(())
-                    }
-                    Some(message) => self.send_dead_letter(id, message, reason, is_kept),
-                    None => Ok(()),
-                };
-                match sent {
-                    Err(why) if is_kept => {
-                        self.keep_letter(id, lane, entry, reason, why);
-                        continue;
-                    }
-                    Err(why) => self.lose_letter(id, why),
-                    Ok(()) if is_kept => self.note_departure(id, Departure::Buried),
-                    Ok(()) => {}
-                }
-                self.note_letter_gone(lane, entry.position);
-                self.forget_entry(lane, &entry);
+                self.bury_one(id, lane, entry, reason);
             }
             self.arm_next(id);
             let Some(lane) = self.first_dead(id) else { continue };
@@ -283,6 +259,41 @@ impl Engine {
             }
         }
         is_anybody
+    }
+
+    /// Buries one of a lane who was the first to be, or sets it aside.
+    fn bury_one(&mut self, id: QueueId, lane: QueueId, entry: Entry, reason: Reason) {
+        let is_kept = self.is_kept(id, &entry);
+        if !is_kept {
+            self.note_departure(id, Departure::Buried);
+        }
+        match self.send_on(id, &entry, reason, is_kept) {
+            Err(why) if is_kept => return self.keep_letter(id, lane, entry, reason, why),
+            Err(why) => self.lose_letter(id, why),
+            Ok(()) if is_kept => self.note_departure(id, Departure::Buried),
+            Ok(()) => {}
+        }
+        self.note_letter_gone(lane, entry.position);
+        self.forget_entry(lane, &entry);
+    }
+
+    /// Sends who died where it is to go from here.
+    ///
+    /// # Errors
+    /// As for [`Self::send_dead_letter`].
+    fn send_on(
+        &mut self,
+        id: QueueId,
+        entry: &Entry,
+        reason: Reason,
+        is_kept: bool,
+    ) -> Result<(), &'static str> {
+        let Some(message) = &entry.message else { return Ok(()) };
+        if self.queues.get(id).is_some_and(|queue| queue.is_delay_store) {
+            self.send_delayed(id, message);
+            return Ok(());
+        }
+        self.send_dead_letter(id, message, reason, is_kept)
     }
 
     /// Puts the dead letter of a message into the queues that it is for: if it `is_kept`, into all
