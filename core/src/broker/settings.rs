@@ -80,6 +80,11 @@ fn levels(arguments: &FieldTable) -> Option<Levels> {
 const QUORUM_LEVELS: Levels = Levels { max: 31, usual: 4 };
 
 impl Settings {
+    /// Whether there may be more messages than may be ready.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.max_length.is_some() || self.max_bytes.is_some()
+    }
+
     /// What these arguments and policies, which were checked, ask for. Of limits the lowest counts,
     /// of anything else the argument.
     pub(crate) fn new(arguments: &FieldTable, policies: Asked<'_>) -> Self {

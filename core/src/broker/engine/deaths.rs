@@ -50,7 +50,10 @@ impl Engine {
             return Some(Instant::default());
         }
         let timer = self.timers.first().map(|(deadline, _)| *deadline);
-        let next = timer.into_iter().chain(self.keeping.due).min();
+        let next = match (timer, self.keeping.due) {
+            (Some(timer), Some(due)) => Some(timer.min(due)),
+            (timer, due) => timer.or(due),
+        };
         next.map(|deadline| self.clock.instant(deadline))
     }
 
@@ -135,7 +138,12 @@ impl Engine {
     /// Drops the first messages of a queue that has more than it may: those that a consumer would
     /// get next.
     pub(super) fn trim(&mut self, id: QueueId) {
-        self.count_rest(id);
+        let Some(queue) = self.queues.get(id).filter(|queue| queue.settings.is_limited()) else {
+            return;
+        };
+        if queue.settings.max_bytes.is_some() {
+            self.count_rest(id);
+        }
         while let Some(queue) = self.queues.get(id)
             && queue.settings.overflow == Overflow::DropHead
             && self.is_over_limit(id)

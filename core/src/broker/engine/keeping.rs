@@ -87,10 +87,12 @@ impl Engine {
 
     /// Puts letters that wait among the dead again, if it is time to, or routes may have changed.
     pub(super) fn retry_letters(&mut self) {
+        if self.keeping.queues.is_empty() {
+            return;
+        }
         let now = self.clock.unix_ms();
         let is_due = self.keeping.due.is_some_and(|due| due <= now);
-        let is_changed = self.keeping.version != self.topology_version;
-        if self.keeping.queues.is_empty() || !is_due && !is_changed {
+        if !is_due && self.keeping.version == self.topology_version {
             return;
         }
         self.keeping.version = self.topology_version;

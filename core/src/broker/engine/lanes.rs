@@ -82,17 +82,17 @@ impl Engine {
     /// Whether it refuses a message whose body has so many bytes, as it would have more than it
     /// may.
     pub(super) fn is_refusing(&self, id: QueueId, bytes: usize) -> bool {
-        self.queues.get(id).is_some_and(|queue| {
-            let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
-            let (kept, kept_bytes) = (queue.kept.len() as u64, queue.kept.bytes());
-            let is_heavy = |max| {
-                let is_heavy = self.ready_bytes(id) + kept_bytes + bytes as u64 > max;
-                self.mark_if(is_heavy, Mark::OverBytes)
-            };
-            overflow != Overflow::DropHead
-                && (max_length.is_some_and(|max| self.ready_len(id) + kept >= max)
-                    || max_bytes.is_some_and(is_heavy))
-        })
+        let Some(queue) = self.queues.get(id) else { return false };
+        let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
+        if overflow == Overflow::DropHead {
+            return false;
+        }
+        let is_long = |max| self.ready_len(id) + queue.kept.len() as u64 >= max;
+        let is_heavy = |max| {
+            let bytes = self.ready_bytes(id) + queue.kept.bytes() + bytes as u64;
+            self.mark_if(bytes > max, Mark::OverBytes)
+        };
+        max_length.is_some_and(is_long) || max_bytes.is_some_and(is_heavy)
     }
 
     /// Whether it has more messages than it may, as far as is known.

@@ -38,12 +38,8 @@ impl Engine {
         self.begin_read(id, from, wanted);
     }
 
-    /// Reads on through what queues have on disk only, as long as a limit asks for its bytes and
-    /// they are not known.
+    /// Reads on through what a queue has on disk only, as long as its bytes are not known.
     pub(super) fn count_rest(&mut self, id: QueueId) {
-        if self.queues.get(id).is_none_or(|queue| queue.settings.max_bytes.is_none()) {
-            return;
-        }
         for lane in self.lanes(id).collect::<Vec<_>>() {
             let Some(queue) = self.queues.get(lane) else { continue };
             if let Some(from) = queue.uncounted_from()

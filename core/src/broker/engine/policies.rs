@@ -277,8 +277,7 @@ impl Engine {
             }
         }
         self.retry_letters_soon();
-        let has_limit = settings.max_length.is_some() || settings.max_bytes.is_some();
-        if has_limit && self.ready_len(id) > 0 {
+        if settings.is_limited() && self.ready_len(id) > 0 {
             self.stir(id);
         }
     }

@@ -14,15 +14,10 @@ pub(super) struct DeathFeatures {
     dead_letters: bool,
     max_length: bool,
     delivery_limit: bool,
-    max_bytes: bool,
-    kept_letters: bool,
 }
 
 /// Times in milliseconds: runs take seconds.
 pub(super) const TIMES: [u32; 7] = [0, 1, 3, 20, 100, 400, 5000];
-
-/// As many as a body has, or some, or many.
-pub(super) const BYTES: [u32; 7] = [0, 7, 20, 64, 300, 4000, 100_000];
 
 impl DeathFeatures {
     pub(super) fn draw(rng: &mut Rng) -> Self {
@@ -33,8 +28,6 @@ impl DeathFeatures {
             dead_letters: at_times(),
             max_length: at_times(),
             delivery_limit: at_times(),
-            max_bytes: at_times(),
-            kept_letters: at_times(),
         }
     }
 
@@ -47,14 +40,8 @@ impl DeathFeatures {
         if self.queue_expiry && rng.f32() < 0.2 {
             arguments.push(format!("x-expires:{}", pick(rng, &TIMES[1..])));
         }
-        let (by_length, by_bytes) = (rng.f32() < 0.4, rng.f32() < 0.3);
-        if self.max_length && by_length {
+        if self.max_length && rng.f32() < 0.4 {
             arguments.push(format!("x-max-length:{}", rng.u32(0..8)));
-        }
-        if self.max_bytes && by_bytes {
-            arguments.push(format!("x-max-length-bytes:{}", pick(rng, &BYTES)));
-        }
-        if self.max_length && by_length || self.max_bytes && by_bytes {
             let overflow = pick(rng, &["drop-head", "reject-publish", "reject-publish-dlx"]);
             if rng.f32() < 0.7 {
                 arguments.push(format!("x-overflow:{overflow}"));
@@ -74,12 +61,6 @@ impl DeathFeatures {
             if rng.f32() < 0.6 {
                 let key = pick(rng, &["q1", "q2", "q3", "a", "a.b"]);
                 arguments.push(format!("x-dead-letter-routing-key:{key}"));
-            }
-            if self.kept_letters && rng.f32() < 0.6 {
-                arguments.push("x-dead-letter-strategy:at-least-once".into());
-                if !arguments.iter().any(|argument| argument.starts_with("x-overflow")) {
-                    arguments.push("x-overflow:reject-publish".into());
-                }
             }
         }
         arguments

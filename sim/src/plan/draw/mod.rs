@@ -14,6 +14,7 @@ mod kinds;
 mod levels;
 mod limits;
 mod policies;
+mod room;
 mod strain;
 mod workload;
 
@@ -28,6 +29,7 @@ use delays::{DELAYED, DelayFeatures};
 use disk::DiskFeatures;
 use levels::LevelFeatures;
 use policies::PolicyFeatures;
+use room::RoomFeatures;
 use strain::StrainFeatures;
 
 const KEYS: [&str; 8] = ["a", "b", "a.b", "a.b.c", "b.a", "", "a.c.d", "q1"];
@@ -157,6 +159,7 @@ struct Draw {
     levels: Rng,
     policies: Rng,
     delays: Rng,
+    rooms: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -167,6 +170,7 @@ struct Draw {
     level_features: LevelFeatures,
     policy_features: PolicyFeatures,
     delay_features: DelayFeatures,
+    room_features: RoomFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -203,6 +207,8 @@ pub fn draw(seed: u64) -> Plan {
     let policy_features = PolicyFeatures::draw(&mut policies, &mut setup);
     let mut delays = stream(23);
     let delay_features = DelayFeatures::draw(&mut delays);
+    let mut rooms = stream(25);
+    let room_features = RoomFeatures::draw(&mut rooms);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -228,6 +234,7 @@ pub fn draw(seed: u64) -> Plan {
         levels,
         policies,
         delays,
+        rooms,
         features,
         disk_features,
         decay_features,
@@ -238,6 +245,7 @@ pub fn draw(seed: u64) -> Plan {
         level_features,
         policy_features,
         delay_features,
+        room_features,
         setup,
         steps: Vec::new(),
     };
@@ -321,6 +329,8 @@ impl Draw {
         let exchanges: Vec<String> = self.exchanges.iter().map(|x| x.name.clone()).collect();
         for queue in &mut self.queues {
             queue.arguments.extend(self.death_features.arguments(&mut self.deaths, &exchanges));
+            let room = self.room_features.arguments(&mut self.rooms, &queue.arguments);
+            queue.arguments.extend(room);
         }
     }
 

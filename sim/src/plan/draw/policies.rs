@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::deaths::{BYTES, TIMES};
+use super::deaths::TIMES;
 use super::{Draw, Setup, Step, Who, pick};
 
 /// Each is on or off.
@@ -34,13 +34,10 @@ impl PolicyFeatures {
         }
     }
 
-    fn definition(&self, rng: &mut Rng, is_operator: bool) -> String {
+    fn definition(&self, rng: &mut Rng, is_operator: bool) -> Vec<String> {
         let mut asked = Vec::new();
         if rng.f32() < 0.5 {
             asked.push(format!("max-length:{}", rng.u32(0..8)));
-        }
-        if rng.f32() < 0.3 {
-            asked.push(format!("max-length-bytes:{}", pick(rng, &BYTES)));
         }
         if rng.f32() < 0.3 {
             let overflow = pick(rng, &["drop-head", "reject-publish", "reject-publish-dlx"]);
@@ -62,9 +59,6 @@ impl PolicyFeatures {
                 let key = pick(rng, &["q1", "q2", "a"]);
                 asked.push(format!("dead-letter-routing-key:{key}"));
             }
-            if rng.f32() < 0.3 {
-                asked.push("dead-letter-strategy:at-least-once".into());
-            }
         }
         if !is_operator && rng.f32() < 0.15 {
             asked.push(format!("consumer-timeout:{}", pick(rng, &TIMES)));
@@ -77,7 +71,7 @@ impl PolicyFeatures {
             let nonsense = ["max-length:-1", "expires:0", "what:1", "overflow:up", "message-ttl:x"];
             asked.push(pick(rng, &nonsense).into());
         }
-        asked.join(",")
+        asked
     }
 }
 
@@ -97,7 +91,11 @@ impl Draw {
                 .with("pattern", pick(rng, &PATTERNS))
                 .with("apply", pick(rng, &["all", "queues", "classic_queues", "exchanges"]))
                 .with("priority", rng.u32(0..3))
-                .with("arg", features.definition(rng, is_operator)),
+                .with("arg", {
+                    let mut asked = features.definition(rng, is_operator);
+                    asked.extend(self.room_features.definition(&mut self.rooms, is_operator));
+                    asked.join(",")
+                }),
         };
         self.push(step.with("name", name).flag("operator", is_operator));
     }
