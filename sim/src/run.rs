@@ -317,9 +317,12 @@ impl Run {
 
     /// The books balance: every copy of every message is settled for a reason.
     fn drain(&mut self) -> Result<(), Failure> {
+        // Dead letters that wait may still go, by chance.
+        let has_kept = self.judge.model.queues.values().any(|queue| !queue.kept.is_empty());
+        let known = if has_kept { self.judge.model.messages.len() } else { usize::MAX };
         self.execute(&Step::new(Who::Client(SERVER), "close"))?;
         self.converge()?;
-        self.check_books()?;
+        self.check_books(known)?;
         self.judge.check_quiet(self.world.image())?;
         let consumers = self.judge.model.consumers.len();
         if consumers > 0 || self.world.connections() > 0 {
@@ -329,9 +332,9 @@ impl Run {
         Ok(())
     }
 
-    /// Checks that no copy of any message is left.
-    fn check_books(&self) -> Result<(), Failure> {
-        for message in self.judge.model.messages.iter() {
+    /// Checks that no copy of any of the first `known` messages is left.
+    fn check_books(&self, known: usize) -> Result<(), Failure> {
+        for message in self.judge.model.messages.iter().take(known) {
             for (_, fate) in message.fates.iter() {
                 no_loss::check_drained(&message.name, fate == Fate::Ready)?;
                 if matches!(fate, Fate::Held | Fate::Uncommitted) {
@@ -399,7 +402,7 @@ impl Run {
             self.execute(&consume.with("tag", format!("r{at}")).flag("no_ack", true))?;
         }
         self.converge()?;
-        self.check_books()?;
+        self.check_books(usize::MAX)?;
         self.judge.check_quiet(self.world.image())
     }
 
