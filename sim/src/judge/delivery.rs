@@ -35,7 +35,7 @@ impl Judge {
         }
         let mut named = properties.clone();
         if let Some(index) = self.message_due(key, method, body) {
-            let name = self.model.messages[index].name.to_string();
+            let name = self.model.messages[index].name.clone();
             named.set("message-id", Argument::Text(name));
         }
         self.hear_named(key, method, &named, body)

@@ -1,7 +1,8 @@
 //! `basic.*`, confirms and transactions.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::channel::{Partial, Settle};
 use super::routing::{Look, Route};
@@ -49,14 +50,14 @@ impl Model {
             }
         }
         let index = self.messages.len();
-        let name: Arc<str> = properties.text("message-id").unwrap_or("").into();
-        self.names.insert(Arc::clone(&name), index);
+        let name = SmolStr::new(properties.text("message-id").unwrap_or(""));
+        self.names.insert(name.clone(), index);
         self.largest_body = self.largest_body.max(body.len());
         let message = Message {
             index,
             name,
-            exchange: exchange.to_owned(),
-            key: method.text("routing-key").to_owned(),
+            exchange: exchange.into(),
+            key: method.text("routing-key").into(),
             properties,
             body,
             is_mandatory: method.bit("mandatory"),

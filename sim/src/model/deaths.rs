@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use smol_str::SmolStr;
+
 use super::routing::{Look, Route};
 use super::{Copy, Fate, Message, Model, Queue, QueueId, STORE, policies};
 use crate::wire::{Argument, Properties, Table, Value};
@@ -571,7 +573,7 @@ impl Model {
                 cause,
                 count: 1,
                 seconds: self.now_ms() / 1000,
-                exchange: dead.exchange.clone(),
+                exchange: dead.exchange.to_string(),
                 keys: std::iter::once(dead.key.as_str())
                     .chain(further.into_iter().flatten())
                     .map(Into::into)
@@ -600,8 +602,8 @@ impl Model {
         properties.remove("expiration");
         properties.set("headers", Argument::Table(told));
         Message {
-            exchange,
-            key: key.unwrap_or_else(|| dead.key.clone()),
+            exchange: exchange.into(),
+            key: key.map_or_else(|| dead.key.clone(), SmolStr::from),
             properties,
             deaths,
             ..dead.clone()

@@ -106,7 +106,7 @@ impl Model {
         self.messages[copy.message].fates.insert(id, Fate::Rejected);
         let message = self.messages[copy.message].after_delay();
         let exchange = message.exchange.clone();
-        if !exchange.is_empty() && !self.exchanges.contains_key(&exchange) {
+        if !exchange.is_empty() && !self.exchanges.contains_key(exchange.as_str()) {
             return self.lose_letter(id);
         }
         let Route { queues, histories } = self.route(&exchange, &Look::new(&message), None);

@@ -361,7 +361,7 @@ mod tests {
         model.messages.push(Message {
             index,
             name: format!("m{index}").into(),
-            exchange: String::new(),
+            exchange: "".into(),
             key: "q".into(),
             properties,
             body: Vec::new(),

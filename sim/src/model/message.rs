@@ -1,7 +1,8 @@
 //! Messages as they were published, and what became of each copy.
 
 use std::ops::{Index, IndexMut};
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::queue::QueueId;
 use super::{ChannelKey, Death};
@@ -40,11 +41,11 @@ pub struct Message {
     /// Its place in the order of publishing.
     pub index: usize,
     /// The name in its `message-id`.
-    pub name: Arc<str>,
+    pub name: SmolStr,
     /// Where it was published to.
-    pub exchange: String,
+    pub exchange: SmolStr,
     /// With which key.
-    pub key: String,
+    pub key: SmolStr,
     /// Its properties as they were sent.
     pub properties: Properties,
     /// Its body.
@@ -228,9 +229,9 @@ mod tests {
     fn messages_are_found_by_their_number() {
         let message = |index| Message {
             index,
-            name: "".into(),
-            exchange: String::new(),
-            key: String::new(),
+            name: SmolStr::default(),
+            exchange: SmolStr::default(),
+            key: SmolStr::default(),
             properties: Properties::default(),
             body: Vec::new(),
             is_mandatory: false,

@@ -24,9 +24,9 @@ mod topology;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use smol_str::SmolStr;
 
 pub use channel::{Channel, Mode, Phase, Unacked};
 pub use choices::Decision;
@@ -118,7 +118,7 @@ pub struct Model {
     /// Reply addresses that the broker made up, and whose they are.
     pub reply_addresses: BTreeMap<String, usize>,
     /// Messages by the name in their `message-id`; for looking up only, as it has no order.
-    pub(crate) names: HashMap<Arc<str>, usize, FixedState>,
+    pub(crate) names: HashMap<SmolStr, usize, FixedState>,
     /// By the first of them, messages that were replayed to other queues, or are dead letters: each
     /// is one more of the same name.
     pub(crate) replays: HashMap<usize, Vec<usize>, FixedState>,

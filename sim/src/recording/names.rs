@@ -16,7 +16,7 @@ impl Names {
     pub(super) fn enter(&mut self, number: u64, properties: &mut Properties) {
         self.0.resize(number as usize, None);
         self.0[number as usize - 1] = properties.text("message-id").map(str::to_owned);
-        properties.set("message-id", Argument::Text(name_of(number)));
+        properties.set("message-id", Argument::Text(name_of(number).into()));
     }
 
     /// Renames a message that goes out. One whose body does not tell what it is has no name.
@@ -26,7 +26,7 @@ impl Names {
     pub(super) fn leave(&self, incoming: &mut Incoming) -> Result<(), Failure> {
         let Incoming::Content(_, _, properties, body) = incoming else { return Ok(()) };
         let Some(number) = bodies::number_of(body) else {
-            properties.set("message-id", Argument::Text(UNNAMED.to_owned()));
+            properties.set("message-id", Argument::Text(UNNAMED.into()));
             return Ok(());
         };
         let name = name_of(number);
@@ -37,7 +37,7 @@ impl Names {
             let text = format!("{name} has the message-id {seen:?}, and came with {was:?}");
             return Err(Failure::about(&name, "no-phantom", text));
         }
-        properties.set("message-id", Argument::Text(name));
+        properties.set("message-id", Argument::Text(name.into()));
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use super::spec::{Kind, METHODS, Spec};
 use super::value::{Cursor, Table, put_long_bytes, put_short_text, put_table};
 
@@ -12,8 +14,8 @@ pub enum Argument {
     Bit(bool),
     /// An octet, short, long or long long.
     Number(u64),
-    /// A short string.
-    Text(String),
+    /// A short string; few are so long that they need memory of their own.
+    Text(SmolStr),
     /// A long string.
     Blob(Vec<u8>),
     /// A table.
@@ -232,7 +234,7 @@ fn read_arguments(spec: &Spec, cursor: &mut Cursor<'_>) -> Option<Vec<Argument>>
 fn empty(kind: Kind) -> Argument {
     match kind {
         Kind::Bit => Argument::Bit(false),
-        Kind::Text => Argument::Text(String::new()),
+        Kind::Text => Argument::Text(SmolStr::default()),
         Kind::Blob => Argument::Blob(Vec::new()),
         Kind::Table => Argument::Table(Table::new()),
         Kind::Octet | Kind::Short | Kind::Long | Kind::LongLong => Argument::Number(0),
@@ -290,7 +292,7 @@ mod tests {
             for (at, (_, kind)) in spec.arguments.iter().enumerate() {
                 method.arguments[at] = match kind {
                     Kind::Bit => Argument::Bit(at % 2 == 0),
-                    Kind::Text => Argument::Text(format!("text {at}")),
+                    Kind::Text => Argument::Text(format!("text {at}").into()),
                     Kind::Blob => Argument::Blob(vec![at as u8; 3]),
                     Kind::Table => Argument::Table(Table::new()),
                     _ => Argument::Number(at as u64),

@@ -1,5 +1,7 @@
 //! Field values and tables: RabbitMQ's dialect, read and written byte by byte.
 
+use smol_str::SmolStr;
+
 /// A typed value of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -78,9 +80,9 @@ impl<'a> Cursor<'a> {
         Some(u64::from_be_bytes(number))
     }
 
-    pub(super) fn short_text(&mut self) -> Option<String> {
+    pub(super) fn short_text(&mut self) -> Option<SmolStr> {
         let len = self.number(1)? as usize;
-        std::str::from_utf8(self.take(len)?).ok().map(str::to_owned)
+        std::str::from_utf8(self.take(len)?).ok().map(SmolStr::new)
     }
 
     pub(super) fn long_bytes(&mut self) -> Option<Vec<u8>> {
@@ -93,7 +95,7 @@ impl<'a> Cursor<'a> {
         let mut inner = Cursor { rest: self.take(len)? };
         let mut table = Table::new();
         while !inner.rest.is_empty() {
-            table.push((inner.short_text()?, inner.value()?));
+            table.push((inner.short_text()?.into(), inner.value()?));
         }
         Some(table)
     }

@@ -1,5 +1,7 @@
 //! The steps of a channel as bytes: what a client sends for each verb.
 
+use smol_str::format_smolstr;
+
 use super::client::{Channel, Client};
 use crate::plan::Step;
 use crate::wire::{Argument, Method, Properties, Table, Value, encode_content};
@@ -254,7 +256,7 @@ fn message(key: &str, step: &Step, serial: &mut u64) -> (Method, Properties, Vec
     *serial += 1;
     let method = Method::new("basic.publish").with_text("routing-key", key);
     let mut properties = Properties::default();
-    properties.set("message-id", Argument::Text(format!("m{serial}")));
+    properties.set("message-id", Argument::Text(format_smolstr!("m{serial}")));
     let (first, rise) = if step.is("zeros") { (0, 0) } else { (serial.wrapping_mul(31) as u8, 7) };
     let byte = |at: usize| first.wrapping_add((at as u8).wrapping_mul(rise));
     let body = (0..step.number("body", 0) as usize).map(byte).collect();
