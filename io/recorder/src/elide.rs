@@ -27,7 +27,7 @@ impl Elider {
             rest = &rest[kept..];
             if !rest.is_empty() {
                 number::put(out, body as u64);
-                out.extend_from_slice(&hash::of_bytes(&rest[..body]).to_le_bytes());
+                out.extend_from_slice(&hash::of_body(&rest[..body]).to_le_bytes());
                 rest = &rest[body..];
             }
         }

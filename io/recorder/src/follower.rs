@@ -62,6 +62,11 @@ impl Follower {
 
     /// The first run of these bytes, which come next and are at least one; they are passed over.
     pub fn run(&mut self, bytes: &[u8]) -> Run {
+        if let Place::Prefix(_, 0) = self.0
+            && let Some(whole) = whole_frame(bytes)
+        {
+            return whole;
+        }
         let (len, next, is_body, begins) = match self.0 {
             Place::Header(left) => {
                 let len = left.min(bytes.len());
@@ -91,6 +96,15 @@ impl Follower {
         self.0 = next;
         Run { len, is_body, begins }
     }
+}
+
+/// The frame that these bytes begin with, from one end to the other, if it is there and has no body:
+/// most of a stream can be passed over in such steps.
+fn whole_frame(bytes: &[u8]) -> Option<Run> {
+    let (frame, payload_len) = read(*bytes.first_chunk()?);
+    let len = (PREFIX_LEN + 1).checked_add(payload_len)?;
+    let is_whole = frame.kind != KIND_BODY && len <= bytes.len();
+    is_whole.then_some(Run { len, is_body: false, begins: Some(frame) })
 }
 
 fn within(frame: FrameStart, left: usize) -> Place {
@@ -151,8 +165,12 @@ pub(crate) mod tests {
         let stream = stream();
         let mut follower = Follower::default();
         assert_eq!(follower.run(&stream).len, 8);
-        let run = follower.run(&stream[8..]);
+        let mut cut = follower;
+        let run = cut.run(&stream[8..17]);
         assert_eq!(run.begins, Some(FrameStart { kind: 1, channel: 7 }));
-        assert_eq!(follower.frame(), run.begins);
+        assert_eq!(cut.frame(), run.begins);
+        let whole = follower.run(&stream[8..]);
+        assert_eq!((whole.len, whole.begins), (12, run.begins));
+        assert_eq!(follower.frame(), None);
     }
 }
