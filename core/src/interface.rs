@@ -297,6 +297,13 @@ pub enum Decision {
         /// Whether it is a queue.
         is_queue: bool,
     },
+    /// A queue or an exchange took a message for one that came before.
+    Duplicate {
+        /// Its name.
+        name: ShortStr,
+        /// Whether it is a queue.
+        is_queue: bool,
+    },
     /// What a command changed has come to all that it is for.
     CommandThrough(CommandId),
 }

@@ -8,6 +8,8 @@ mod client;
 mod connections;
 #[path = "broker/costs.rs"]
 mod costs;
+#[path = "broker/deduplication.rs"]
+mod deduplication;
 #[path = "broker/delays.rs"]
 mod delays;
 #[path = "broker/deliveries.rs"]

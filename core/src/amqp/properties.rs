@@ -9,7 +9,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::reader::{Malformed, Reader};
 use super::{FieldTable, ShortStr};
 
-/// The flag of the property `priority`.
+/// The flags of the properties `headers` and `priority`.
+const HEADERS: u16 = 1 << 13;
 const PRIORITY: u16 = 1 << 11;
 
 /// Properties as they stand on the wire: flags and values.
@@ -43,6 +44,19 @@ impl Properties {
     /// When flags and values do not agree, or bytes follow the last value.
     pub fn decode(&self) -> Result<BasicProperties, Malformed> {
         BasicProperties::read(&self.0)
+    }
+
+    /// Whether they say that they have headers.
+    #[must_use]
+    pub fn has_headers(&self) -> bool {
+        let flags = self.0.first_chunk().copied().map_or(0, u16::from_be_bytes);
+        flags & HEADERS != 0
+    }
+
+    /// The headers, if they can be read and have any. Costs little where they have none.
+    #[must_use]
+    pub fn headers(&self) -> Option<FieldTable> {
+        if self.has_headers() { self.decode().ok()?.headers } else { None }
     }
 
     /// The priority, if they can be read and have one. Costs little where they have none.

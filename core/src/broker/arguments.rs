@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::time::Duration;
 
+use super::deduplication::{DEDUPLICATION, HEADER, SIZE, SIZE_MAX, TTL};
 use super::queue::{Queue, QueueDeclaration};
 use super::refusal::{Refusal, RefusalKind, Resource};
 use super::single_active::SingleActive;
@@ -22,6 +23,8 @@ enum Check {
     Integer(i64),
     /// An integer of at least this and at most [`EXPIRATION_MAX`].
     Millis(i64),
+    /// An integer from 1 to [`SIZE_MAX`].
+    Size,
     /// An integer from 0 to 255.
     Priority,
     /// A boolean.
@@ -62,6 +65,18 @@ const KNOWN: &[(&str, Check)] = &[
     ("x-single-active-consumer", Check::Bool),
     (CONSUMER_TIMEOUT, Check::Integer(0)),
     ("x-delivery-limit", Check::Integer(-1)),
+    DEDUPLICATING[0],
+    DEDUPLICATING[1],
+    DEDUPLICATING[2],
+    DEDUPLICATING[3],
+];
+
+/// Those of deduplication, which exchanges have too.
+const DEDUPLICATING: [(&str, Check); 4] = [
+    (DEDUPLICATION, Check::Bool),
+    (SIZE, Check::Size),
+    (TTL, Check::Millis(0)),
+    (HEADER, Check::Text),
 ];
 
 /// Checks the arguments of a queue that is about to be made.
@@ -97,6 +112,34 @@ pub(crate) fn check(
     check_type(declaration, &resource)
 }
 
+/// Checks the arguments of an exchange that are about deduplication.
+///
+/// # Errors
+/// Which one is wrong, and how.
+pub(crate) fn check_deduplicating(
+    arguments: &FieldTable,
+    exchange: &Resource<'_>,
+) -> Result<(), Refusal> {
+    for (name, check) in DEDUPLICATING {
+        let Some(value) = arguments.find(name) else { continue };
+        check_value(value, check).map_err(|problem| invalid(name, exchange, &problem))?;
+    }
+    Ok(())
+}
+
+/// Whether an exchange of these arguments deduplicates as one that was declared otherwise.
+///
+/// # Errors
+/// Which argument differs.
+pub(crate) fn check_same_deduplicating(
+    received: &FieldTable,
+    current: &FieldTable,
+    exchange: &Resource<'_>,
+) -> Result<(), Refusal> {
+    let names = DEDUPLICATING.iter().map(|(name, _)| *name);
+    check_same(names, received, current, exchange)
+}
+
 fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result<(), Refusal> {
     let invalid = |property| {
         Err(Refusal::precondition(format!("invalid property '{property}' for {resource}")))
@@ -112,8 +155,8 @@ fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result
     }
 }
 
-fn invalid(name: &str, queue: &Resource<'_>, problem: &str) -> Refusal {
-    Refusal::precondition(format!("invalid arg '{name}' for {queue}: {problem}"))
+fn invalid(name: &str, resource: &Resource<'_>, problem: &str) -> Refusal {
+    Refusal::precondition(format!("invalid arg '{name}' for {resource}: {problem}"))
 }
 
 fn integer(value: &FieldValue) -> Result<i64, String> {
@@ -142,6 +185,10 @@ fn check_value(value: &FieldValue, check: Check) -> Result<(), String> {
             0 if min > 0 => Err("{value_zero,0}".to_string()),
             value if value < min => Err(format!("{{value_negative,{value}}}")),
             _ => Ok(()),
+        },
+        Check::Size => match integer(value)? {
+            size if size > SIZE_MAX as i64 => Err(format!("{{value_too_large,{size}}}")),
+            _ => check_value(value, Check::Integer(1)),
         },
         Check::Priority => match integer(value)? {
             value if value < 0 => Err(format!("{{value_negative,{value}}}")),
@@ -210,9 +257,20 @@ pub(crate) fn check_equivalent(
             return Err(Refusal::inequivalent(&resource, argument, &received, &current));
         }
     }
-    for (argument, _) in KNOWN {
-        let received = find(&declaration.arguments, argument);
-        let current = find(&queue.arguments, argument);
+    let names = KNOWN.iter().map(|(name, _)| *name);
+    check_same(names, &declaration.arguments, &queue.arguments, &resource)
+}
+
+/// Whether these arguments are the same in both.
+fn check_same(
+    names: impl Iterator<Item = &'static str>,
+    received: &FieldTable,
+    current: &FieldTable,
+    resource: &Resource<'_>,
+) -> Result<(), Refusal> {
+    for argument in names {
+        let received = find(received, argument);
+        let current = find(current, argument);
         if !is_same(received.as_ref(), current.as_ref()) {
             let is_short = received.is_some() && current.is_some();
             let [received, current] = [received, current].map(|value| match value {
@@ -222,7 +280,7 @@ pub(crate) fn check_equivalent(
                     format!("the value '{}' of type '{}'", print(&value), value.type_name())
                 }
             });
-            return Err(Refusal::inequivalent(&resource, argument, &received, &current));
+            return Err(Refusal::inequivalent(resource, argument, &received, &current));
         }
     }
     Ok(())
@@ -275,7 +333,7 @@ mod tests {
         received: &[(&str, FieldValue)],
     ) -> Result<(), String> {
         let (number, vhost) = Default::default();
-        let queue = Queue::new(number, vhost, "q".into(), &declaration(current), Owner(0));
+        let queue = Queue::new(number, vhost, "q".into(), &declaration(current), Owner(0), 0);
         check_equivalent(&queue, &declaration(received), &"/".into()).map_err(|r| r.explanation)
     }
 
@@ -322,6 +380,8 @@ mod tests {
             "x-max-priority",
             CONSUMER_TIMEOUT,
             "x-delivery-limit",
+            SIZE,
+            TTL,
         ];
         for name in numbers {
             for (value, kind) in [
@@ -344,6 +404,9 @@ mod tests {
             ("x-message-ttl", 315_360_000_001, "{value_too_large,315360000001}"),
             ("x-message-ttl", i64::MAX, "{value_too_large,9223372036854775807}"),
             ("x-max-priority", 256, "{max_value_exceeded,256}"),
+            (SIZE, 0, "{value_zero,0}"),
+            (SIZE, 1_000_001, "{value_too_large,1000001}"),
+            (TTL, 315_360_000_001, "{value_too_large,315360000001}"),
         ] {
             assert_eq!(refused(name, FieldValue::I64(value)).as_deref(), Some(problem), "{name}");
         }
@@ -358,6 +421,8 @@ mod tests {
             ("x-max-priority", 255),
             ("x-delivery-limit", -1),
             (CONSUMER_TIMEOUT, i64::MAX),
+            (SIZE, 1_000_000),
+            (TTL, 0),
         ] {
             assert_eq!(refused(name, FieldValue::I64(value)), None, "{name} {value}");
         }
@@ -367,6 +432,8 @@ mod tests {
             ("x-overflow", FieldValue::text("explode"), "invalid_overflow"),
             ("x-dead-letter-strategy", FieldValue::text("never"), "invalid_dlx_strategy"),
             ("x-single-active-consumer", FieldValue::I32(1), of_type),
+            (DEDUPLICATION, FieldValue::I32(1), of_type),
+            (HEADER, FieldValue::I32(1), of_type),
             ("x-queue-type", FieldValue::text("heap"), "unsupported_queue_type"),
             ("x-queue-type", FieldValue::text("stream"), "queues of type 'stream'"),
             (

@@ -133,6 +133,16 @@ pub(crate) fn is_cycle(properties: &BasicProperties, queue: &ShortStr) -> bool {
     false
 }
 
+/// Whether a dead letter with these headers ever died in `queue`.
+pub(crate) fn has_died_in(headers: &FieldTable, queue: &ShortStr) -> bool {
+    let Some(FieldValue::Array(deaths)) = headers.find("x-death") else { return false };
+    let is_there = |death: &FieldValue| {
+        matches!(death, FieldValue::Table(death)
+        if has_text(death, "queue", queue.as_bytes()))
+    };
+    deaths.iter().any(is_there)
+}
+
 const FIRST: [&str; 3] = ["x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"];
 const LAST: [&str; 3] = ["x-last-death-exchange", "x-last-death-queue", "x-last-death-reason"];
 

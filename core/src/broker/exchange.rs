@@ -1,5 +1,6 @@
 //! Exchanges: their types, their bindings, and which destinations a message is sent on to.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
@@ -7,6 +8,7 @@ use alloc::string::ToString;
 use super::arguments;
 use super::binding::{Binding, Destination, Destinations, Incoming};
 use super::choosing::{self, HashOn, Ring, Slots};
+use super::deduplication::Seen;
 use super::headers::{HeaderPattern, SortedHeaders};
 use super::policies::InForce;
 use super::queue::Queue;
@@ -151,6 +153,8 @@ pub(crate) struct Exchange {
     pub(crate) arguments: FieldTable,
     /// Where messages go that no binding takes, by its argument.
     pub(crate) alternate: Option<ShortStr>,
+    /// What it remembers, if it deduplicates what is published to it.
+    pub(crate) seen: Option<Box<Seen>>,
     /// The policies that are in force for it.
     pub(crate) policies: InForce,
     /// Where messages go that no binding takes, if no argument says that.
@@ -179,6 +183,7 @@ impl Exchange {
             internal: declaration.internal,
             arguments: declaration.arguments.canonical(),
             alternate: alternate(&declaration.arguments),
+            seen: Seen::new(&declaration.arguments, hash_seed),
             policies: InForce::default(),
             alternate_by_policy: None,
             bindings: BTreeSet::new(),
@@ -209,7 +214,9 @@ impl Exchange {
     ///
     /// # Errors
     /// Which argument is wrong, and how.
-    pub(crate) fn check_arguments(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_arguments(&self, vhost: &ShortStr) -> Result<(), Refusal> {
+        let resource = Resource { kind: "exchange", name: &self.name, vhost };
+        arguments::check_deduplicating(&self.arguments, &resource)?;
         if self.is_for_delayed {
             delayed_kind(&self.arguments)?;
         }
@@ -252,7 +259,8 @@ impl Exchange {
         }
         let received = alternate(&declaration.arguments);
         if received == self.alternate {
-            return Ok(());
+            let received = &declaration.arguments;
+            return arguments::check_same_deduplicating(received, &self.arguments, &resource);
         }
         let [received, current] = [received, self.alternate.clone()].map(|name| match name {
             Some(name) => format!("the value '{name}' of type 'longstr'"),

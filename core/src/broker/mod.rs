@@ -9,6 +9,7 @@ mod binding;
 mod choosing;
 mod consumer;
 mod death;
+mod deduplication;
 mod delay;
 mod dying;
 mod engine;
@@ -36,9 +37,12 @@ pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{ConsumerId, SessionId};
 pub use death::Reason;
+pub(crate) use deduplication::{
+    Fingerprint, SIZE_MAX as SEEN_MAX, is_asked_for as is_deduplicating,
+};
 pub(crate) use delay::of as delay_of;
 pub(crate) use engine::{
-    Asked, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement, VHOST,
+    Asked, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement, Sight, VHOST,
     VhostId, is_predeclared, is_queue_name,
 };
 pub(crate) use exchange::{Envelope, is_exchange_type};

@@ -11,6 +11,7 @@ use core::num::NonZeroU64;
 use super::arguments;
 use super::binding::Incoming;
 use super::consumer::{ConsumerId, SessionId};
+use super::deduplication::Seen;
 use super::dying::Dying;
 use super::engine::{STORE, VhostId};
 use super::kept_letters::KeptLetters;
@@ -128,6 +129,8 @@ pub(crate) struct Queue {
     /// The policies that are in force for it.
     pub(crate) policies: InForce,
     pub(crate) settings: Settings,
+    /// What it remembers, if it deduplicates what comes to it.
+    pub(crate) seen: Option<Box<Seen>>,
     pub(crate) incoming: BTreeSet<Incoming>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
     /// The consumer that has the queue to itself.
@@ -198,6 +201,7 @@ impl Queue {
         name: ShortStr,
         declaration: &QueueDeclaration,
         owner: Owner,
+        hash_seed: u64,
     ) -> Self {
         Self {
             number,
@@ -209,6 +213,7 @@ impl Queue {
             owner: declaration.exclusive.then_some(owner),
             policies: InForce::default(),
             settings: Settings::new(&declaration.arguments, Asked::default()),
+            seen: Seen::new(&declaration.arguments, hash_seed),
             arguments: declaration.arguments.canonical(),
             incoming: BTreeSet::new(),
             consumers: BTreeSet::new(),
@@ -253,7 +258,7 @@ impl Queue {
         Self {
             settings: head.settings.clone(),
             by_level: Some(Box::new(ByLevel::Lane(Lane { head: id, fact }))),
-            ..Self::new(number, head.vhost, name, &declaration, Owner(0))
+            ..Self::new(number, head.vhost, name, &declaration, Owner(0), 0)
         }
     }
 

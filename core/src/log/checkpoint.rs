@@ -47,7 +47,7 @@ impl Reason {
 
 /// The bytes of a checkpoint with these facts, in pieces. `len` and `count` of the header are
 /// filled in. Facts come in this order: segments; policies; exchanges; each queue and then its
-/// messages; bindings.
+/// messages; bindings; what was seen.
 pub(crate) fn encode(
     mut header: CheckpointHeader,
     facts: impl IntoIterator<Item = Fact>,
@@ -157,7 +157,8 @@ fn take(state: &mut State, fact: Fact, len: u32) -> Result<(), Inconsistent> {
         | Fact::ExchangeDeclared(_)
         | Fact::PolicySet(_)
         | Fact::Timed(_)
-        | Fact::Weighed(..) => state.apply(fact, 0, len),
+        | Fact::Weighed(..)
+        | Fact::Seen(_) => state.apply(fact, 0, len),
         _ => Err(Inconsistent("a record that no checkpoint may have")),
     }
 }
@@ -217,7 +218,7 @@ mod tests {
 
     use super::super::codec::tests::any_fact;
     use super::super::fact::SegmentFact;
-    use super::super::state::tests::{any_history, grown};
+    use super::super::state::tests::{any_history, grown, having_seen};
     use super::*;
 
     fn joined(pieces: &[Bytes]) -> Bytes {
@@ -263,6 +264,16 @@ mod tests {
             flipped[at] ^= 1 << bit;
             prop_assert!(decode(state.next_batch, &flipped.into()).is_err());
         }
+    }
+
+    #[test]
+    fn a_checkpoint_has_all_that_was_seen_in_several_records() {
+        let state = having_seen(10_000);
+        let bytes = joined(&of_state(&state));
+        let header = CheckpointHeader::decode(&bytes).expect("a header");
+        // The queue, its messages, the exchange, and three for each of both.
+        assert_eq!(header.count, 9);
+        assert_eq!(decode(state.next_batch, &bytes), Ok(state));
     }
 
     /// A state with one queue and one segment, of which one number is changed.

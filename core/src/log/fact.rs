@@ -8,7 +8,8 @@ use super::extents::Extent;
 use super::state::Inconsistent;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::broker::{
-    Message, Policy, PolicyLayer, VHOST, is_exchange_type, is_predeclared, is_queue_name,
+    Fingerprint, Message, Policy, PolicyLayer, VHOST, is_exchange_type, is_predeclared,
+    is_queue_name,
 };
 
 /// The number of a queue from its declaration to its end, over all starts of the broker; no other
@@ -160,6 +161,54 @@ pub(crate) struct MessagesFact {
     pub(crate) extents: Vec<Extent>,
 }
 
+/// Who remembers what messages said, to know those that say it again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Witness {
+    Queue(QueueNumber),
+    /// An exchange, by virtual host and name.
+    Exchange(ShortStr, ShortStr),
+}
+
+/// A value that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeenValue {
+    /// Its number among those that its witness saw.
+    pub(crate) number: u64,
+    /// Until when it is remembered, in milliseconds since 1970, UTC; 2^63 - 1 for ever.
+    pub(crate) until: u64,
+    pub(crate) value: Fingerprint,
+}
+
+/// What was seen, and what of earlier is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeenFact {
+    pub(crate) by: Witness,
+    /// All before this number are forgotten.
+    pub(crate) from: u64,
+    /// In order, and none before `from`.
+    pub(crate) values: Vec<SeenValue>,
+}
+
+/// A checkpoint has no more values than this in one record.
+const SEEN_AT_ONCE: usize = 4096;
+
+impl SeenFact {
+    /// All that a witness remembers, in as many facts as it needs.
+    pub(crate) fn all(
+        by: &Witness,
+        from: u64,
+        values: impl Iterator<Item = SeenValue>,
+    ) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let mut values = values.peekable();
+        while values.peek().is_some() {
+            let values = values.by_ref().take(SEEN_AT_ONCE).collect();
+            facts.push(Fact::Seen(Self { by: by.clone(), from, values }));
+        }
+        facts
+    }
+}
+
 /// A fact.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fact {
@@ -173,6 +222,7 @@ pub(crate) enum Fact {
     /// The bodies of all messages that live in the queue at the end of the batch, or in the
     /// checkpoint, have so many bytes.
     Weighed(QueueNumber, u64),
+    Seen(SeenFact),
     QueueDeclared(QueueFact),
     QueueDeleted(QueueNumber),
     ExchangeDeclared(ExchangeFact),

@@ -39,14 +39,14 @@ pub(crate) use deadlines::Deadlines;
 pub(crate) use extents::{Extent, Extents};
 pub(crate) use fact::{
     Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, PolicyFact, QueueFact,
-    QueueNumber, SegmentFact, Target, Timed, gaps,
+    QueueNumber, SeenFact, SeenValue, SegmentFact, Target, Timed, Witness, gaps,
 };
 pub(crate) use format::{IndexEntry, RecordHeader, decode_part, part_len, put_part};
 pub use inspect::{Basis, Check, CheckReport, Loss, LostMessages, Problem, Salvage, SalvageReport};
 pub use recovery::{Progress, Recovery, RecoveryOutput, StartError};
 use sealing::Sealing;
 pub(crate) use segments::{Segment, Segments};
-pub(crate) use state::{QueueState, State};
+pub(crate) use state::{QueueState, SeenState, State};
 pub use task::DiskMachine;
 
 use crate::broker::QueueId;

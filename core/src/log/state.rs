@@ -3,7 +3,7 @@
 //! A fact about something unknown (a queue that was deleted) means nothing. What is kept is in
 //! memory of its own and holds on to no buffer that was read.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -14,11 +14,11 @@ use super::deadlines::Deadlines;
 use super::extents::{Extents, Freed};
 use super::fact::{
     Bound, Dropped, ExchangeFact, Fact, LaneFact, MessagesFact, Place, PolicyFact, QueueFact,
-    QueueNumber, SegmentFact, Target, Timed,
+    QueueNumber, SeenFact, SeenValue, SegmentFact, Target, Timed, Witness,
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::amqp::ShortStr;
-use crate::broker::{Policy, PolicyLayer, may_have_lane};
+use crate::broker::{Policy, PolicyLayer, SEEN_MAX, is_deduplicating, may_have_lane};
 
 /// A fact does not fit to those before it: the log says what no broker writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,15 @@ pub(crate) struct QueueState {
     pub(crate) bytes: Option<u64>,
 }
 
+/// What an exchange or a queue remembers of what messages said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenState {
+    /// The number of the next value.
+    pub(crate) next: u64,
+    /// From the oldest on.
+    pub(crate) values: VecDeque<SeenValue>,
+}
+
 /// The durable state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
@@ -74,6 +83,8 @@ pub(crate) struct State {
     names: BTreeMap<(ShortStr, ShortStr), QueueNumber>,
     /// The lanes of queues that have any, by their levels; each stands among the queues too.
     lanes: BTreeMap<QueueNumber, BTreeMap<u8, QueueNumber>>,
+    /// What exchanges and queues remember that deduplicate, as far as they ever did.
+    pub(crate) seen: BTreeMap<Witness, SeenState>,
     bindings: BTreeSet<Arc<Bound>>,
     /// The same, by where they lead.
     incoming: BTreeSet<(Target, Arc<Bound>)>,
@@ -155,6 +166,7 @@ impl State {
                     queue.bytes = Some(bytes);
                 }
             }
+            Fact::Seen(seen) => self.see(seen)?,
             Fact::QueueDeclared(queue) => self.declare(queue)?,
             Fact::QueueDeleted(number) => self.delete(number),
             Fact::ExchangeDeclared(exchange) => {
@@ -170,7 +182,8 @@ impl State {
             Fact::ExchangeDeleted(vhost, name) => {
                 self.unbind_all(self.bindings_from(&vhost, &name));
                 self.unbind_all(self.bindings_to(&vhost, Target::Exchange(name.clone())));
-                self.exchanges.remove(&(vhost, name));
+                self.exchanges.remove(&(vhost.clone(), name.clone()));
+                self.seen.remove(&Witness::Exchange(vhost, name));
             }
             Fact::PolicySet(PolicyFact { vhost, layer, policy }) => {
                 let (vhost, name) = (vhost.detached(), policy.name.detached());
@@ -288,7 +301,8 @@ impl State {
         let next_checkpoint = highest_checkpoint + 1;
         let numbers = [next_checkpoint, self.next_batch, self.next_segment, self.next_queue];
         let positions = self.queues.values().map(|queue| queue.next_position);
-        check_room(positions.chain(numbers))
+        let seen = self.seen.values().map(|seen| seen.next);
+        check_room(positions.chain(seen).chain(numbers))
     }
 
     /// The state as facts, in the order in which a checkpoint has them.
@@ -303,7 +317,11 @@ impl State {
                 .chain(further)
         });
         let bindings = self.bindings().cloned().map(Fact::Bound);
-        segments.chain(policies).chain(exchanges).chain(queues).chain(bindings)
+        let seen = self.seen.iter().flat_map(|(by, seen)| {
+            let from = seen.values.front().map_or(seen.next, |first| first.number);
+            SeenFact::all(by, from, seen.values.iter().copied())
+        });
+        segments.chain(policies).chain(exchanges).chain(queues).chain(bindings).chain(seen)
     }
 
     /// Takes in when messages expire. A deadline is for messages that the log was given.
@@ -318,6 +336,42 @@ impl State {
                 queue.deadlines.insert(first, last, deadline, true);
             }
         }
+    }
+
+    /// Takes in what was seen by somebody who is there.
+    fn see(&mut self, fact: SeenFact) -> Result<(), Inconsistent> {
+        let SeenFact { by, from, values } = fact;
+        let arguments = match &by {
+            Witness::Queue(number) => {
+                self.queues.get(number).map(|queue| &queue.declaration.arguments)
+            }
+            Witness::Exchange(vhost, name) => {
+                let key = (vhost.clone(), name.clone());
+                self.exchanges.get(&key).map(|exchange| &exchange.arguments)
+            }
+        };
+        let Some(arguments) = arguments else { return Ok(()) };
+        if !is_deduplicating(arguments) {
+            return Err(Inconsistent("values are remembered that nobody asked for"));
+        }
+        let seen = match self.seen.get_mut(&by) {
+            Some(seen) => seen,
+            None => self.seen.entry(by.detached()).or_default(),
+        };
+        if values.first().is_some_and(|first| first.number < seen.next) {
+            return Err(Inconsistent("a value was seen before one that came earlier"));
+        }
+        let last = values.last().map_or(0, |last| last.number + 1);
+        seen.next = seen.next.max(last).max(from);
+        seen.values.extend(values);
+        let is_past = |seen: &SeenState| {
+            seen.values.len() > SEEN_MAX
+                || seen.values.front().is_some_and(|first| first.number < from)
+        };
+        while is_past(seen) {
+            seen.values.pop_front();
+        }
+        Ok(())
     }
 
     fn declare(&mut self, queue: QueueFact) -> Result<(), Inconsistent> {
@@ -388,6 +442,7 @@ impl State {
         let Some(mut queue) = self.queues.remove(&number) else { return };
         let QueueFact { vhost, name, lane, .. } = queue.declaration;
         release(&mut self.segments, queue.extents.clear());
+        self.seen.remove(&Witness::Queue(number));
         self.unbind_all(self.bindings_to(&vhost, Target::Queue(number)));
         for lane in self.lanes.remove(&number).unwrap_or_default().into_values() {
             self.delete(lane);
@@ -440,6 +495,16 @@ impl State {
         for bound in bindings {
             self.bindings.remove(&bound);
             self.incoming.remove(&(bound.target.clone(), bound));
+        }
+    }
+}
+
+impl Witness {
+    /// The same, in memory of its own.
+    fn detached(&self) -> Self {
+        match self {
+            Self::Queue(number) => Self::Queue(*number),
+            Self::Exchange(vhost, name) => Self::Exchange(vhost.detached(), name.detached()),
         }
     }
 }

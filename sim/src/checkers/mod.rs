@@ -11,6 +11,7 @@ pub mod decay;
 pub mod delays;
 pub mod determinism;
 pub mod disk;
+pub mod duplicates;
 pub mod fairness;
 pub mod liveness;
 pub mod memory;

@@ -62,6 +62,7 @@ pub fn check_fate(name: &str, queue: &str, fate: Option<Fate>) -> Result<(), Fai
         Some(Fate::Acked) => "was acknowledged",
         Some(Fate::Rejected | Fate::Dying) => "was rejected for good, or died otherwise",
         Some(Fate::Refused) => "was refused",
+        Some(Fate::Duplicate) => "was taken for one that came before",
         Some(Fate::Purged) => "was purged",
         Some(Fate::Dropped) => "went with its queue",
         Some(Fate::Forgotten) => "was not there after the restart",
@@ -94,6 +95,7 @@ mod tests {
             batch: 0,
             histories: Vec::new(),
             deaths: Vec::new(),
+            firsts: Vec::new(),
             fates: Fates::default(),
         }
     }

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use warren_core::{Broker, QueueStatus};
 
 use crate::checkers::{
-    Failure, alarms, conservation, delays, fairness, liveness, memory, protocol, single_active,
-    topology,
+    Failure, alarms, conservation, delays, duplicates, fairness, liveness, memory, protocol,
+    single_active, topology,
 };
 use crate::model::{
     Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue,
@@ -159,6 +159,7 @@ impl Judge {
         // either way it waits for the socket now.
         self.note_backlogs(said);
         topology::check_decisions(self.model.check_decisions())?;
+        duplicates::check(self.model.check_duplicates())?;
         liveness::check_direct_reply(self.model.end_batch(&busy))
     }
 

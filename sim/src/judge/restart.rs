@@ -12,7 +12,7 @@ impl Judge {
     /// The broker confirmed these messages.
     pub(super) fn hear_confirm(&mut self, messages: Vec<usize>) {
         self.confirmed.clone_from(&messages);
-        let mut messages = messages;
+        let mut messages = self.model.with_firsts(&messages);
         messages.retain(|message| self.model.must_be_on_disk(*message));
         let batch = messages.iter().map(|message| self.model.messages[*message].batch).max();
         let promise = batch.map(|batch| Promise { batch, messages, name: None });

@@ -67,6 +67,7 @@ impl Model {
             batch: self.history.batch,
             histories: Vec::new(),
             deaths: Vec::new(),
+            firsts: Vec::new(),
             fates: Fates::default(),
         };
         self.take_in(key, message);
@@ -86,8 +87,11 @@ impl Model {
             Some(_) => Route { queues: [self.make_store()].into(), histories: Vec::new() },
             None => self.route(&message.exchange, &Look::new(&message), None),
         };
-        let (index, is_returned) = (message.index, message.is_mandatory && queues.is_empty());
+        let index = message.index;
+        let is_mandatory = message.is_mandatory;
         self.messages.push(Message { histories, ..message });
+        let is_known = self.known_at_exchange(index, &queues).is_some();
+        let is_returned = is_mandatory && queues.is_empty() && !is_known;
         match &mut self.channel_mut(key).mode {
             Mode::Tx { publishes, .. } => {
                 publishes.push((index, queues.clone()));
@@ -111,15 +115,24 @@ impl Model {
         }
     }
 
-    /// Puts a message into queues, or has it returned. Whether a queue refused it.
+    /// Puts a message into queues, or has it returned, unless its exchange knows it. Whether a
+    /// queue refused it.
     fn deliver_to(&mut self, key: ChannelKey, index: usize, queues: &BTreeSet<QueueId>) -> bool {
+        if let Some(first) = self.known_at_exchange(index, queues) {
+            self.take_for_duplicate(index, first, None);
+            let queues = queues.iter().filter(|id| self.queues.contains_key(id));
+            queues.for_each(|id| self.messages[index].fates.insert(*id, Fate::Duplicate));
+            return false;
+        }
         let histories = self.messages[index].histories.clone();
         self.remember(index, &histories);
         let is_routed = queues.iter().any(|id| self.queues.contains_key(id));
         if !is_routed && self.messages[index].is_mandatory {
             self.reply(key, Expected::Return(index));
         }
-        self.enqueue(index, queues)
+        let outcome = self.enqueue(index, queues);
+        self.see_at_exchange(index, outcome);
+        outcome.is_refused
     }
 
     pub(super) fn forget_publishes(&mut self, publishes: &[(usize, BTreeSet<QueueId>)]) {
@@ -407,6 +420,7 @@ impl Model {
         for message in &messages {
             self.messages[*message].batch = self.history.batch;
         }
+        messages = self.with_firsts(&messages);
         messages.retain(|message| self.must_be_on_disk(*message));
         // Of what comes and goes within a batch, the log need not know.
         let is_settled = |(_, unacked, how): &(u64, Unacked, Settle)| {
@@ -420,11 +434,14 @@ impl Model {
             return Err(Refusal::soft(406, "partial tx completion"));
         }
         let reply = Expected::Method("tx.commit-ok");
-        let reply = if messages.is_empty() && !settles.iter().any(is_settled) {
-            reply
-        } else {
-            let promise = Promise { batch: self.history.batch, messages, name: None };
-            Expected::Promise(Box::new(reply), promise)
+        let batches = messages.iter().map(|message| self.messages[*message].batch);
+        let settled = settles.iter().any(is_settled).then_some(self.history.batch);
+        let reply = match batches.chain(settled).max() {
+            None => reply,
+            Some(batch) => {
+                let promise = Promise { batch, messages, name: None };
+                Expected::Promise(Box::new(reply), promise)
+            }
         };
         self.reply(key, reply);
         Ok(())

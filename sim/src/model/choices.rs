@@ -39,6 +39,13 @@ pub enum Decision {
     },
     /// What the wish of this number changed has come to all that it is for.
     Through(u64),
+    /// A queue or an exchange took a message for one that came before.
+    Duplicate {
+        /// Its name.
+        name: String,
+        /// Whether it is a queue.
+        is_queue: bool,
+    },
 }
 
 /// What was decided and what it adds up to.
@@ -50,6 +57,8 @@ pub(super) struct Choices {
     replayed: BTreeMap<String, VecDeque<u64>>,
     /// Where each hash led, by all that it may depend on; starts change nothing about it.
     known: BTreeMap<String, (String, bool)>,
+    /// How many messages were taken for duplicates and not looked at yet, by queue or exchange.
+    duplicates: BTreeMap<(String, bool), u64>,
     /// What was decided wrongly first.
     wrong: Option<String>,
 }
@@ -76,6 +85,9 @@ impl Choices {
                 Decision::Replayed { exchange, messages } => {
                     self.replayed.entry(exchange).or_default().push_back(messages);
                 }
+                Decision::Duplicate { name, is_queue } => {
+                    *self.duplicates.entry((name, is_queue)).or_default() += 1;
+                }
                 Decision::Begun(_) | Decision::Policed { .. } | Decision::Through(_) => {}
             }
         }
@@ -85,6 +97,23 @@ impl Choices {
     pub(super) fn forget(&mut self) {
         self.chosen.clear();
         self.replayed.clear();
+        self.duplicates.clear();
+    }
+
+    /// Whether the broker said that it took a message for a duplicate there.
+    pub(super) fn take_duplicate(&mut self, name: &str, is_queue: bool) -> bool {
+        let key = (name.to_owned(), is_queue);
+        let Some(count) = self.duplicates.get_mut(&key) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.duplicates.remove(&key);
+        }
+        true
+    }
+
+    /// Where it said so and that was not looked at.
+    pub(super) fn first_duplicate(&self) -> Option<&str> {
+        self.duplicates.keys().next().map(|(name, _)| name.as_str())
     }
 
     fn complain(&mut self, text: String) {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
+use super::duplicates::Outcome;
 use super::routing::{Look, Route};
 use super::{Copy, Fate, Message, Model, Queue, QueueId, STORE, policies};
 use crate::wire::{Argument, Properties, Table, Value};
@@ -241,7 +242,7 @@ impl Model {
     }
 
     /// When something is over that begins now and takes so long.
-    fn in_ms(&self, millis: u64) -> u64 {
+    pub(super) fn in_ms(&self, millis: u64) -> u64 {
         match millis {
             0 => self.now_ms(),
             _ => self.clock_origin_ms + self.now.div_ceil(1_000_000) + millis,
@@ -258,30 +259,41 @@ impl Model {
         own.into_iter().chain(queue.number("x-message-ttl")).min().map(|ttl| self.in_ms(ttl))
     }
 
-    /// Puts a message into queues, but for those that refuse it. Whether any did.
-    pub(super) fn enqueue(&mut self, index: usize, queues: &BTreeSet<QueueId>) -> bool {
-        let mut is_refused = false;
+    /// Puts a message into queues, but for those that know it or refuse it.
+    pub(super) fn enqueue(&mut self, index: usize, queues: &BTreeSet<QueueId>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut knowing = Vec::new();
+        for id in queues {
+            if let Some(first) = self.known_in_queue(index, *id) {
+                self.take_for_duplicate(index, first, Some(*id));
+                knowing.push(*id);
+            }
+        }
+        let unknowing = queues.iter().copied().filter(|id| !knowing.contains(id));
         let refusing: Vec<QueueId> =
-            queues.iter().copied().filter(|id| self.refuses(*id, index)).collect();
+            unknowing.clone().filter(|id| self.refuses(*id, index)).collect();
         for id in &refusing {
             let Some(queue) = self.queues.get_mut(id) else { continue };
-            is_refused = true;
+            outcome.is_refused = true;
             let is_letter = queue.overflow() == Overflow::Reject { is_dead_lettered: true };
             if is_letter && queue.dead_letter_exchange().is_some() {
                 queue.refused.push_back(index);
             }
             self.messages[index].fates.insert(*id, Fate::Refused);
         }
-        for id in queues.iter().filter(|id| !refusing.contains(id)) {
-            let Some(queue) = self.queues.get(id) else { continue };
+        for id in unknowing.filter(|id| !refusing.contains(id)) {
+            let Some(queue) = self.queues.get(&id) else { continue };
             let deadline = self.deadline(queue, &self.messages[index]);
             let level = queue.level(&self.messages[index]);
-            let queue = self.queues.get_mut(id).expect("just found");
+            let queue = self.queues.get_mut(&id).expect("just found");
             queue.enqueue(index, level, deadline);
-            self.messages[index].fates.insert(*id, Fate::Ready);
-            self.touched = Some(*id);
+            outcome.is_taken = true;
+            outcome.is_kept |= queue.keeps(&self.messages[index]);
+            self.messages[index].fates.insert(id, Fate::Ready);
+            self.touched = Some(id);
+            self.see_in_queue(index, id);
         }
-        is_refused
+        outcome
     }
 
     /// How many bytes the bodies of these have.
@@ -479,7 +491,7 @@ impl Model {
     fn must_go(&self, queue: &Queue, message: usize) -> bool {
         let message = &self.messages[message];
         let key = queue.dead_letter_key();
-        let target = self.queue_named(key.as_ref().unwrap_or(&message.key));
+        let target = self.queue_named(key.as_deref().unwrap_or(&message.key));
         let is_open = |target: &Queue| {
             let has_been = |death: &Death| death.queue == target.name;
             target.id != queue.id && !target.may_refuse() && !message.deaths.iter().any(has_been)
@@ -521,7 +533,7 @@ impl Model {
         queues.retain(|target| !letter.has_come_round_to(&self.queues[target].name));
         let index = self.add_again(letter);
         self.remember(index, &histories);
-        if queues.is_empty() || self.enqueue(index, &queues) {
+        if queues.is_empty() || self.enqueue(index, &queues).is_refused {
             self.lose_letter(id);
         }
     }
@@ -538,6 +550,7 @@ impl Model {
             sequence: None,
             batch: self.history.batch,
             histories: Vec::new(),
+            firsts: Vec::new(),
             fates: Default::default(),
             ..message
         });
@@ -674,6 +687,11 @@ impl Model {
 }
 
 impl Message {
+    /// Whether it ever died in this queue.
+    pub(super) fn has_died_in(&self, queue: &str) -> bool {
+        self.deaths.iter().any(|death| death.queue == queue)
+    }
+
     /// Whether it would come to a queue in which it died before, without anybody's having rejected
     /// it since.
     fn has_come_round_to(&self, queue: &str) -> bool {

@@ -112,7 +112,7 @@ impl Model {
         let Route { queues, histories } = self.route(&exchange, &Look::new(&message), None);
         let index = self.add_again(message);
         self.remember(index, &histories);
-        if queues.is_empty() || self.enqueue(index, &queues) {
+        if queues.is_empty() || self.enqueue(index, &queues).is_refused {
             self.lose_letter(id);
         }
     }

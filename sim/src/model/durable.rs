@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::connection::Stage;
+use super::duplicates::Memory;
 use super::policies::Policies;
 use super::{
     Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId, Together,
@@ -63,6 +64,7 @@ pub(super) struct Durable {
     bindings: Vec<Binding>,
     queues: BTreeMap<QueueId, Queue>,
     policies: Policies,
+    seen: Memory,
 }
 
 /// So many batches before the last durable one are kept: a disk that loses a sector loses no more
@@ -243,7 +245,8 @@ impl Model {
             queue.ready.sort_by_key(Copy::place);
         }
         let policies = self.policies.clone();
-        Durable { exchanges, bindings: bindings.cloned().collect(), queues, policies }
+        let seen = self.durable_memory();
+        Durable { exchanges, bindings: bindings.cloned().collect(), queues, policies, seen }
     }
 
     /// Whether the binding outlives the process: both its ends do.
@@ -259,8 +262,8 @@ impl Model {
     }
 
     fn take_up(&mut self, state: Durable) {
-        let Durable { mut exchanges, bindings, mut queues, policies } = state;
-        self.policies = policies;
+        let Durable { mut exchanges, bindings, mut queues, policies, seen } = state;
+        (self.policies, self.seen) = (policies, seen);
         for queue in queues.values_mut() {
             queue.policy = self.policy_of(queue);
             let tells_returns = queue.tells_returns();
@@ -373,6 +376,7 @@ mod tests {
             batch: model.history.batch,
             histories: Vec::new(),
             deaths: Vec::new(),
+            firsts: Vec::new(),
         });
         model.queues.get_mut(&QUEUE).unwrap().enqueue(index, 0, None);
         index

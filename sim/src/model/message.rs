@@ -23,6 +23,8 @@ pub enum Fate {
     Dying,
     /// Came to a queue that had no room.
     Refused,
+    /// Taken for one that came before.
+    Duplicate,
     /// Acknowledged, or delivered to who need not.
     Acked,
     /// Rejected for good, or died otherwise.
@@ -64,6 +66,8 @@ pub struct Message {
     pub histories: Vec<String>,
     /// How it died before, the last time first: it is a dead letter.
     pub deaths: Vec<Death>,
+    /// The messages that it was taken for, of those that are to be on disk.
+    pub firsts: Vec<usize>,
     /// What became of it, by queue.
     pub fates: Fates,
 }
@@ -241,6 +245,7 @@ mod tests {
             batch: 0,
             histories: Vec::new(),
             deaths: Vec::new(),
+            firsts: Vec::new(),
             fates: Fates::default(),
         };
         let mut messages = Messages::default();

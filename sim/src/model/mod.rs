@@ -11,6 +11,7 @@ mod choices;
 mod connection;
 mod deaths;
 mod delays;
+mod duplicates;
 mod durable;
 mod expected;
 mod late;
@@ -127,6 +128,8 @@ pub struct Model {
     /// Whether these may be more than the broker had room for at some time.
     is_history_short: bool,
     choices: Choices,
+    /// What exchanges and queues remember of what they let through.
+    seen: duplicates::Memory,
     /// What the broker did that it must not have done: the checker, and what.
     fault: Option<(&'static str, String)>,
     /// No delivery is to be acknowledged before.
@@ -183,6 +186,7 @@ impl Model {
             recent: BTreeMap::new(),
             is_history_short: false,
             choices: Choices::default(),
+            seen: duplicates::Memory::new(),
             fault: None,
             earliest_due: u64::MAX,
             sleeping: Vec::new(),

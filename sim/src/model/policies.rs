@@ -73,7 +73,8 @@ impl Model {
                 Decision::Policed { name, is_queue: true } => self.police_queue(name),
                 Decision::Policed { name, is_queue: false } => self.police_exchange(name),
                 Decision::Through(number) => self.end_wish(*number),
-                Decision::Chose { .. } | Decision::Replayed { .. } => {}
+                Decision::Chose { .. } | Decision::Replayed { .. } | Decision::Duplicate { .. } => {
+                }
             }
         }
     }

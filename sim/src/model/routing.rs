@@ -126,6 +126,7 @@ impl Model {
             sequence: None,
             batch: self.history.batch,
             histories: Vec::new(),
+            firsts: Vec::new(),
             fates: Fates::default(),
             ..self.messages[message].clone()
         });

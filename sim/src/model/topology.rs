@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::choices::hash_on;
+use super::duplicates::{self, Witness, deduplicating};
 use super::{ChannelKey, Expected, Fate, Model, Promise, Queue, QueueId, Refusal};
 use crate::wire::{Method, Table, Value};
 
@@ -27,6 +28,8 @@ pub struct Exchange {
     pub hash_on: Option<(String, String)>,
     /// How many messages one keeps that keeps its last.
     pub history_len: u64,
+    /// Its arguments that are about deduplication.
+    pub deduplicating: Table,
 }
 
 impl Exchange {
@@ -162,6 +165,7 @@ impl Model {
                 let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
                 return Err(Refusal::soft(403, text));
             }
+            duplicates::check(method.table("arguments"))?;
             self.create_queue(key, method)
         };
         if !method.bit("passive") {
@@ -237,6 +241,7 @@ impl Model {
     /// The queue goes, with its messages, bindings and consumers.
     pub(super) fn delete_queue(&mut self, id: QueueId) {
         let Some(queue) = self.queues.remove(&id) else { return };
+        self.seen.remove(&Witness::Queue(id));
         for message in self.messages.iter_mut() {
             if let Some(Fate::Ready | Fate::Held | Fate::Dying) = message.fates.get(id) {
                 message.fates.insert(id, Fate::Dropped);
@@ -299,6 +304,7 @@ impl Model {
             alternate_by_policy: self.alternate_by(name),
             hash_on: hash_on(method.table("arguments")),
             history_len: history_len(method.table("arguments")).unwrap_or(0),
+            deduplicating: deduplicating(method.table("arguments")),
         };
         match self.exchanges.get(name) {
             None if is_passive => return Err(missing("exchange", name)),
@@ -310,6 +316,7 @@ impl Model {
                 return Err(Refusal::soft(403, text));
             }
             None => {
+                duplicates::check(&wanted.deduplicating)?;
                 if wanted.is_for_delayed {
                     delayed_type(method.table("arguments"))?;
                 }
@@ -359,6 +366,7 @@ impl Model {
         if self.exchanges.remove(name).is_some() {
             self.bindings.retain(|binding| binding.source != name);
             self.recent.remove(name);
+            self.seen.remove(&Witness::Exchange(name.to_owned()));
             let destination = Destination::Exchange(name.to_owned());
             self.remove_bindings(|binding| binding.destination == destination);
         }
@@ -592,15 +600,19 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
 /// The arguments that make a queue what it is: unknown ones and the default type do not.
 fn meaningful(arguments: &Table) -> Table {
     let known = [
+        "x-cache-size",
+        "x-cache-ttl",
         "x-consumer-timeout",
         "x-dead-letter-exchange",
         "x-dead-letter-routing-key",
         "x-dead-letter-strategy",
+        "x-deduplication-header",
         "x-delivery-limit",
         "x-expires",
         "x-max-length",
         "x-max-length-bytes",
         "x-max-priority",
+        "x-message-deduplication",
         "x-message-ttl",
         "x-overflow",
         "x-queue-type",

@@ -16,9 +16,25 @@ fn pika_finds_its_messages_after_a_stop_and_after_a_kill() {
     let setup = brokers::on(&scratch.path().join("data"));
     for signal in [Signal::TERM, Signal::KILL] {
         let mut broker = setup.start();
-        run(&python, &broker.address(), "leave");
+        run(&python, &broker.address(), "restart.py", "leave");
         broker.end_by(signal);
-        run(&python, &setup.start().address(), "look");
+        run(&python, &setup.start().address(), "restart.py", "look");
+    }
+}
+
+#[test]
+fn pika_cannot_send_twice_what_was_seen_before_a_stop_or_a_kill() {
+    if brokers::is_other() {
+        return brokers::skipped("deduplication", "it is Warren's");
+    }
+    let Some(python) = python() else { return };
+    let scratch = TempDir::new().expect("a temporary directory can be made");
+    let setup = brokers::on(&scratch.path().join("data"));
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut broker = setup.start();
+        run(&python, &broker.address(), "deduplicate.py", "first");
+        broker.end_by(signal);
+        run(&python, &setup.start().address(), "deduplicate.py", "again");
     }
 }
 
@@ -35,8 +51,9 @@ fn python() -> Option<PathBuf> {
     None
 }
 
-fn run(python: &Path, address: &Address, what: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/python/restart.py");
+fn run(python: &Path, address: &Address, script: &str, what: &str) {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/python");
+    let script = scripts.join(script);
     let mut command = Command::new(python);
     let output = command.arg(script).args([&address.socket, what, "restart"]).output();
     let output = output.expect("python is there");

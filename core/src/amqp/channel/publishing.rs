@@ -18,7 +18,9 @@ use super::settling::Published;
 use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
-use crate::broker::{Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Route, delay_of};
+use crate::broker::{
+    Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Route, Sight, delay_of,
+};
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
@@ -205,7 +207,7 @@ impl Channel {
                 self.distribute(published, link, ctx);
             }
             Mode::Confirm(_) => {
-                let Enqueued { gate, is_refused } = self.distribute(published, link, ctx);
+                let Enqueued { gate, is_refused, .. } = self.distribute(published, link, ctx);
                 let Mode::Confirm(confirms) = &mut self.mode else { return Ok(()) };
                 if is_refused {
                     confirms.refuse();
@@ -230,10 +232,32 @@ impl Channel {
         Ok(())
     }
 
+    /// Hands a message to the engine, unless its exchange has seen it. A duplicate is as good as
+    /// sent, and confirmed, once the message is safe that came before it; it does not come back,
+    /// mandatory or not.
+    pub(super) fn distribute(
+        &mut self,
+        published: Published,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Enqueued {
+        let Published { route, message, delay, .. } = &published;
+        match ctx.engine.look(link.vhost, message, route, delay.is_some()) {
+            Sight::Nothing => self.hand_over(published, link, ctx),
+            Sight::New(sighting) => {
+                let exchange = message.exchange.clone();
+                let enqueued = self.hand_over(published, link, ctx);
+                ctx.engine.remember_at_exchange(link.vhost, &exchange, sighting, enqueued);
+                enqueued
+            }
+            Sight::Duplicate(gate) => Enqueued::nowhere(gate),
+        }
+    }
+
     /// Hands a message to the engine, or back to its publisher. Who was told that a message is safe
     /// must not find a queue after a start that it would have been in: that a queue or binding is
     /// gone counts once it is durable.
-    pub(super) fn distribute(
+    fn hand_over(
         &mut self,
         published: Published,
         link: &mut Link,
@@ -241,14 +265,13 @@ impl Channel {
     ) -> Enqueued {
         let Published { route, message, mandatory, ttl, delay } = published;
         if let Some(delay) = delay {
-            let gate = ctx.engine.postpone(link.vhost, message, delay);
-            return Enqueued { gate, is_refused: false };
+            return ctx.engine.postpone(link.vhost, message, delay);
         }
         ctx.engine.remember(link.vhost, &route, &message);
         let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
         if !route.is_empty() {
-            let Enqueued { gate, is_refused } = ctx.engine.enqueue(&route, message, ttl);
-            return Enqueued { gate: gate.max(topology), is_refused };
+            let enqueued = ctx.engine.enqueue(&route, message, ttl);
+            return Enqueued { gate: enqueued.gate.max(topology), ..enqueued };
         }
         ctx.engine.mark(if mandatory { Mark::Returned } else { Mark::Unroutable });
         if mandatory {
@@ -262,7 +285,7 @@ impl Channel {
             let frame = OutFrame::Return(self.number, method, Arc::new(message));
             link.send(ctx.out, ctx.now, frame);
         }
-        Enqueued { gate: topology, is_refused: false }
+        Enqueued::nowhere(topology)
     }
 
     /// The last message's route, if it is this one's too.

@@ -13,10 +13,11 @@ use super::super::delay::{self, Due};
 use super::super::exchange::Envelope;
 use super::super::message::Message;
 use super::super::queue::{Owner, Queue, QueueDeclaration, QueueId};
+use super::delivery::Enqueued;
 use super::routing::Route;
 use super::{Engine, VhostId};
 use crate::amqp::{FieldTable, ShortStr};
-use crate::log::{BatchNumber, Fact};
+use crate::log::Fact;
 use crate::{DelayedMessage, Event, Mark, QueueStatus};
 
 /// What the log calls the queue that stores delayed messages.
@@ -27,17 +28,11 @@ pub(crate) const STORE: ShortStr = ShortStr::from_static("amq.delayed");
 const SOON_MS: u64 = 60_000;
 
 impl Engine {
-    /// Keeps a message for so many milliseconds, and then routes it. The batch that must be durable
-    /// before it is safe; 0 if there is no log.
-    pub(crate) fn postpone(
-        &mut self,
-        vhost: VhostId,
-        message: Message,
-        millis: u64,
-    ) -> BatchNumber {
+    /// Keeps a message for so many milliseconds, and then routes it.
+    pub(crate) fn postpone(&mut self, vhost: VhostId, message: Message, millis: u64) -> Enqueued {
         self.mark(Mark::MessageDelayed);
         let store = self.store(vhost);
-        self.enqueue(&Route::to(store), message, Some(millis)).gate
+        self.enqueue(&Route::to(store), message, Some(millis))
     }
 
     fn store(&mut self, vhost: VhostId) -> QueueId {
@@ -52,7 +47,7 @@ impl Engine {
             arguments: FieldTable::default(),
         };
         let number = self.log.number_queue();
-        let queue = Queue::new(number, vhost, STORE, &declaration, Owner(0));
+        let queue = Queue::new(number, vhost, STORE, &declaration, Owner(0), self.hash_seed);
         self.log.note_topology(Fact::QueueDeclared(self.queue_fact(&queue)));
         let id = self.queues.insert(queue);
         self.numbers.insert(number, id);

@@ -83,6 +83,26 @@ pub(crate) struct Enqueued {
     pub(crate) gate: BatchNumber,
     /// Whether a queue had no room for it.
     pub(crate) is_refused: bool,
+    /// What has it now that did not have it before.
+    pub(crate) taken: Taken,
+}
+
+/// Who took a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Taken {
+    /// No queue.
+    Nowhere,
+    /// Queues that have it until the next start at the most.
+    ForNow,
+    /// The log, for queues that have it after a start too.
+    ForGood,
+}
+
+impl Enqueued {
+    /// Nothing came of it, but what is there rests on this batch.
+    pub(crate) fn nowhere(gate: BatchNumber) -> Self {
+        Self { gate, is_refused: false, taken: Taken::Nowhere }
+    }
 }
 
 /// What comes of asking for a message.
@@ -153,9 +173,22 @@ impl Engine {
         }
     }
 
-    /// Puts a message into all queues of its route, but for those that refuse it. It lives for no
-    /// longer than `ttl` milliseconds, if that is given.
+    /// Puts a message into all queues of its route, but for those that know it for a duplicate or
+    /// refuse it. It lives for no longer than `ttl` milliseconds, if that is given.
     pub(crate) fn enqueue(
+        &mut self,
+        route: &Route,
+        message: Message,
+        ttl: Option<u64>,
+    ) -> Enqueued {
+        match self.deduplicates(route, &message) {
+            Some(headers) => self.enqueue_once(route, message, ttl, &headers),
+            None => self.enqueue_unseen(route, message, ttl),
+        }
+    }
+
+    /// The same once it is known that no queue takes it for a duplicate.
+    pub(super) fn enqueue_unseen(
         &mut self,
         route: &Route,
         message: Message,
@@ -164,23 +197,16 @@ impl Engine {
         let bytes = message.body.len();
         let is_refusing = |id: &QueueId| self.is_refusing(*id, bytes);
         if !route.queues.iter().any(is_refusing) {
-            return Enqueued { gate: self.enqueue_all(route, message, ttl), is_refused: false };
+            return self.enqueue_all(route, message, ttl);
         }
         let (refusing, taking) = route.queues.iter().partition(|id| is_refusing(id));
         self.refuse(refusing, &message);
         let mut route = route.clone();
         route.queues = taking;
-        Enqueued { gate: self.enqueue_all(&route, message, ttl), is_refused: true }
+        Enqueued { is_refused: true, ..self.enqueue_all(&route, message, ttl) }
     }
 
-    /// The batch that must be durable before the message is safe in those queues that are; 0 when
-    /// none must.
-    fn enqueue_all(
-        &mut self,
-        route: &Route,
-        mut message: Message,
-        ttl: Option<u64>,
-    ) -> BatchNumber {
+    fn enqueue_all(&mut self, route: &Route, mut message: Message, ttl: Option<u64>) -> Enqueued {
         let is_kept = !self.passes_through(route);
         if is_kept {
             message.detach();
@@ -205,10 +231,15 @@ impl Engine {
             for id in queues {
                 self.push(*id, &message, 0, false, ttl);
             }
-            return 0;
+        } else {
+            self.enqueue_logged(queues, &message, is_pressed, ttl);
         }
-        self.enqueue_logged(queues, &message, is_pressed, ttl);
-        if is_durable { self.log.position() } else { 0 }
+        let (gate, taken) = match is_durable {
+            true => (self.log.position(), Taken::ForGood),
+            false if route.queues.is_empty() => (0, Taken::Nowhere),
+            false => (0, Taken::ForNow),
+        };
+        Enqueued { gate, is_refused: false, taken }
     }
 
     /// Puts a message into all these queues, and into the log: for those that are durable, if it

@@ -7,6 +7,7 @@ mod cleaning;
 mod deaths;
 mod delays;
 mod delivery;
+mod duplicates;
 mod handover;
 mod history;
 mod keeping;
@@ -26,6 +27,7 @@ use core::time::Duration;
 
 pub(crate) use delays::STORE;
 pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
+pub(crate) use duplicates::Sight;
 pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
 pub(crate) use topology::is_queue_name;

@@ -53,6 +53,9 @@ impl Engine {
         for bound in bindings {
             engine.restore_binding(bound);
         }
+        for (by, seen) in state.seen {
+            engine.restore_seen(&by, seen);
+        }
         engine
     }
 
@@ -130,7 +133,7 @@ impl Engine {
             arguments: declaration.arguments,
         };
         // A durable queue has no owner.
-        Queue::new(number, vhost, name, &declaration, Owner(0))
+        Queue::new(number, vhost, name, &declaration, Owner(0), self.hash_seed)
     }
 
     fn restore_binding(&mut self, bound: Bound) {

@@ -353,6 +353,7 @@ impl Engine {
                 }
             }
         }
+        self.add_seen_facts(&mut facts);
         facts
     }
 

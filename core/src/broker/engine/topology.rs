@@ -50,7 +50,7 @@ impl Engine {
             return Ok(());
         }
         refuse_reserved("exchange", name)?;
-        made.check_arguments()?;
+        made.check_arguments(&host.name)?;
         host.exchange_names.insert(made.name.clone());
         if made.durable {
             host.durable_exchanges.insert(made.name.clone());
@@ -158,7 +158,7 @@ impl Engine {
         };
         arguments::check(declaration, &name, &self.host(vhost).name)?;
         let number = self.log.number_queue();
-        let mut queue = Queue::new(number, vhost, name.clone(), declaration, owner);
+        let mut queue = Queue::new(number, vhost, name.clone(), declaration, owner, self.hash_seed);
         self.put_under_policies(&mut queue);
         if queue.durable {
             self.log.note_topology(Fact::QueueDeclared(self.queue_fact(&queue)));

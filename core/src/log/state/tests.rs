@@ -420,3 +420,64 @@ fn new_messages_are_behind_all_that_may_have_been_handed_out() {
     let early = Place { queue: QueueNumber(0), position: 49 };
     assert!(state.apply_message([early].into_iter(), 0, 1, (1, LEN)).is_err());
 }
+
+/// A queue that deduplicates, or does not.
+fn seeing(number: u64, sees: bool) -> Fact {
+    let Fact::QueueDeclared(fact) = queue_fact(QueueNumber(number)) else { unreachable!() };
+    let asked = (ShortStr::from("x-message-deduplication"), FieldValue::Bool(sees));
+    Fact::QueueDeclared(QueueFact { arguments: FieldTable::new(alloc::vec![asked]), ..fact })
+}
+
+pub(crate) fn seen(by: Witness, from: u64, numbers: core::ops::Range<u64>) -> Fact {
+    let value = crate::broker::Fingerprint([7; 16]);
+    let values = numbers.map(|number| SeenValue { number, until: 5, value }).collect();
+    Fact::Seen(SeenFact { by, from, values })
+}
+
+/// A state in which a queue and an exchange have seen so many values.
+pub(crate) fn having_seen(count: u64) -> State {
+    let mut state = State { next_batch: 9, next_segment: 1, ..State::default() };
+    let exchange = ExchangeFact {
+        vhost: "/".into(),
+        name: "x".into(),
+        kind: "fanout".into(),
+        auto_delete: false,
+        internal: false,
+        arguments: match seeing(1, true) {
+            Fact::QueueDeclared(queue) => queue.arguments,
+            _ => unreachable!(),
+        },
+    };
+    let by = [Witness::Queue(QueueNumber(1)), Witness::Exchange("/".into(), "x".into())];
+    let declared = [seeing(1, true), Fact::ExchangeDeclared(exchange)];
+    let facts = declared.into_iter().chain(by.map(|by| seen(by, 0, 0..count)));
+    facts.for_each(|fact| state.apply(fact, 0, LEN).expect("fits"));
+    state
+}
+
+#[test]
+fn what_was_seen_is_left_until_it_is_forgotten_or_who_saw_it_is_gone() {
+    let mut state = having_seen(5);
+    let queue = Witness::Queue(QueueNumber(1));
+    let left = |state: &State| {
+        state.seen.values().map(|seen| (seen.next, seen.values.len())).collect::<Vec<_>>()
+    };
+    for fact in [seen(queue.clone(), 3, 0..0), seen(queue.clone(), 4, 8..9)] {
+        state.apply(fact, 0, LEN).expect("fits");
+    }
+    assert_eq!(left(&state), [(9, 2), (5, 5)]);
+    assert!(state.apply(seen(queue.clone(), 4, 8..9), 0, LEN).is_err(), "a number again");
+    state.apply(Fact::QueueDeleted(QueueNumber(1)), 0, LEN).expect("fits");
+    assert_eq!(left(&state), [(5, 5)]);
+    // Of one that is gone, it means nothing.
+    state.apply(seen(queue, 0, 9..10), 0, LEN).expect("is passed over");
+    state.apply(Fact::ExchangeDeleted("/".into(), "x".into()), 0, LEN).expect("fits");
+    assert_eq!(left(&state), []);
+}
+
+#[test]
+fn what_nobody_asked_to_be_seen_is_refused() {
+    let mut state = State::default();
+    state.apply(seeing(1, false), 0, LEN).expect("fits");
+    assert!(state.apply(seen(Witness::Queue(QueueNumber(1)), 0, 0..1), 0, LEN).is_err());
+}

@@ -56,6 +56,7 @@ impl Draw {
             _ => {}
         }
         let step = step.flag("mandatory", rng.bool()).flag("persistent", rng.bool());
+        let step = self.with_value(step);
         self.push(step);
     }
 

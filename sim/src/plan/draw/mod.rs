@@ -9,6 +9,7 @@ mod deaths;
 mod decay;
 mod delays;
 mod disk;
+mod duplicates;
 mod fault;
 mod kinds;
 mod levels;
@@ -27,6 +28,7 @@ use deaths::DeathFeatures;
 use decay::DecayFeatures;
 use delays::{DELAYED, DelayFeatures};
 use disk::DiskFeatures;
+use duplicates::DuplicateFeatures;
 use levels::LevelFeatures;
 use policies::PolicyFeatures;
 use room::RoomFeatures;
@@ -160,6 +162,7 @@ struct Draw {
     policies: Rng,
     delays: Rng,
     rooms: Rng,
+    duplicates: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -171,6 +174,7 @@ struct Draw {
     policy_features: PolicyFeatures,
     delay_features: DelayFeatures,
     room_features: RoomFeatures,
+    duplicate_features: DuplicateFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -209,6 +213,8 @@ pub fn draw(seed: u64) -> Plan {
     let delay_features = DelayFeatures::draw(&mut delays);
     let mut rooms = stream(25);
     let room_features = RoomFeatures::draw(&mut rooms);
+    let mut duplicates = stream(27);
+    let duplicate_features = DuplicateFeatures::draw(&mut duplicates);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -235,6 +241,7 @@ pub fn draw(seed: u64) -> Plan {
         policies,
         delays,
         rooms,
+        duplicates,
         features,
         disk_features,
         decay_features,
@@ -246,6 +253,7 @@ pub fn draw(seed: u64) -> Plan {
         policy_features,
         delay_features,
         room_features,
+        duplicate_features,
         setup,
         steps: Vec::new(),
     };
@@ -254,6 +262,7 @@ pub fn draw(seed: u64) -> Plan {
     draw.draw_queue_arguments();
     draw.draw_death_arguments();
     draw.draw_level_arguments();
+    draw.draw_duplicate_arguments();
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -265,6 +274,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.hand_over();
         draw.policy();
         draw.delay();
+        draw.misuse_deduplication();
         draw.pause();
     }
     Plan { setup: draw.setup, steps: draw.steps }

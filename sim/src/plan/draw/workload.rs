@@ -100,6 +100,7 @@ impl Draw {
             step = step.with("ttl", ttl);
         }
         step = self.level_features.with_priority(&mut self.levels, step);
+        step = self.with_value(step);
         let mandatory = self.features.mandatory && self.chance(0.3);
         let persistent = self.chance(0.5);
         self.push(step.flag("mandatory", mandatory).flag("persistent", persistent));

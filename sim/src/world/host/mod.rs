@@ -590,6 +590,9 @@ fn decided(decision: warren_core::Decision) -> Decision {
         warren_core::Decision::Policed { name, is_queue } => {
             Decision::Policed { name: name.to_string(), is_queue }
         }
+        warren_core::Decision::Duplicate { name, is_queue } => {
+            Decision::Duplicate { name: name.to_string(), is_queue }
+        }
         warren_core::Decision::CommandThrough(id) => Decision::Through(id.0),
     }
 }

@@ -43,7 +43,9 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn new(state: State) -> Self {
+    /// Nothing is known of what exchanges and queues had seen: it may be of messages that are lost.
+    pub(super) fn new(mut state: State) -> Self {
+        state.seen.clear();
         let queue = |queue: &crate::log::state::QueueState| QueueMessages {
             returned: queue.returned.clone(),
             deadlines: queue.deadlines.clone(),
@@ -130,7 +132,7 @@ impl Messages {
                 }
                 return self.state.apply(fact, 0, 0);
             }
-            Fact::Message(_) | Fact::Segment(_) | Fact::Messages(_) => {}
+            Fact::Message(_) | Fact::Segment(_) | Fact::Messages(_) | Fact::Seen(_) => {}
             _ => return self.state.apply(fact, 0, 0),
         }
         Ok(())
