@@ -188,8 +188,8 @@ pub enum Event {
         /// Why.
         reason: &'static str,
     },
-    /// Dead letters of a queue cannot go where they are to go, the last of them for this reason, and
-    /// wait until they can. Told each time that there are twice as many.
+    /// Dead letters of a queue cannot go where they are to go, the last of them for this reason,
+    /// and wait until they can. Told each time that there are twice as many.
     DeadLettersKept {
         /// The virtual host.
         vhost: String,

@@ -309,7 +309,7 @@ impl Run {
         let is_done = |queue: &Queue| {
             let is_served = queue.is_store || !queue.consumers.is_empty();
             // Who died may still be on the way to another queue.
-            let has_dead = !queue.dying.is_empty() || !queue.refused.is_empty();
+            let has_dead = queue.has_newly_dead();
             queue.ready.is_empty() && queue.unacked == 0 && !has_dead && is_served
         };
         queues.find(|queue| !is_done(queue)).map(|queue| queue.name.as_str())

@@ -445,6 +445,7 @@ impl Model {
             let text = format!("{}: a dead letter of nothing", queue.name);
             return self.fault("dead-letters", text);
         };
+        queue.retried.remove(&copy.place());
         if queue.is_store {
             return self.send_delayed(id, copy);
         }
@@ -467,6 +468,7 @@ impl Model {
             let text = format!("{}: a dead letter of nothing waits", queue.name);
             return self.fault("dead-letters", text);
         };
+        queue.retried.remove(&copy.place());
         queue.kept.push_back((copy, cause));
         let queue = &self.queues[&id];
         let is_kept = queue.keeps_letters() && queue.keeps(&self.messages[copy.message]);
@@ -479,7 +481,10 @@ impl Model {
     fn retry_letter(&mut self, id: QueueId) {
         let queue = self.queues.get_mut(&id).expect("a queue that was found");
         match queue.kept.pop_front() {
-            Some(dead) => queue.dying.push_back(dead),
+            Some((copy, cause)) => {
+                queue.retried.insert(copy.place());
+                queue.dying.push_back((copy, cause));
+            }
             None => {
                 let text = format!("{}: no dead letter waits", queue.name);
                 self.fault("dead-letters", text);

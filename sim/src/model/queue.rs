@@ -1,7 +1,7 @@
 //! Queues and consumers.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Cause, ChannelKey};
 use crate::wire::{Table, Value};
@@ -106,6 +106,8 @@ pub struct Queue {
     pub dying: VecDeque<(Copy, Cause)>,
     /// Those that died and cannot be dead letters now, in the order in which they are tried again.
     pub kept: VecDeque<(Copy, Cause)>,
+    /// The places of those who died that are tried again.
+    pub retried: BTreeSet<(Reverse<u8>, u64)>,
     /// Messages that were refused and are not dead letters yet, in order.
     pub refused: VecDeque<usize>,
     /// When it expires if nobody uses it, in milliseconds since 1970.
@@ -148,6 +150,7 @@ impl Queue {
             lost_letters: 0,
             dying: VecDeque::new(),
             kept: VecDeque::new(),
+            retried: BTreeSet::new(),
             refused: VecDeque::new(),
             expires_ms: None,
         }
@@ -176,6 +179,13 @@ impl Queue {
     #[must_use]
     pub fn refuses_gets(&self) -> bool {
         self.is_single_active() && self.is_quorum()
+    }
+
+    /// Whether anybody died whose dead letter was not tried yet.
+    #[must_use]
+    pub fn has_newly_dead(&self) -> bool {
+        let mut dying = self.dying.iter();
+        dying.any(|(copy, _)| !self.retried.contains(&copy.place())) || !self.refused.is_empty()
     }
 
     /// Puts a new message behind all others of its level; it expires then.
