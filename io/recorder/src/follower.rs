@@ -98,8 +98,8 @@ impl Follower {
     }
 }
 
-/// The frame that these bytes begin with, from one end to the other, if it is there and has no body:
-/// most of a stream can be passed over in such steps.
+/// The frame that these bytes begin with, if all of it is there and it has no body.
+/// Most of a stream can be passed over in such steps.
 fn whole_frame(bytes: &[u8]) -> Option<Run> {
     let (frame, payload_len) = read(*bytes.first_chunk()?);
     let len = (PREFIX_LEN + 1).checked_add(payload_len)?;

@@ -14,8 +14,8 @@ fn of_bytes(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
 }
 
-/// Of a longer body, so many bytes at either end are hashed: to hash all of it would be most of what
-/// a recording costs.
+/// Of a longer body, so many bytes at either end are hashed: to hash all of it would be most of
+/// what a recording costs.
 const END_LEN: usize = 64;
 
 /// The hash of a part of a body.
