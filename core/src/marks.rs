@@ -197,13 +197,13 @@ marks! {
         "A message comes to a queue that has seen it."
     DuplicateAwaitsFirst "duplicate-awaits-first" Common
         "A duplicate is confirmed once the message is durable that it is one of."
-    DuplicateOfUnsafe "duplicate-of-unsafe" Nightly
+    DuplicateOfUnsafe "duplicate-of-unsafe" Common
         "A message that is to be kept passes, as the one that came before it is not."
     DeadLetterIsNoDuplicate "dead-letter-is-no-duplicate" Nightly
         "A dead letter comes back to a queue that has seen it, in which it died."
     ValueNotRemembered "value-not-remembered" Common
         "An exchange does not remember a message that goes nowhere or is refused."
-    ValuePushedOut "value-pushed-out" Nightly
+    ValuePushedOut "value-pushed-out" Common
         "For a message that is not kept, the value of one that is kept is forgotten."
     ValuesRestored "values-restored" Common
         "A start finds what an exchange or a queue remembers."
