@@ -127,21 +127,37 @@ impl Link {
     /// Sends a frame, behind those of its channel that wait for the disk.
     pub(crate) fn send(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
         if !self.held.is_empty() && self.must_wait(&frame) {
-            self.hold(out, frame, 0);
+            self.send_behind(out, frame);
         } else {
             self.send_now(out, now, frame);
         }
     }
 
+    /// Holds a frame for no longer than what it must not overtake: the last one of its channel, or
+    /// of all if it is the connection's.
+    fn send_behind(&mut self, out: &mut VecDeque<Output>, frame: OutFrame) {
+        let channel = channel_of(&frame);
+        let is_before = |held: &HeldFrame| channel == 0 || channel_of(&held.frame) == channel;
+        let last = self.held.iter().rposition(is_before);
+        let (at, gate) = last.map_or((0, 0), |last| (last + 1, self.held[last].gate));
+        self.note_held(&frame);
+        self.held.insert(at, HeldFrame { gate, frame });
+        self.tell_reading(out);
+    }
+
     /// Sends a frame once this batch of the log is durable; to be followed by [`Self::release`].
     pub(crate) fn hold(&mut self, out: &mut VecDeque<Output>, frame: OutFrame, gate: BatchNumber) {
         let gate = self.held.back().map_or(gate, |last| last.gate.max(gate));
-        *self.held_of.entry(channel_of(&frame)).or_default() += 1;
-        self.held_len += held_len(&frame);
+        self.note_held(&frame);
         self.held.push_back(HeldFrame { gate, frame });
+        self.tell_reading(out);
+    }
+
+    fn note_held(&mut self, frame: &OutFrame) {
+        *self.held_of.entry(channel_of(frame)).or_default() += 1;
+        self.held_len += held_len(frame);
         // As with answers that wait for the socket: no more may be asked for.
         self.is_held_full |= self.held_len > self.limit();
-        self.tell_reading(out);
     }
 
     /// Sends what waited for the batches up to `durable`.
