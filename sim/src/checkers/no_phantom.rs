@@ -21,8 +21,10 @@ pub fn check<'a>(
     returns: Option<u64>,
 ) -> Result<&'a Message, Failure> {
     let Some(message) = published else {
+        // Mostly it is not published yet, and this is looked at again.
         let name = properties.text("message-id").unwrap_or("without a name");
-        return Err(Failure::new(ID, format!("a message {name} is delivered, none published")));
+        let text = ["a message ", name, " is delivered, none published"].concat();
+        return Err(Failure::new(ID, text));
     };
     let about = |text: String| Err(Failure::about(&message.name, ID, text));
     if message.body != body {

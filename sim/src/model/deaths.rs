@@ -156,7 +156,7 @@ impl Queue {
 
     /// Whether there may be messages that it refuses.
     fn may_refuse(&self) -> bool {
-        self.limits().is_some() && self.overflow() != Overflow::DropHead
+        self.overflow() != Overflow::DropHead && self.limits().is_some()
     }
 
     fn dead_letter_exchange(&self) -> Option<String> {
@@ -635,6 +635,29 @@ impl Model {
         self.queues.get_mut(&id).expect("just found").expires_ms = expires;
     }
 
+    /// Checks that no more is ready in a queue than may be.
+    fn check_room(&self, queue: &Queue) -> Result<(), (&'static str, String)> {
+        let Some(limits) = queue.limits() else { return Ok(()) };
+        let name = &queue.name;
+        let (ready, bytes) = (queue.ready.len() as u64, self.bytes(queue.ready.iter()));
+        if queue.is_exceeded_by(ready, bytes) && queue.overflow() == Overflow::DropHead {
+            let text = format!("{name}: {ready} are ready, {bytes} bytes, of {limits:?}");
+            return Err(("limits", text));
+        }
+        // What came back, or was there at the start, comes whether there is room or not; what
+        // was there when a policy made it refuse stays.
+        let is_new = |copy: &&Copy| {
+            copy.returns == 0 && !copy.is_recovered && copy.position >= queue.limited_from
+        };
+        let new = queue.ready.iter().filter(is_new).count() as u64;
+        let bytes = self.bytes(queue.ready.iter().filter(is_new));
+        if queue.may_refuse() && queue.is_exceeded_by(new, bytes) {
+            let text = format!("{name}: {new} new ones are ready, {bytes} bytes, of {limits:?}");
+            return Err(("limits", text));
+        }
+        Ok(())
+    }
+
     /// Checks that what should have expired or gone has, now that nothing is under way.
     ///
     /// # Errors
@@ -647,23 +670,7 @@ impl Model {
         let is_asked = |queue: &&Queue| !queue.arguments.is_empty() || !queue.policy.is_empty();
         for queue in self.queues.values().filter(is_asked) {
             let name = &queue.name;
-            let (ready, bytes) = (queue.ready.len() as u64, self.bytes(queue.ready.iter()));
-            let max = queue.limits();
-            if queue.is_exceeded_by(ready, bytes) && queue.overflow() == Overflow::DropHead {
-                let text = format!("{name}: {ready} are ready, {bytes} bytes, of {max:?}");
-                return Err(("limits", text));
-            }
-            // What came back, or was there at the start, comes whether there is room or not; what
-            // was there when a policy made it refuse stays.
-            let is_new = |copy: &&Copy| {
-                copy.returns == 0 && !copy.is_recovered && copy.position >= queue.limited_from
-            };
-            let new = queue.ready.iter().filter(is_new).count() as u64;
-            let bytes = self.bytes(queue.ready.iter().filter(is_new));
-            if queue.may_refuse() && queue.is_exceeded_by(new, bytes) {
-                let text = format!("{name}: {new} new ones are ready, {bytes} bytes, of {max:?}");
-                return Err(("limits", text));
-            }
+            self.check_room(queue)?;
             // Of more, some are tried later.
             let mut kept = queue.kept.iter().take(TRIED_AT_ONCE);
             if kept.any(|(copy, _)| self.must_go(queue, copy.message)) {

@@ -62,6 +62,14 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Whether nothing comes out of it now, and it has room for what goes in.
+    fn rests(&self, now: u64) -> bool {
+        let [up, down] = [&self.up, &self.down];
+        up.rests(now) && down.rests(now) && down.room() > 0 && self.full_since.is_none()
+    }
+}
+
 /// Everything there is.
 #[derive(Debug)]
 pub struct World {
@@ -426,12 +434,21 @@ impl World {
                 is_busy = true;
             }
             is_busy |= self.receive(judge)?;
-            if !is_busy {
+            if !is_busy || self.rests() {
                 self.forget();
                 return Ok(());
             }
         }
         Err(Failure::new("liveness", "the world does not come to rest"))
+    }
+
+    /// Whether it is plain that nothing more can happen at this moment. Most of the time it is, and
+    /// there is no need for another turn to see it.
+    fn rests(&self) -> bool {
+        let is_sending = |client: &Client| !client.out.is_empty() || client.is_ending;
+        self.links.values().all(|link| link.rests(self.now))
+            && !self.clients.values().any(is_sending)
+            && self.host.rests(self.now)
     }
 
     /// Takes note of how much was read of the links.

@@ -158,6 +158,14 @@ impl Pipe {
         Some(at.max(self.clogged_until))
     }
 
+    /// Whether nothing is there to be read, nothing arrives now, and its end has not come.
+    #[must_use]
+    pub(super) fn rests(&self, now: u64) -> bool {
+        self.arrived.is_empty()
+            && self.flying.front().is_none_or(|(at, _)| *at > now)
+            && self.end_at.is_none_or(|at| at > now)
+    }
+
     /// Takes in what has arrived by now.
     pub(super) fn advance(&mut self, now: u64) {
         if now < self.clogged_until {

@@ -246,6 +246,19 @@ impl Host {
         Err(Failure::new("liveness", "the broker answers drained sockets with ever more output"))
     }
 
+    /// Whether it is plain that there is nothing to do now, as long as nothing is read: the process
+    /// serves clients and goes on doing so, nothing waits for a socket, and neither its timer nor
+    /// its disk is due.
+    #[must_use]
+    pub(super) fn rests(&self, now: u64) -> bool {
+        let is_quiet = |socket: &Socket| !socket.is_closing && socket.egress.is_empty();
+        self.broker.as_ref().is_some_and(|broker| !broker.is_stopped())
+            && self.arrivals.is_empty()
+            && self.batch.is_empty()
+            && self.sockets.values().all(is_quiet)
+            && self.timeout().is_none_or(|at| at > now)
+    }
+
     /// The most bytes that are read from a connection at once.
     #[must_use]
     pub(super) fn read_len_max(&self) -> usize {
