@@ -26,10 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const IN_ITS_PLACE: &str = "\
         debug_assert!(self.fresh.front().is_none_or(|first| entry.position < first.position));
         self.cached += entry.cached_size();
+        self.weight.come_back(entry.size.bytes());
         self.returned.insert(entry.position, entry);
 ";
 const AT_THE_TAIL: &str = "\
         self.cached += entry.cached_size();
+        self.weight.come_back(entry.size.bytes());
         self.fresh.push_back(entry);
 ";
 
