@@ -197,7 +197,7 @@ marks! {
         "A message comes to a queue that has seen it."
     DuplicateAwaitsFirst "duplicate-awaits-first" Common
         "A duplicate is confirmed once the message is durable that it is one of."
-    DuplicateOfUnsafe "duplicate-of-unsafe" Common
+    DuplicateOfUnkept "duplicate-of-unkept" Common
         "A message that is to be kept passes, as the one that came before it is not."
     DeadLetterIsNoDuplicate "dead-letter-is-no-duplicate" Nightly
         "A dead letter comes back to a queue that has seen it, in which it died."

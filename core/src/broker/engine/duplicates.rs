@@ -159,9 +159,10 @@ impl Engine {
     /// must be durable before that is safe. What is to be kept is no duplicate of what is not: it
     /// would be lost with it.
     fn is_duplicate(&self, seen: &Seen, sighting: &Sighting, is_kept: bool) -> Option<BatchNumber> {
-        let Known { is_kept: is_safe, gate } = seen.find(&sighting.value, self.clock.unix_ms())?;
-        if is_kept && !is_safe {
-            self.mark(Mark::DuplicateOfUnsafe);
+        let Known { is_kept: is_first_kept, gate } =
+            seen.find(&sighting.value, self.clock.unix_ms())?;
+        if is_kept && !is_first_kept {
+            self.mark(Mark::DuplicateOfUnkept);
             return None;
         }
         if gate > self.log.durable() {
