@@ -9,15 +9,19 @@
 //! What is left waits until others had their turn. Nothing here decides anything: what is done, and
 //! in which order, is what the broker said. When it has halted, nothing is done any more.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
-use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
+use tracing::warn;
+use warren_core::broker::Refusal;
+use warren_core::{Broker, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
 
 use crate::clock::Clock;
@@ -25,6 +29,8 @@ use crate::connection::Connection;
 use crate::disk::Requests;
 use crate::event;
 use crate::halt::Halt;
+use crate::handle::{Octets, Request};
+use crate::stream::Stream;
 
 /// The most that one turn reads, in bytes.
 const READ_LEN_MAX: usize = 64 << 10;
@@ -57,6 +63,9 @@ pub(crate) struct BrokerThread {
     timer: Option<Waker>,
     /// When the timer is going to give a tick.
     armed: Option<Instant>,
+    /// Who waits for the answers to commands.
+    commands: BTreeMap<CommandId, oneshot::Sender<Result<Done, Refusal>>>,
+    next_command: u64,
     /// Each socket with something left to be sent before it is closed holds a clone.
     closing: Rc<()>,
 }
@@ -78,19 +87,52 @@ impl BrokerThread {
             flusher: None,
             timer: None,
             armed: None,
+            commands: BTreeMap::new(),
+            next_command: 0,
             closing: Rc::new(()),
         }
     }
 
     /// Takes a client that has connected. Its task is to call
     /// [`poll_connection`](Self::poll_connection) whenever it is woken.
-    pub(crate) fn connect(&mut self, stream: TcpStream, peer: Peer) -> ConnectionId {
+    pub(crate) fn connect(&mut self, stream: impl Into<Stream>, peer: Peer) -> ConnectionId {
         self.now = self.clock.now();
         let id = self.broker.connect(self.now, peer.clone());
         self.recorder.connected(self.now, id, &peer);
         self.connections.insert(Connection::new(id, stream));
         self.end_turn();
         id
+    }
+
+    /// Does what was asked for through a handle; gives the connection if one was made, whose task
+    /// is to be started.
+    pub(crate) fn serve(&mut self, request: Request) -> Option<ConnectionId> {
+        if self.halt.is_set() {
+            return None;
+        }
+        match request {
+            Request::Look(look) => look(&self.broker),
+            Request::Command(command, answer) => {
+                let id = CommandId(self.next_command);
+                self.next_command += 1;
+                self.commands.insert(id, answer);
+                self.now = self.clock.now();
+                self.handle(Input::Command(id, command));
+                self.end_turn();
+            }
+            Request::Connect(stream, peer) => match UnixStream::from_std(stream) {
+                Ok(stream) => return Some(self.connect(Stream::Local(stream), peer)),
+                Err(error) => warn!(%error, "cannot serve a client of this process"),
+            },
+            Request::Octets(ids, answer) => {
+                let octets = |id| self.connections.get_mut(id).map(|found| found.octets);
+                let all: Vec<Octets> =
+                    ids.into_iter().map(octets).map(Option::unwrap_or_default).collect();
+                // Whoever asked may have gone.
+                let _ = answer.send(all);
+            }
+        }
+        None
     }
 
     /// Hands the broker what came from the disk.
@@ -314,8 +356,12 @@ impl BrokerThread {
                         .expect("a broker without a disk asks it nothing")
                         .submit(request);
                 }
-                // Nobody here asks for anything yet.
-                Output::Answered(..) => {}
+                Output::Answered(id, result) => {
+                    if let Some(answer) = self.commands.remove(&id) {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(result);
+                    }
+                }
                 Output::Halt(reason) => self.halt.set(reason),
                 Output::Event(event) => event::log(&event),
             }

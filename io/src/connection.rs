@@ -4,16 +4,16 @@
 //! empty egress has no memory. A connection never looks at what it carries.
 
 use std::io::{self, IoSlice};
-use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use warren_core::ConnectionId;
 use warren_core::amqp::{Decoder, Egress};
+
+use crate::handle::Octets;
+use crate::stream::Stream;
 
 /// How long a client may take to receive what is left for it.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,12 +38,14 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether it is on the list of connections to flush.
     pub(crate) is_touched: bool,
-    stream: TcpStream,
+    /// What came and went on it.
+    pub(crate) octets: Octets,
+    stream: Stream,
     waker: Option<Waker>,
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: TcpStream) -> Self {
+    pub(crate) fn new(id: ConnectionId, stream: impl Into<Stream>) -> Self {
         Self {
             id,
             decoder: Decoder::new(),
@@ -52,7 +54,8 @@ impl Connection {
             is_paused: false,
             is_blocked: false,
             is_touched: false,
-            stream,
+            octets: Octets::default(),
+            stream: stream.into(),
             waker: None,
         }
     }
@@ -80,7 +83,11 @@ impl Connection {
         buffer: &mut BytesMut,
         len_max: usize,
     ) -> Poll<io::Result<usize>> {
-        pin!(self.stream.read_buf(&mut buffer.limit(len_max))).poll(cx)
+        let read = self.stream.poll_read(cx, &mut buffer.limit(len_max));
+        if let Poll::Ready(Ok(len)) = read {
+            self.octets.received += len as u64;
+        }
+        read
     }
 
     /// Whether there may be more to read now; if not, the task is woken when there is.
@@ -112,7 +119,9 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        Ok(len_before - self.egress.len())
+        let written = len_before - self.egress.len();
+        self.octets.sent += written as u64;
+        Ok(written)
     }
 
     /// Sends what waits, and the end of the stream behind it; gives up after some seconds. Says
@@ -145,7 +154,7 @@ impl Connection {
 }
 
 /// One write of what waits.
-fn try_write(stream: &TcpStream, egress: &Egress) -> io::Result<usize> {
+fn try_write(stream: &Stream, egress: &Egress) -> io::Result<usize> {
     let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
     let mut count = 0;
     for (piece, chunk) in pieces.iter_mut().zip(egress.chunks()) {
@@ -159,7 +168,7 @@ fn try_write(stream: &TcpStream, egress: &Egress) -> io::Result<usize> {
 }
 
 /// Reads once and forgets it; `false` at the end of the stream.
-fn discard(stream: &TcpStream) -> io::Result<bool> {
+fn discard(stream: &Stream) -> io::Result<bool> {
     match stream.try_read(&mut [0; 8192]) {
         Ok(len) => Ok(len > 0),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
@@ -171,7 +180,8 @@ fn discard(stream: &TcpStream) -> io::Result<bool> {
 mod tests {
     use std::net::SocketAddr;
 
-    use tokio::net::TcpListener;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use warren_core::amqp::{OutFrame, PROTOCOL_HEADER};
     use warren_core::{Boot, Broker, Config, Instant, Peer};
 

@@ -23,12 +23,15 @@ mod disk;
 mod entropy;
 mod event;
 mod halt;
+mod handle;
 mod listener;
 mod node;
 mod recovery;
+mod stream;
 
 pub use disk::{Disk, OpenError, Space};
 pub use entropy::boot;
+pub use handle::{BrokerHandle, Octets};
 pub use listener::Listener;
 pub use node::{Node, Shutdown, runtime};
 pub use recovery::{drive, recover};

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 use warren_core::Broker;
@@ -17,6 +17,7 @@ use warren_recorder::Recorder;
 use crate::broker_thread::BrokerThread;
 use crate::disk::{Disk, SpaceWatch};
 use crate::halt::Halt;
+use crate::handle::BrokerHandle;
 use crate::listener::Listener;
 
 /// How long clients have to take their leave when the broker stops.
@@ -43,6 +44,7 @@ pub fn runtime() -> io::Result<LocalRuntime> {
 pub struct Node {
     thread: Rc<RefCell<BrokerThread>>,
     halt: Rc<Halt>,
+    handle: BrokerHandle,
     listening: Vec<AbortHandle>,
     _space: Option<SpaceWatch>,
 }
@@ -106,7 +108,20 @@ impl Node {
             let mut deadline = pin!(tokio::time::sleep_until(Instant::now()));
             poll_fn(|cx| timed.borrow_mut().poll_timer(deadline.as_mut(), cx)).await;
         });
-        Self { thread, halt, listening: Vec::new(), _space: space }
+        let (handle, mut requests) = BrokerHandle::new();
+        let asked = Rc::clone(&thread);
+        spawn_local(async move {
+            while let Some(request) = requests.recv().await {
+                let connected = asked.borrow_mut().serve(request);
+                if let Some(id) = connected {
+                    let thread = Rc::clone(&asked);
+                    spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
+                }
+                // Others have their turn, however much is asked.
+                yield_now().await;
+            }
+        });
+        Self { thread, halt, handle, listening: Vec::new(), _space: space }
     }
 
     /// Serves clients that connect to `listener`, until the node is shut down.
@@ -121,6 +136,12 @@ impl Node {
             }
         });
         self.listening.push(task.abort_handle());
+    }
+
+    /// The way to the broker from other threads.
+    #[must_use]
+    pub fn handle(&self) -> BrokerHandle {
+        self.handle.clone()
     }
 
     /// Waits until the broker can no longer keep its promises, and says why. From that moment on it
