@@ -48,6 +48,7 @@ mod disk;
 mod entropy;
 mod hash;
 mod interface;
+pub mod listing;
 mod log;
 mod machine;
 mod marks;

@@ -1,6 +1,8 @@
 //! The broker as a whole: connections on one side, the engine on the other, and the outputs
 //! between them and the adapter.
 
+mod listing;
+
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -130,6 +132,7 @@ impl Broker {
         let id = ConnectionId { index: key.index, generation: key.generation };
         let connection = Connection::new(id, peer, &self.config, now);
         self.connections.insert(Slot { connection, timer: None });
+        self.engine.traffic.connections_opened += 1;
         if let Some(reason) = self.shutdown.clone() {
             self.with(id, |connection, _, ctx| connection.shut_down(&reason, ctx));
         }
@@ -598,6 +601,7 @@ impl Broker {
         if let Some(Slot { timer: Some(timer), .. }) = self.connections.remove(key) {
             self.timers.remove(&(timer, key.index));
         }
+        self.engine.traffic.connections_closed += 1;
         // Its place in the queue is not for the next connection of this index.
         self.parked.remove_all_of(key.index);
     }

@@ -10,13 +10,16 @@ use alloc::string::{String, ToString};
 use core::ops::Bound;
 use core::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use super::channel::{self, Channel, Context};
 use super::decoder::DecodeError;
 use super::frame::{ChannelNumber, Frame, OutFrame};
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
-use super::{AmqpError, ReplyCode, channel::expected_method};
+use super::{AmqpError, FieldTable, Reader, ReplyCode, ShortStr, channel::expected_method};
 use crate::broker::Engine;
+use crate::listing::{ChannelInfo, ConnectionInfo};
 use crate::{Config, ConnectionId, Event, Instant, Mark, Output, Peer};
 
 /// How long a client is kept waiting before it is cut off, where telling it why is no use.
@@ -64,13 +67,40 @@ enum Slot {
     Closing,
 }
 
+/// What a client says of itself when it logs in, for those who ask about it.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) mechanism: ShortStr,
+    /// Its properties, encoded: that takes less than half of what they take as a table.
+    properties: Bytes,
+}
+
+impl Greeting {
+    pub(super) fn new(mechanism: &ShortStr, properties: &FieldTable) -> Self {
+        let mut encoded = BytesMut::new();
+        properties.write(&mut encoded);
+        // In memory of just its size.
+        let properties = Bytes::copy_from_slice(&encoded);
+        Self { mechanism: mechanism.detached(), properties }
+    }
+
+    fn properties(&self) -> FieldTable {
+        FieldTable::read(&mut Reader::new(&self.properties)).expect("written by new")
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) link: Link,
     pub(super) phase: Phase,
     pub(super) client_name: Option<String>,
+    pub(super) greeting: Option<Box<Greeting>>,
+    /// When the client connected.
+    opened: Instant,
     pub(super) channel_max: u16,
+    /// In bytes; 0: any.
+    pub(super) frame_max: u32,
     /// Zero: none.
     pub(super) heartbeat: Duration,
     channels: BTreeMap<ChannelNumber, Slot>,
@@ -90,7 +120,10 @@ impl Connection {
             link: Link::new(id, peer, config.egress_len_max, now),
             phase: Phase::Header,
             client_name: None,
+            greeting: None,
+            opened: now,
             channel_max: config.channel_max,
+            frame_max: config.frame_max,
             heartbeat: Duration::ZERO,
             channels: BTreeMap::new(),
             served_last: 0,
@@ -130,6 +163,53 @@ impl Connection {
             Some(Slot::Open(channel)) => Some((channel, &mut self.link)),
             _ => None,
         }
+    }
+
+    /// What it is called, both ends, and who logged in.
+    pub(crate) fn who(&self) -> (ConnectionId, String, String) {
+        (self.link.id, self.link.peer.name.clone(), self.link.user.clone())
+    }
+
+    /// All about it.
+    pub(crate) fn info(&self, engine: &Engine) -> ConnectionInfo {
+        let (id, name, user) = self.who();
+        let is_open =
+            !matches!(self.phase, Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening);
+        let greeting = self.greeting.as_ref();
+        ConnectionInfo {
+            id,
+            name,
+            user,
+            vhost: is_open.then(|| engine.vhost_name(self.link.vhost).clone()),
+            client_name: self.client_name.clone(),
+            client_properties: greeting.map(|said| said.properties()).unwrap_or_default(),
+            mechanism: greeting.map(|said| said.mechanism.clone()).unwrap_or_default(),
+            state: match self.phase {
+                Phase::Running if self.link.has_parked() => "blocked",
+                phase => phase.name(),
+            },
+            channels: self.open_channels(0).count() as u64,
+            channel_max: self.channel_max,
+            frame_max: self.frame_max,
+            heartbeat: self.heartbeat,
+            connected_ms: engine.unix_ms_at(self.opened),
+        }
+    }
+
+    /// Its channels from this number on.
+    pub(crate) fn channels<'a>(
+        &'a self,
+        engine: &'a Engine,
+        from: ChannelNumber,
+    ) -> impl Iterator<Item = ChannelInfo> + 'a {
+        self.open_channels(from).map(|channel| channel.info(&self.link, engine))
+    }
+
+    fn open_channels(&self, from: ChannelNumber) -> impl Iterator<Item = &Channel> {
+        self.channels.range(from..).filter_map(|(_, slot)| match slot {
+            Slot::Open(channel) => Some(&**channel),
+            Slot::Closing => None,
+        })
     }
 
     /// Bytes arrived.

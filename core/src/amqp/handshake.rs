@@ -1,5 +1,6 @@
 //! The handshake: protocol header, login, tuning, opening (§2.2.4).
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use core::time::Duration;
@@ -7,7 +8,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::channel::{Context, expected_method};
-use super::connection::{Connection, Phase, SILENCE, unexpected_frame};
+use super::connection::{Connection, Greeting, Phase, SILENCE, unexpected_frame};
 use super::frame::{Frame, OutFrame, PROTOCOL_HEADER};
 use super::link::{Capabilities, Fault, on_channel};
 use super::method::*;
@@ -116,6 +117,8 @@ impl Connection {
             return self.refuse_login(&start_ok.mechanism, ctx);
         }
         self.link.user = claim.user;
+        let greeting = Greeting::new(&start_ok.mechanism, &start_ok.client_properties);
+        self.greeting = Some(Box::new(greeting));
         let tune = ConnectionTune {
             channel_max: ctx.config.channel_max,
             frame_max: ctx.config.frame_max,
@@ -145,6 +148,7 @@ impl Connection {
         check_limit("channel_max", channel_max, config.channel_max.into(), 1)?;
         check_limit("frame_max", frame_max, config.frame_max, FRAME_MAX_MIN)?;
         self.channel_max = tune_ok.channel_max;
+        self.frame_max = frame_max;
         self.heartbeat = Duration::from_secs(tune_ok.heartbeat.into());
         ctx.out.push_back(Output::FrameMax(self.link.id, frame_max));
         self.phase = Phase::Opening;

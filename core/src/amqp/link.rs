@@ -121,7 +121,7 @@ impl Link {
 
     /// Whom the connection's exclusive queues belong to.
     pub(crate) fn owner(&self) -> Owner {
-        Owner(u64::from(self.id.generation) << 32 | u64::from(self.id.index))
+        self.id.into()
     }
 
     /// Sends a frame, behind those of its channel that wait for the disk.

@@ -35,21 +35,21 @@ mod weight;
 
 pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};
-pub(crate) use consumer::{ConsumerId, SessionId};
+pub(crate) use consumer::{Consumer, ConsumerId, SessionId};
 pub use death::Reason;
 pub(crate) use deduplication::{
     Fingerprint, SIZE_MAX as SEEN_MAX, is_asked_for as is_deduplicating,
 };
 pub(crate) use delay::of as delay_of;
 pub(crate) use engine::{
-    Asked, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement, Sight, VHOST,
-    VhostId, is_predeclared, is_queue_name,
+    Asked, BindingPlace, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement,
+    Sight, VHOST, VhostId, is_predeclared, is_queue_name,
 };
 pub(crate) use exchange::{Envelope, is_exchange_type};
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Charge, Message};
 pub use policy::{ApplyTo, Policy, PolicyLayer};
-pub(crate) use queue::QueueId;
 pub use queue::{Owner, QueueDeclaration};
+pub(crate) use queue::{Queue, QueueId};
 pub use refusal::{Refusal, RefusalKind};
 pub(crate) use settings::may_have_lane;

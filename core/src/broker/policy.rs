@@ -194,6 +194,25 @@ impl<'a> Asked<'a> {
         limit(self.user).into_iter().chain(limit(self.operator)).min()
     }
 
+    /// All that is asked for: of what both ask for, the lower limit, or else the operator's.
+    pub(crate) fn merged(&self) -> FieldTable {
+        let mut merged = self.user.cloned().unwrap_or_default();
+        let Some(operator) = self.operator else { return merged };
+        for (key, value) in operator.iter() {
+            if merged.find(&key.to_text()).is_none() {
+                merged.push(key.clone(), value.clone());
+            }
+        }
+        let asked = |(key, own): &(ShortStr, FieldValue)| {
+            let value = match self.limit(&key.to_text()) {
+                Some(limit) => FieldValue::I64(i64::try_from(limit).unwrap_or(i64::MAX)),
+                None => self.value(&key.to_text()).unwrap_or(own).clone(),
+            };
+            (key.clone(), value)
+        };
+        FieldTable::new(merged.iter().map(asked).collect())
+    }
+
     /// Anything else: the operator's counts.
     pub(crate) fn value(&self, key: &str) -> Option<&'a FieldValue> {
         let value = |table: Option<&'a FieldTable>| table?.find(key);

@@ -6,6 +6,7 @@
 
 mod confirms;
 mod consuming;
+mod listing;
 mod publishing;
 mod settling;
 mod timeouts;
@@ -225,7 +226,10 @@ impl Channel {
             let nack = BasicNack { delivery_tag, multiple: false, requeue: false };
             link.send(ctx.out, ctx.now, on_channel(self.number, nack));
         }
-        for (delivery_tag, multiple) in confirms.take_due(ctx.engine.durable()) {
+        let answered = confirms.answered();
+        let due = confirms.take_due(ctx.engine.durable());
+        ctx.engine.traffic.confirmed += confirms.answered() - answered;
+        for (delivery_tag, multiple) in due {
             if multiple {
                 ctx.engine.mark(Mark::ConfirmMultiple);
             }

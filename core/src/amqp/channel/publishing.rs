@@ -201,12 +201,14 @@ impl Channel {
         let message =
             Message { exchange, routing_key, properties, body, persistent, is_dead_letter, charge };
         let published = Published { route, message, mandatory: publish.mandatory, ttl, delay };
+        ctx.engine.traffic.published += 1;
         match &mut self.mode {
             Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
             Mode::Plain => {
                 self.distribute(published, link, ctx);
             }
             Mode::Confirm(_) => {
+                ctx.engine.traffic.published_to_confirm += 1;
                 let Enqueued { gate, is_refused, .. } = self.distribute(published, link, ctx);
                 let Mode::Confirm(confirms) = &mut self.mode else { return Ok(()) };
                 if is_refused {

@@ -129,6 +129,7 @@ pub(crate) struct Got {
 impl Engine {
     /// Opens a session.
     pub(crate) fn open_session(&mut self, handle: SessionHandle) -> SessionId {
+        self.traffic.channels_opened += 1;
         self.sessions.insert(Session {
             handle,
             consumers: Default::default(),
@@ -152,6 +153,7 @@ impl Engine {
     /// Forgets a session that was closed and whose leases are settled.
     pub(crate) fn forget_session(&mut self, id: SessionId) {
         self.forget_deadline(id);
+        self.traffic.channels_closed += 1;
         self.sessions.remove(id);
     }
 
@@ -390,6 +392,7 @@ impl Engine {
         let next = self.next_of(lane);
         match next {
             Next::None => {
+                self.traffic.get_empty += 1;
                 self.renew(id);
                 return Ok(Asked::Empty);
             }
@@ -412,11 +415,14 @@ impl Engine {
         let message = self.hand_out(lane, &mut entry);
         let queue = self.queues.get_mut(lane).expect("just found");
         let redelivered = entry.is_redelivered();
+        queue.counts.redelivered += u64::from(redelivered);
         let lease = if no_ack {
+            queue.counts.got_no_ack += 1;
             queue.counts.acked += 1;
             self.forget_entry(lane, &entry);
             None
         } else {
+            queue.counts.got += 1;
             queue.unacked += 1;
             Some(Lease { queue: lane, consumer: None, entry })
         };
@@ -586,9 +592,12 @@ impl Engine {
             let session_id = consumer.session;
             session.deliveries += 1;
             consumer.served_at = session.deliveries;
+            queue.counts.redelivered += u64::from(redelivered);
             if no_ack {
+                queue.counts.delivered_no_ack += 1;
                 queue.counts.acked += 1;
             } else {
+                queue.counts.delivered += 1;
                 queue.unacked += 1;
                 consumer.unacked += 1;
                 session.unacked += 1;

@@ -12,6 +12,7 @@ mod handover;
 mod history;
 mod keeping;
 mod lanes;
+mod listing;
 mod paging;
 mod policies;
 mod recovered;
@@ -28,6 +29,7 @@ use core::time::Duration;
 pub(crate) use delays::STORE;
 pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
 pub(crate) use duplicates::Sight;
+pub(crate) use listing::BindingPlace;
 pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
 pub(crate) use topology::is_queue_name;
@@ -40,6 +42,7 @@ use super::queue::{Counts, Owner, Queue, QueueId};
 use crate::amqp::{FieldTable, ShortStr};
 use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
+use crate::listing::{QueueCounters, Traffic};
 use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
 use crate::time::Clock;
@@ -123,6 +126,10 @@ pub(crate) struct Engine {
     limits: Limits,
     /// When which session is to be looked after for want of acknowledgements; one entry each.
     ack_timers: BTreeSet<(Instant, SessionId)>,
+    /// What happened since the start, but for what marks count.
+    pub(crate) traffic: Traffic,
+    /// What happened to the messages of queues that are gone.
+    gone: QueueCounters,
     entropy: Entropy,
     hash_seed: u64,
 }
@@ -188,6 +195,8 @@ impl Engine {
                 policy_slice: config.policy_slice.max(1),
             },
             ack_timers: BTreeSet::new(),
+            traffic: Traffic::default(),
+            gone: QueueCounters::default(),
             entropy,
             hash_seed,
         };

@@ -136,6 +136,7 @@ impl Engine {
         declaration: &QueueDeclaration,
         owner: Owner,
     ) -> Result<DeclaredQueue, Refusal> {
+        self.traffic.queues_declared += 1;
         let host = self.host(vhost);
         if let Some(id) = host.queues.get(&declaration.name) {
             let queue = self.queues.get(*id).expect("a name of a living queue");
@@ -165,6 +166,7 @@ impl Engine {
         }
         self.rest_on_topology(queue.durable);
         let id = self.queues.insert(queue);
+        self.traffic.queues_created += 1;
         self.numbers.insert(number, id);
         self.host_mut(vhost).queues.insert(name, id);
         self.renew(id);
@@ -378,7 +380,11 @@ impl Engine {
 
     /// Deletes a queue, its bindings and its consumers; how many messages were ready.
     pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
+        if let Some(queue) = self.queues.get(id) {
+            self.gone = self.gone + self.counters(id, queue);
+        }
         let Some(mut queue) = self.queues.remove(id) else { return 0 };
+        self.traffic.queues_deleted += 1;
         if !queue.getters.is_empty() {
             self.mark(Mark::GetOrphaned);
         }
