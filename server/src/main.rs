@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod findings;
 mod logging;
+mod management;
 mod memory;
 mod repair;
 mod serve;

@@ -3,9 +3,9 @@
 //! What goes wrong before the broker listens is one sentence that says what to do about it.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, panic, process};
 
 use clap::Args;
@@ -17,6 +17,7 @@ use warren_io::{Disk, Listener, Node, OpenError, Shutdown};
 use warren_recorder::{End, Header, Recorder};
 
 use crate::logging::{self, LogArgs};
+use crate::management;
 use crate::memory;
 use crate::size::{self, Size};
 
@@ -42,6 +43,16 @@ pub(crate) struct ServeArgs {
     /// May be given several times
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5672", value_parser = parse_address)]
     amqp: Vec<SocketAddr>,
+
+    /// Where the management API is: an IP address and a port, or `off`; port 0 lets the system
+    /// choose one. May be given several times
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:15672",
+        value_parser = parse_management
+    )]
+    management: Vec<Management>,
 
     /// Where the broker keeps its data; made if it does not exist
     #[arg(long, value_name = "DIR", default_value = "warren-data")]
@@ -84,6 +95,10 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     log: LogArgs,
 }
+
+/// An address of the management API, if it has any.
+#[derive(Clone, Copy, Debug)]
+struct Management(Option<SocketAddr>);
 
 /// Runs the broker until it is told to stop by SIGTERM or SIGINT.
 ///
@@ -134,6 +149,7 @@ async fn run(
     let end = recorder.end();
     let mut stop = StopSignals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
+    let (node_name, users) = (config.node_name.clone(), config.users.clone());
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -153,7 +169,22 @@ async fn run(
         addresses.push(listener.address());
         node.listen(listener);
     }
-    announce(&addresses, &args.data_dir);
+    let http = args.management.iter().filter_map(|address| address.0).map(bind_management);
+    let http = http.collect::<Result<Vec<_>, _>>()?;
+    let (listeners, http): (Vec<_>, Vec<_>) = http.into_iter().unzip();
+    announce(&addresses, &http, &args.data_dir);
+    if !listeners.is_empty() {
+        let about = management::Node {
+            name: node_name,
+            data_dir: args.data_dir.clone(),
+            memory_max: memory_max * 2,
+            disk_free_min,
+            amqp: addresses,
+            http,
+            started: Instant::now(),
+        };
+        management::start(listeners, node.handle(), about, users).map_err(ServeError::System)?;
+    }
     info!(
         "publishers wait when messages take more than {} of memory, or when less than {} is free \
          on the disk",
@@ -225,8 +256,9 @@ fn in_memory(bytes: u64) -> usize {
 }
 
 /// The one line on standard output: whoever started the broker can wait for it.
-fn announce(addresses: &[SocketAddr], data_dir: &Path) {
-    let urls: Vec<_> = addresses.iter().map(|address| format!("amqp://{address}")).collect();
+fn announce(amqp: &[SocketAddr], http: &[SocketAddr], data_dir: &Path) {
+    let amqp = amqp.iter().map(|address| format!("amqp://{address}"));
+    let urls: Vec<_> = amqp.chain(http.iter().map(|address| format!("http://{address}"))).collect();
     let line = format!(
         "warren {} listening on {}, data in {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -287,11 +319,27 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+fn parse_management(text: &str) -> Result<Management, String> {
+    match text {
+        "off" => Ok(Management(None)),
+        address => parse_address(address).map(|address| Management(Some(address))),
+    }
+}
+
+/// Listens where the management API is to be.
+fn bind_management(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let bound = TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    bound.map_err(|error| ServeError::ListenManagement(address, error))
+}
+
 /// Why the broker did not start.
 #[derive(Debug)]
 pub(crate) enum ServeError {
     /// An address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// An address cannot be listened on by the management API.
+    ListenManagement(SocketAddr, io::Error),
     /// The data directory cannot be opened.
     DataDir(PathBuf, OpenError),
     /// What is in the data directory cannot be used as it is.
@@ -324,6 +372,11 @@ impl fmt::Display for ServeError {
                     _ => write!(f, "{error}"),
                 }
             }
+            Self::ListenManagement(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error} (choose another address for the management \
+                 API with --management, or none with --management off)"
+            ),
             Self::DataDir(dir, error) => {
                 write!(f, "cannot use the data directory {}: ", dir.display())?;
                 match error {
