@@ -1,6 +1,9 @@
 //! The process as people and their scripts see it: how it starts, how it stops, what bad clients
 //! and many idle ones cost.
 
+#[path = "server/management.rs"]
+mod management;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
