@@ -332,9 +332,9 @@ pub enum Alarm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStatus {
     /// The virtual host.
-    pub vhost: String,
+    pub vhost: ShortStr,
     /// The name.
-    pub name: String,
+    pub name: ShortStr,
     /// Whether it is to survive a restart.
     pub durable: bool,
     /// Whether it belongs to one connection.

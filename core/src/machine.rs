@@ -453,6 +453,15 @@ impl Broker {
         self.engine.memory()
     }
 
+    /// Whether [`Self::parked`], [`Self::take_occurrences`] or [`Self::take_decisions`] has anything
+    /// to tell: mostly none has. For checkers.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.occurrences.is_empty()
+            || self.engine.has_news()
+            || self.connections.iter().any(|(_, slot)| slot.connection.parked().next().is_some())
+    }
+
     /// How many frames of which channels wait, because publishers have to or a message is being
     /// read. For checkers.
     #[must_use]
@@ -500,6 +509,19 @@ impl Broker {
         self.engine.queue_statuses()
     }
 
+    /// The state of one queue, and `None` if there is none of this name.
+    #[must_use]
+    pub fn queue(&self, vhost: &str, name: &[u8]) -> Option<QueueStatus> {
+        let vhost = self.engine.vhost(vhost.as_bytes())?;
+        self.engine.queue_status(vhost, name)
+    }
+
+    /// How many queues there are.
+    #[must_use]
+    pub fn queues_len(&self) -> usize {
+        self.engine.queues_len()
+    }
+
     /// The account of each virtual host's delayed messages: `ready` are those that wait for their
     /// time, `expired` those whose time has come, `purged` those that were taken back, and
     /// `lost_letters` those that no queue took then. For metrics and checkers.
@@ -517,7 +539,7 @@ impl Broker {
         after: Option<DelayedMessage>,
         limit: usize,
     ) -> Vec<DelayedMessage> {
-        let vhost = self.engine.vhost(&ShortStr::from(vhost));
+        let vhost = self.engine.vhost(vhost.as_bytes());
         vhost.map(|vhost| self.engine.delayed(vhost, after, limit)).unwrap_or_default()
     }
 
@@ -526,7 +548,7 @@ impl Broker {
     pub fn cancel_delayed(&mut self, now: Instant, vhost: &str, id: u64) -> bool {
         self.now = now;
         self.engine.set_time(now);
-        let vhost = self.engine.vhost(&ShortStr::from(vhost));
+        let vhost = self.engine.vhost(vhost.as_bytes());
         vhost.is_some_and(|vhost| self.engine.cancel_delayed(vhost, id))
     }
 

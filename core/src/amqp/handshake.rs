@@ -156,7 +156,7 @@ impl Connection {
     }
 
     fn open(&mut self, open: &ConnectionOpen, ctx: &mut Context<'_>) -> Result<(), Fault> {
-        let Some(vhost) = ctx.engine.vhost(&open.virtual_host) else {
+        let Some(vhost) = ctx.engine.vhost(open.virtual_host.as_bytes()) else {
             let text = format!("vhost {} not found", open.virtual_host);
             let error = AmqpError::new(ReplyCode::NotAllowed, text);
             return Err(Fault::new(error, ConnectionOpen::ID));

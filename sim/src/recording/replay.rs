@@ -16,11 +16,11 @@ use super::names::Names;
 use super::scribe::Scribe;
 use super::{Replayed, setup_of};
 use crate::checkers::{Failure, memory, panic};
-use crate::judge::{DiskState, Found, Judge, Said, Told, Waits};
+use crate::judge::{DiskState, Found, Judge, News, Said, Told};
 use crate::plan::Setup;
 use crate::run::Outcome;
 use crate::wire::{self, Frame};
-use crate::world::{Ear, Image, answer, is_bounded, noted, position, waits, wish};
+use crate::world::{Ear, Image, answer, is_bounded, news, noted, position, wish};
 
 /// The failure's id of a core that does not do what was recorded.
 const ID: &str = "divergence";
@@ -53,7 +53,7 @@ pub(super) struct Replay {
     links_made: usize,
     messages: u64,
     names: Names,
-    told: VecDeque<(Told, Waits)>,
+    told: VecDeque<(Told, News)>,
     judge: Judge,
     is_checked: bool,
     /// What a checker found; whether the core still does what was recorded shows at the next hash.
@@ -308,7 +308,7 @@ impl Replay {
         if !self.has_failed {
             self.judge.trace_world(self.now, &format!("c{client}"), &format!("! connect {name}"));
         }
-        self.told.push_back((Told::Connected(link, client), waits(broker, &self.links)));
+        self.told.push_back((Told::Connected(link, client), news(broker, &self.links)));
         Ok(())
     }
 
@@ -351,7 +351,7 @@ impl Replay {
     fn tell(&mut self, input: Input, told: Told) {
         let Machine::Broker(broker) = &mut self.machine else { return };
         broker.handle(Instant::from_nanos(self.now), input);
-        self.told.push_back((told, waits(broker, &self.links)));
+        self.told.push_back((told, news(broker, &self.links)));
     }
 
     /// So many bytes wait for a socket now.
@@ -447,7 +447,7 @@ impl Replay {
         carried_out?;
         let mut told = std::mem::take(&mut self.told);
         if let Machine::Broker(broker) = &mut self.machine {
-            told.push_back((Told::Tick, waits(broker, &self.links)));
+            told.push_back((Told::Tick, news(broker, &self.links)));
         }
         self.scribe.note(self.now, told.iter().map(|(told, _)| told), &said);
         let judged = match self.is_checked && !self.has_failed {

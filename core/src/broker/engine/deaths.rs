@@ -397,6 +397,11 @@ impl Engine {
         core::mem::take(&mut self.events)
     }
 
+    /// Whether something departed, or was decided, that was not asked for yet.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.departures.is_empty() || !self.decisions.is_empty()
+    }
+
     /// Takes what left queues without a client's doing.
     pub(crate) fn take_departures(&mut self) -> Vec<Departure> {
         core::mem::take(&mut self.departures)

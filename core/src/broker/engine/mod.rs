@@ -242,8 +242,8 @@ impl Engine {
     }
 
     /// The virtual host called `name`.
-    pub(crate) fn vhost(&self, name: &ShortStr) -> Option<VhostId> {
-        let index = self.vhosts.iter().position(|vhost| vhost.name == *name)?;
+    pub(crate) fn vhost(&self, name: &[u8]) -> Option<VhostId> {
+        let index = self.vhosts.iter().position(|vhost| vhost.name.as_bytes() == name)?;
         Some(VhostId(index as u32))
     }
 
@@ -270,6 +270,17 @@ impl Engine {
         statuses
     }
 
+    /// The state of the queue of this name, and `None` if there is none that clients see.
+    pub(crate) fn queue_status(&self, vhost: VhostId, name: &[u8]) -> Option<QueueStatus> {
+        let id = *self.host(vhost).queues.get(name)?;
+        Some(self.status(id, self.queues.get(id)?))
+    }
+
+    /// How many queues there are that clients see.
+    pub(crate) fn queues_len(&self) -> usize {
+        self.vhosts.iter().map(|vhost| vhost.queues.len()).sum()
+    }
+
     /// The queues that clients see.
     fn heads(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
         self.queues.iter().filter(|(_, queue)| queue.as_lane().is_none())
@@ -286,8 +297,8 @@ impl Engine {
             session.is_some_and(|session| session.can_serve(consumer))
         };
         QueueStatus {
-            vhost: self.host(queue.vhost).name.to_text().into_owned(),
-            name: queue.name.to_text().into_owned(),
+            vhost: self.host(queue.vhost).name.clone(),
+            name: queue.name.clone(),
             durable: queue.durable,
             exclusive: queue.owner.is_some(),
             auto_delete: queue.auto_delete,

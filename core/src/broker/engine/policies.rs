@@ -67,7 +67,7 @@ impl Engine {
             let text = format!("Virtual host '{name}' does not exist");
             Refusal::new(RefusalKind::NotFound, text)
         };
-        self.vhost(name).ok_or_else(missing)
+        self.vhost(name.as_bytes()).ok_or_else(missing)
     }
 
     fn set_policy(

@@ -60,7 +60,7 @@ impl Engine {
     }
 
     fn known_vhost(&self, name: &ShortStr) -> VhostId {
-        self.vhost(name).expect("a known virtual host")
+        self.vhost(name.as_bytes()).expect("a known virtual host")
     }
 
     /// One that this broker does not take any more is passed over, and told of.

@@ -23,7 +23,7 @@ use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::liveness::Pace;
 use crate::checkers::{Failure, memory};
-use crate::judge::{Departure, Judge, Remains, Said, Told, Waits, Went};
+use crate::judge::{Departure, Judge, News, Remains, Said, Told, Waits, Went};
 use crate::meter::{self, in_core};
 use crate::model::Decision;
 use crate::plan::Setup;
@@ -102,7 +102,7 @@ pub(super) struct Host {
     /// What the broker is to be told next, and what the judge is told of it.
     batch: Vec<(Option<Input>, Told)>,
     /// What it was told, each with what waited in it then, and what it said: room that is kept.
-    told: VecDeque<(Told, Waits)>,
+    told: VecDeque<(Told, News)>,
     said: Vec<Said>,
     tamper: Option<Tamper>,
 }
@@ -396,7 +396,7 @@ impl Host {
             if let Some(input) = input {
                 in_core(|| broker.handle(Instant::from_nanos(now), input));
             }
-            self.told.push_back((what, waits(broker, &self.links_by_id)));
+            self.told.push_back((what, news(broker, &self.links_by_id)));
         }
         let position = position(broker);
         let mut said = std::mem::take(&mut self.said);
@@ -411,7 +411,7 @@ impl Host {
             }
         }
         if let Some(broker) = &mut self.broker {
-            self.told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
+            self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));
         }
         let judged = judge.batch(now, position, &mut self.told, &said);
         self.said = said;
@@ -567,7 +567,11 @@ pub(crate) fn noted(event: &Event) -> Option<Said> {
 }
 
 /// What waits in the broker, and who went on since this was asked last.
-pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
+pub(crate) fn news(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> News {
+    broker.has_news().then(|| Box::new(waits(broker, links)))
+}
+
+fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
     let key = |id, channel| Some((*links.get(&id)?, channel));
     let went = |occurrence| match occurrence {
         Occurrence::Turn(turn) => {
@@ -576,18 +580,12 @@ pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) 
         Occurrence::Departure(departure) => Some(Went::Left(departed(departure))),
         Occurrence::TimedOut(id, channel) => Some(Went::TimedOut(key(id, channel)?)),
     };
-    // Mostly nothing waits and nothing happened, which is asked for after each input.
-    let (parked, occurrences) = (broker.parked(), broker.take_occurrences());
-    let decisions = broker.take_decisions();
-    if parked.is_empty() && occurrences.is_empty() && decisions.is_empty() {
-        return Waits::default();
-    }
-    let parked = parked.into_iter();
+    let parked = broker.parked().into_iter();
     let parked = parked.filter_map(|(id, channel, frames)| Some((key(id, channel)?, frames)));
     Waits {
         parked: parked.collect(),
-        went: occurrences.into_iter().filter_map(went).collect(),
-        decisions: decisions.into_iter().map(decided).collect(),
+        went: broker.take_occurrences().into_iter().filter_map(went).collect(),
+        decisions: broker.take_decisions().into_iter().map(decided).collect(),
     }
 }
 
