@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
@@ -25,6 +24,7 @@ use crate::connection::Connection;
 use crate::disk::Requests;
 use crate::event;
 use crate::halt::Halt;
+use crate::transport::Transport;
 
 /// The most that one turn reads, in bytes.
 const READ_LEN_MAX: usize = 64 << 10;
@@ -84,7 +84,7 @@ impl BrokerThread {
 
     /// Takes a client that has connected. Its task is to call
     /// [`poll_connection`](Self::poll_connection) whenever it is woken.
-    pub(crate) fn connect(&mut self, stream: TcpStream, peer: Peer) -> ConnectionId {
+    pub(crate) fn connect(&mut self, stream: Transport, peer: Peer) -> ConnectionId {
         self.now = self.clock.now();
         let id = self.broker.connect(self.now, peer.clone());
         self.recorder.connected(self.now, id, &peer);

@@ -4,16 +4,16 @@
 //! empty egress has no memory. A connection never looks at what it carries.
 
 use std::io::{self, IoSlice};
-use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use warren_core::ConnectionId;
 use warren_core::amqp::{Decoder, Egress};
+
+use crate::transport::Transport;
 
 /// How long a client may take to receive what is left for it.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,12 +38,12 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether it is on the list of connections to flush.
     pub(crate) is_touched: bool,
-    stream: TcpStream,
+    stream: Transport,
     waker: Option<Waker>,
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: TcpStream) -> Self {
+    pub(crate) fn new(id: ConnectionId, stream: Transport) -> Self {
         Self {
             id,
             decoder: Decoder::new(),
@@ -80,37 +80,41 @@ impl Connection {
         buffer: &mut BytesMut,
         len_max: usize,
     ) -> Poll<io::Result<usize>> {
-        pin!(self.stream.read_buf(&mut buffer.limit(len_max))).poll(cx)
+        self.stream.poll_read(cx, buffer, len_max)
     }
 
     /// Whether there may be more to read now; if not, the task is woken when there is.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> bool {
-        self.stream.poll_read_ready(cx).is_ready()
+        self.stream.poll_readable(cx)
     }
 
     /// Whether the socket takes more again; if not, the task is woken when it does. An error shows
     /// itself when it is written to.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> bool {
-        self.stream.poll_write_ready(cx).is_ready()
+        self.stream.socket().poll_write_ready(cx).is_ready()
     }
 
     /// Writes as much of the egress as the socket takes, and says how many bytes that was. When
-    /// some are left, the connection is blocked.
+    /// some are left, there or in the transport, the connection is blocked.
     ///
     /// # Errors
     /// The socket's: the connection is then of no more use.
     pub(crate) fn write(&mut self) -> io::Result<usize> {
         let len_before = self.egress.len();
-        while !self.egress.is_empty() {
-            match try_write(&self.stream, &self.egress) {
-                Ok(written) => self.egress.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_blocked = true;
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(error) => return Err(error),
+        let waker = self.waker.as_ref().unwrap_or(Waker::noop());
+        let result = loop {
+            if self.egress.is_empty() {
+                break self.stream.try_flush(waker);
             }
+            match try_write(&mut self.stream, &self.egress, waker) {
+                Ok(written) => self.egress.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => break Err(error),
+            }
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_blocked = true,
+            result => result?,
         }
         Ok(len_before - self.egress.len())
     }
@@ -120,10 +124,10 @@ impl Connection {
     pub(crate) async fn finish(&mut self) -> bool {
         let finished = async {
             while !self.egress.is_empty() {
-                self.stream.writable().await?;
+                self.stream.socket().writable().await?;
                 self.write()?;
             }
-            self.stream.shutdown().await
+            self.stream.shut_down().await
         };
         matches!(timeout(FINISH_TIMEOUT, finished).await, Ok(Ok(())))
     }
@@ -134,8 +138,8 @@ impl Connection {
     /// before it.
     pub(crate) async fn linger(self) {
         let ended = async {
-            while discard(&self.stream)? {
-                self.stream.readable().await?;
+            while discard(self.stream.socket())? {
+                self.stream.socket().readable().await?;
             }
             io::Result::Ok(())
         };
@@ -145,17 +149,14 @@ impl Connection {
 }
 
 /// One write of what waits.
-fn try_write(stream: &TcpStream, egress: &Egress) -> io::Result<usize> {
+fn try_write(stream: &mut Transport, egress: &Egress, waker: &Waker) -> io::Result<usize> {
     let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
     let mut count = 0;
     for (piece, chunk) in pieces.iter_mut().zip(egress.chunks()) {
         *piece = IoSlice::new(chunk);
         count += 1;
     }
-    match stream.try_write_vectored(&pieces[..count]) {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        result => result,
-    }
+    stream.try_write(&pieces[..count], waker)
 }
 
 /// Reads once and forgets it; `false` at the end of the stream.
@@ -171,6 +172,7 @@ fn discard(stream: &TcpStream) -> io::Result<bool> {
 mod tests {
     use std::net::SocketAddr;
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use warren_core::amqp::{OutFrame, PROTOCOL_HEADER};
     use warren_core::{Boot, Broker, Config, Instant, Peer};
@@ -221,7 +223,7 @@ mod tests {
                 received
             });
             while !connection.egress.is_empty() {
-                connection.stream.writable().await.expect("connected");
+                connection.stream.socket().writable().await.expect("connected");
                 connection.write().expect("the client is there");
             }
             drop(connection);
@@ -238,7 +240,7 @@ mod tests {
 
     /// Writes until the socket takes no more; gives how many bytes it took.
     async fn fill(connection: &mut Connection) -> usize {
-        connection.stream.writable().await.expect("connected");
+        connection.stream.socket().writable().await.expect("connected");
         let mut written = 0;
         while !connection.is_blocked {
             for _ in 0..10_000 {
@@ -260,8 +262,8 @@ mod tests {
                 Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
             let peer = Peer { name: String::new(), is_loopback: true };
             let id = broker.connect(Instant::default(), peer);
-            test(Connection::new(id, accepted.expect("accepted").0), client.expect("connected"))
-                .await;
+            let transport = Transport::Tcp(accepted.expect("accepted").0);
+            test(Connection::new(id, transport), client.expect("connected")).await;
         });
     }
 }
