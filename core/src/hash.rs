@@ -18,10 +18,6 @@ pub(crate) fn map<K, V>(seed: u64) -> HashMap<K, V> {
 }
 
 impl<K: Eq + Hash, V> HashMap<K, V> {
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub(crate) fn get<Q>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,

@@ -30,7 +30,7 @@ use crate::disk::Requests;
 use crate::event;
 use crate::halt::Halt;
 use crate::handle::{Octets, Request};
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 /// The most that one turn reads, in bytes.
 const READ_LEN_MAX: usize = 64 << 10;
@@ -95,7 +95,7 @@ impl BrokerThread {
 
     /// Takes a client that has connected. Its task is to call
     /// [`poll_connection`](Self::poll_connection) whenever it is woken.
-    pub(crate) fn connect(&mut self, stream: impl Into<Stream>, peer: Peer) -> ConnectionId {
+    pub(crate) fn connect(&mut self, stream: Transport, peer: Peer) -> ConnectionId {
         self.now = self.clock.now();
         let id = self.broker.connect(self.now, peer.clone());
         self.recorder.connected(self.now, id, &peer);
@@ -121,7 +121,7 @@ impl BrokerThread {
                 self.end_turn();
             }
             Request::Connect(stream, peer) => match UnixStream::from_std(stream) {
-                Ok(stream) => return Some(self.connect(Stream::Local(stream), peer)),
+                Ok(stream) => return Some(self.connect(Transport::Local(stream), peer)),
                 Err(error) => warn!(%error, "cannot serve a client of this process"),
             },
             Request::Octets(ids, answer) => {

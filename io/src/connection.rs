@@ -7,13 +7,13 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use tokio::time::timeout;
 use warren_core::ConnectionId;
 use warren_core::amqp::{Decoder, Egress};
 
 use crate::handle::Octets;
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 /// How long a client may take to receive what is left for it.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,12 +40,12 @@ pub(crate) struct Connection {
     pub(crate) is_touched: bool,
     /// What came and went on it.
     pub(crate) octets: Octets,
-    stream: Stream,
+    stream: Transport,
     waker: Option<Waker>,
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: impl Into<Stream>) -> Self {
+    pub(crate) fn new(id: ConnectionId, stream: Transport) -> Self {
         Self {
             id,
             decoder: Decoder::new(),
@@ -55,7 +55,7 @@ impl Connection {
             is_blocked: false,
             is_touched: false,
             octets: Octets::default(),
-            stream: stream.into(),
+            stream,
             waker: None,
         }
     }
@@ -83,7 +83,7 @@ impl Connection {
         buffer: &mut BytesMut,
         len_max: usize,
     ) -> Poll<io::Result<usize>> {
-        let read = self.stream.poll_read(cx, &mut buffer.limit(len_max));
+        let read = self.stream.poll_read(cx, buffer, len_max);
         if let Poll::Ready(Ok(len)) = read {
             self.octets.received += len as u64;
         }
@@ -92,32 +92,36 @@ impl Connection {
 
     /// Whether there may be more to read now; if not, the task is woken when there is.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> bool {
-        self.stream.poll_read_ready(cx).is_ready()
+        self.stream.poll_readable(cx)
     }
 
     /// Whether the socket takes more again; if not, the task is woken when it does. An error shows
     /// itself when it is written to.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> bool {
-        self.stream.poll_write_ready(cx).is_ready()
+        self.stream.poll_writable(cx)
     }
 
     /// Writes as much of the egress as the socket takes, and says how many bytes that was. When
-    /// some are left, the connection is blocked.
+    /// some are left, there or in the transport, the connection is blocked.
     ///
     /// # Errors
     /// The socket's: the connection is then of no more use.
     pub(crate) fn write(&mut self) -> io::Result<usize> {
         let len_before = self.egress.len();
-        while !self.egress.is_empty() {
-            match try_write(&self.stream, &self.egress) {
-                Ok(written) => self.egress.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_blocked = true;
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(error) => return Err(error),
+        let waker = self.waker.as_ref().unwrap_or(Waker::noop());
+        let result = loop {
+            if self.egress.is_empty() {
+                break self.stream.try_flush(waker);
             }
+            match try_write(&mut self.stream, &self.egress, waker) {
+                Ok(written) => self.egress.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => break Err(error),
+            }
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_blocked = true,
+            result => result?,
         }
         let written = len_before - self.egress.len();
         self.octets.sent += written as u64;
@@ -132,7 +136,7 @@ impl Connection {
                 self.stream.writable().await?;
                 self.write()?;
             }
-            self.stream.shutdown().await
+            self.stream.shut_down().await
         };
         matches!(timeout(FINISH_TIMEOUT, finished).await, Ok(Ok(())))
     }
@@ -154,22 +158,19 @@ impl Connection {
 }
 
 /// One write of what waits.
-fn try_write(stream: &Stream, egress: &Egress) -> io::Result<usize> {
+fn try_write(stream: &mut Transport, egress: &Egress, waker: &Waker) -> io::Result<usize> {
     let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
     let mut count = 0;
     for (piece, chunk) in pieces.iter_mut().zip(egress.chunks()) {
         *piece = IoSlice::new(chunk);
         count += 1;
     }
-    match stream.try_write_vectored(&pieces[..count]) {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        result => result,
-    }
+    stream.try_write(&pieces[..count], waker)
 }
 
 /// Reads once and forgets it; `false` at the end of the stream.
-fn discard(stream: &Stream) -> io::Result<bool> {
-    match stream.try_read(&mut [0; 8192]) {
+fn discard(stream: &Transport) -> io::Result<bool> {
+    match stream.try_read_raw(&mut [0; 8192]) {
         Ok(len) => Ok(len > 0),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) => Err(error),
@@ -270,8 +271,8 @@ mod tests {
                 Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
             let peer = Peer { name: String::new(), is_loopback: true };
             let id = broker.connect(Instant::default(), peer);
-            test(Connection::new(id, accepted.expect("accepted").0), client.expect("connected"))
-                .await;
+            let transport = Transport::Tcp(accepted.expect("accepted").0);
+            test(Connection::new(id, transport), client.expect("connected")).await;
         });
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Everything but the disk runs on one thread, in a [`runtime`]: the broker, the sockets, and the
 //! codec between them. One wake-up handles everything that can be read, and what follows from it
-//! leaves each socket as one write. The [`Disk`] has threads of its own, as it may make one wait.
+//! leaves each socket as one write. The [`Disk`] has threads of its own, as it may make one wait,
+//! and so have handshakes of [`Tls`], which take their time.
 //!
 //! ```text
 //!            ┌──────────────────────── BrokerThread ────────────────────────┐
@@ -26,8 +27,10 @@ mod halt;
 mod handle;
 mod listener;
 mod node;
+mod proxy;
 mod recovery;
-mod stream;
+mod tls;
+mod transport;
 
 pub use disk::{Disk, OpenError, Space};
 pub use entropy::boot;
@@ -35,3 +38,4 @@ pub use handle::{BrokerHandle, Octets};
 pub use listener::Listener;
 pub use node::{Node, Shutdown, runtime};
 pub use recovery::{drive, recover};
+pub use tls::{Naming, Tls};

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
@@ -128,11 +130,10 @@ impl Node {
     pub fn listen(&mut self, listener: Listener) {
         let thread = Rc::clone(&self.thread);
         let task = spawn_local(async move {
+            let listener = Rc::new(listener);
             loop {
-                let (stream, peer) = listener.accept().await;
-                let id = thread.borrow_mut().connect(stream, peer);
-                let thread = Rc::clone(&thread);
-                spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
+                let (socket, from) = listener.accept().await;
+                spawn_local(greet(Rc::clone(&thread), Rc::clone(&listener), socket, from));
             }
         });
         self.listening.push(task.abort_handle());
@@ -184,11 +185,23 @@ impl Node {
     }
 }
 
+/// Does what comes before AMQP, and has the broker serve who gets through it. That is a task of its
+/// own, as this one is larger than what a connection may take that does nothing.
+async fn greet(
+    thread: Rc<RefCell<BrokerThread>>,
+    listener: Rc<Listener>,
+    socket: TcpStream,
+    from: SocketAddr,
+) {
+    let Some((stream, peer)) = listener.greet(socket, from).await else { return };
+    let id = thread.borrow_mut().connect(stream, peer);
+    spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
     use warren_core::Config;
     use warren_core::amqp::{
         ChannelOpen, ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,

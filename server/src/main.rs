@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod config;
 mod findings;
 mod logging;
 mod management;
@@ -30,6 +31,9 @@ struct Cli {
 enum Command {
     /// Run the broker.
     Serve(serve::ServeArgs),
+    /// Say what a configuration comes to, and what can stand in one.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Put load on any AMQP 0-9-1 broker and measure what it does.
     Bench(bench::BenchArgs),
     /// Look for damage in a data directory that no broker uses, and change nothing.
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve(&args),
+        Command::Config(command) => config::main(command),
         Command::Bench(args) => bench::main(args),
         Command::Check(args) => repair::check(&args),
         Command::Salvage(args) => repair::salvage(&args),
@@ -54,7 +59,9 @@ fn serve(args: &serve::ServeArgs) -> ExitCode {
     match serve::serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("warren: {error}");
+            for line in error.to_string().lines() {
+                eprintln!("warren: {line}");
+            }
             ExitCode::FAILURE
         }
     }

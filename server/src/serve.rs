@@ -5,7 +5,6 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use std::{fmt, panic, process};
 
 use clap::Args;
@@ -16,10 +15,9 @@ use warren_core::{Boot, Config, Progress, StartError};
 use warren_io::{Disk, Listener, Node, OpenError, Shutdown};
 use warren_recorder::{End, Header, Recorder};
 
-use crate::logging::{self, LogArgs};
-use crate::management;
-use crate::memory;
-use crate::size::{self, Size};
+use crate::config::{ConfigErrors, ListenAddress, Loaded, Machine, Settings, Sources};
+use crate::logging::{self, LogArgs, LogLevel};
+use crate::{management, memory, size};
 
 /// What clients are told when the broker stops: the words of other brokers, which clients know.
 const SHUTDOWN_TEXT: &str = "broker forced connection closure with reason 'shutdown'";
@@ -30,94 +28,129 @@ const HALTED_STATUS: i32 = 74;
 /// What a machine is taken to have that does not say how much memory it has.
 const MEMORY_UNKNOWN: u64 = 1 << 30;
 
-/// With less memory than this there would be no room for messages.
-const MEMORY_MIN: u64 = 16 << 20;
-
-/// The shortest segment, in bytes.
-const SEGMENT_LEN_MIN: u64 = 4096;
-
-/// How the broker is to run.
+/// How the broker is to run. What is said here counts over the environment, and that over files.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where AMQP clients connect: an IP address and a port; port 0 lets the system choose one.
-    /// May be given several times
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5672", value_parser = parse_address)]
-    amqp: Vec<SocketAddr>,
+    /// A configuration file in the format of rabbitmq.conf, or a directory of files that end in
+    /// .conf; may be given several times, what comes later counts more. `warren config` tells what
+    /// can stand in it
+    #[arg(long, value_name = "PATH")]
+    config: Vec<PathBuf>,
 
-    /// Where the management API is: an IP address and a port, or `off`; port 0 lets the system
-    /// choose one. May be given several times
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:15672",
-        value_parser = parse_management
-    )]
-    management: Vec<Management>,
+    /// Any setting of a configuration file
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    set: Vec<(String, String)>,
 
-    /// Where the broker keeps its data; made if it does not exist
-    #[arg(long, value_name = "DIR", default_value = "warren-data")]
-    data_dir: PathBuf,
+    /// Where AMQP clients connect: an IP address and a port, or a port, for all interfaces; port 0
+    /// lets the system choose one. May be given several times [127.0.0.1:5672]
+    #[arg(long, value_name = "ADDR")]
+    amqp: Vec<String>,
+
+    /// Where the management API is: an IP address and a port, or a port, for all interfaces, or
+    /// `off`; port 0 lets the system choose one [127.0.0.1:15672]
+    #[arg(long, value_name = "ADDR")]
+    management: Option<String>,
+
+    /// Where the broker keeps its data; made if it does not exist [warren-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
 
     /// How much memory the broker may use, such as 512MiB, 2GB or 40% of what the machine (or the
-    /// container) has; when it has taken that much, publishers wait
-    #[arg(long, value_name = "SIZE", default_value = "40%")]
-    memory: Size,
+    /// container) has; when it has taken that much, publishers wait [40%]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
 
     /// How much space must be left on the disk, such as 1GiB or 5% of it; with less, publishers
-    /// wait
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
-    disk_free_min: Size,
+    /// wait [256MiB]
+    #[arg(long, value_name = "SIZE")]
+    disk_free_min: Option<String>,
 
     /// How many seconds a delivery may wait for its acknowledgement, where neither its consumer nor
     /// its queue says so (x-consumer-timeout); then it goes back to its queue, and its consumer is
     /// cancelled
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..1 << 32))]
     consumer_timeout: Option<u64>,
 
     /// The length of a segment of the log
     #[arg(long, value_name = "SIZE", hide = true)]
-    segment_size: Option<Size>,
+    segment_size: Option<String>,
 
     /// How much of each queue that is on disk is kept in memory too
     #[arg(long, value_name = "SIZE", hide = true)]
-    queue_window: Option<Size>,
+    queue_window: Option<String>,
 
     /// Record what goes into the broker, for `warren-sim replay DIR`: everything that clients send,
     /// logins too, but for the bodies of messages. Each start makes a file of its own
     #[arg(long, value_name = "DIR")]
-    record: Option<PathBuf>,
+    record: Option<String>,
 
     /// How much all recordings in the directory may take. A start deletes the oldest, and a
-    /// recording that comes to the limit ends
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "record")]
-    record_max: Size,
+    /// recording that comes to the limit ends [1GiB]
+    #[arg(long, value_name = "SIZE")]
+    record_max: Option<String>,
 
     #[command(flatten)]
     log: LogArgs,
 }
 
-/// An address of the management API, if it has any.
-#[derive(Clone, Copy, Debug)]
-struct Management(Option<SocketAddr>);
+impl ServeArgs {
+    /// What the broker is told, by these flags and otherwise.
+    fn sources(&self) -> Sources {
+        let mut sources = Sources::new(self.config.clone());
+        let timeout = self.consumer_timeout.map(|seconds| (seconds * 1000).to_string());
+        let flags = [
+            ("--management", "warren.management", &self.management),
+            ("--data-dir", "warren.data_dir", &self.data_dir),
+            ("--memory", "vm_memory_high_watermark.absolute", &self.memory),
+            ("--disk-free-min", "disk_free_limit.absolute", &self.disk_free_min),
+            ("--consumer-timeout", "consumer_timeout", &timeout),
+            ("--segment-size", "warren.segment_size", &self.segment_size),
+            ("--queue-window", "warren.queue_window", &self.queue_window),
+            ("--record", "warren.record", &self.record),
+            ("--record-max", "warren.record_max", &self.record_max),
+        ];
+        let given = flags
+            .into_iter()
+            .filter_map(|(flag, key, value)| Some((flag, key.to_owned(), value.clone()?)));
+        sources.flags.extend(given);
+        for (index, address) in self.amqp.iter().enumerate() {
+            let key = format!("listeners.tcp.{}", index + 1);
+            sources.flags.push(("--amqp", key, address.clone()));
+        }
+        sources.flags.extend(self.log.settings());
+        let set = self.set.iter().map(|(key, value)| ("--set", key.clone(), value.clone()));
+        sources.flags.extend(set);
+        sources
+    }
+}
 
 /// Runs the broker until it is told to stop by SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When it cannot start.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
-    logging::init(&args.log);
+    let sources = args.sources();
+    let loaded = sources.load().map_err(ServeError::Config)?;
+    let settings = &loaded.settings;
+    let log = logging::init(&settings.log);
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
     stop_on_panic(End::default());
     raise_file_limit();
-    let unusable = |error| ServeError::DataDir(args.data_dir.clone(), error);
-    let disk = Disk::open(&args.data_dir).map_err(unusable)?;
+    let unusable = |error| ServeError::DataDir(settings.data_dir.clone(), error);
+    let disk = Disk::open(&settings.data_dir).map_err(unusable)?;
     let space = disk.space().map_err(|error| unusable(error.into()))?;
-    let config = config(args, memory::total().unwrap_or(MEMORY_UNKNOWN), space.capacity)?;
+    let memory = memory::total().unwrap_or(MEMORY_UNKNOWN);
+    let machine = Machine { memory, disk: space.capacity };
+    let config = settings.config(machine).map_err(ServeError::Setting)?;
     let boot = warren_io::boot().map_err(ServeError::System)?;
-    let recorder = recorder(args, &config, &boot, space.capacity)?;
+    let recorder = recorder(settings, &config, &boot, space.capacity)?;
     let end = recorder.end();
     stop_on_panic(end.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
-    let served = runtime.block_on(run(disk, config, boot, recorder, args));
+    let reload = Reload { sources, loaded, log };
+    let served = runtime.block_on(run(disk, config, boot, recorder, reload));
     match &served {
         Ok(()) => end.now("the broker was told to stop"),
         Err(error) => end.now(&format!("the broker did not start: {error}")),
@@ -127,15 +160,15 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
 
 /// What records this broker, if that is asked for.
 fn recorder(
-    args: &ServeArgs,
+    settings: &Settings,
     config: &Config,
     boot: &Boot,
     disk: u64,
 ) -> Result<Recorder, ServeError> {
-    let Some(dir) = &args.record else { return Ok(Recorder::default()) };
+    let Some(dir) = &settings.record else { return Ok(Recorder::default()) };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let header = Header { version, config: config.clone(), boot: boot.clone() };
-    let recorder = Recorder::start(dir, args.record_max.of(disk), &header);
+    let recorder = Recorder::start(dir, settings.record_max.of(disk), &header);
     recorder.map_err(|error| ServeError::Record(dir.clone(), error))
 }
 
@@ -144,46 +177,32 @@ async fn run(
     config: Config,
     boot: Boot,
     mut recorder: Recorder,
-    args: &ServeArgs,
+    reload: Reload,
 ) -> Result<(), ServeError> {
+    let data_dir = &reload.loaded.settings.data_dir;
     let end = recorder.end();
-    let mut stop = StopSignals::new().map_err(ServeError::System)?;
+    let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let (node_name, users) = (config.node_name.clone(), config.users.clone());
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
-        name = stop.next() => {
+        name = signals.stop() => {
             info!(signal = name, "stopping before the start was over");
             return Ok(());
         }
     };
-    let (broker, disk) =
-        recovered.map_err(|error| ServeError::Start(args.data_dir.clone(), error))?;
+    let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
-    let mut addresses = Vec::new();
-    for &address in &args.amqp {
-        let listener =
-            Listener::bind(address).map_err(|error| ServeError::Listen(address, error))?;
-        addresses.push(listener.address());
-        node.listen(listener);
-    }
-    let http = args.management.iter().filter_map(|address| address.0).map(bind_management);
-    let http = http.collect::<Result<Vec<_>, _>>()?;
-    let (listeners, http): (Vec<_>, Vec<_>) = http.into_iter().unzip();
-    announce(&addresses, &http, &args.data_dir);
-    if !listeners.is_empty() {
-        let about = management::Node {
-            name: node_name,
-            data_dir: args.data_dir.clone(),
-            memory_max: memory_max * 2,
-            disk_free_min,
-            amqp: addresses,
-            http,
-            started: Instant::now(),
-        };
-        management::start(listeners, node.handle(), about, users).map_err(ServeError::System)?;
+    let mut urls = listen(&mut node, &reload.loaded)?;
+    let http = reload.loaded.management_address().map(bind_management).transpose()?;
+    urls.extend(http.iter().map(|(_, address)| format!("http://{address}")));
+    announce(&urls, data_dir);
+    if let Some((listener, _)) = http {
+        let data_dir = data_dir.clone();
+        let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
+        management::start(listener, node.handle(), about, users).map_err(ServeError::System)?;
     }
     info!(
         "publishers wait when messages take more than {} of memory, or when less than {} is free \
@@ -192,20 +211,65 @@ async fn run(
         size::written(disk_free_min)
     );
     tokio::select! {
-        () = until_stopped(&node, &mut stop) => Ok(()),
+        () = until_stopped(&node, &mut signals, reload) => Ok(()),
         reason = node.halted() => end_halted(&reason, &end),
     }
 }
 
-/// Waits for a signal, and stops the node; with the next signal, at once.
-async fn until_stopped(node: &Node, stop: &mut StopSignals) {
-    let name = stop.next().await;
+/// Listens on all addresses, and gives them as clients write them.
+fn listen(node: &mut Node, loaded: &Loaded) -> Result<Vec<String>, ServeError> {
+    let mut urls = Vec::new();
+    for address in loaded.tcp_addresses() {
+        let listener = bind(address)?;
+        urls.push(format!("amqp://{}", listener.address()));
+        node.listen(listener);
+    }
+    Ok(urls)
+}
+
+/// Listens on the first address that there is on this machine.
+fn bind(address: ListenAddress) -> Result<Listener, ServeError> {
+    let mut failed = None;
+    for candidate in address.candidates() {
+        match Listener::bind(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some((candidate, error)),
+        }
+    }
+    let (address, error) = failed.expect("there is a candidate at least");
+    Err(ServeError::Listen(address, error))
+}
+
+/// Listens where the management API is to be.
+fn bind_management(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let mut failed = None;
+    for candidate in address.candidates() {
+        let bound = TcpListener::bind(candidate)
+            .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+        match bound {
+            Ok(bound) => return Ok(bound),
+            Err(error) => failed = Some((candidate, error)),
+        }
+    }
+    let (address, error) = failed.expect("there is a candidate at least");
+    Err(ServeError::ListenManagement(address, error))
+}
+
+/// Waits for a signal, and stops the node; with the next signal, at once. A signal to read the
+/// configuration again is heeded until then.
+async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload) {
+    let name = loop {
+        match signals.next().await {
+            Asked::ToStop(name) => break name,
+            Asked::ToReload => reload.now(),
+        }
+    };
     info!(signal = name, "stopping");
     tokio::select! {
         Shutdown { is_closed, .. } = node.shut_down(SHUTDOWN_TEXT.into()) => if is_closed {
             info!("stopped");
         },
-        name = stop.next() => warn!(signal = name, "stopping without the clients' leave"),
+        name = signals.stop() => warn!(signal = name, "stopping without the clients' leave"),
     }
 }
 
@@ -222,43 +286,8 @@ fn tell_progress(Progress { read, total }: Progress) {
     info!("recovering: {} of {}", size::written(read), size::written(total));
 }
 
-/// The limits that follow from the options, on a machine with so many bytes of memory and with a
-/// disk of so many.
-fn config(args: &ServeArgs, memory: u64, disk: u64) -> Result<Config, ServeError> {
-    let memory = args.memory.of(memory);
-    if memory < MEMORY_MIN {
-        let (given, min) = (size::written(memory), size::written(MEMORY_MIN));
-        return Err(ServeError::Option(format!("--memory is {given}; it takes at least {min}")));
-    }
-    let mut config = Config {
-        // It counts the messages alone: what the allocator and all else take comes on top.
-        memory_max: memory / 2,
-        log_pending_max: in_memory((memory / 8).min(16 << 20)),
-        queue_window: in_memory((memory / 16).min(8 << 20)),
-        disk_free_min: args.disk_free_min.of(disk),
-        consumer_timeout: args.consumer_timeout.map(Duration::from_secs),
-        ..Config::default()
-    };
-    if let Some(window) = args.queue_window {
-        config.queue_window = in_memory(window.of(memory));
-    }
-    if let Some(size) = args.segment_size {
-        let segment_len = u32::try_from(size.of(disk)).ok();
-        config.segment_len = segment_len
-            .filter(|len| u64::from(*len) >= SEGMENT_LEN_MIN)
-            .ok_or_else(|| ServeError::Option("--segment-size is from 4KiB to 4GiB".into()))?;
-    }
-    Ok(config)
-}
-
-fn in_memory(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
 /// The one line on standard output: whoever started the broker can wait for it.
-fn announce(amqp: &[SocketAddr], http: &[SocketAddr], data_dir: &Path) {
-    let amqp = amqp.iter().map(|address| format!("amqp://{address}"));
-    let urls: Vec<_> = amqp.chain(http.iter().map(|address| format!("http://{address}"))).collect();
+fn announce(urls: &[String], data_dir: &Path) {
     let line = format!(
         "warren {} listening on {}, data in {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -271,25 +300,77 @@ fn announce(amqp: &[SocketAddr], http: &[SocketAddr], data_dir: &Path) {
     }
 }
 
-/// The signals that ask the broker to stop.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
+/// What is read again when the broker is told to, and what it goes to.
+struct Reload {
+    sources: Sources,
+    loaded: Loaded,
+    log: LogLevel,
 }
 
-impl StopSignals {
+impl Reload {
+    /// Reads the configuration again, and does what can be done at once. If anything is wrong with
+    /// it, nothing changes.
+    fn now(&self) {
+        let loaded = match self.sources.load() {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                for error in errors.to_string().lines() {
+                    error!("{error}");
+                }
+                return error!("the configuration is not taken over, as it is wrong");
+            }
+        };
+        self.log.set(loaded.settings.log.level());
+        let later = self.loaded.changes_for_a_start(&loaded);
+        if !later.is_empty() {
+            warn!(
+                keys = later.join(", "),
+                "what has changed of these counts from the next start on"
+            );
+        }
+        info!("the configuration was read again");
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    /// To end, by the signal of this name.
+    ToStop(&'static str),
+    /// To read the configuration again.
+    ToReload,
+}
+
+/// The signals that ask the broker for something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
+    /// What the next one asks for.
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Asked::ToStop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::ToStop("SIGINT"),
+            _ = self.hang_up.recv() => Asked::ToReload,
+        }
+    }
+
+    /// The name of the next one that asks the broker to stop.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Asked::ToStop(name) = self.next().await {
+                return name;
+            }
         }
     }
 }
@@ -313,24 +394,9 @@ fn stop_on_panic(recording: End) {
     }));
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "not an IP address and a port, such as 127.0.0.1:5672 or [::1]:5672".to_string()
-    })
-}
-
-fn parse_management(text: &str) -> Result<Management, String> {
-    match text {
-        "off" => Ok(Management(None)),
-        address => parse_address(address).map(|address| Management(Some(address))),
-    }
-}
-
-/// Listens where the management API is to be.
-fn bind_management(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bound = TcpListener::bind(address)
-        .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
-    bound.map_err(|error| ServeError::ListenManagement(address, error))
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("not KEY=VALUE, such as heartbeat=30")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Why the broker did not start.
@@ -346,8 +412,10 @@ pub(crate) enum ServeError {
     Start(PathBuf, StartError),
     /// A recording cannot be made in this directory.
     Record(PathBuf, io::Error),
-    /// An option has a value that cannot be.
-    Option(String),
+    /// What was said of it is wrong.
+    Config(ConfigErrors),
+    /// A setting cannot be on this machine.
+    Setting(String),
     /// The operating system refused something that every process needs.
     System(io::Error),
 }
@@ -418,7 +486,8 @@ impl fmt::Display for ServeError {
                     dir.display()
                 )
             }
-            Self::Option(text) => f.write_str(text),
+            Self::Config(errors) => write!(f, "{errors}"),
+            Self::Setting(text) => f.write_str(text),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -428,8 +497,11 @@ impl std::error::Error for ServeError {}
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::Parser;
     use tempfile::TempDir;
+    use tracing::level_filters::LevelFilter;
     use warren_core::FileId;
 
     use super::*;
@@ -475,37 +547,37 @@ mod tests {
     }
 
     #[test]
-    fn limits_follow_from_the_memory_and_the_disk() {
-        let config = |line| config(&args(line), 10 << 30, 100 << 30);
-        let limits = |line| {
-            let config = config(line).expect("can be");
-            (config.memory_max, config.log_pending_max, config.queue_window, config.disk_free_min)
-        };
-        assert_eq!(limits(""), (2 << 30, 16 << 20, 8 << 20, 256 << 20));
-        assert_eq!(
-            limits("--memory 64MiB --disk-free-min 5%"),
-            (32 << 20, 8 << 20, 4 << 20, 5 << 30)
-        );
-        assert_eq!(limits("--queue-window 1000").2, 1000);
-        let segment_len = |line| config(line).map(|config| config.segment_len).ok();
-        assert_eq!(segment_len(""), Some(Config::default().segment_len));
-        assert_eq!(segment_len("--segment-size 64KiB"), Some(64 << 10));
-        assert_eq!(segment_len("--segment-size 4095"), None);
-        assert_eq!(segment_len("--segment-size 4GiB"), None);
+    fn flags_are_settings() {
+        let line = "--amqp 127.0.0.1:0 --amqp [::1]:5672 --data-dir d --memory 1GiB \
+                    --disk-free-min 5% --consumer-timeout 2 --segment-size 64KiB --record r \
+                    --record-max 1MiB --queue-window 1000 --log warn --log-format json \
+                    --set heartbeat=7 --set listeners.ssl=none";
+        let loaded = args(line).sources().load().unwrap_or_else(|errors| panic!("{errors}"));
+        let addresses: Vec<_> =
+            loaded.tcp_addresses().iter().map(|address| address.candidates()[0]).collect();
+        let expected: [SocketAddr; 2] =
+            ["127.0.0.1:0", "[::1]:5672"].map(|text| text.parse().expect("an address"));
+        assert_eq!(addresses, expected);
+        let settings = loaded.settings;
+        assert_eq!(settings.data_dir, Path::new("d"));
+        assert_eq!(settings.record.as_deref(), Some(Path::new("r")));
+        assert_eq!(settings.record_max.of(0), 1 << 20);
+        assert!(settings.log.is_json);
+        assert_eq!(settings.log.level(), LevelFilter::WARN);
+        let config = settings.config(Machine { memory: 8 << 30, disk: 100 << 30 });
+        let config = config.expect("can be");
+        assert_eq!(config.memory_max, 512 << 20);
+        assert_eq!(config.disk_free_min, 5 << 30);
+        assert_eq!(config.consumer_timeout, Some(Duration::from_secs(2)));
+        assert_eq!((config.segment_len, config.queue_window), (64 << 10, 1000));
+        assert_eq!(config.heartbeat, Duration::from_secs(7));
     }
 
     #[test]
-    fn too_little_memory_is_one_clear_sentence() {
-        let error = config(&args("--memory 1MiB"), 10 << 30, 0).expect_err("is too little");
-        assert_eq!(error.to_string(), "--memory is 1.0 MiB; it takes at least 16.0 MiB");
-    }
-
-    #[test]
-    fn an_address_needs_a_port() {
-        assert!(parse_address("127.0.0.1:0").is_ok());
-        assert!(parse_address("[::1]:5672").is_ok());
-        assert!(parse_address("127.0.0.1").is_err());
-        assert!(parse_address("localhost:5672").is_err());
+    fn a_setting_has_a_key_and_a_value() {
+        let setting = ("a.b".to_owned(), "c=d".to_owned());
+        assert_eq!(parse_setting("a.b = c=d"), Ok(setting));
+        assert!(parse_setting("a.b").is_err());
     }
 
     /// The options that a command line gives.

@@ -32,7 +32,7 @@ mod session;
 mod vhost;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
@@ -53,52 +53,43 @@ const RABBITMQ_VERSION: &str = "4.3.5";
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
-    /// How many bytes of memory the broker may use.
+    /// How many bytes messages may take in memory.
     pub(crate) memory_max: u64,
     /// With less free space on the disk than this many bytes, publishers wait.
     pub(crate) disk_free_min: u64,
-    /// Where AMQP clients connect.
-    pub(crate) amqp: Vec<SocketAddr>,
-    /// Where this API is.
-    pub(crate) http: Vec<SocketAddr>,
-    pub(crate) started: Instant,
+    /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
+    pub(crate) urls: Vec<String>,
 }
 
 /// What all requests share.
 struct State {
     broker: BrokerHandle,
     node: Node,
+    started: Instant,
     users: Users,
     rates: Rates,
 }
 
-/// Serves the API on these sockets, for as long as the process lives.
+/// Serves the API on this socket, for as long as the process lives.
 ///
 /// # Errors
 /// When the operating system refuses what it needs.
 pub(crate) fn start(
-    listeners: Vec<TcpListener>,
+    listener: TcpListener,
     broker: BrokerHandle,
     node: Node,
     users: Vec<User>,
 ) -> io::Result<()> {
-    for listener in &listeners {
-        listener.set_nonblocking(true)?;
-    }
-    let runtime = || warren_io::runtime();
+    listener.set_nonblocking(true)?;
     let serve = move || {
-        let served = runtime().and_then(|runtime| {
+        let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
                 let (users, rates) = (Users::new(users), Rates::default());
-                let state = Rc::new(State { broker, node, users, rates });
-                let mut tasks = vec![spawn_local(rates::sample(Rc::clone(&state)))];
-                for listener in listeners {
-                    let listener = tokio::net::TcpListener::from_std(listener)?;
-                    tasks.push(spawn_local(http::serve(listener, Rc::clone(&state))));
-                }
-                for task in tasks {
-                    task.await?;
-                }
+                let started = Instant::now();
+                let state = Rc::new(State { broker, node, started, users, rates });
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                spawn_local(rates::sample(Rc::clone(&state)));
+                http::serve(listener, state).await;
                 Ok(())
             })
         });

@@ -43,17 +43,15 @@ pub(super) async fn overview(call: Call) -> Answer {
     let types = EXCHANGE_TYPES.map(
         |(name, description)| json!({ "name": name, "description": description, "enabled": true }),
     );
-    let contexts: Vec<_> = state
-        .node
-        .http
-        .iter()
-        .map(|address| {
+    let own = ends(state).filter(|(protocol, ..)| *protocol == "http");
+    let contexts: Vec<_> = own
+        .map(|(_, ip, port)| {
             json!({
                 "node": state.node.name,
                 "description": "RabbitMQ Management",
                 "path": "/",
-                "ip": address.ip().to_string(),
-                "port": address.port().to_string(),
+                "ip": ip,
+                "port": port.to_string(),
                 "ssl_opts": [],
             })
         })
@@ -97,17 +95,32 @@ pub(super) async fn overview(call: Call) -> Answer {
 
 /// What this node listens on.
 pub(super) fn listeners(state: &State) -> Value {
-    let listener = |protocol: &str, address: &SocketAddr| {
+    let listener = |(protocol, ip, port): (&str, String, u16)| {
         json!({
             "node": state.node.name,
             "protocol": protocol,
-            "ip_address": address.ip().to_string(),
-            "port": address.port(),
+            "ip_address": ip,
+            "port": port,
             "socket_opts": {},
         })
     };
-    let amqp = state.node.amqp.iter().map(|address| listener("amqp", address));
-    amqp.chain(state.node.http.iter().map(|address| listener("http", address))).collect()
+    ends(state).map(listener).collect()
+}
+
+/// What is spoken, at which IP address and port.
+fn ends(state: &State) -> impl Iterator<Item = (&'static str, String, u16)> {
+    state.node.urls.iter().filter_map(|url| {
+        let (scheme, address) = url.split_once("://")?;
+        let address: SocketAddr = address.parse().ok()?;
+        let protocol = match scheme {
+            "amqp" => "amqp",
+            "amqps" => "amqp/ssl",
+            "http" => "http",
+            "https" => "https",
+            _ => return None,
+        };
+        Some((protocol, address.ip().to_string(), address.port()))
+    })
 }
 
 pub(super) async fn whoami(call: Call) -> Answer {
@@ -209,7 +222,7 @@ async fn node_json(state: &State) -> Value {
     let files_max = rustix::process::getrlimit(Resource::Nofile).current;
     let processors = available_parallelism().map_or(1, usize::from);
     let node = &state.node;
-    let up = node.started.elapsed().as_millis() as u64;
+    let up = state.started.elapsed().as_millis() as u64;
     json!({
         "name": node.name,
         "type": "disc",
@@ -217,7 +230,8 @@ async fn node_json(state: &State) -> Value {
         "being_drained": false,
         "os_pid": std::process::id().to_string(),
         "mem_used": resident(),
-        "mem_limit": node.memory_max,
+        // What else there is comes on top of messages, which may have half of it.
+        "mem_limit": node.memory_max * 2,
         "mem_alarm": memory_alarm,
         "mem_calculation_strategy": "rss",
         "disk_free": disk_free(state),

@@ -1,0 +1,139 @@
+//! Keys of logs and of the node.
+
+use tracing::level_filters::LevelFilter;
+
+use super::super::value;
+use super::{KEY, Key};
+
+pub(super) const LOGS: [Key; 5] = [
+    Key {
+        name: "log.console",
+        default: Some("true"),
+        about: "Whether anything is logged. Logs go to standard error, for systemd or the \
+                container to keep.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.log.is_on = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.console.level",
+        example: "info",
+        about: "What is logged: error, warning, info (which counts if nothing is said), debug, or \
+                none.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.log.console = Some(level(text)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.default.level",
+        example: "info",
+        about: "The same, where log.console.level does not say it.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.log.default = Some(level(text)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.file.level",
+        example: "info",
+        about: "The same, where neither of them says it: there is no file.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.log.file = Some(level(text)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.console.formatter",
+        default: Some("plaintext"),
+        about: "How a record is written: plaintext, for people, or json, one object a line.",
+        set: |settings, _, text| {
+            settings.log.is_json = value::one_of(text, &[("plaintext", false), ("json", true)])?;
+            Ok(())
+        },
+        ..KEY
+    },
+];
+
+pub(super) const NODE: [Key; 5] = [
+    Key {
+        name: "warren.data_dir",
+        default: Some("warren-data"),
+        about: "Where the broker keeps its data; made if it does not exist.",
+        set: |settings, _, text| {
+            settings.data_dir = text.into();
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "warren.node_name",
+        default: Some("warren@localhost"),
+        about: "What clients and logs are told the node is called. Its data are where they are, \
+                whatever it is called.",
+        set: |settings, _, text| {
+            settings.core.node_name = text.to_owned();
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "cluster_name",
+        example: "rabbits",
+        about: "What clients are told that the cluster is called: as the node, if nothing is said.",
+        set: |settings, _, text| {
+            settings.cluster_name = Some(text.to_owned());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "warren.record",
+        example: "/var/lib/warren/recordings",
+        about: "Where to record what goes into the broker, for `warren-sim replay DIR`: \
+                everything that clients send, logins too, but for the bodies of messages. Each \
+                start makes a file of its own.",
+        set: |settings, _, text| {
+            settings.record = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "warren.record_max",
+        default: Some("1GiB"),
+        about: "How much all recordings in this directory may take. A start deletes the oldest, \
+                and a recording that comes to the limit ends.",
+        set: |settings, _, text| {
+            settings.record_max = value::size(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+];
+
+/// RabbitMQ's levels; those that there are not are the nearest that there are.
+fn level(text: &str) -> Result<LevelFilter, String> {
+    let words = [
+        ("debug", LevelFilter::DEBUG),
+        ("info", LevelFilter::INFO),
+        ("notice", LevelFilter::INFO),
+        ("warning", LevelFilter::WARN),
+        ("error", LevelFilter::ERROR),
+        ("critical", LevelFilter::ERROR),
+        ("alert", LevelFilter::ERROR),
+        ("emergency", LevelFilter::ERROR),
+        ("none", LevelFilter::OFF),
+        ("trace", LevelFilter::TRACE),
+    ];
+    value::one_of(text, &words)
+}

@@ -1,0 +1,430 @@
+//! What the broker is told: every setting, typed, and what follows from it for the core.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+use warren_core::{Config, User};
+
+use super::value::ListenAddress;
+use crate::size::{self, Size};
+
+/// With less memory than this there would be no room for messages.
+const MEMORY_MIN: u64 = 16 << 20;
+
+/// The shortest segment, in bytes.
+const SEGMENT_LEN_MIN: u32 = 4096;
+
+/// Every setting. [`Default`] is what counts where nothing is said.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// What the core takes as it is. What depends on the machine is left to [`Self::config`].
+    pub(crate) core: Config,
+    /// Where clients connect.
+    pub(crate) tcp: Listeners,
+    /// Where clients connect that speak TLS.
+    pub(crate) ssl: Listeners,
+    /// Where the management API is.
+    pub(crate) management: Management,
+    /// Whether each connection begins with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
+    /// Keys and certificates.
+    pub(crate) tls: TlsSettings,
+    /// Where everything is kept.
+    pub(crate) data_dir: PathBuf,
+    /// How much memory the broker may use.
+    pub(crate) memory: Size,
+    /// How much memory there is, if not what the machine says.
+    pub(crate) memory_total: Option<Size>,
+    /// How much space must be left on the disk.
+    pub(crate) disk_free_min: DiskFreeMin,
+    /// The length of a segment of the log.
+    pub(crate) segment_size: Size,
+    /// How much of each queue that is on disk is kept in memory too.
+    pub(crate) queue_window: Option<Size>,
+    /// Where what goes into the broker is recorded.
+    pub(crate) record: Option<PathBuf>,
+    /// How much all recordings may take.
+    pub(crate) record_max: Size,
+    /// What is logged.
+    pub(crate) log: LogSettings,
+    /// Who is there at first.
+    pub(crate) first_user: FirstUser,
+    /// Whether this user may log in from this machine only, as far as anything is said of it.
+    pub(crate) loopback_users: BTreeMap<String, bool>,
+    /// Whether there is no such user at all.
+    pub(crate) no_loopback_users: bool,
+    /// What the cluster is called, if not as the node.
+    pub(crate) cluster_name: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            core: Config::default(),
+            tcp: Listeners::default(),
+            ssl: Listeners::default(),
+            management: Management::default(),
+            proxy_protocol: false,
+            tls: TlsSettings::default(),
+            data_dir: "warren-data".into(),
+            memory: Size::Percent(40.0),
+            memory_total: None,
+            disk_free_min: DiskFreeMin::OfDisk(Size::Bytes(256 << 20)),
+            segment_size: Size::Bytes(32 << 20),
+            queue_window: None,
+            record: None,
+            record_max: Size::Bytes(1 << 30),
+            log: LogSettings::default(),
+            first_user: FirstUser::default(),
+            loopback_users: BTreeMap::new(),
+            no_loopback_users: false,
+            cluster_name: None,
+        }
+    }
+}
+
+/// What a machine has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    /// Bytes of memory.
+    pub(crate) memory: u64,
+    /// Bytes of the disk that the data directory is on.
+    pub(crate) disk: u64,
+}
+
+impl Settings {
+    /// The core's limits, on this machine.
+    ///
+    /// # Errors
+    /// When the machine has too little for what is asked for.
+    pub(crate) fn config(&self, machine: Machine) -> Result<Config, String> {
+        let total = self.memory_total.map_or(machine.memory, |size| size.of(machine.memory));
+        let memory = self.memory.of(total);
+        if memory < MEMORY_MIN {
+            let (given, min) = (size::written(memory), size::written(MEMORY_MIN));
+            return Err(format!(
+                "memory is {given}; it takes at least {min} (vm_memory_high_watermark, --memory)"
+            ));
+        }
+        let mut config = Config {
+            // It counts the messages alone: what the allocator and all else take comes on top.
+            memory_max: memory / 2,
+            log_pending_max: in_memory((memory / 8).min(16 << 20)),
+            queue_window: in_memory((memory / 16).min(8 << 20)),
+            segment_len: self.segment_len(machine)?,
+            disk_free_min: self.disk_free_min.of(Machine { memory: total, ..machine }),
+            users: vec![self.first_user.as_user(self.is_loopback_only(&self.first_user.name))],
+            node_name: self.cluster_name.clone().unwrap_or_else(|| self.core.node_name.clone()),
+            ..self.core.clone()
+        };
+        if let Some(window) = self.queue_window {
+            config.queue_window = in_memory(window.of(memory));
+        }
+        Ok(config)
+    }
+
+    fn segment_len(&self, machine: Machine) -> Result<u32, String> {
+        let len = u32::try_from(self.segment_size.of(machine.disk)).ok();
+        let len = len.filter(|len| *len >= SEGMENT_LEN_MIN);
+        len.ok_or_else(|| "a segment has 4KiB to 4GiB (warren.segment_size)".into())
+    }
+
+    /// Whether this user may log in from this machine only. That is so for `guest`, unless it is
+    /// said that it is not.
+    fn is_loopback_only(&self, user: &str) -> bool {
+        let said = self.loopback_users.get(user).copied();
+        !self.no_loopback_users && said.unwrap_or(user == "guest")
+    }
+}
+
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Addresses to listen on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listeners {
+    /// Those that were named, in that order.
+    pub(crate) named: Vec<ListenAddress>,
+    /// Whether there is to be none, named or not.
+    pub(crate) none: bool,
+}
+
+impl Listeners {
+    /// All of them; these if nothing was said.
+    pub(crate) fn or(&self, default: &[ListenAddress]) -> Vec<ListenAddress> {
+        match (self.none, self.named.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, true) => default.to_vec(),
+            (false, false) => self.named.clone(),
+        }
+    }
+}
+
+/// Where the management API is, as far as anything is said of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Management {
+    /// All of it: nowhere, or there.
+    pub(crate) address: Option<Option<ListenAddress>>,
+    /// RabbitMQ's keys: the address, and the port.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+}
+
+impl Management {
+    /// Where it is; there if nothing was said.
+    pub(crate) fn or(self, default: SocketAddr) -> Option<ListenAddress> {
+        let port = self.port.unwrap_or(default.port());
+        match (self.address, self.ip) {
+            (Some(address), _) => address,
+            (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
+            (None, None) if default.ip().is_unspecified() || self.port.is_some() => {
+                Some(ListenAddress::Port(port))
+            }
+            (None, None) => Some(ListenAddress::Socket(default)),
+        }
+    }
+}
+
+/// Keys, certificates, and what is asked of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsSettings {
+    /// Whose certificates of clients are trusted.
+    pub(crate) cacertfile: Option<PathBuf>,
+    /// The broker's certificate, and those between it and a root.
+    pub(crate) certfile: Option<PathBuf>,
+    /// Its private key.
+    pub(crate) keyfile: Option<PathBuf>,
+    /// Whether a client's certificate is asked for, and checked.
+    pub(crate) verify_peer: bool,
+    /// Whether a client must have one.
+    pub(crate) fail_if_no_peer_cert: bool,
+    /// The versions that may be spoken; all if there is none.
+    pub(crate) versions: Vec<TlsVersion>,
+    /// How long a client may take for the handshake.
+    pub(crate) handshake_timeout: Duration,
+    /// What of a client's certificate is the user's name.
+    pub(crate) login_from: Option<LoginFrom>,
+    /// Which names `subject_alternative_name` means.
+    pub(crate) san_type: SanType,
+    /// Which of these, from 0 on.
+    pub(crate) san_index: usize,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            cacertfile: None,
+            certfile: None,
+            keyfile: None,
+            verify_peer: false,
+            fail_if_no_peer_cert: false,
+            versions: Vec::new(),
+            handshake_timeout: Duration::from_secs(5),
+            login_from: None,
+            san_type: SanType::Dns,
+            san_index: 0,
+        }
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsVersion {
+    /// 1.2
+    V12,
+    /// 1.3
+    V13,
+}
+
+/// What of a client's certificate is the user's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoginFrom {
+    /// All of the subject, `CN=bunny,O=Warren`.
+    Subject,
+    /// The subject's `CN`.
+    CommonName,
+    /// One of the other names.
+    Alternative,
+}
+
+/// A kind of other name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SanType {
+    /// A host.
+    Dns,
+    /// An address of electronic mail.
+    Email,
+    /// An URI.
+    Uri,
+}
+
+/// How much space must be left on the disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum DiskFreeMin {
+    /// So much, or a part of the disk.
+    OfDisk(Size),
+    /// As many times as much as there is memory.
+    TimesMemory(f64),
+}
+
+impl DiskFreeMin {
+    fn of(self, machine: Machine) -> u64 {
+        match self {
+            Self::OfDisk(size) => size.of(machine.disk),
+            // No machine has so much that the rounding matters.
+            Self::TimesMemory(factor) => (machine.memory as f64 * factor) as u64,
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogSettings {
+    /// Whether anything is.
+    pub(crate) is_on: bool,
+    /// What was said of the console, of everything, and of the file.
+    pub(crate) console: Option<LevelFilter>,
+    /// See [`Self::console`].
+    pub(crate) default: Option<LevelFilter>,
+    /// See [`Self::console`].
+    pub(crate) file: Option<LevelFilter>,
+    /// Whether a record is a JSON object.
+    pub(crate) is_json: bool,
+}
+
+impl LogSettings {
+    /// The least severe that is logged: what is said of the console counts first, as that is
+    /// where logs go.
+    pub(crate) fn level(&self) -> LevelFilter {
+        let said = self.console.or(self.default).or(self.file);
+        if self.is_on { said.unwrap_or(LevelFilter::INFO) } else { LevelFilter::OFF }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { is_on: true, console: None, default: None, file: None, is_json: false }
+    }
+}
+
+/// The user that a new broker has.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct FirstUser {
+    /// The name.
+    pub(crate) name: String,
+    /// The password.
+    pub(crate) password: String,
+    /// The virtual host.
+    pub(crate) vhost: String,
+    /// The tags; `administrator` if nothing is said.
+    pub(crate) tags: Option<Vec<String>>,
+    /// What the user may configure, write and read, as patterns.
+    pub(crate) permissions: [String; 3],
+}
+
+impl FirstUser {
+    fn as_user(&self, is_loopback_only: bool) -> User {
+        User {
+            name: self.name.clone(),
+            password: self.password.clone(),
+            is_remote_allowed: !is_loopback_only,
+        }
+    }
+}
+
+impl Default for FirstUser {
+    fn default() -> Self {
+        Self {
+            name: "guest".into(),
+            password: "guest".into(),
+            vhost: "/".into(),
+            tags: None,
+            permissions: [".*"; 3].map(String::from),
+        }
+    }
+}
+
+impl fmt::Debug for FirstUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstUser").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: Machine = Machine { memory: 10 << 30, disk: 100 << 30 };
+
+    #[test]
+    fn limits_follow_from_the_memory_and_the_disk() {
+        let limits = |settings: &Settings| {
+            let config = settings.config(MACHINE).expect("can be");
+            (config.memory_max, config.log_pending_max, config.queue_window, config.disk_free_min)
+        };
+        let mut settings = Settings::default();
+        assert_eq!(limits(&settings), (2 << 30, 16 << 20, 8 << 20, 256 << 20));
+        settings.memory = Size::Bytes(64 << 20);
+        settings.disk_free_min = DiskFreeMin::OfDisk(Size::Percent(5.0));
+        assert_eq!(limits(&settings), (32 << 20, 8 << 20, 4 << 20, 5 << 30));
+        settings.queue_window = Some(Size::Bytes(1000));
+        assert_eq!(limits(&settings).2, 1000);
+        settings.memory = Size::Percent(50.0);
+        settings.memory_total = Some(Size::Bytes(1 << 30));
+        settings.disk_free_min = DiskFreeMin::TimesMemory(1.5);
+        assert_eq!(limits(&settings), (256 << 20, 16 << 20, 1000, 3 << 29));
+    }
+
+    #[test]
+    fn a_segment_has_at_least_4096_bytes() {
+        let segment_len = |size| {
+            let settings = Settings { segment_size: size, ..Settings::default() };
+            settings.config(MACHINE).map(|config| config.segment_len).ok()
+        };
+        assert_eq!(segment_len(Settings::default().segment_size), Some(32 << 20));
+        assert_eq!(Config::default().segment_len, 32 << 20);
+        assert_eq!(segment_len(Size::Bytes(64 << 10)), Some(64 << 10));
+        assert_eq!(segment_len(Size::Bytes(4095)), None);
+        assert_eq!(segment_len(Size::Bytes(4 << 30)), None);
+    }
+
+    #[test]
+    fn too_little_memory_is_one_clear_sentence() {
+        let settings = Settings { memory: Size::Bytes(1 << 20), ..Settings::default() };
+        assert_eq!(
+            settings.config(MACHINE).expect_err("is too little"),
+            "memory is 1.0 MiB; it takes at least 16.0 MiB (vm_memory_high_watermark, --memory)"
+        );
+    }
+
+    #[test]
+    fn guest_may_log_in_from_here_only_unless_it_is_said_otherwise() {
+        let mut settings = Settings::default();
+        let is_remote_allowed = |settings: &Settings| {
+            settings.config(MACHINE).expect("can be").users[0].is_remote_allowed
+        };
+        assert!(!is_remote_allowed(&settings));
+        settings.loopback_users.insert("other".into(), true);
+        assert!(!is_remote_allowed(&settings));
+        settings.loopback_users.insert("guest".into(), false);
+        assert!(is_remote_allowed(&settings));
+        settings.loopback_users.insert("guest".into(), true);
+        settings.no_loopback_users = true;
+        assert!(is_remote_allowed(&settings));
+        settings.no_loopback_users = false;
+        settings.first_user.name = "bunny".into();
+        assert!(is_remote_allowed(&settings));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let mut settings = Settings::default();
+        settings.first_user.password = "hunter2".into();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}
