@@ -42,6 +42,10 @@ impl<K: Eq + Hash, V> HashMap<K, V> {
         self.0.contains_key(key)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.0.insert(key, value)
     }

@@ -16,7 +16,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Sleep;
+use warren_core::broker::{Password, PasswordHash};
 use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
 
@@ -35,6 +37,9 @@ const BUFFER_LEN: usize = 256 << 10;
 /// After this many turns sockets are written to, even though others are still to be read from:
 /// those who came first are not to wait for all the others.
 const TURNS_PER_FLUSH_MAX: u32 = 16;
+
+/// A password that a client gave, and what it is to be held against.
+pub(crate) type Question = (ConnectionId, Password, PasswordHash);
 
 /// See the [module](self).
 pub(crate) struct BrokerThread {
@@ -57,12 +62,20 @@ pub(crate) struct BrokerThread {
     timer: Option<Waker>,
     /// When the timer is going to give a tick.
     armed: Option<Instant>,
+    /// Takes the passwords that are to be looked at.
+    questions: UnboundedSender<Question>,
     /// Each socket with something left to be sent before it is closed holds a clone.
     closing: Rc<()>,
 }
 
 impl BrokerThread {
-    pub(crate) fn new(broker: Broker, disk: Option<Requests>, recorder: Recorder) -> Self {
+    /// What comes to `questions` is to be answered by [`Self::take_verified`].
+    pub(crate) fn new(
+        broker: Broker,
+        disk: Option<Requests>,
+        recorder: Recorder,
+        questions: UnboundedSender<Question>,
+    ) -> Self {
         let clock = Clock::start();
         Self {
             broker,
@@ -78,6 +91,7 @@ impl BrokerThread {
             flusher: None,
             timer: None,
             armed: None,
+            questions,
             closing: Rc::new(()),
         }
     }
@@ -102,6 +116,16 @@ impl BrokerThread {
         for result in results {
             self.handle(result);
         }
+        self.end_turn();
+    }
+
+    /// Tells the broker whether a client gave the right password.
+    pub(crate) fn take_verified(&mut self, id: ConnectionId, is_right: bool) {
+        if self.halt.is_set() || self.connections.get_mut(id).is_none() {
+            return;
+        }
+        self.now = self.clock.now();
+        self.handle(Input::Verified(id, is_right));
         self.end_turn();
     }
 
@@ -313,6 +337,10 @@ impl BrokerThread {
                         .as_ref()
                         .expect("a broker without a disk asks it nothing")
                         .submit(request);
+                }
+                Output::Verify(id, password, hash) => {
+                    // When nobody is there to look at it any more, the node is gone.
+                    let _ = self.questions.send((id, password, hash));
                 }
                 // Nobody here asks for anything yet.
                 Output::Answered(..) => {}

@@ -258,7 +258,7 @@ mod tests {
             let (client, accepted) = tokio::join!(client, listener.accept());
             let mut broker =
                 Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
-            let peer = Peer { name: String::new(), is_loopback: true };
+            let peer = Peer { is_loopback: true, ..Peer::default() };
             let id = broker.connect(Instant::default(), peer);
             test(Connection::new(id, accepted.expect("accepted").0), client.expect("connected"))
                 .await;

@@ -25,6 +25,7 @@ mod event;
 mod halt;
 mod listener;
 mod node;
+pub mod password;
 mod recovery;
 
 pub use disk::{Disk, OpenError, Space};

@@ -72,7 +72,8 @@ impl Listener {
         stream.set_nodelay(true)?;
         let name = format!("{from} -> {}", stream.local_addr()?);
         let is_loopback = is_loopback(from.ip());
-        Ok((stream, Peer { name, is_loopback }))
+        let address = from.ip().to_canonical().to_string();
+        Ok((stream, Peer { name, is_loopback, address, external: None }))
     }
 }
 
