@@ -239,7 +239,7 @@ pub struct ConnectionInfo {
     /// Both ends.
     pub name: String,
     /// Who logged in; empty before.
-    pub user: String,
+    pub user: ShortStr,
     /// The virtual host, once it is open.
     pub vhost: Option<ShortStr>,
     /// What the client calls it.
@@ -270,7 +270,7 @@ pub struct ChannelInfo {
     /// Both ends of the connection.
     pub connection_name: String,
     /// Who logged in.
-    pub user: String,
+    pub user: ShortStr,
     /// The virtual host.
     pub vhost: ShortStr,
     /// Its number.
@@ -313,7 +313,7 @@ pub struct ConsumerInfo {
     /// Both ends of the connection.
     pub connection_name: String,
     /// Who logged in.
-    pub user: String,
+    pub user: ShortStr,
     /// The channel.
     pub channel: ChannelNumber,
     /// Whether it acknowledges what it gets.

@@ -9,9 +9,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::amqp::{
-    ChannelNumber, Connection, Context, Credentials, Gated, ShortStr, WaitingChannels,
+    ChannelNumber, Connection, Context, FailedLogins, Gated, ShortStr, WaitingChannels,
 };
-use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, Refusal, SessionHandle};
+use crate::broker::{
+    Delivery, Engine, FrontEnd, Hindrance, Message, Parameter, Refusal, RefusalKind, SessionHandle,
+    User, UserPermission, UserTopicPermission, VhostStatus,
+};
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
@@ -28,7 +31,7 @@ const OUTPUTS_KEPT: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Broker {
     config: Config,
-    credentials: Credentials,
+    failed_logins: FailedLogins,
     engine: Engine,
     connections: Slab<Slot>,
     out: VecDeque<Output>,
@@ -47,11 +50,11 @@ pub struct Broker {
     /// What happened since the last input that no output tells of, in order.
     occurrences: Vec<Occurrence>,
     now: Instant,
-    /// Why the broker stops, once it does.
     /// Commands whose turn is to come.
     commands: VecDeque<(CommandId, Command)>,
     /// The one that is not through.
     under_way: Option<UnderWay>,
+    /// Why the broker stops, once it does.
     shutdown: Option<String>,
     is_halted: bool,
 }
@@ -78,11 +81,12 @@ impl Broker {
     /// its promises longer there is [`Recovery`](crate::Recovery).
     #[must_use]
     pub fn new(config: Config, boot: Boot) -> Self {
-        let mut entropy = Entropy::new(boot.seed);
-        let credentials = Credentials::new(&config, &mut entropy);
+        let entropy = Entropy::new(boot.seed);
         let clock = Clock::new(boot.clock_origin_ms);
-        let engine = Engine::new(entropy, &config, clock, Log::disabled());
-        Self::with_engine(config, credentials, engine)
+        let mut state = State::default();
+        state.add_defaults(&config.defaults);
+        let engine = Engine::recovered(entropy, &config, clock, Log::disabled(), state);
+        Self::with_engine(config, engine)
     }
 
     /// A broker that has what was recovered from its disk. `next_op` is the first number for its
@@ -94,17 +98,16 @@ impl Broker {
         next_op: u64,
         marks: &MarkCounts,
     ) -> Self {
-        let mut entropy = Entropy::new(boot.seed);
-        let credentials = Credentials::new(&config, &mut entropy);
+        let entropy = Entropy::new(boot.seed);
         let log = Log::recovered(&config, &state, next_op, marks);
         let clock = Clock::new(boot.clock_origin_ms);
         let engine = Engine::recovered(entropy, &config, clock, log, state);
-        Self::with_engine(config, credentials, engine)
+        Self::with_engine(config, engine)
     }
 
-    fn with_engine(config: Config, credentials: Credentials, engine: Engine) -> Self {
+    fn with_engine(config: Config, engine: Engine) -> Self {
         Self {
-            credentials,
+            failed_logins: FailedLogins::default(),
             engine,
             config,
             connections: Slab::new(),
@@ -134,7 +137,7 @@ impl Broker {
         self.connections.insert(Slot { connection, timer: None });
         self.engine.traffic.connections_opened += 1;
         if let Some(reason) = self.shutdown.clone() {
-            self.with(id, |connection, _, ctx| connection.shut_down(&reason, ctx));
+            self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
         }
         self.arm(id);
         id
@@ -156,21 +159,19 @@ impl Broker {
         self.engine.expire();
         match input {
             Input::Frame(id, frame) => {
-                self.with(id, |connection, credentials, ctx| {
-                    connection.handle_frame(frame, credentials, ctx);
-                });
+                self.with(id, |connection, ctx| connection.handle_frame(frame, ctx));
             }
             Input::Malformed(id, error) => {
-                self.with(id, |connection, _, ctx| connection.handle_malformed(&error, ctx));
+                self.with(id, |connection, ctx| connection.handle_malformed(&error, ctx));
             }
             Input::Received(id) => {
-                self.with(id, |connection, _, ctx| connection.note_received(ctx.now));
+                self.with(id, |connection, ctx| connection.note_received(ctx.now));
             }
             Input::EgressLen(id, len) => {
-                self.with(id, |connection, _, ctx| connection.set_egress_len(len, ctx));
+                self.with(id, |connection, ctx| connection.set_egress_len(len, ctx));
             }
             Input::Closed(id) => {
-                self.with(id, |connection, _, ctx| connection.handle_closed(ctx));
+                self.with(id, |connection, ctx| connection.handle_closed(ctx));
             }
             Input::Disk(id, result) => {
                 self.engine.handle_disk(id, result);
@@ -181,6 +182,9 @@ impl Broker {
                 if self.hindrance.memory {
                     self.engine.relieve_idle();
                 }
+            }
+            Input::Verified(id, is_right) => {
+                self.with(id, |connection, ctx| connection.handle_verified(is_right, ctx));
             }
             Input::Command(id, command) => {
                 self.commands.push_back((id, command));
@@ -253,7 +257,7 @@ impl Broker {
         let before = self.parked_on(session);
         loop {
             let mut is_left = false;
-            self.with(id, |connection, _, ctx| is_left = connection.resume_channel(number, ctx));
+            self.with(id, |connection, ctx| is_left = connection.resume_channel(number, ctx));
             if !is_left {
                 break;
             }
@@ -323,14 +327,14 @@ impl Broker {
                 let (index, number) = split(session);
                 let Some(key) = self.connections.key_at(index) else { continue };
                 let id = ConnectionId { index, generation: key.generation };
-                self.with(id, |connection, _, ctx| connection.tell_blocked(number, ctx));
+                self.with(id, |connection, ctx| connection.tell_blocked(number, ctx));
             }
         }
         if !before.is_untold() && now.is_untold() {
             let blocked = self.connections.iter().map(|(key, _)| key);
             for key in blocked.collect::<Vec<_>>() {
                 let id = ConnectionId { index: key.index, generation: key.generation };
-                self.with(id, |connection, _, ctx| connection.tell_unblocked(ctx));
+                self.with(id, |connection, ctx| connection.tell_unblocked(ctx));
             }
         }
     }
@@ -341,11 +345,15 @@ impl Broker {
             && let Some((id, command)) = self.commands.pop_front()
         {
             self.engine.decide(Decision::CommandBegun(id));
-            let result = match self.shutdown.is_some() {
-                true => Err(Refusal::stopping()),
-                false => self.engine.administer(command),
+            let result = match command {
+                _ if self.shutdown.is_some() => Err(Refusal::stopping()),
+                Command::CloseConnection { connection, reason } => {
+                    self.close_connection(connection, &reason)
+                }
+                command => self.engine.administer(command),
             };
             let gate = self.engine.take_gate();
+            self.evict();
             match result {
                 Ok(done) => {
                     self.under_way = Some(UnderWay { id, done, gate });
@@ -359,10 +367,35 @@ impl Broker {
         }
     }
 
+    /// Closes a connection for somebody who may.
+    fn close_connection(&mut self, id: ConnectionId, reason: &str) -> Result<Done, Refusal> {
+        if self.connections.get(Key::new(id.index, id.generation)).is_none() {
+            return Err(Refusal::new(RefusalKind::NotFound, "Connection does not exist"));
+        }
+        self.with(id, |connection, ctx| connection.shut_down(reason, ctx));
+        Ok(Done::Deleted)
+    }
+
+    /// Closes the connections that have to go for what a command began.
+    fn evict(&mut self) {
+        for eviction in self.engine.take_evictions() {
+            let ids: Vec<_> = self
+                .connections
+                .iter()
+                .filter(|(_, slot)| slot.connection.is_meant_by(&eviction))
+                .map(|(key, _)| ConnectionId { index: key.index, generation: key.generation })
+                .collect();
+            for id in ids {
+                self.engine.mark(Mark::ConnectionEvicted);
+                self.with(id, |connection, ctx| connection.shut_down(&eviction.reason(), ctx));
+            }
+        }
+    }
+
     /// The command that is under way goes on. When it is through, its answer waits only until what
     /// it changed is durable.
     fn go_on(&mut self) {
-        let Some(UnderWay { id, done, gate }) = self.under_way.take_if(|_| self.engine.police())
+        let Some(UnderWay { id, done, gate }) = self.under_way.take_if(|_| self.engine.go_on())
         else {
             return;
         };
@@ -384,9 +417,7 @@ impl Broker {
             match gated {
                 Gated::Confirms(session) => self.unconfirmed.push_back(session),
                 Gated::Command(id, done) => self.out.push_back(Output::Answered(id, Ok(done))),
-                Gated::Frames(id) => {
-                    self.with(id, |connection, _, ctx| connection.release_held(ctx))
-                }
+                Gated::Frames(id) => self.with(id, |connection, ctx| connection.release_held(ctx)),
             }
         }
     }
@@ -512,7 +543,7 @@ impl Broker {
     /// The state of one queue, and `None` if there is none of this name.
     #[must_use]
     pub fn queue(&self, vhost: &str, name: &[u8]) -> Option<QueueStatus> {
-        let vhost = self.engine.vhost(vhost.as_bytes())?;
+        let vhost = self.engine.vhost(&ShortStr::from(vhost))?;
         self.engine.queue_status(vhost, name)
     }
 
@@ -520,6 +551,50 @@ impl Broker {
     #[must_use]
     pub fn queues_len(&self) -> usize {
         self.engine.queues_len()
+    }
+
+    /// The virtual hosts, or those behind this one, by their names.
+    pub fn vhosts(&self, after: Option<&ShortStr>) -> impl Iterator<Item = VhostStatus> {
+        self.engine.vhost_statuses(after)
+    }
+
+    /// The user of this name.
+    #[must_use]
+    pub fn user(&self, name: &ShortStr) -> Option<&User> {
+        self.engine.directory().user(name)
+    }
+
+    /// The users, or those behind this one, by their names.
+    pub fn users(&self, after: Option<&ShortStr>) -> impl Iterator<Item = &User> {
+        self.engine.directory().users(after)
+    }
+
+    /// What users may do in virtual hosts, in the order of these and of users; or what comes behind
+    /// that of a user in a virtual host.
+    pub fn permissions(
+        &self,
+        after: Option<&(ShortStr, ShortStr)>,
+    ) -> impl Iterator<Item = UserPermission> {
+        self.engine.directory().permissions(after)
+    }
+
+    /// What users may do at topic exchanges, in the order of virtual hosts, users and exchanges; or
+    /// what comes behind all that is of a user in a virtual host.
+    pub fn topic_permissions(
+        &self,
+        after: Option<&(ShortStr, ShortStr)>,
+    ) -> impl Iterator<Item = UserTopicPermission> {
+        self.engine.directory().topic_permissions(after)
+    }
+
+    /// The parameters of a virtual host, or of the whole broker, by component and name; or those
+    /// behind one of them.
+    pub fn parameters(
+        &self,
+        vhost: Option<&ShortStr>,
+        after: Option<&(ShortStr, ShortStr)>,
+    ) -> impl Iterator<Item = Parameter> {
+        self.engine.parameters(vhost, after)
     }
 
     /// The account of each virtual host's delayed messages: `ready` are those that wait for their
@@ -539,7 +614,7 @@ impl Broker {
         after: Option<DelayedMessage>,
         limit: usize,
     ) -> Vec<DelayedMessage> {
-        let vhost = self.engine.vhost(vhost.as_bytes());
+        let vhost = self.engine.vhost(&ShortStr::from(vhost));
         vhost.map(|vhost| self.engine.delayed(vhost, after, limit)).unwrap_or_default()
     }
 
@@ -548,7 +623,7 @@ impl Broker {
     pub fn cancel_delayed(&mut self, now: Instant, vhost: &str, id: u64) -> bool {
         self.now = now;
         self.engine.set_time(now);
-        let vhost = self.engine.vhost(vhost.as_bytes());
+        let vhost = self.engine.vhost(&ShortStr::from(vhost));
         vhost.is_some_and(|vhost| self.engine.cancel_delayed(vhost, id))
     }
 
@@ -574,11 +649,7 @@ impl Broker {
     }
 
     /// Lets a connection do something, if it is still there.
-    fn with(
-        &mut self,
-        id: ConnectionId,
-        work: impl FnOnce(&mut Connection, &Credentials, &mut Context<'_>),
-    ) {
+    fn with(&mut self, id: ConnectionId, work: impl FnOnce(&mut Connection, &mut Context<'_>)) {
         let key = Key::new(id.index, id.generation);
         let Some(slot) = self.connections.get_mut(key) else { return };
         let mut ctx = Context {
@@ -588,10 +659,11 @@ impl Broker {
             unconfirmed: &mut self.unconfirmed,
             gated: &mut self.gated,
             parked: &mut self.parked,
+            failed_logins: &mut self.failed_logins,
             hindrance: self.hindrance,
             now: self.now,
         };
-        work(&mut slot.connection, &self.credentials, &mut ctx);
+        work(&mut slot.connection, &mut ctx);
         // Its timer is looked at when it comes; but a connection that was given less time, or more
         // time for the first time, is entered anew.
         let deadline = slot.connection.deadline();
@@ -641,7 +713,7 @@ impl Broker {
             if let Some(slot) = self.connections.get_mut(key) {
                 slot.timer = None;
             }
-            self.with(id, |connection, _, ctx| connection.handle_time(ctx));
+            self.with(id, |connection, ctx| connection.handle_time(ctx));
         }
     }
 
@@ -653,7 +725,7 @@ impl Broker {
             let id = ConnectionId { index, generation: key.generation };
             self.note_departures();
             self.occurrences.push(Occurrence::TimedOut(id, number));
-            self.with(id, |connection, _, ctx| connection.time_out_deliveries(number, ctx));
+            self.with(id, |connection, ctx| connection.time_out_deliveries(number, ctx));
         }
     }
 
@@ -664,7 +736,7 @@ impl Broker {
             .map(|(key, _)| ConnectionId { index: key.index, generation: key.generation })
             .collect();
         for id in ids {
-            self.with(id, |connection, _, ctx| connection.shut_down(&reason, ctx));
+            self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
         }
         self.shutdown = Some(reason);
         // There is nobody left to keep waiting; the log closes when the last client is gone.
@@ -683,6 +755,7 @@ impl Broker {
                 unconfirmed: &mut VecDeque::new(),
                 gated: &mut self.gated,
                 parked: &mut self.parked,
+                failed_logins: &mut self.failed_logins,
                 hindrance: self.hindrance,
                 now: self.now,
             };

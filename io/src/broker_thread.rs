@@ -17,10 +17,11 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::net::UnixStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::warn;
-use warren_core::broker::Refusal;
+use warren_core::broker::{Password, PasswordHash, Refusal};
 use warren_core::{Broker, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
 
@@ -41,6 +42,9 @@ const BUFFER_LEN: usize = 256 << 10;
 /// After this many turns sockets are written to, even though others are still to be read from:
 /// those who came first are not to wait for all the others.
 const TURNS_PER_FLUSH_MAX: u32 = 16;
+
+/// A password that a client gave, and what it is to be held against.
+pub(crate) type Question = (ConnectionId, Password, PasswordHash);
 
 /// See the [module](self).
 pub(crate) struct BrokerThread {
@@ -66,12 +70,20 @@ pub(crate) struct BrokerThread {
     /// Who waits for the answers to commands.
     commands: BTreeMap<CommandId, oneshot::Sender<Result<Done, Refusal>>>,
     next_command: u64,
+    /// Takes the passwords that are to be looked at.
+    questions: UnboundedSender<Question>,
     /// Each socket with something left to be sent before it is closed holds a clone.
     closing: Rc<()>,
 }
 
 impl BrokerThread {
-    pub(crate) fn new(broker: Broker, disk: Option<Requests>, recorder: Recorder) -> Self {
+    /// What comes to `questions` is to be answered by [`Self::take_verified`].
+    pub(crate) fn new(
+        broker: Broker,
+        disk: Option<Requests>,
+        recorder: Recorder,
+        questions: UnboundedSender<Question>,
+    ) -> Self {
         let clock = Clock::start();
         Self {
             broker,
@@ -89,6 +101,7 @@ impl BrokerThread {
             armed: None,
             commands: BTreeMap::new(),
             next_command: 0,
+            questions,
             closing: Rc::new(()),
         }
     }
@@ -144,6 +157,16 @@ impl BrokerThread {
         for result in results {
             self.handle(result);
         }
+        self.end_turn();
+    }
+
+    /// Tells the broker whether a client gave the right password.
+    pub(crate) fn take_verified(&mut self, id: ConnectionId, is_right: bool) {
+        if self.halt.is_set() || self.connections.get_mut(id).is_none() {
+            return;
+        }
+        self.now = self.clock.now();
+        self.handle(Input::Verified(id, is_right));
         self.end_turn();
     }
 
@@ -361,6 +384,10 @@ impl BrokerThread {
                         // Whoever asked may have gone.
                         let _ = answer.send(result);
                     }
+                }
+                Output::Verify(id, password, hash) => {
+                    // When nobody is there to look at it any more, the node is gone.
+                    let _ = self.questions.send((id, password, hash));
                 }
                 Output::Halt(reason) => self.halt.set(reason),
                 Output::Event(event) => event::log(&event),

@@ -269,7 +269,7 @@ mod tests {
             let (client, accepted) = tokio::join!(client, listener.accept());
             let mut broker =
                 Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
-            let peer = Peer { name: String::new(), is_loopback: true };
+            let peer = Peer { is_loopback: true, ..Peer::default() };
             let id = broker.connect(Instant::default(), peer);
             let transport = Transport::Tcp(accepted.expect("accepted").0);
             test(Connection::new(id, transport), client.expect("connected")).await;

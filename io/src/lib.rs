@@ -27,6 +27,7 @@ mod halt;
 mod handle;
 mod listener;
 mod node;
+pub mod password;
 mod proxy;
 mod recovery;
 mod tls;

@@ -10,17 +10,19 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 use warren_core::Broker;
 use warren_recorder::Recorder;
 
-use crate::broker_thread::BrokerThread;
+use crate::broker_thread::{BrokerThread, Question};
 use crate::disk::{Disk, SpaceWatch};
 use crate::halt::Halt;
 use crate::handle::BrokerHandle;
 use crate::listener::Listener;
+use crate::password::Hasher;
 
 /// How long clients have to take their leave when the broker stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -47,6 +49,7 @@ pub struct Node {
     thread: Rc<RefCell<BrokerThread>>,
     halt: Rc<Halt>,
     handle: BrokerHandle,
+    hasher: Hasher,
     listening: Vec<AbortHandle>,
     _space: Option<SpaceWatch>,
 }
@@ -67,7 +70,9 @@ impl Node {
     /// Outside of a [`runtime`].
     #[must_use]
     pub fn start(broker: Broker) -> Self {
-        Self::run(BrokerThread::new(broker, None, Recorder::default()), None)
+        let (questions, asked) = unbounded_channel();
+        let thread = BrokerThread::new(broker, None, Recorder::default(), questions);
+        Self::run(thread, asked, None)
     }
 
     /// Starts a broker that was recovered from this disk, and reports the free space to it: more
@@ -87,8 +92,9 @@ impl Node {
     ) -> io::Result<Self> {
         let (requests, mut results) = disk.split();
         let space = requests.watch_space(disk_free_min)?;
-        let thread = BrokerThread::new(broker, Some(requests), recorder);
-        let node = Self::run(thread, Some(space));
+        let (questions, asked) = unbounded_channel();
+        let thread = BrokerThread::new(broker, Some(requests), recorder, questions);
+        let node = Self::run(thread, asked, Some(space));
         let thread = Rc::clone(&node.thread);
         spawn_local(async move {
             let mut inputs = Vec::new();
@@ -100,7 +106,11 @@ impl Node {
         Ok(node)
     }
 
-    fn run(thread: BrokerThread, space: Option<SpaceWatch>) -> Self {
+    fn run(
+        thread: BrokerThread,
+        asked: UnboundedReceiver<Question>,
+        space: Option<SpaceWatch>,
+    ) -> Self {
         let halt = thread.halt();
         let thread = Rc::new(RefCell::new(thread));
         let flushed = Rc::clone(&thread);
@@ -111,19 +121,27 @@ impl Node {
             poll_fn(|cx| timed.borrow_mut().poll_timer(deadline.as_mut(), cx)).await;
         });
         let (handle, mut requests) = BrokerHandle::new();
-        let asked = Rc::clone(&thread);
+        let served = Rc::clone(&thread);
         spawn_local(async move {
             while let Some(request) = requests.recv().await {
-                let connected = asked.borrow_mut().serve(request);
+                let connected = served.borrow_mut().serve(request);
                 if let Some(id) = connected {
-                    let thread = Rc::clone(&asked);
+                    let thread = Rc::clone(&served);
                     spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
                 }
                 // Others have their turn, however much is asked.
                 yield_now().await;
             }
         });
-        Self { thread, halt, handle, listening: Vec::new(), _space: space }
+        let hasher = Hasher::default();
+        spawn_local(look_at_passwords(asked, hasher.clone(), Rc::clone(&thread)));
+        Self { thread, halt, handle, hasher, listening: Vec::new(), _space: space }
+    }
+
+    /// What computes hashes of passwords.
+    #[must_use]
+    pub fn hasher(&self) -> Hasher {
+        self.hasher.clone()
     }
 
     /// Serves clients that connect to `listener`, until the node is shut down.
@@ -196,6 +214,21 @@ async fn greet(
     let Some((stream, peer)) = listener.greet(socket, from).await else { return };
     let id = thread.borrow_mut().connect(stream, peer);
     spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
+}
+
+/// Finds out whether the passwords that clients give are right, and tells the broker.
+async fn look_at_passwords(
+    mut asked: UnboundedReceiver<Question>,
+    hasher: Hasher,
+    thread: Rc<RefCell<BrokerThread>>,
+) {
+    while let Some((id, password, hash)) = asked.recv().await {
+        let (hasher, thread) = (hasher.clone(), Rc::clone(&thread));
+        spawn_local(async move {
+            let is_right = hasher.is_right(password, hash).await;
+            thread.borrow_mut().take_verified(id, is_right);
+        });
+    }
 }
 
 #[cfg(test)]

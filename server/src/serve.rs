@@ -183,7 +183,8 @@ async fn run(
     let end = recorder.end();
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
-    let (node_name, users) = (config.node_name.clone(), config.users.clone());
+    let node_name = config.node_name.clone();
+    let (loopback_users, nobody_hash) = (config.loopback_users.clone(), config.nobody_hash.clone());
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -202,6 +203,7 @@ async fn run(
     if let Some((listener, _)) = http {
         let data_dir = data_dir.clone();
         let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
+        let users = management::Users::new(node.hasher(), loopback_users, nobody_hash);
         management::start(listener, node.handle(), about, users).map_err(ServeError::System)?;
     }
     info!(

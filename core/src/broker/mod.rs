@@ -4,6 +4,7 @@
 //! through them, and keeps the leases of what was handed out. Protocol 0-9-1 ([`crate::amqp`]) is
 //! the first front end; others can stand beside it.
 
+mod access;
 mod arguments;
 mod binding;
 mod choosing;
@@ -18,6 +19,7 @@ mod headers;
 mod kept_letters;
 mod lanes;
 mod message;
+mod pattern;
 mod policies;
 mod policy;
 mod queue;
@@ -33,6 +35,12 @@ mod topic;
 mod turns;
 mod weight;
 
+pub(crate) use access::Right;
+pub use access::{
+    HashAlgorithm, Parameter, Password, PasswordHash, Permission, TopicPermission, User,
+    UserChange, UserLimits, UserPermission, UserTopicPermission, VhostLimits, VhostMetadata,
+    VhostStatus, VirtualHost,
+};
 pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{Consumer, ConsumerId, SessionId};
@@ -42,8 +50,8 @@ pub(crate) use deduplication::{
 };
 pub(crate) use delay::of as delay_of;
 pub(crate) use engine::{
-    Asked, BindingPlace, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement,
-    Sight, VHOST, VhostId, is_predeclared, is_queue_name,
+    Asked, BindingPlace, Claimant, Delivery, Engine, Enqueued, Eviction, FrontEnd, Hindrance,
+    Lease, Route, Settlement, Sight, VHOST, VhostId, is_predeclared, is_queue_name,
 };
 pub(crate) use exchange::{Envelope, is_exchange_type};
 pub use exchange::{ExchangeDeclaration, ExchangeKind};

@@ -51,12 +51,6 @@ impl Broker {
         self.engine.unix_ms()
     }
 
-    /// The names of the virtual hosts.
-    #[must_use]
-    pub fn vhosts(&self) -> Vec<ShortStr> {
-        self.engine.vhost_names()
-    }
-
     /// What up to `limit` queues hold, from this [place](Page::next) on.
     #[must_use]
     pub fn list_queue_numbers(&self, from: u64, limit: usize) -> Page<QueueNumbers> {
@@ -72,7 +66,7 @@ impl Broker {
     /// A queue.
     #[must_use]
     pub fn queue_info(&self, vhost: &ShortStr, name: &ShortStr) -> Option<QueueInfo> {
-        self.engine.find_queue_info(self.engine.vhost(vhost.as_bytes())?, name)
+        self.engine.find_queue_info(self.engine.vhost(vhost)?, name)
     }
 
     /// Up to `limit` exchanges of a virtual host in the order of their names, behind this one.
@@ -83,14 +77,14 @@ impl Broker {
         after: Option<&ShortStr>,
         limit: usize,
     ) -> Vec<ExchangeInfo> {
-        let Some(vhost) = self.engine.vhost(vhost.as_bytes()) else { return Vec::new() };
+        let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
         self.engine.list_exchanges(vhost, after, limit)
     }
 
     /// An exchange.
     #[must_use]
     pub fn exchange_info(&self, vhost: &ShortStr, name: &ShortStr) -> Option<ExchangeInfo> {
-        self.engine.find_exchange_info(self.engine.vhost(vhost.as_bytes())?, name)
+        self.engine.find_exchange_info(self.engine.vhost(vhost)?, name)
     }
 
     /// Up to `limit` bindings of an exchange or a queue, behind this one.
@@ -102,14 +96,14 @@ impl Broker {
         after: Option<&BindingInfo>,
         limit: usize,
     ) -> Vec<BindingInfo> {
-        let Some(vhost) = self.engine.vhost(vhost.as_bytes()) else { return Vec::new() };
+        let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
         self.engine.list_bindings(vhost, of, after, limit)
     }
 
     /// The policies of a virtual host, by name.
     #[must_use]
     pub fn policies(&self, vhost: &ShortStr, layer: PolicyLayer) -> Vec<Policy> {
-        let vhost = self.engine.vhost(vhost.as_bytes());
+        let vhost = self.engine.vhost(vhost);
         vhost.map(|vhost| self.engine.policies(vhost, layer)).unwrap_or_default()
     }
 
@@ -170,7 +164,7 @@ impl Broker {
     /// The consumers of a queue.
     #[must_use]
     pub fn consumers_of(&self, vhost: &ShortStr, queue: &ShortStr) -> Vec<ConsumerInfo> {
-        let Some(vhost) = self.engine.vhost(vhost.as_bytes()) else { return Vec::new() };
+        let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
         self.engine.consumers_of(vhost, queue, |id, consumer, queue, handle| {
             self.consumer_info(id, consumer, queue, handle)
         })

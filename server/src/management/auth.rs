@@ -2,7 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use warren_core::User;
+use bytes::Bytes;
+use warren_core::amqp::ShortStr;
+use warren_core::broker::{Password, PasswordHash};
+use warren_io::BrokerHandle;
+use warren_io::password::Hasher;
 
 use super::call::Failure;
 
@@ -38,12 +42,10 @@ impl Tag {
 }
 
 /// Who makes a request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Principal {
-    pub(super) name: String,
-    /// What opens sessions in this name.
-    pub(super) password: String,
-    pub(super) tags: Vec<String>,
+    pub(super) name: ShortStr,
+    pub(super) tags: Vec<ShortStr>,
     /// Whether the request comes from this machine.
     pub(super) is_loopback: bool,
 }
@@ -54,94 +56,102 @@ impl Principal {
     /// # Errors
     /// When it is not.
     pub(super) fn check(&self, tag: Tag) -> Result<(), Failure> {
-        let is_any = |wanted: &&str| self.tags.iter().any(|tag| tag == wanted);
+        let has_one_of = |wanted: Tag| {
+            self.tags.iter().any(|tag| wanted.any_of().iter().any(|wanted| *tag == *wanted))
+        };
         for tag in [Tag::Management, tag] {
-            if !tag.any_of().iter().any(|wanted| is_any(&wanted)) {
+            if !has_one_of(tag) {
                 return Err(Failure::not_authorised(tag.refusal()));
             }
         }
         Ok(())
     }
+
+    /// Whether this user has the tag, or one that is as good.
+    pub(super) fn is(&self, tag: Tag) -> bool {
+        self.check(tag).is_ok()
+    }
 }
 
-/// Who may make requests.
-pub(super) struct Users(Vec<User>);
+/// Finds out who makes requests.
+pub(crate) struct Users {
+    hasher: Hasher,
+    loopback_users: Vec<ShortStr>,
+    nobody_hash: PasswordHash,
+}
 
 impl Users {
-    pub(super) fn new(users: Vec<User>) -> Self {
-        Self(users)
+    /// These may log in from this machine only; somebody unknown is held against this hash.
+    pub(crate) fn new(
+        hasher: Hasher,
+        loopback_users: Vec<ShortStr>,
+        nobody_hash: PasswordHash,
+    ) -> Self {
+        Self { hasher, loopback_users, nobody_hash }
+    }
+
+    /// What computes hashes.
+    pub(super) fn hasher(&self) -> &Hasher {
+        &self.hasher
     }
 
     /// Finds out who makes a request from its `Authorization`.
     ///
     /// # Errors
     /// When that is nobody who may.
-    pub(super) fn log_in(
+    pub(super) async fn log_in(
         &self,
+        broker: &BrokerHandle,
         authorization: Option<&[u8]>,
         is_loopback: bool,
     ) -> Result<Principal, Failure> {
         let claim = authorization.and_then(basic).ok_or_else(Failure::not_authenticated)?;
         let (name, password) = claim;
-        let known = self.0.iter().find(|known| known.name == name);
-        let known = known.filter(|known| is_equal(&known.password, &password));
-        let known = known.ok_or_else(Failure::not_authenticated)?;
-        if !known.is_remote_allowed && !is_loopback {
+        let wanted = name.clone();
+        let known = broker.look(move |broker| broker.user(&wanted).cloned()).await;
+        let password = Password(password.into());
+        let is_right = self.hasher.authenticate(known.as_ref(), password, &self.nobody_hash).await;
+        let known = known.filter(|_| is_right).ok_or_else(Failure::not_authenticated)?;
+        if !is_loopback && self.loopback_users.contains(&name) {
             return Err(Failure::not_authorised("User can only log in via localhost"));
         }
-        Ok(Principal { name, password, tags: vec!["administrator".to_owned()], is_loopback })
+        Ok(Principal { name, tags: known.tags, is_loopback })
     }
 }
 
 /// The name and password of RFC 7617.
-fn basic(authorization: &[u8]) -> Option<(String, String)> {
+fn basic(authorization: &[u8]) -> Option<(ShortStr, Vec<u8>)> {
     let text = std::str::from_utf8(authorization).ok()?;
     let (scheme, encoded) = text.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (name, password) = decoded.split_once(':')?;
-    Some((name.to_owned(), password.to_owned()))
-}
-
-/// Takes the same time wherever the difference is.
-fn is_equal(a: &str, b: &str) -> bool {
-    let pairs = a.bytes().zip(b.bytes());
-    a.len() == b.len() && pairs.fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let name = ShortStr::new(Bytes::copy_from_slice(&decoded[..colon]))?;
+    Some((name, decoded[colon + 1..].to_vec()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn log_in(authorization: &str, is_loopback: bool) -> Result<Principal, Failure> {
-        let users = Users::new(warren_core::Config::default().users);
-        users.log_in(Some(authorization.as_bytes()), is_loopback)
-    }
-
     #[test]
-    fn the_right_name_and_password_log_in() {
-        assert_eq!(log_in("Basic Z3Vlc3Q6Z3Vlc3Q=", true).expect("is guest").name, "guest");
-        for wrong in ["Basic Z3Vlc3Q6d3Jvbmc=", "Basic Z3Vlc3Q=", "Basic ?", "Bearer x", ""] {
-            assert!(log_in(wrong, true).is_err(), "{wrong}");
+    fn a_name_and_a_password_are_read() {
+        let read = |text: &str| basic(text.as_bytes());
+        let guest = ("guest".into(), b"guest".to_vec());
+        assert_eq!(read("Basic Z3Vlc3Q6Z3Vlc3Q="), Some(guest.clone()));
+        assert_eq!(read("basic Z3Vlc3Q6Z3Vlc3Q="), Some(guest));
+        assert_eq!(read("Basic dTphOmI="), Some(("u".into(), b"a:b".to_vec())));
+        for wrong in ["Basic Z3Vlc3Q=", "Basic ?", "Basic", "Bearer Z3Vlc3Q6Z3Vlc3Q=", ""] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn guest_enters_from_this_machine_only() {
-        let refused = log_in("Basic Z3Vlc3Q6Z3Vlc3Q=", false).err().expect("is far away");
-        assert_eq!(refused.reason, "User can only log in via localhost");
-    }
-
-    #[test]
     fn a_user_may_do_what_the_tags_are_for() {
-        let user = |tag: &str| Principal {
-            name: "u".into(),
-            password: String::new(),
-            tags: vec![tag.into()],
-            is_loopback: true,
-        };
+        let user =
+            |tag: &str| Principal { name: "u".into(), tags: vec![tag.into()], is_loopback: true };
         let all = [Tag::Management, Tag::Policymaker, Tag::Monitoring, Tag::Administrator];
         for (tag, may) in [
             ("administrator", [true, true, true, true]),
@@ -150,7 +160,7 @@ mod tests {
             ("management", [true, false, false, false]),
             ("impersonator", [false; 4]),
         ] {
-            assert_eq!(all.map(|wanted| user(tag).check(wanted).is_ok()), may, "{tag}");
+            assert_eq!(all.map(|wanted| user(tag).is(wanted)), may, "{tag}");
         }
     }
 }

@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use warren_core::amqp::ShortStr;
 
-use super::State;
-use super::auth::Principal;
+use super::auth::{Principal, Tag};
+use super::{State, reading};
 
 /// What a request is answered with, if all is well.
 #[derive(Debug)]
@@ -84,6 +84,9 @@ pub(super) struct Call {
     pub(super) params: Vec<(&'static str, String)>,
     pub(super) query: Query,
     pub(super) body: Bytes,
+    pub(super) is_reading: bool,
+    /// Why, as its header `X-Reason` says.
+    pub(super) reason: Option<String>,
 }
 
 impl Call {
@@ -99,26 +102,57 @@ impl Call {
         short(if is_exchange && text == "amq.default" { "" } else { text })
     }
 
-    /// The virtual host that the path names, if it is there.
+    /// The virtual host that the path names, if it is there and the user may enter it; who may see
+    /// everything need not to read.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it is not, or the user may not.
     pub(super) async fn vhost(&self) -> Result<ShortStr, Failure> {
         let name = self.name("vhost")?;
-        let wanted = name.clone();
-        let is_there = self.state.broker.look(move |broker| broker.vhosts().contains(&wanted));
-        if is_there.await { Ok(name) } else { Err(Failure::no_object()) }
+        let vhosts = reading::vhosts(&self.state.broker).await;
+        if !vhosts.iter().any(|known| known.vhost.name == name) {
+            return Err(Failure::no_object());
+        }
+        let may_see = self.is_reading && self.user.is(Tag::Monitoring);
+        if may_see || self.may_enter(&name).await {
+            return Ok(name);
+        }
+        Err(Failure::not_authorised("User not authorised to access virtual host"))
     }
 
-    /// The virtual hosts that a listing is of: the one that the path names, or all.
+    /// The virtual hosts that a listing is of: the one that the path names, or all that the user
+    /// may see.
     ///
     /// # Errors
-    /// When the path names one that is not there.
+    /// When the path names one that is not there, or that the user may not see.
     pub(super) async fn vhosts(&self) -> Result<Vec<ShortStr>, Failure> {
-        match self.param("vhost") {
-            Some(_) => Ok(vec![self.vhost().await?]),
-            None => Ok(self.state.broker.look(|broker| broker.vhosts()).await),
+        if self.param("vhost").is_some() {
+            return Ok(vec![self.vhost().await?]);
         }
+        let all = reading::vhosts(&self.state.broker).await.into_iter();
+        let names: Vec<_> = all.map(|status| status.vhost.name).collect();
+        if self.user.is(Tag::Monitoring) {
+            return Ok(names);
+        }
+        let mut visible = Vec::new();
+        for name in names {
+            if self.may_enter(&name).await {
+                visible.push(name);
+            }
+        }
+        Ok(visible)
+    }
+
+    async fn may_enter(&self, vhost: &ShortStr) -> bool {
+        if self.user.is(Tag::Administrator) {
+            return true;
+        }
+        let wanted = (vhost.clone(), self.user.name.clone());
+        let look = move |broker: &warren_core::Broker| {
+            let mut all = broker.permissions(None);
+            all.any(|one| (&one.vhost, &one.user) == (&wanted.0, &wanted.1))
+        };
+        self.state.broker.look(look).await
     }
 
     /// The object that was sent; nothing stands for an empty one.

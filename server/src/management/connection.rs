@@ -1,15 +1,20 @@
 //! Connections, channels and consumers.
 
 use serde_json::{Value, json};
+use warren_core::Command;
+use warren_core::amqp::ShortStr;
 use warren_core::listing::{ChannelInfo, ConnectionInfo, ConsumerInfo};
 use warren_io::Octets;
 
 use super::State;
 use super::auth::Tag;
-use super::call::{Answer, Call, Failure};
+use super::call::{Answer, Call, Failure, Reply};
 use super::json as table;
 use super::page::{self, Ready};
 use super::reading;
+
+/// What clients are told that somebody has closed, unless there is a reason.
+const CLOSED: &str = "Closed via management plugin";
 
 pub(super) async fn connections(call: Call) -> Answer {
     let connections = visible(&call, reading::connections(&call.state.broker).await).await?;
@@ -19,7 +24,7 @@ pub(super) async fn connections(call: Call) -> Answer {
 
 /// The connections of one user.
 pub(super) async fn connections_of_user(call: Call) -> Answer {
-    let user = call.param("user").unwrap_or_default();
+    let user = call.name("user")?;
     let connections = reading::connections(&call.state.broker).await.into_iter();
     let connections = connections.filter(|connection| connection.user == user).collect();
     let connections = visible(&call, connections).await?;
@@ -41,14 +46,10 @@ pub(super) async fn channels_of(call: Call) -> Answer {
 }
 
 pub(super) async fn channels(call: Call) -> Answer {
-    let vhost = match call.param("vhost") {
-        Some(_) => Some(call.vhost().await?),
-        None => None,
-    };
+    let vhosts = call.vhosts().await?;
     let channels = reading::channels(&call.state.broker).await.into_iter();
-    let channels = channels.filter(|channel| {
-        vhost.as_ref().is_none_or(|vhost| channel.vhost == *vhost) && may_see(&call, &channel.user)
-    });
+    let channels =
+        channels.filter(|channel| vhosts.contains(&channel.vhost) && may_see(&call, &channel.user));
     let node = &call.state.node.name;
     let rows = channels.map(|channel| channel_row(&channel, node)).collect();
     page::list(&call, rows)
@@ -73,15 +74,10 @@ pub(super) async fn channel(call: Call) -> Answer {
 }
 
 pub(super) async fn consumers(call: Call) -> Answer {
-    let vhost = match call.param("vhost") {
-        Some(_) => Some(call.vhost().await?),
-        None => None,
-    };
+    let vhosts = call.vhosts().await?;
     let consumers = reading::consumers(&call.state.broker).await.into_iter();
-    let consumers = consumers.filter(|consumer| {
-        vhost.as_ref().is_none_or(|vhost| consumer.vhost == *vhost)
-            && may_see(&call, &consumer.user)
-    });
+    let consumers = consumers
+        .filter(|consumer| vhosts.contains(&consumer.vhost) && may_see(&call, &consumer.user));
     let row = |consumer: ConsumerInfo| {
         let json = consumer_json(&consumer, &call.state.node.name);
         Ready { vhost: consumer.vhost, name: consumer.queue, json }
@@ -94,19 +90,17 @@ async fn visible(
     call: &Call,
     connections: Vec<ConnectionInfo>,
 ) -> Result<Vec<ConnectionInfo>, Failure> {
-    let vhost = match call.param("vhost") {
-        Some(_) => Some(call.vhost().await?),
-        None => None,
-    };
+    let vhosts = call.vhosts().await?;
     let is_visible = |connection: &ConnectionInfo| {
-        (vhost.is_none() || connection.vhost == vhost) && may_see(call, &connection.user)
+        let is_there = connection.vhost.as_ref().is_none_or(|vhost| vhosts.contains(vhost));
+        is_there && may_see(call, &connection.user)
     };
     Ok(connections.into_iter().filter(is_visible).collect())
 }
 
 /// Who may not see everything sees what is one's own.
-fn may_see(call: &Call, user: &str) -> bool {
-    call.user.name == user || call.user.check(Tag::Monitoring).is_ok()
+fn may_see(call: &Call, user: &ShortStr) -> bool {
+    call.user.name == *user || call.user.is(Tag::Monitoring)
 }
 
 /// The connection that the path names.
@@ -119,6 +113,31 @@ pub(super) async fn find(call: &Call) -> Result<ConnectionInfo, Failure> {
     let mut found = connections.filter(|connection| connection.name == wanted);
     let found = found.next().filter(|connection| may_see(call, &connection.user));
     found.ok_or_else(Failure::no_object)
+}
+
+/// Closes a connection; the client is told why. Who does not run the broker may close own ones.
+pub(super) async fn close(call: Call) -> Answer {
+    let found = find(&call).await?;
+    close_all(&call, vec![found]).await
+}
+
+/// Closes the connections of a user.
+pub(super) async fn close_of_user(call: Call) -> Answer {
+    let user = call.name("user")?;
+    let connections = reading::connections(&call.state.broker).await.into_iter();
+    close_all(&call, connections.filter(|connection| connection.user == user).collect()).await
+}
+
+async fn close_all(call: &Call, connections: Vec<ConnectionInfo>) -> Answer {
+    for found in connections {
+        if found.user != call.user.name {
+            call.user.check(Tag::Administrator)?;
+        }
+        let reason = call.reason.clone().unwrap_or_else(|| CLOSED.to_owned());
+        let command = Command::CloseConnection { connection: found.id, reason };
+        call.state.broker.command(command).await?;
+    }
+    Ok(Reply::Done)
 }
 
 async fn rows(state: &State, connections: Vec<ConnectionInfo>) -> Vec<Ready> {
@@ -141,8 +160,8 @@ fn to_json(info: &ConnectionInfo, octets: Octets, node: &str) -> Value {
         "node": node,
         "type": "network",
         "state": info.state,
-        "user": info.user,
-        "user_who_performed_action": info.user,
+        "user": info.user.to_text(),
+        "user_who_performed_action": info.user.to_text(),
         "vhost": table::text(info.vhost.as_ref()),
         "protocol": "AMQP 0-9-1",
         "auth_mechanism": info.mechanism.to_text(),
@@ -191,8 +210,8 @@ fn channel_json(info: &ChannelInfo, node: &str) -> Value {
         "name": channel_name(info),
         "number": info.number,
         "node": node,
-        "user": info.user,
-        "user_who_performed_action": info.user,
+        "user": info.user.to_text(),
+        "user_who_performed_action": info.user.to_text(),
         "vhost": info.vhost.to_text(),
         "state": if info.is_held_up { "flow" } else { "running" },
         "connection_details": details(&info.connection_name),
@@ -226,7 +245,7 @@ pub(super) fn consumer_json(info: &ConsumerInfo, node: &str) -> Value {
             "name": format!("{} ({})", info.connection_name, info.channel),
             "number": info.channel,
             "node": node,
-            "user": info.user,
+            "user": info.user.to_text(),
             "connection_name": info.connection_name,
             "peer_host": peer_host,
             "peer_port": peer_port,
@@ -242,8 +261,8 @@ pub(super) fn consumer_json(info: &ConsumerInfo, node: &str) -> Value {
 }
 
 /// Names of connections are longer than the broker's own may be: as much as fits is enough to sort.
-fn name_of(text: &str) -> warren_core::amqp::ShortStr {
-    warren_core::amqp::ShortStr::truncated(text.as_bytes())
+fn name_of(text: &str) -> ShortStr {
+    ShortStr::truncated(text.as_bytes())
 }
 
 /// The two ends of a connection.

@@ -2,17 +2,21 @@
 
 use serde_json::{Value, json};
 use warren_core::amqp::{ExchangeBind, Method, QueueBind, ShortStr};
-use warren_core::broker::PolicyLayer;
+use warren_core::broker::{Parameter, PolicyLayer};
 use warren_core::{Broker, Command};
 
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::json as table;
 use super::reading::{self, Bound};
 use super::session::{Refused, Session};
-use super::{RABBITMQ_VERSION, binding, exchange, policy, queue};
+use super::{
+    RABBITMQ_VERSION, binding, exchange, limit, parameter, permission, policy, queue, user, vhost,
+};
 
-/// The component under which operators' policies are kept among parameters.
+/// The components under which RabbitMQ keeps operators' policies, and limits of virtual hosts, among
+/// parameters.
 const OPERATOR_POLICY: &str = "operator_policy";
+const VHOST_LIMITS: &str = "vhost-limits";
 
 /// All definitions, or those of a virtual host.
 pub(super) async fn export(call: Call) -> Answer {
@@ -61,6 +65,8 @@ pub(super) async fn export(call: Call) -> Answer {
         for found in policy::policies(&call.state, vhost, PolicyLayer::Operator).await {
             parameters.push(operator_policy(policy::to_json(vhost, &found)));
         }
+        let kept = reading::parameters(&call.state.broker, Some(vhost)).await;
+        parameters.extend(kept.iter().map(parameter::to_json));
     }
     let mut definitions = json!({
         "rabbit_version": RABBITMQ_VERSION,
@@ -81,12 +87,38 @@ pub(super) async fn export(call: Call) -> Answer {
         }
     } else {
         definitions["rabbitmq_definition_format"] = json!("cluster");
-        definitions["vhosts"] =
-            vhosts.iter().map(|vhost| json!({ "name": vhost.to_text() })).collect();
-        definitions["global_parameters"] =
-            json!([{ "name": "cluster_name", "value": call.state.node.name }]);
+        export_access(&call, &mut definitions).await;
     }
     Ok(Reply::Json(definitions))
+}
+
+/// Adds who there is, and who may do what.
+async fn export_access(call: &Call, definitions: &mut Value) {
+    let broker = &call.state.broker;
+    let users = reading::users(broker).await;
+    definitions["users"] = users.iter().map(user::to_json).collect();
+    let mut limits = Vec::new();
+    let vhosts = reading::vhosts(broker).await.into_iter().map(|status| {
+        let (name, own) = (status.vhost.name.to_text().into_owned(), status.vhost.limits);
+        let own = limit::of_vhost_json(own);
+        if own.as_object().is_some_and(|own| !own.is_empty()) {
+            limits.push(json!({
+                "vhost": name, "component": VHOST_LIMITS, "name": "limits", "value": own,
+            }));
+        }
+        json!({ "name": name, "metadata": vhost::metadata(&status.vhost.metadata) })
+    });
+    definitions["vhosts"] = vhosts.collect();
+    if let Some(parameters) = definitions["parameters"].as_array_mut() {
+        parameters.extend(limits);
+    }
+    let permissions = reading::permissions(broker).await.into_iter();
+    definitions["permissions"] = permissions.map(|one| permission::row(one).json).collect();
+    let topics = reading::topic_permissions(broker).await.into_iter();
+    definitions["topic_permissions"] = topics.map(|one| permission::topic_row(one).json).collect();
+    let globals = parameter::globals(&call.state).await.into_iter();
+    definitions["global_parameters"] =
+        globals.map(|(name, value)| json!({ "name": name.to_text(), "value": value })).collect();
 }
 
 /// An operator's policy as the parameter that RabbitMQ keeps it as.
@@ -119,7 +151,14 @@ pub(super) async fn import(call: Call) -> Answer {
         None => call.object()?,
     };
     let import = Import { call: &call, own };
+    if import.own.is_none() {
+        import.access(&definitions).await?;
+    }
+    import.parameters(&definitions).await?;
     import.policies(&definitions).await?;
+    if import.own.is_none() {
+        import.topic_permissions(&definitions).await?;
+    }
     import.objects(&definitions).await?;
     Ok(Reply::Done)
 }
@@ -147,24 +186,90 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
+    /// Users, virtual hosts, and who may do what in them.
+    async fn access(&self, definitions: &Object) -> Result<(), Failure> {
+        let state = &self.call.state;
+        for object in list(definitions, "users")? {
+            user::put(state, short(object.text("name")?)?, &object).await?;
+        }
+        for object in list(definitions, "vhosts")? {
+            let vhost = short(object.text("name")?)?;
+            vhost::put(state, vhost.clone(), &object).await?;
+            if let Some(limits) = object.get("limits") {
+                self.set_limits(vhost, limits).await?;
+            }
+        }
+        for object in list(definitions, "permissions")? {
+            let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
+            let permission = permission::read(&object)?;
+            state.broker.command(Command::SetPermission { vhost, user, permission }).await?;
+        }
+        for object in list(definitions, "global_parameters")? {
+            let name = short(object.text("name")?)?;
+            parameter::put_global(state, name, object.required("value")?).await?;
+        }
+        Ok(())
+    }
+
+    async fn topic_permissions(&self, definitions: &Object) -> Result<(), Failure> {
+        for object in list(definitions, "topic_permissions")? {
+            let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
+            let permission = permission::read_topic(&object)?;
+            let command = Command::SetTopicPermission { vhost, user, permission };
+            self.call.state.broker.command(command).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_limits(&self, vhost: ShortStr, limits: &Value) -> Result<(), Failure> {
+        let limits = limit::of_vhost(limits)?;
+        let command = Command::SetVhostLimits { vhost, limits };
+        self.call.state.broker.command(command).await?;
+        Ok(())
+    }
+
+    /// Parameters, of which some are RabbitMQ's form of something else.
+    async fn parameters(&self, definitions: &Object) -> Result<(), Failure> {
+        for object in list(definitions, "parameters")? {
+            let component = short(object.text("component")?)?;
+            let value = object.required("value")?;
+            if component == OPERATOR_POLICY {
+                let Value::Object(value) = value.clone() else {
+                    return Err(Failure::bad_request("an operator policy is no object"));
+                };
+                let mut flat = Object(value);
+                for key in ["vhost", "name"] {
+                    flat.0.extend(object.get(key).map(|value| (key.to_owned(), value.clone())));
+                }
+                self.set_policy(PolicyLayer::Operator, &flat).await?;
+                continue;
+            }
+            let vhost = self.vhost_of(&object)?;
+            if component == VHOST_LIMITS {
+                self.set_limits(vhost, value).await?;
+                continue;
+            }
+            let name = short(object.text("name")?)?;
+            let value = parameter::encoded(value);
+            let parameter = Parameter { vhost: Some(vhost), component, name, value };
+            self.call.state.broker.command(Command::SetParameter(parameter)).await?;
+        }
+        Ok(())
+    }
+
     async fn policies(&self, definitions: &Object) -> Result<(), Failure> {
         for object in list(definitions, "policies")? {
             self.set_policy(PolicyLayer::User, &object).await?;
         }
-        for object in list(definitions, "parameters")? {
-            if object.text("component")? != OPERATOR_POLICY {
-                continue;
-            }
-            let Value::Object(value) = object.required("value")?.clone() else {
-                return Err(Failure::bad_request("an operator policy is no object"));
-            };
-            let mut flat = Object(value);
-            for key in ["vhost", "name"] {
-                flat.0.extend(object.get(key).map(|value| (key.to_owned(), value.clone())));
-            }
-            self.set_policy(PolicyLayer::Operator, &flat).await?;
-        }
         Ok(())
+    }
+
+    /// The virtual host that an object is for.
+    fn vhost_of(&self, object: &Object) -> Result<ShortStr, Failure> {
+        match &self.own {
+            Some(own) => Ok(own.clone()),
+            None => short(object.text("vhost").map_err(|_| no_vhost())?),
+        }
     }
 
     async fn set_policy(&self, layer: PolicyLayer, object: &Object) -> Result<(), Failure> {
@@ -180,10 +285,7 @@ impl Import<'_> {
         let mut session: Option<(ShortStr, Session)> = None;
         for kind in ["queues", "exchanges", "bindings"] {
             for object in list(definitions, kind)? {
-                let vhost = match &self.own {
-                    Some(own) => own.clone(),
-                    None => short(object.text("vhost").map_err(|_| no_vhost())?)?,
-                };
+                let vhost = self.vhost_of(&object)?;
                 let Some(method) = self.method(kind, &vhost, &object).await? else { continue };
                 let is_other = session.as_ref().is_none_or(|(open, _)| *open != vhost);
                 if is_other {

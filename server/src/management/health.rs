@@ -1,7 +1,5 @@
 //! Checks of health: 200 when all is well, 503 with a reason when it is not.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use warren_core::amqp::{BasicGet, BasicProperties, BasicPublish, Method, QueueDeclare, ShortStr};
@@ -84,14 +82,4 @@ pub(super) async fn aliveness(call: Call) -> Answer {
     }
     session.close().await?;
     Ok(failed(json!({}), "the message that was published is not there"))
-}
-
-/// RabbitMQ's salted hash of a password.
-pub(super) async fn hash_password(call: Call) -> Answer {
-    use sha2::{Digest, Sha256};
-    let password = call.param("password").unwrap_or_default();
-    let mut salt = [0; 4];
-    getrandom::fill(&mut salt).map_err(|error| Failure::unavailable(error.to_string()))?;
-    let hash = Sha256::new().chain_update(salt).chain_update(password).finalize();
-    Ok(Reply::Json(json!({ "ok": STANDARD.encode([&salt[..], &hash[..]].concat()) })))
 }

@@ -107,7 +107,8 @@ async fn respond(
     };
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let is_loopback = peer.ip().to_canonical().is_loopback();
-    let user = match state.users.log_in(authorization, is_loopback) {
+    let logged_in = state.users.log_in(&state.broker, authorization, is_loopback).await;
+    let user = match logged_in {
         Ok(user) => user,
         Err(failure) => {
             if authorization.is_some() {
@@ -117,22 +118,25 @@ async fn respond(
         }
     };
     if let Err(failure) = user.check(operation.tag) {
-        warn!(%peer, path, user = user.name, reason = failure.reason, "HTTP access denied");
+        warn!(%peer, path, user = %user.name, reason = failure.reason, "HTTP access denied");
         return failed(&failure);
     }
+    let reason = request.headers().get("x-reason").and_then(|value| value.to_str().ok());
+    let reason = reason.map(str::to_owned);
     let query = Query::new(request.uri().query().unwrap_or_default());
     let body = match read(request, operation.body_len_max).await {
         Ok(body) => body,
         Err(failure) => return failed(&failure),
     };
     let name = user.name.clone();
-    let call = Call { state, user, params, query, body };
+    let is_reading = operation.method == Method::GET;
+    let call = Call { state, user, params, query, body, is_reading, reason };
     let answer = match timeout(ANSWER_TIMEOUT, (operation.run)(call)).await {
         Ok(answer) => answer,
         Err(_) => Err(Failure::unavailable("the broker took too long to answer")),
     };
     if operation.method != Method::GET && answer.is_ok() {
-        tracing::info!(%peer, user = name, %method, path, "management");
+        tracing::info!(%peer, user = %name, %method, path, "management");
     }
     write(answer)
 }

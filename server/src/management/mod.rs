@@ -18,10 +18,13 @@ mod exchange;
 mod health;
 mod http;
 mod json;
+mod limit;
 mod message;
 mod openapi;
 mod overview;
 mod page;
+mod parameter;
+mod permission;
 mod policy;
 mod queue;
 mod rates;
@@ -29,6 +32,7 @@ mod reading;
 mod route;
 mod routes;
 mod session;
+mod user;
 mod vhost;
 
 use std::io;
@@ -40,10 +44,9 @@ use std::time::Instant;
 
 use tokio::task::spawn_local;
 use tracing::error;
-use warren_core::User;
 use warren_io::BrokerHandle;
 
-use auth::Users;
+pub(crate) use auth::Users;
 use rates::Rates;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
@@ -78,14 +81,13 @@ pub(crate) fn start(
     listener: TcpListener,
     broker: BrokerHandle,
     node: Node,
-    users: Vec<User>,
+    users: Users,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let serve = move || {
         let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
-                let (users, rates) = (Users::new(users), Rates::default());
-                let started = Instant::now();
+                let (started, rates) = (Instant::now(), Rates::default());
                 let state = Rc::new(State { broker, node, started, users, rates });
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 spawn_local(rates::sample(Rc::clone(&state)));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::auth::Tag;
 use super::call::{Answer, Call, Failure, Reply};
 use super::page::{self, Ready};
-use super::{RABBITMQ_VERSION, State, rates};
+use super::{RABBITMQ_VERSION, State, parameter, rates};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -66,7 +66,7 @@ pub(super) async fn overview(call: Call) -> Answer {
         "product_name": "Warren",
         "product_version": VERSION,
         "rabbitmq_version": RABBITMQ_VERSION,
-        "cluster_name": state.node.name,
+        "cluster_name": parameter::cluster_name_of(state).await,
         "cluster_tags": {},
         "node_tags": {},
         "erlang_version": "",
@@ -125,8 +125,8 @@ fn ends(state: &State) -> impl Iterator<Item = (&'static str, String, u16)> {
 
 pub(super) async fn whoami(call: Call) -> Answer {
     Ok(Reply::Json(json!({
-        "name": call.user.name,
-        "tags": call.user.tags,
+        "name": call.user.name.to_text(),
+        "tags": call.user.tags.iter().map(|tag| tag.to_text()).collect::<Vec<_>>(),
         "is_internal_user": true,
     })))
 }
@@ -141,10 +141,6 @@ pub(super) async fn extensions(_call: Call) -> Answer {
 
 pub(super) async fn auth(_call: Call) -> Answer {
     Ok(Reply::Json(json!({ "oauth_enabled": false })))
-}
-
-pub(super) async fn cluster_name(call: Call) -> Answer {
-    page::one(&call, json!({ "name": call.state.node.name }))
 }
 
 /// RabbitMQ's switches for what came with its versions. All of it is there.

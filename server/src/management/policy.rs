@@ -27,7 +27,7 @@ impl From<Done> for Reply {
     fn from(done: Done) -> Self {
         match done {
             Done::Created => Self::Created(None),
-            Done::Updated | Done::Deleted => Self::Done,
+            Done::Updated | Done::Deleted | Done::Unchanged => Self::Done,
         }
     }
 }

@@ -16,17 +16,14 @@ use super::session::Session;
 use super::{State, rates};
 
 pub(super) async fn list(call: Call) -> Answer {
-    let vhost = match call.param("vhost") {
-        Some(_) => Some(call.vhost().await?),
-        None => None,
-    };
+    let vhosts = call.vhosts().await?;
     let detail = match call.query.is_set("disable_stats") {
         true if call.query.is_set("enable_queue_totals") => Detail::Totals,
         true => Detail::Basic,
         false => Detail::All,
     };
     let queues = reading::queues(&call.state.broker).await.into_iter();
-    let queues = queues.filter(|queue| vhost.as_ref().is_none_or(|vhost| queue.vhost == *vhost));
+    let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));
     let row = |info| QueueRow { info, state: Rc::clone(&call.state), detail };
     let rows = queues.map(row).collect();
     page::list(&call, rows)

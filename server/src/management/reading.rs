@@ -1,6 +1,7 @@
 //! Whole listings of the broker's, read a page at a time.
 
 use warren_core::amqp::ShortStr;
+use warren_core::broker::{Parameter, User, UserPermission, UserTopicPermission, VhostStatus};
 use warren_core::listing::{
     BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, Page,
     QueueInfo, QueueNumbers,
@@ -33,6 +34,64 @@ async fn all<T: Send + 'static>(
         next = page.next;
     }
     items
+}
+
+/// All virtual hosts.
+pub(super) async fn vhosts(broker: &BrokerHandle) -> Vec<VhostStatus> {
+    behind(broker, |broker, after: Option<&VhostStatus>| {
+        let after = after.map(|last| &last.vhost.name);
+        broker.vhosts(after).take(PAGE_LEN).collect()
+    })
+    .await
+}
+
+/// All users.
+pub(super) async fn users(broker: &BrokerHandle) -> Vec<User> {
+    behind(broker, |broker, after: Option<&User>| {
+        broker.users(after.map(|last| &last.name)).take(PAGE_LEN).cloned().collect()
+    })
+    .await
+}
+
+/// What all users may do.
+pub(super) async fn permissions(broker: &BrokerHandle) -> Vec<UserPermission> {
+    behind(broker, |broker, after: Option<&UserPermission>| {
+        let after = after.map(|last| (last.vhost.clone(), last.user.clone()));
+        broker.permissions(after.as_ref()).take(PAGE_LEN).collect()
+    })
+    .await
+}
+
+/// What all users may do at topic exchanges. There are few of them: they are read at once.
+pub(super) async fn topic_permissions(broker: &BrokerHandle) -> Vec<UserTopicPermission> {
+    broker.look(|broker| broker.topic_permissions(None).collect()).await
+}
+
+/// The parameters of a virtual host, or of the whole broker.
+pub(super) async fn parameters(broker: &BrokerHandle, vhost: Option<&ShortStr>) -> Vec<Parameter> {
+    let vhost = vhost.cloned();
+    behind(broker, move |broker, after: Option<&Parameter>| {
+        let after = after.map(|last| (last.component.clone(), last.name.clone()));
+        broker.parameters(vhost.as_ref(), after.as_ref()).take(PAGE_LEN).collect()
+    })
+    .await
+}
+
+/// All of a listing of which each page begins behind the last of the one before.
+async fn behind<T: Clone + Send + 'static>(
+    broker: &BrokerHandle,
+    list: impl Fn(&Broker, Option<&T>) -> Vec<T> + Clone + Send + 'static,
+) -> Vec<T> {
+    let mut items: Vec<T> = Vec::new();
+    loop {
+        let (list, after) = (list.clone(), items.last().cloned());
+        let page = broker.look(move |broker| list(broker, after.as_ref())).await;
+        let is_last = page.len() < PAGE_LEN;
+        items.extend(page);
+        if is_last {
+            return items;
+        }
+    }
 }
 
 /// The queues of all virtual hosts.

@@ -5,8 +5,8 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, connection, definitions, exchange, health, message, openapi, overview, policy, queue,
-    vhost,
+    binding, connection, definitions, exchange, health, limit, message, openapi, overview,
+    parameter, permission, policy, queue, user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -35,7 +35,9 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/extensions", get Management "What extends the user interface" overview::extensions;
     "/api/auth", get Management "How to log in" overview::auth;
     "/api/openapi.json", get Management "This description" openapi::describe;
-    "/api/cluster-name", get Management "The cluster's name" overview::cluster_name;
+    "/api/cluster-name",
+        get Management "The cluster's name" parameter::cluster_name,
+        put Administrator "Names the cluster" parameter::set_cluster_name;
     "/api/feature-flags", get Management "Features that are there" overview::feature_flags;
     "/api/deprecated-features", get Management "None" overview::deprecated_features;
     "/api/deprecated-features/used", get Management "None" overview::deprecated_features;
@@ -52,8 +54,11 @@ pub(super) const ROUTES: &[Route] = routes! {
 
     "/api/connections", get Management "All connections" connection::connections;
     "/api/connections/username/{user}",
-        get Management "A user's connections" connection::connections_of_user;
-    "/api/connections/{connection}", get Management "A connection" connection::one;
+        get Management "A user's connections" connection::connections_of_user,
+        delete Management "Closes a user's connections" connection::close_of_user;
+    "/api/connections/{connection}",
+        get Management "A connection" connection::one,
+        delete Management "Closes a connection" connection::close;
     "/api/connections/{connection}/channels",
         get Management "A connection's channels" connection::channels_of;
     "/api/channels", get Management "All channels" connection::channels;
@@ -99,11 +104,71 @@ pub(super) const ROUTES: &[Route] = routes! {
         delete Management "Unbinds" binding::unbind;
 
     "/api/vhosts", get Management "All virtual hosts" vhost::list;
-    "/api/vhosts/{vhost}", get Management "A virtual host" vhost::one;
+    "/api/vhosts/{vhost}",
+        get Management "A virtual host" vhost::one,
+        put Administrator "Makes a virtual host" vhost::set,
+        delete Administrator "Deletes a virtual host" vhost::delete;
+    "/api/vhosts/{vhost}/permissions",
+        get Administrator "A virtual host's permissions" permission::list_of_vhost;
+    "/api/vhosts/{vhost}/topic-permissions",
+        get Administrator "A virtual host's topic permissions" permission::list_topic_of_vhost;
+    "/api/vhosts/{vhost}/start/{node}", post Administrator "Does nothing" vhost::start;
+    "/api/vhosts/{vhost}/deletion/protection",
+        post Administrator "Keeps a virtual host from being deleted" vhost::protect(true),
+        delete Administrator "Lets a virtual host be deleted" vhost::protect(false);
     "/api/vhosts/{vhost}/connections",
         get Management "A virtual host's connections" connection::connections;
     "/api/vhosts/{vhost}/channels",
         get Management "A virtual host's channels" connection::channels;
+
+    "/api/users", get Administrator "All users" user::list;
+    "/api/users/bulk-delete", post Administrator "Deletes users" user::delete_many;
+    "/api/users/without-permissions",
+        get Administrator "Users without permissions" user::list_without_permissions;
+    "/api/users/{user}",
+        get Administrator "A user" user::one,
+        put Administrator "Makes a user" user::set,
+        delete Administrator "Deletes a user" user::delete;
+    "/api/users/{user}/permissions",
+        get Administrator "A user's permissions" user::permissions;
+    "/api/users/{user}/topic-permissions",
+        get Administrator "A user's topic permissions" user::topic_permissions;
+    "/api/permissions", get Administrator "All permissions" permission::list;
+    "/api/permissions/{vhost}/{user}",
+        get Administrator "A permission" permission::one,
+        put Administrator "Sets a permission" permission::set,
+        delete Administrator "Clears a permission" permission::clear;
+    "/api/topic-permissions", get Administrator "All topic permissions" permission::list_topic;
+    "/api/topic-permissions/{vhost}/{user}",
+        get Administrator "A user's topic permissions" permission::list_topic_of_user,
+        put Administrator "Sets a topic permission" permission::set_topic,
+        delete Administrator "Clears topic permissions" permission::clear_topic;
+    "/api/topic-permissions/{vhost}/{user}/{exchange}",
+        delete Administrator "Clears a topic permission" permission::clear_topic;
+    "/api/vhost-limits", get Management "Limits of virtual hosts" limit::list_of_vhosts;
+    "/api/vhost-limits/{vhost}", get Management "A virtual host's limits" limit::list_of_vhosts;
+    "/api/vhost-limits/{vhost}/{name}",
+        put Administrator "Sets a limit of a virtual host" limit::set_of_vhost,
+        delete Administrator "Clears a limit of a virtual host" limit::clear_of_vhost;
+    "/api/user-limits", get Administrator "Limits of users" limit::list_of_users;
+    "/api/user-limits/{user}", get Administrator "A user's limits" limit::list_of_users;
+    "/api/user-limits/{user}/{name}",
+        put Administrator "Sets a limit of a user" limit::set_of_user,
+        delete Administrator "Clears a limit of a user" limit::clear_of_user;
+
+    "/api/parameters", get Policymaker "All parameters" parameter::list;
+    "/api/parameters/{component}", get Policymaker "A component's parameters" parameter::list;
+    "/api/parameters/{component}/{vhost}",
+        get Policymaker "A component's parameters in a virtual host" parameter::list;
+    "/api/parameters/{component}/{vhost}/{name}",
+        get Policymaker "A parameter" parameter::one,
+        put Policymaker "Sets a parameter" parameter::set,
+        delete Policymaker "Clears a parameter" parameter::clear;
+    "/api/global-parameters", get Policymaker "All global parameters" parameter::list_global;
+    "/api/global-parameters/{name}",
+        get Policymaker "A global parameter" parameter::one_global,
+        put Policymaker "Sets a global parameter" parameter::set_global,
+        delete Policymaker "Clears a global parameter" parameter::clear_global;
 
     "/api/policies", get Management "All policies" policy::list(User);
     "/api/policies/{vhost}", get Management "A virtual host's policies" policy::list(User);
@@ -147,7 +212,7 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "Sends a message and takes it" health::aliveness;
     "/api/healthchecks/node", get Monitoring "Whether the node serves" health::alarms;
     "/api/auth/hash_password/{password}",
-        get Administrator "A salted hash of a password" health::hash_password;
+        get Administrator "A salted hash of a password" user::hash_password;
 };
 
 #[cfg(test)]

@@ -113,14 +113,15 @@ impl Session {
         vhost: &ShortStr,
     ) -> Result<Self, Refused> {
         let name = format!("{}{NAME_END}", user.name);
-        let peer = Peer { name, is_loopback: user.is_loopback };
+        let external = Some(user.name.to_text().into_owned());
+        let is_loopback = user.is_loopback;
+        let peer = Peer { name, is_loopback, address: String::new(), external };
         let stream = UnixStream::from_std(broker.connect(peer).await?)?;
         let (incoming, outgoing) = (BytesMut::new(), BytesMut::new());
         let mut session = Self { stream, decoder: Decoder::past_header(), incoming, outgoing };
         session.outgoing.put_slice(&PROTOCOL_HEADER);
         session.flush().await?;
         session.receive().await?;
-        let response = [b"\0", user.name.as_bytes(), b"\0", user.password.as_bytes()].concat();
         let mut capabilities = FieldTable::default();
         let closes = ShortStr::from_static("authentication_failure_close");
         capabilities.push(closes, FieldValue::Bool(true));
@@ -129,8 +130,8 @@ impl Session {
         client_properties.push(own, FieldValue::Table(capabilities));
         let start_ok = ConnectionStartOk {
             client_properties,
-            mechanism: ShortStr::from_static("PLAIN"),
-            response: response.into(),
+            mechanism: ShortStr::from_static("EXTERNAL"),
+            response: Bytes::new(),
             locale: ShortStr::from_static("en_US"),
         };
         session.call_on(0, start_ok).await?;

@@ -187,9 +187,7 @@ impl Replay {
         match event {
             Event::Passed(nanos) => self.now += nanos,
             Event::Started => return self.start(),
-            Event::Connected { index, peer, is_loopback } => {
-                return self.connect(index, peer, is_loopback);
-            }
+            Event::Connected { index, peer } => return self.connect(index, peer),
             Event::Read { index, .. } => {
                 let Some(connection) = self.connections.get_mut(&index) else {
                     return Err(self.differs("something is read from a connection that is closed"));
@@ -213,6 +211,12 @@ impl Replay {
                     connection.is_gone = true;
                     let (id, link) = (connection.id, connection.link);
                     self.tell(Input::Closed(id), Told::Closed(link));
+                }
+            }
+            Event::Verified(index, is_right) => {
+                if let Some(connection) = self.connections.get(&index) {
+                    let id = connection.id;
+                    self.tell(Input::Verified(id, is_right), Told::Tick);
                 }
             }
             Event::Disk(id, outcome) => return self.take_result(OpId(id), outcome),
@@ -281,11 +285,11 @@ impl Replay {
         Ok(())
     }
 
-    fn connect(&mut self, index: u32, name: String, is_loopback: bool) -> Result<(), Failure> {
+    fn connect(&mut self, index: u32, peer: Peer) -> Result<(), Failure> {
         let Machine::Broker(broker) = &mut self.machine else {
             return Err(self.differs("a client connects to a broker that is gone"));
         };
-        let peer = Peer { name: name.clone(), is_loopback };
+        let name = peer.name.clone();
         let id = broker.connect(Instant::from_nanos(self.now), peer);
         if id.index() != index as usize {
             return Err(self.differs("a connection has another number"));
@@ -495,6 +499,8 @@ impl Replay {
                 said.push(Said::Answered(id.0, answer(result)));
                 return Ok(());
             }
+            // The answer is recorded.
+            Output::Verify(..) => return Ok(()),
             Output::Disk(request) => {
                 self.request(request.clone());
                 return Ok(());
@@ -538,7 +544,11 @@ impl Replay {
                 connection.is_gone = true;
                 said.push(Said::Closed(link));
             }
-            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
+            Output::Answered(..)
+            | Output::Verify(..)
+            | Output::Event(_)
+            | Output::Disk(_)
+            | Output::Halt(_) => {}
         }
         Ok(())
     }

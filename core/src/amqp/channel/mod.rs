@@ -24,7 +24,7 @@ use super::frame::{ChannelNumber, Frame, OutFrame};
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
 use super::unacked::UnackedDeliveries;
-use super::{AmqpError, ReplyCode, ShortStr, WaitingChannels};
+use super::{AmqpError, FailedLogins, ReplyCode, ShortStr, WaitingChannels};
 use crate::broker::{
     ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Context<'a> {
     pub(crate) gated: &'a mut VecDeque<(BatchNumber, Gated)>,
     /// Channels that wait until publishers may go on.
     pub(crate) parked: &'a mut WaitingChannels,
+    /// Who failed to log in lately.
+    pub(crate) failed_logins: &'a mut FailedLogins,
     /// Why publishers have to wait, if they do.
     pub(crate) hindrance: Hindrance,
     pub(crate) now: Instant,
@@ -91,6 +93,9 @@ pub(crate) struct Channel {
     last_queue: ShortStr,
     mode: Mode,
     last_route: Option<LastRoute>,
+    /// The exchange that was found to be open to the user last, and in which version of the
+    /// topology.
+    granted: Option<(u64, ShortStr)>,
     /// What waits until publishers may go on, or a message was read from disk; in order.
     parked: VecDeque<Frame>,
     parked_len: usize,
@@ -137,6 +142,7 @@ impl Channel {
             last_queue: ShortStr::EMPTY,
             mode: Mode::Plain,
             last_route: None,
+            granted: None,
             parked: VecDeque::new(),
             parked_len: 0,
             holds_back: HoldsBack::None,
@@ -497,6 +503,7 @@ impl From<Refusal> for AmqpError {
             RefusalKind::Locked => ReplyCode::ResourceLocked,
             RefusalKind::PreconditionFailed => ReplyCode::PreconditionFailed,
             RefusalKind::NotImplemented => ReplyCode::NotImplemented,
+            RefusalKind::NotAllowed => ReplyCode::NotAllowed,
         };
         Self::new(code, refusal.explanation)
     }

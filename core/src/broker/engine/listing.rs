@@ -21,11 +21,6 @@ use crate::slab::Slab;
 pub(crate) struct BindingPlace(Incoming);
 
 impl Engine {
-    /// The names of all virtual hosts.
-    pub(crate) fn vhost_names(&self) -> Vec<ShortStr> {
-        self.vhosts.iter().map(|host| host.name.clone()).collect()
-    }
-
     /// What time it is, in milliseconds since 1970, UTC.
     pub(crate) fn unix_ms(&self) -> u64 {
         self.clock.unix_ms()
@@ -36,15 +31,10 @@ impl Engine {
         self.clock.unix_ms_at(moment)
     }
 
-    /// The name of a virtual host.
-    pub(crate) fn vhost_name(&self, vhost: VhostId) -> &ShortStr {
-        &self.host(vhost).name
-    }
-
     /// How many queues that clients see, exchanges, sessions and consumers there are.
     pub(crate) fn totals(&self) -> (u64, u64, u64, u64) {
-        let queues = self.vhosts.iter().map(|host| host.queues.len()).sum::<usize>();
-        let exchanges = self.vhosts.iter().map(|host| host.exchange_names.len()).sum::<usize>();
+        let queues = self.vhosts.values().map(|host| host.queues.len()).sum::<usize>();
+        let exchanges = self.vhosts.values().map(|host| host.exchange_names.len()).sum::<usize>();
         let counts = (queues, exchanges, self.sessions.len(), self.consumers.len());
         (counts.0 as u64, counts.1 as u64, counts.2 as u64, counts.3 as u64)
     }

@@ -3,7 +3,9 @@
 //! An operation that is refused changes nothing. What an operation causes for others (messages to
 //! deliver, consumers to cancel) is done by [`Engine::dispatch`], once per input.
 
+mod access;
 mod cleaning;
+mod commands;
 mod deaths;
 mod delays;
 mod delivery;
@@ -20,12 +22,15 @@ mod routing;
 mod storage;
 mod timeouts;
 mod topology;
+mod vhosts;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use access::Claimant;
+pub(crate) use commands::Eviction;
 pub(crate) use delays::STORE;
 pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
 pub(crate) use duplicates::Sight;
@@ -34,12 +39,15 @@ pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
 pub(crate) use topology::is_queue_name;
 
+use bytes::Bytes;
+
+use super::access::{Directory, VhostLimits, VhostMetadata};
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
-use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
+use super::exchange::Exchange;
 use super::message::{Gauge, Message};
 use super::policies::Policies;
 use super::queue::{Counts, Owner, Queue, QueueId};
-use crate::amqp::{FieldTable, ShortStr};
+use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
 use crate::listing::{QueueCounters, Traffic};
@@ -50,18 +58,27 @@ use crate::{Config, Decision, Departure, Event, Instant, Mark, MarkCounts, Queue
 use cleaning::Cleaning;
 use keeping::Keeping;
 use policies::Policing;
+use vhosts::Emptying;
 
-/// The virtual host that there is.
+/// The virtual host that there is at first.
 pub(crate) const VHOST: ShortStr = ShortStr::from_static("/");
 
 /// A virtual host, for as long as it lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct VhostId(u32);
 
+/// Parameters, by component and name.
+type Parameters = BTreeMap<(ShortStr, ShortStr), Bytes>;
+
 /// A world of exchanges and queues of its own.
 #[derive(Debug)]
 struct Vhost {
     name: ShortStr,
+    metadata: VhostMetadata,
+    limits: VhostLimits,
+    /// How many are open.
+    connections: u64,
+    parameters: Parameters,
     exchanges: HashMap<ShortStr, Exchange>,
     /// Those of them that outlive a restart, in order.
     durable_exchanges: BTreeSet<ShortStr>,
@@ -76,7 +93,12 @@ struct Vhost {
 /// Everything the broker holds.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    vhosts: Vec<Vhost>,
+    vhosts: BTreeMap<VhostId, Vhost>,
+    vhost_names: BTreeMap<ShortStr, VhostId>,
+    next_vhost: VhostId,
+    directory: Directory,
+    /// Those of the whole broker.
+    parameters: Parameters,
     queues: Slab<Queue>,
     consumers: Slab<Consumer>,
     sessions: Slab<Session>,
@@ -123,6 +145,10 @@ pub(crate) struct Engine {
     decisions: Vec<Decision>,
     /// The change of a policy that is not held against everything yet.
     policing: Option<Policing>,
+    /// The virtual host that is deleted and not empty yet.
+    emptying: Option<Emptying>,
+    /// Who has to go for the command that was just begun.
+    evictions: Vec<Eviction>,
     limits: Limits,
     /// When which session is to be looked after for want of acknowledgements; one entry each.
     ack_timers: BTreeSet<(Instant, SessionId)>,
@@ -153,11 +179,15 @@ struct Limits {
 }
 
 impl Engine {
-    /// An engine with one virtual host, `/`, and its predeclared exchanges; it writes to this log.
-    pub(crate) fn new(entropy: Entropy, config: &Config, clock: Clock, log: Log) -> Self {
+    /// An engine with nothing in it; it writes to this log.
+    fn new(entropy: Entropy, config: &Config, clock: Clock, log: Log) -> Self {
         let hash_seed = entropy.u64();
-        let mut engine = Self {
-            vhosts: Vec::new(),
+        Self {
+            vhosts: BTreeMap::new(),
+            vhost_names: BTreeMap::new(),
+            next_vhost: VhostId::default(),
+            directory: Directory::default(),
+            parameters: BTreeMap::new(),
             queues: Slab::new(),
             consumers: Slab::new(),
             sessions: Slab::new(),
@@ -186,6 +216,8 @@ impl Engine {
             kept: Gauge::default(),
             decisions: Vec::new(),
             policing: None,
+            emptying: None,
+            evictions: Vec::new(),
             limits: Limits {
                 memory_max: config.memory_max.max(1),
                 queue_window: config.queue_window,
@@ -199,52 +231,7 @@ impl Engine {
             gone: QueueCounters::default(),
             entropy,
             hash_seed,
-        };
-        engine.add_vhost(VHOST);
-        engine
-    }
-
-    fn add_vhost(&mut self, name: ShortStr) {
-        let mut exchanges = hash::map(self.hash_seed);
-        let mut durable_exchanges = BTreeSet::new();
-        for (name, kind, internal) in [
-            ("", ExchangeKind::Direct, false),
-            ("amq.direct", ExchangeKind::Direct, false),
-            ("amq.fanout", ExchangeKind::Fanout, false),
-            ("amq.topic", ExchangeKind::Topic, false),
-            ("amq.headers", ExchangeKind::Headers, false),
-            ("amq.match", ExchangeKind::Headers, false),
-            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
-        ] {
-            let declaration = ExchangeDeclaration {
-                name: ShortStr::from_static(name),
-                kind: ShortStr::from_static(kind.name()),
-                durable: true,
-                auto_delete: false,
-                internal,
-                arguments: FieldTable::default(),
-            };
-            let exchange = Exchange::new(&declaration, self.hash_seed).expect("a known type");
-            durable_exchanges.insert(declaration.name.clone());
-            exchanges.insert(declaration.name, exchange);
         }
-        let queues = hash::map(self.hash_seed);
-        let exchange_names = durable_exchanges.clone();
-        self.vhosts.push(Vhost {
-            name,
-            exchanges,
-            durable_exchanges,
-            exchange_names,
-            queues,
-            policies: Policies::default(),
-            delays: None,
-        });
-    }
-
-    /// The virtual host called `name`.
-    pub(crate) fn vhost(&self, name: &[u8]) -> Option<VhostId> {
-        let index = self.vhosts.iter().position(|vhost| vhost.name.as_bytes() == name)?;
-        Some(VhostId(index as u32))
     }
 
     /// Counts a mark.
@@ -278,7 +265,7 @@ impl Engine {
 
     /// How many queues there are that clients see.
     pub(crate) fn queues_len(&self) -> usize {
-        self.vhosts.iter().map(|vhost| vhost.queues.len()).sum()
+        self.vhosts.values().map(|vhost| vhost.queues.len()).sum()
     }
 
     /// The queues that clients see.
@@ -319,10 +306,10 @@ impl Engine {
     }
 
     fn host(&self, vhost: VhostId) -> &Vhost {
-        &self.vhosts[vhost.0 as usize]
+        self.vhosts.get(&vhost).expect("a virtual host that is there")
     }
 
     fn host_mut(&mut self, vhost: VhostId) -> &mut Vhost {
-        &mut self.vhosts[vhost.0 as usize]
+        self.vhosts.get_mut(&vhost).expect("a virtual host that is there")
     }
 }

@@ -27,6 +27,7 @@ impl Engine {
     ) -> Self {
         let bindings: Vec<Bound> = state.bindings().cloned().collect();
         let mut engine = Self::new(entropy, config, clock, log);
+        engine.restore_access(state.access);
         for policy in state.policies.into_values() {
             engine.restore_policy(policy);
         }
@@ -60,7 +61,7 @@ impl Engine {
     }
 
     fn known_vhost(&self, name: &ShortStr) -> VhostId {
-        self.vhost(name.as_bytes()).expect("a known virtual host")
+        self.vhost(name).expect("a known virtual host")
     }
 
     /// One that this broker does not take any more is passed over, and told of.

@@ -18,7 +18,7 @@ use warren_core::{
 };
 
 use super::Link;
-use super::command::answer;
+use super::command::{self, answer};
 use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::liveness::Pace;
@@ -104,6 +104,8 @@ pub(super) struct Host {
     /// What it was told, each with what waited in it then, and what it said: room that is kept.
     told: VecDeque<(Told, News)>,
     said: Vec<Said>,
+    /// Logins that were looked at, and whether the password was right.
+    verified: Vec<(ConnectionId, bool)>,
     tamper: Option<Tamper>,
 }
 
@@ -150,6 +152,7 @@ impl Host {
             batch: Vec::new(),
             told: VecDeque::new(),
             said: Vec::new(),
+            verified: Vec::new(),
             tamper,
         }
     }
@@ -185,7 +188,8 @@ impl Host {
         }
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
-        let peer = Peer { name, is_loopback: true };
+        let address = format!("127.0.0.1 {link}");
+        let peer = Peer { name, is_loopback: true, address, external: None };
         let Some(broker) = &mut self.broker else { return Ok(()) };
         let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
         self.links_by_id.insert(id, link);
@@ -401,14 +405,22 @@ impl Host {
         let position = position(broker);
         let mut said = std::mem::take(&mut self.said);
         said.clear();
-        while let Some(output) = in_core(|| self.broker.as_mut().and_then(Broker::poll_output)) {
-            self.carry_out(now, output, &mut said, judge)?;
-            if said.len() > 1_000_000 {
-                return Err(Failure::new("liveness", "the broker's outputs do not end"));
+        loop {
+            while let Some(output) = in_core(|| self.broker.as_mut().and_then(Broker::poll_output))
+            {
+                self.carry_out(now, output, &mut said, judge)?;
+                if said.len() > 1_000_000 {
+                    return Err(Failure::new("liveness", "the broker's outputs do not end"));
+                }
+                if self.dying.is_some() {
+                    break;
+                }
             }
-            if self.dying.is_some() {
-                break;
-            }
+            let Some(broker) = &mut self.broker else { break };
+            let Some((id, is_right)) = self.verified.pop() else { break };
+            let input = Input::Verified(id, is_right);
+            in_core(|| broker.handle(Instant::from_nanos(now), input));
+            self.told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
         }
         if let Some(broker) = &mut self.broker {
             self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));
@@ -443,6 +455,10 @@ impl Host {
             }
             Output::Answered(id, result) => {
                 said.push(Said::Answered(id.0, answer(result)));
+                return Ok(());
+            }
+            Output::Verify(id, password, hash) => {
+                self.verified.push((*id, command::is_right(password, hash)));
                 return Ok(());
             }
             Output::Disk(request) => return self.submit(now, request.clone(), false),
@@ -489,7 +505,11 @@ impl Host {
                 self.links_by_id.remove(&id);
                 said.push(Said::Closed(link));
             }
-            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
+            Output::Answered(..)
+            | Output::Verify(..)
+            | Output::Event(_)
+            | Output::Disk(_)
+            | Output::Halt(_) => {}
         }
         Ok(())
     }
@@ -591,17 +611,17 @@ fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
 
 fn decided(decision: warren_core::Decision) -> Decision {
     match decision {
-        warren_core::Decision::Chose { exchange, destination, is_queue } => {
+        warren_core::Decision::Chose { exchange, destination, is_queue, .. } => {
             Decision::Chose { exchange, destination, is_queue }
         }
-        warren_core::Decision::Replayed { exchange, messages } => {
+        warren_core::Decision::Replayed { exchange, messages, .. } => {
             Decision::Replayed { exchange, messages }
         }
         warren_core::Decision::CommandBegun(id) => Decision::Begun(id.0),
-        warren_core::Decision::Policed { name, is_queue } => {
+        warren_core::Decision::Policed { name, is_queue, .. } => {
             Decision::Policed { name: name.to_string(), is_queue }
         }
-        warren_core::Decision::Duplicate { name, is_queue } => {
+        warren_core::Decision::Duplicate { name, is_queue, .. } => {
             Decision::Duplicate { name: name.to_string(), is_queue }
         }
         warren_core::Decision::CommandThrough(id) => Decision::Through(id.0),
@@ -611,14 +631,14 @@ fn decided(decision: warren_core::Decision) -> Decision {
 fn departed(departure: warren_core::Departure) -> Departure {
     use warren_core::Departure as Core;
     match departure {
-        Core::Expired(queue) => Departure::Expired(queue.to_string()),
-        Core::Dropped(queue) => Departure::Dropped(queue.to_string()),
-        Core::Buried(queue) => Departure::Buried(queue.to_string()),
-        Core::Kept(queue) => Departure::Kept(queue.to_string()),
-        Core::Retried(queue) => Departure::Retried(queue.to_string()),
-        Core::Refused(queue, number) => Departure::Refused(queue.to_string(), number),
-        Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.to_string()),
-        Core::QueueExpired(queue) => Departure::QueueExpired(queue.to_string()),
+        Core::Expired(queue) => Departure::Expired(queue.name.to_string()),
+        Core::Dropped(queue) => Departure::Dropped(queue.name.to_string()),
+        Core::Buried(queue) => Departure::Buried(queue.name.to_string()),
+        Core::Kept(queue) => Departure::Kept(queue.name.to_string()),
+        Core::Retried(queue) => Departure::Retried(queue.name.to_string()),
+        Core::Refused(queue, number) => Departure::Refused(queue.name.to_string(), number),
+        Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.name.to_string()),
+        Core::QueueExpired(queue) => Departure::QueueExpired(queue.name.to_string()),
     }
 }
 
