@@ -17,6 +17,7 @@ pub struct Setup {
     data_dir: Option<PathBuf>,
     listen: Vec<String>,
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     patience: Duration,
 }
 
@@ -29,6 +30,7 @@ impl Setup {
             data_dir: None,
             listen: vec!["127.0.0.1:0".to_owned()],
             flags: Vec::new(),
+            variables: Vec::new(),
             patience: PATIENCE,
         }
     }
@@ -48,6 +50,12 @@ impl Setup {
     /// With another flag of `warren serve`, and its value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// With a variable in its environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -101,6 +109,7 @@ impl Setup {
             command.args(["--amqp", address]);
         }
         command.args(&self.flags);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
