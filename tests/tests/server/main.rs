@@ -3,6 +3,7 @@
 
 mod certificates;
 mod configuration;
+mod packaging;
 mod proxy;
 mod tls;
 mod tunnel;
