@@ -156,10 +156,11 @@ pub(super) async fn import(call: Call) -> Answer {
     }
     import.parameters(&definitions).await?;
     import.policies(&definitions).await?;
+    import.objects(&definitions).await?;
     if import.own.is_none() {
+        // They are for exchanges that are there.
         import.topic_permissions(&definitions).await?;
     }
-    import.objects(&definitions).await?;
     Ok(Reply::Done)
 }
 

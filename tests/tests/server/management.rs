@@ -100,6 +100,54 @@ fn every_path_refuses_no_and_wrong_credentials() {
 }
 
 #[test]
+fn every_path_refuses_users_without_the_tags_for_it() {
+    let broker = managed();
+    let names = ["none", "management", "policymaker", "monitoring"];
+    for name in names {
+        let tag = if name == "none" { "mine" } else { name };
+        let body = json!({"password": name, "tags": tag}).to_string();
+        let made = request(&broker, "PUT", &format!("/api/users/{name}"), GUEST, &body);
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let credentials = [
+        "Authorization: Basic bm9uZTpub25l\r\n",
+        "Authorization: Basic bWFuYWdlbWVudDptYW5hZ2VtZW50\r\n",
+        "Authorization: Basic cG9saWN5bWFrZXI6cG9saWN5bWFrZXI=\r\n",
+        "Authorization: Basic bW9uaXRvcmluZzptb25pdG9yaW5n\r\n",
+    ];
+    let description = request(&broker, "GET", "/api/openapi.json", GUEST, "").json();
+    for (method, path) in operations(&broker) {
+        let described = described(&description, &method, &path);
+        let tags = described["x-tags-any-of"].as_array().expect("says who may").clone();
+        assert!(tags.contains(&json!("administrator")), "{method} {path}");
+        for (name, headers) in names.into_iter().zip(credentials) {
+            let response = request(&broker, &method, &path, headers, "{}");
+            let is_refused = response.status == 401;
+            assert!(is_refused || tags.contains(&json!(name)), "{method} {path}: {name}");
+            let changes = method != "GET" && response.status < 300;
+            // Exporting and closing nothing are all that is done to no object at all.
+            let is_harmless = path.starts_with("/api/connections/username");
+            assert!(!changes || is_harmless, "{method} {path}: {name}: {response:?}");
+        }
+    }
+}
+
+/// What is said of an operation, by a path with something in the place of parameters.
+fn described<'a>(description: &'a Value, method: &str, path: &str) -> &'a Value {
+    let paths = description["paths"].as_object().expect("has paths");
+    let is_it = |template: &str| {
+        let parts = template.split('/').zip(path.split('/'));
+        let count = template.split('/').count() == path.split('/').count();
+        count && parts.into_iter().all(|(own, given)| own == given || own.starts_with('{'))
+    };
+    let exact = |template: &&String| {
+        template.split('/').zip(path.split('/')).filter(|(own, given)| own == given).count()
+    };
+    let found = paths.keys().filter(|template| is_it(template)).max_by_key(exact);
+    &paths[found.expect("is described")][method.to_lowercase()]
+}
+
+#[test]
 fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
     let broker = managed();
     let response = request(&broker, "PATCH", "/api/overview", GUEST, "{}");
