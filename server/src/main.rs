@@ -10,9 +10,12 @@ mod findings;
 mod logging;
 mod management;
 mod memory;
+mod reload;
 mod repair;
 mod serve;
 mod size;
+mod systemd;
+mod tls;
 
 /// A message broker that speaks AMQP 0-9-1, for the clients of RabbitMQ.
 ///

@@ -15,9 +15,11 @@ use warren_core::{Boot, Config, Progress, StartError};
 use warren_io::{Disk, Listener, Node, OpenError, Shutdown};
 use warren_recorder::{End, Header, Recorder};
 
-use crate::config::{ConfigErrors, ListenAddress, Loaded, Machine, Settings, Sources};
-use crate::logging::{self, LogArgs, LogLevel};
-use crate::{management, memory, size};
+use crate::config::{ConfigErrors, ListenAddress, Machine, Settings, Sources, TlsSettings};
+use crate::logging::{self, LogArgs};
+use crate::reload::Reload;
+use crate::tls::Identity;
+use crate::{management, memory, size, systemd};
 
 /// What clients are told when the broker stops: the words of other brokers, which clients know.
 const SHUTDOWN_TEXT: &str = "broker forced connection closure with reason 'shutdown'";
@@ -149,7 +151,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let end = recorder.end();
     stop_on_panic(end.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
-    let reload = Reload { sources, loaded, log };
+    let reload = Reload::new(sources, loaded, log);
     let served = runtime.block_on(run(disk, config, boot, recorder, reload));
     match &served {
         Ok(()) => end.now("the broker was told to stop"),
@@ -177,9 +179,9 @@ async fn run(
     config: Config,
     boot: Boot,
     mut recorder: Recorder,
-    reload: Reload,
+    mut reload: Reload,
 ) -> Result<(), ServeError> {
-    let data_dir = &reload.loaded.settings.data_dir;
+    let data_dir = reload.loaded().settings.data_dir.clone();
     let end = recorder.end();
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
@@ -196,16 +198,18 @@ async fn run(
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
-    let mut urls = listen(&mut node, &reload.loaded)?;
-    let http = reload.loaded.management_address().map(bind_management).transpose()?;
+    let mut urls = listen(&mut node, &mut reload)?;
+    let http = reload.loaded().management_address().map(bind_management).transpose()?;
     urls.extend(http.iter().map(|(_, address)| format!("http://{address}")));
-    announce(&urls, data_dir);
+    announce(&urls, &data_dir);
     if let Some((listener, _)) = http {
         let data_dir = data_dir.clone();
         let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
         let users = management::Users::new(node.hasher(), loopback_users, nobody_hash);
         management::start(listener, node.handle(), about, users).map_err(ServeError::System)?;
     }
+    systemd::ready();
+    systemd::keep_telling_of_life();
     info!(
         "publishers wait when messages take more than {} of memory, or when less than {} is free \
          on the disk",
@@ -219,11 +223,31 @@ async fn run(
 }
 
 /// Listens on all addresses, and gives them as clients write them.
-fn listen(node: &mut Node, loaded: &Loaded) -> Result<Vec<String>, ServeError> {
+fn listen(node: &mut Node, reload: &mut Reload) -> Result<Vec<String>, ServeError> {
+    let loaded = reload.loaded();
+    let (tcp, ssl) = (loaded.tcp_addresses(), loaded.ssl_addresses());
+    let TlsSettings { handshake_timeout, .. } = loaded.settings.tls;
+    let is_proxied = loaded.settings.proxy_protocol;
+    let tls = match ssl.is_empty() {
+        true => None,
+        false => {
+            let identity = Identity::load(&loaded.settings.tls).map_err(ServeError::Setting)?;
+            Some(reload.start_tls(identity).map_err(ServeError::System)?)
+        }
+    };
+    let plain = tcp.into_iter().map(|address| (address, None));
+    let secure = ssl.into_iter().map(|address| (address, tls.clone()));
     let mut urls = Vec::new();
-    for address in loaded.tcp_addresses() {
-        let listener = bind(address)?;
-        urls.push(format!("amqp://{}", listener.address()));
+    for (address, tls) in plain.chain(secure) {
+        let mut listener = bind(address)?;
+        let scheme = if tls.is_some() { "amqps" } else { "amqp" };
+        urls.push(format!("{scheme}://{}", listener.address()));
+        if is_proxied {
+            listener = listener.with_proxy_protocol(handshake_timeout);
+        }
+        if let Some(tls) = tls {
+            listener = listener.with_tls(tls);
+        }
         node.listen(listener);
     }
     Ok(urls)
@@ -263,10 +287,15 @@ async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload) {
     let name = loop {
         match signals.next().await {
             Asked::ToStop(name) => break name,
-            Asked::ToReload => reload.now(),
+            Asked::ToReload => {
+                systemd::reloading();
+                reload.now();
+                systemd::ready();
+            }
         }
     };
     info!(signal = name, "stopping");
+    systemd::stopping();
     tokio::select! {
         Shutdown { is_closed, .. } = node.shut_down(SHUTDOWN_TEXT.into()) => if is_closed {
             info!("stopped");
@@ -285,7 +314,9 @@ fn end_halted(reason: &str, recording: &End) -> ! {
 }
 
 fn tell_progress(Progress { read, total }: Progress) {
-    info!("recovering: {} of {}", size::written(read), size::written(total));
+    let status = format!("recovering: {} of {}", size::written(read), size::written(total));
+    systemd::starting(&status);
+    info!("{status}");
 }
 
 /// The one line on standard output: whoever started the broker can wait for it.
@@ -299,38 +330,6 @@ fn announce(urls: &[String], data_dir: &Path) {
     let mut stdout = io::stdout().lock();
     if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
         debug!(%error, "nobody reads standard output");
-    }
-}
-
-/// What is read again when the broker is told to, and what it goes to.
-struct Reload {
-    sources: Sources,
-    loaded: Loaded,
-    log: LogLevel,
-}
-
-impl Reload {
-    /// Reads the configuration again, and does what can be done at once. If anything is wrong with
-    /// it, nothing changes.
-    fn now(&self) {
-        let loaded = match self.sources.load() {
-            Ok(loaded) => loaded,
-            Err(errors) => {
-                for error in errors.to_string().lines() {
-                    error!("{error}");
-                }
-                return error!("the configuration is not taken over, as it is wrong");
-            }
-        };
-        self.log.set(loaded.settings.log.level());
-        let later = self.loaded.changes_for_a_start(&loaded);
-        if !later.is_empty() {
-            warn!(
-                keys = later.join(", "),
-                "what has changed of these counts from the next start on"
-            );
-        }
-        info!("the configuration was read again");
     }
 }
 

@@ -130,7 +130,7 @@ impl Broker {
             reader.join().expect("reading does not panic");
             return Err(Ended { status, stdout: String::new(), stderr: text_of(&log) });
         };
-        let addresses = addresses_in(&startup_line);
+        let addresses = addresses_in(&startup_line, "amqp://");
         Ok(Broker { child, startup_line, later_lines: lines, log, addresses, data_dir, scratch })
     }
 
@@ -149,6 +149,12 @@ impl Broker {
         let (_, rest) = self.startup_line.split_once("http://")?;
         let end = rest.find([',', ' ']).unwrap_or(rest.len());
         Some(rest[..end].to_owned())
+    }
+
+    /// Where it listens first with TLS.
+    pub fn secure_address(&self) -> Address {
+        let addresses = addresses_in(&self.startup_line, "amqps://");
+        addresses.into_iter().next().expect("the start-up line names an address with TLS")
     }
 
     /// Where it keeps its data, which goes when it goes, unless its setup has named the place.
@@ -198,11 +204,25 @@ impl Broker {
         self.child.try_wait().expect("a child can be asked").is_none()
     }
 
-    /// Sends a signal and waits for the process to end.
-    pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("a child that was not waited for can be signalled");
+    }
+
+    /// Sends a signal and waits for the process to end.
+    pub fn end_by(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
         self.wait_for_end()
+    }
+
+    /// Waits until its log has this, and fails the test if it does not soon.
+    pub fn wait_for_log(&self, text: &str) {
+        let start = Instant::now();
+        while !self.log().contains(text) {
+            assert!(start.elapsed() < PATIENCE, "its log has no {text:?} after {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits for the process to end, and fails the test if it does not soon.
@@ -344,9 +364,9 @@ fn build_location() -> (PathBuf, String) {
     (profile.parent().expect("a profile is in the target directory").to_owned(), name)
 }
 
-/// Every `amqp://host:port` of the start-up line.
-fn addresses_in(line: &str) -> Vec<Address> {
-    line.split("amqp://")
+/// Every `host:port` of the start-up line that stands behind this.
+fn addresses_in(line: &str, scheme: &str) -> Vec<Address> {
+    line.split(scheme)
         .skip(1)
         .map(|rest| {
             let end = rest.find([',', ' ']).unwrap_or(rest.len());

@@ -18,6 +18,7 @@ pub struct Setup {
     listen: Vec<String>,
     management: String,
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     patience: Duration,
 }
 
@@ -31,6 +32,7 @@ impl Setup {
             listen: vec!["127.0.0.1:0".to_owned()],
             management: "off".to_owned(),
             flags: Vec::new(),
+            variables: Vec::new(),
             patience: PATIENCE,
         }
     }
@@ -56,6 +58,12 @@ impl Setup {
     /// With another flag of `warren serve`, and its value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// With a variable in its environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -109,6 +117,7 @@ impl Setup {
             command.args(["--amqp", address]);
         }
         command.args(["--management", &self.management]).args(&self.flags);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

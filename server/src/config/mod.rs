@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 pub(crate) use report::{ConfigCommand, main};
-pub(crate) use settings::{LogSettings, Machine, Settings};
+pub(crate) use settings::{
+    LogSettings, LoginFrom, Machine, SanType, Settings, TlsSettings, TlsVersion,
+};
 pub(crate) use value::ListenAddress;
 
 /// How often what stands for a value may stand for another.

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{Loaded, Machine, Said, Sources, environment, keys};
 use crate::memory;
+use crate::tls::Identity;
 
 /// What is shown of what is secret.
 const HIDDEN: &str = "********";
@@ -65,13 +66,18 @@ fn check(args: CheckArgs) -> ExitCode {
     }
     print!("{}", effective(&loaded));
     let machine = Machine { memory: memory::total().unwrap_or(u64::MAX), disk: u64::MAX };
-    match loaded.settings.config(machine) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
+    let mut wrong: Vec<_> = loaded.settings.config(machine).err().into_iter().collect();
+    if !loaded.ssl_addresses().is_empty() {
+        match Identity::load(&loaded.settings.tls) {
+            Ok(identity) if identity.has_expired() => {
+                eprintln!("warning: the time of the certificate for TLS is over");
+            }
+            Ok(_) => (),
+            Err(error) => wrong.push(error),
         }
     }
+    wrong.iter().for_each(|error| eprintln!("{error}"));
+    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Every key that counts, with where its value is from.

@@ -221,7 +221,7 @@ pub(crate) struct TlsSettings {
     /// How long a client may take for the handshake.
     pub(crate) handshake_timeout: Duration,
     /// What of a client's certificate is the user's name.
-    pub(crate) login_from: Option<LoginFrom>,
+    pub(crate) login_from: LoginFrom,
     /// Which names `subject_alternative_name` means.
     pub(crate) san_type: SanType,
     /// Which of these, from 0 on.
@@ -238,7 +238,7 @@ impl Default for TlsSettings {
             fail_if_no_peer_cert: false,
             versions: Vec::new(),
             handshake_timeout: Duration::from_secs(5),
-            login_from: None,
+            login_from: LoginFrom::Subject,
             san_type: SanType::Dns,
             san_index: 0,
         }

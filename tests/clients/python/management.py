@@ -326,6 +326,7 @@ def users(connection, channel):
     refused = call("POST", f"queues/{vhost}/q/get", GET_ONE, user=credentials)
     assert refused[0] == 401 and "read access to queue 'q'" in refused[1]["reason"], refused
     listed = [one for one in get("connections") if one["user"] == user]
+    listed = [one for one in listed if one["state"] == "running"]
     done(call("DELETE", f"connections/{urllib.parse.quote(listed[0]['name'], '')}"), 204)
     try:
         own.process_data_events(2)

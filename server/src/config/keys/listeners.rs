@@ -207,10 +207,11 @@ pub(super) const TLS: [Key; 11] = [
     },
     Key {
         name: "ssl_cert_login_from",
-        example: "common_name",
+        default: Some("distinguished_name"),
         about: "What of a client's certificate is its user's name for the mechanism EXTERNAL: \
                 distinguished_name, common_name or subject_alternative_name. Needs \
                 ssl_options.verify = verify_peer.",
+        is_reloaded: true,
         set: |settings, _, text| {
             let words = [
                 ("distinguished_name", LoginFrom::Subject),
@@ -218,7 +219,7 @@ pub(super) const TLS: [Key; 11] = [
                 ("subject_alternative_name", LoginFrom::Alternative),
                 ("subject_alt_name", LoginFrom::Alternative),
             ];
-            settings.tls.login_from = Some(value::one_of(text, &words)?);
+            settings.tls.login_from = value::one_of(text, &words)?;
             Ok(())
         },
         ..KEY
@@ -227,6 +228,7 @@ pub(super) const TLS: [Key; 11] = [
         name: "ssl_cert_login_san_type",
         default: Some("dns"),
         about: "Which names subject_alternative_name means: dns, email or uri.",
+        is_reloaded: true,
         set: |settings, _, text| {
             let words = [("dns", SanType::Dns), ("email", SanType::Email), ("uri", SanType::Uri)];
             settings.tls.san_type = value::one_of(text, &words)?;
@@ -238,6 +240,7 @@ pub(super) const TLS: [Key; 11] = [
         name: "ssl_cert_login_san_index",
         default: Some("0"),
         about: "Which of these names, counted from 0.",
+        is_reloaded: true,
         set: |settings, _, text| {
             settings.tls.san_index = value::integer(text, 0, 1000)?;
             Ok(())

@@ -1,8 +1,12 @@
 //! The process as people and their scripts see it: how it starts, how it stops, what bad clients
 //! and many idle ones cost.
 
-#[path = "server/management.rs"]
+mod certificates;
+mod configuration;
 mod management;
+mod proxy;
+mod tls;
+mod tunnel;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -1,0 +1,75 @@
+//! What changes while the broker runs, when it is told to read its configuration again.
+
+use std::io;
+
+use tracing::{error, info, warn};
+use warren_io::Tls;
+
+use crate::config::{Loaded, Sources};
+use crate::logging::LogLevel;
+use crate::tls::Identity;
+
+/// What is read again, and what it goes to.
+pub(crate) struct Reload {
+    sources: Sources,
+    loaded: Loaded,
+    log: LogLevel,
+    tls: Option<Tls>,
+}
+
+impl Reload {
+    /// What was read from these at the start.
+    pub(crate) fn new(sources: Sources, loaded: Loaded, log: LogLevel) -> Self {
+        Self { sources, loaded, log, tls: None }
+    }
+
+    /// What counts since the start.
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// Shakes hands in this name from now on, and in another once there are other files.
+    ///
+    /// # Errors
+    /// When the operating system refuses what it needs.
+    pub(crate) fn start_tls(&mut self, identity: Identity) -> io::Result<Tls> {
+        warn_of_expiry(&identity);
+        let tls = identity.start(self.loaded.settings.tls.handshake_timeout)?;
+        self.tls = Some(tls.clone());
+        Ok(tls)
+    }
+
+    /// Reads everything again, and does what can be done at once. What is wrong stays as it was.
+    pub(crate) fn now(&self) {
+        let loaded = match self.sources.load() {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                for error in errors.to_string().lines() {
+                    error!("{error}");
+                }
+                return error!("the configuration stays as it was, as it is wrong now");
+            }
+        };
+        self.log.set(loaded.settings.log.level());
+        let later = self.loaded.changes_for_a_start(&loaded);
+        if !later.is_empty() {
+            warn!(keys = later.join(", "), "what these say counts from the next start on");
+        }
+        if let Some(tls) = &self.tls {
+            match Identity::load(&loaded.settings.tls) {
+                Ok(identity) => {
+                    warn_of_expiry(&identity);
+                    identity.replace(tls);
+                }
+                Err(error) => return error!("the certificate stays as it was: {error}"),
+            }
+        }
+        info!("the configuration was read again");
+    }
+}
+
+fn warn_of_expiry(identity: &Identity) {
+    if identity.has_expired() {
+        warn!("the time of the certificate for TLS is over: clients will refuse it");
+    }
+}
