@@ -17,6 +17,7 @@ mod definitions;
 mod exchange;
 mod health;
 mod http;
+mod intervention;
 mod json;
 mod limit;
 mod message;

@@ -5,8 +5,8 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, connection, definitions, exchange, health, limit, message, openapi, overview,
-    parameter, permission, policy, queue, user, vhost,
+    binding, connection, definitions, exchange, health, intervention, limit, message, openapi,
+    overview, parameter, permission, policy, queue, user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -93,6 +93,17 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/queues/{vhost}/{queue}/get", post Management "Takes messages of a queue" message::get;
     "/api/queues/{vhost}/{queue}/actions",
         post Administrator "Does something to a queue's copies" queue::act;
+
+    "/api/queues/{vhost}/{queue}/messages",
+        get Administrator "A queue's messages, which stay as they are" intervention::browse;
+    "/api/queues/{vhost}/{queue}/messages/{id}",
+        delete Administrator "Deletes one message" intervention::delete;
+    "/api/queues/{vhost}/{queue}/pause",
+        put Administrator "Has a queue hand out nothing" intervention::pause(true),
+        delete Administrator "Has a queue hand out messages again" intervention::pause(false);
+    "/api/delayed/{vhost}", get Administrator "Messages that are delayed" intervention::delayed;
+    "/api/delayed/{vhost}/{id}",
+        delete Administrator "Takes a delayed message back" intervention::cancel;
 
     "/api/bindings", get Management "All bindings" binding::list;
     "/api/bindings/{vhost}", get Management "A virtual host's bindings" binding::list;

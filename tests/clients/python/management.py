@@ -329,7 +329,8 @@ def users(connection, channel):
     listed = [one for one in listed if one["state"] == "running"]
     done(call("DELETE", f"connections/{urllib.parse.quote(listed[0]['name'], '')}"), 204)
     try:
-        own.process_data_events(2)
+        for _ in range(50):
+            own.process_data_events(0.1)
         raise AssertionError("is still open")
     except pika.exceptions.ConnectionClosedByBroker as closed:
         expected = (320, "CONNECTION_FORCED - Closed via management plugin")
@@ -433,6 +434,45 @@ def healthy(connection, channel):
     assert node["running"] and get(f"nodes/{node['name']}")["mem_used"] > 0
 
 
+def looked_at(connection, channel):
+    """messages are looked at without being taken, one is deleted, a queue is paused (Warren only)"""
+    queue = name("look")
+    path = f"queues/%2F/{queue}"
+    channel.queue_declare(queue)
+    for n in range(3):
+        channel.basic_publish("", queue, f"{n}", pika.BasicProperties(message_id=f"{n}"))
+    until(lambda: get(path)["messages"] == 3, "all were published")
+    seen = get(f"{path}/messages")
+    assert [one["payload"] for one in seen] == ["0", "1", "2"], seen
+    assert [one["properties"]["message_id"] for one in seen] == ["0", "1", "2"]
+    assert len(get(f"{path}/messages?count=1&after={seen[0]['id']}")) == 1
+    done(call("DELETE", f"{path}/messages/{seen[1]['id']}"), 204)
+    done(call("DELETE", f"{path}/messages/{seen[1]['id']}"), 404)
+    done(call("PUT", f"{path}/pause"), 204)
+    assert get(path)["state"] == "paused"
+    assert channel.basic_get(queue)[0] is None
+    done(call("DELETE", f"{path}/pause"), 204)
+    got = [next_message(channel, queue) for _ in range(2)]
+    assert bodies(got) == ["0", "2"] and not any(method.redelivered for method, _, _ in got)
+    channel.queue_delete(queue)
+
+
+def delayed_messages(connection, channel):
+    """messages that are delayed are listed and taken back (Warren only)"""
+    queue = name("later")
+    channel.queue_declare(queue)
+    later = pika.BasicProperties(headers={"x-delay": 600000})
+    before = get("delayed/%2F?count=500")
+    channel.basic_publish("", queue, b"later", later)
+    until(lambda: len(get("delayed/%2F?count=500")) == len(before) + 1, "is delayed")
+    [own] = [one for one in get("delayed/%2F?count=500") if one not in before]
+    assert abs(own["due_at"] / 1000 - time.time() - 600) < 30, own
+    done(call("DELETE", f"delayed/%2F/{own['id']}"), 204)
+    done(call("DELETE", f"delayed/%2F/{own['id']}"), 404)
+    assert get("delayed/%2F?count=500") == before
+    channel.queue_delete(queue)
+
+
 FLOWS = (
     policies_come_and_go,
     message_ttl,
@@ -447,10 +487,12 @@ FLOWS = (
     rabbitmqs_definitions,
     healthy,
 )
+WARRENS_OWN = (looked_at, delayed_messages)
 
 
 def main():
-    for flow in FLOWS:
+    is_warren = get("overview")["product_name"] == "Warren"
+    for flow in FLOWS + (WARRENS_OWN if is_warren else ()):
         connection = connect()
         flow(connection, connection.channel())
         connection.close()
