@@ -4,6 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
+
+use crate::amqp::ShortStr;
+use crate::broker::{HashAlgorithm, PasswordHash, Permission};
+
 /// Who this broker is, and its only source of randomness.
 #[derive(Clone, Debug)]
 pub struct Boot {
@@ -55,26 +60,54 @@ pub struct Config {
     pub disk_free_min: u64,
     /// Messages are read back from disk in pieces of about this many bytes. At least 1.
     pub read_len: u32,
-    /// Who may log in.
-    pub users: Vec<User>,
+    /// Who and what is there at a first start; and at any other that finds no user, or no virtual
+    /// host.
+    pub defaults: Defaults,
+    /// Users who may log in from this machine only.
+    pub loopback_users: Vec<ShortStr>,
+    /// What the password of somebody unknown is held against, and never is: so that it takes as
+    /// long as that of somebody known.
+    pub nobody_hash: PasswordHash,
     /// What clients and logs are told the node is called.
     pub node_name: String,
 }
 
-/// Who may log in, and with what.
-#[derive(Clone)]
-pub struct User {
-    /// The name.
-    pub name: String,
-    /// The password. The broker keeps a salted hash of it only.
-    pub password: String,
-    /// Whether the user may log in from another machine.
-    pub is_remote_allowed: bool,
+/// What a first start makes.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The user.
+    pub user: ShortStr,
+    /// The hash of the user's password.
+    pub password_hash: PasswordHash,
+    /// The user's tags.
+    pub tags: Vec<ShortStr>,
+    /// The virtual host.
+    pub vhost: ShortStr,
+    /// What the user may do there.
+    pub permission: Permission,
 }
 
-impl core::fmt::Debug for User {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+/// Salt, and SHA-256 over that and `guest`. It is no secret, and so anybody's only who is on the
+/// same machine.
+const GUEST_HASH: [u8; 36] = [
+    0x57, 0x61, 0x72, 0x72, 0x72, 0x3c, 0x3f, 0xb7, 0xd2, 0xaa, 0x90, 0x8e, 0xe8, 0x0c, 0xb7, 0x37,
+    0x0a, 0xbb, 0x79, 0x5f, 0x0b, 0x79, 0x5e, 0x08, 0x96, 0xb9, 0x25, 0xe0, 0x8d, 0x8b, 0xe5, 0x10,
+    0x4b, 0x61, 0x6d, 0xd3,
+];
+
+impl Default for Defaults {
+    /// `guest`, with the password `guest`, who may do everything in `/`.
+    fn default() -> Self {
+        Self {
+            user: ShortStr::from_static("guest"),
+            password_hash: PasswordHash {
+                algorithm: HashAlgorithm::Sha256,
+                bytes: Bytes::from_static(&GUEST_HASH),
+            },
+            tags: Vec::from([ShortStr::from_static("administrator")]),
+            vhost: ShortStr::from_static("/"),
+            permission: Permission::full(),
+        }
     }
 }
 
@@ -97,11 +130,12 @@ impl Default for Config {
             segment_len: 32 << 20,
             disk_free_min: 256 << 20,
             read_len: 1 << 20,
-            users: alloc::vec![User {
-                name: "guest".into(),
-                password: "guest".into(),
-                is_remote_allowed: false,
-            }],
+            defaults: Defaults::default(),
+            loopback_users: Vec::from([ShortStr::from_static("guest")]),
+            nobody_hash: PasswordHash {
+                algorithm: HashAlgorithm::Sha256,
+                bytes: Bytes::from_static(&[0; 36]),
+            },
             node_name: "warren@localhost".into(),
         }
     }

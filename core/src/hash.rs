@@ -54,6 +54,10 @@ impl<K: Eq + Hash, V> HashMap<K, V> {
         self.0.remove(key)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn entry(&mut self, key: K) -> Entry<'_, K, V, FixedState> {
         self.0.entry(key)
     }

@@ -4,7 +4,10 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame, ShortStr};
-use crate::broker::{Policy, PolicyLayer, Refusal};
+use crate::broker::{
+    Parameter, Password, PasswordHash, Permission, Policy, PolicyLayer, Refusal, TopicPermission,
+    UserChange, UserLimits, VhostLimits, VhostMetadata,
+};
 use crate::{DiskRequest, DiskResult, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
@@ -20,6 +23,18 @@ impl ConnectionId {
     pub fn index(self) -> usize {
         self.index as usize
     }
+
+    /// All of it in one number: for recordings, and for the names that people are shown.
+    #[must_use]
+    pub fn to_number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// What [`Self::to_number`] made a number of.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        Self { index: number as u32, generation: (number >> 32) as u32 }
+    }
 }
 
 impl fmt::Display for ConnectionId {
@@ -29,12 +44,18 @@ impl fmt::Display for ConnectionId {
 }
 
 /// Who connects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// Both ends, for logs and names: `127.0.0.1:51234 -> 127.0.0.1:5672`.
     pub name: String,
     /// Whether the client is on this machine: only then may `guest` log in.
     pub is_loopback: bool,
+    /// Where the client is: logins that fail time and again from the same address are answered ever
+    /// later.
+    pub address: String,
+    /// The user that the client proved to be before: by its certificate, or within this process.
+    /// The mechanism `EXTERNAL` is for these.
+    pub external: Option<String>,
 }
 
 /// What the adapter calls a command by; it chooses, and the answer has the same.
@@ -64,6 +85,96 @@ pub enum Command {
         /// Its name.
         name: ShortStr,
     },
+    /// Makes a virtual host, or changes what is known of one.
+    SetVhost {
+        /// Its name.
+        vhost: ShortStr,
+        /// What is known of it.
+        metadata: VhostMetadata,
+    },
+    /// Deletes a virtual host with all that is in it. Its clients are told, and cut off.
+    DeleteVhost {
+        /// Its name.
+        vhost: ShortStr,
+    },
+    /// Sets how much a virtual host may hold; what it holds already stays.
+    SetVhostLimits {
+        /// Its name.
+        vhost: ShortStr,
+        /// All limits that there are then.
+        limits: VhostLimits,
+    },
+    /// Makes a user, or changes one.
+    SetUser {
+        /// The name.
+        user: ShortStr,
+        /// What changes.
+        change: UserChange,
+    },
+    /// Deletes a user with all permissions. The user's clients are told, and cut off.
+    DeleteUser {
+        /// The name.
+        user: ShortStr,
+    },
+    /// Sets how much a user may have; what is there already stays.
+    SetUserLimits {
+        /// The name.
+        user: ShortStr,
+        /// All limits that there are then.
+        limits: UserLimits,
+    },
+    /// Sets what a user may do in a virtual host.
+    SetPermission {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The user.
+        user: ShortStr,
+        /// What that is.
+        permission: Permission,
+    },
+    /// A user may do nothing in a virtual host any more, nor enter it.
+    ClearPermission {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The user.
+        user: ShortStr,
+    },
+    /// Sets what a user may do at a topic exchange.
+    SetTopicPermission {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The user.
+        user: ShortStr,
+        /// What that is.
+        permission: TopicPermission,
+    },
+    /// A user may do everything at a topic exchange, or at all of them.
+    ClearTopicPermission {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The user.
+        user: ShortStr,
+        /// The exchange; `None` for all.
+        exchange: Option<ShortStr>,
+    },
+    /// Keeps a parameter, in place of the one that has its name if there is one.
+    SetParameter(Parameter),
+    /// Forgets a parameter.
+    ClearParameter {
+        /// The virtual host; `None` for one of the whole broker.
+        vhost: Option<ShortStr>,
+        /// For whom it is.
+        component: ShortStr,
+        /// Its name.
+        name: ShortStr,
+    },
+    /// Closes a connection: the client is told with 320 and this text.
+    CloseConnection {
+        /// Which.
+        connection: ConnectionId,
+        /// The text.
+        reason: String,
+    },
 }
 
 /// What a command did.
@@ -75,6 +186,8 @@ pub enum Done {
     Updated,
     /// It is gone.
     Deleted,
+    /// There was nothing to be done.
+    Unchanged,
 }
 
 /// What happened. Inputs for connections that are gone are ignored.
@@ -98,6 +211,8 @@ pub enum Input {
     /// How many bytes are free on the data directory's disk. Reported every second, more often
     /// while it is nearly full.
     DiskFree(u64),
+    /// Whether the password that this client gave is the right one, as [`Output::Verify`] asked.
+    Verified(ConnectionId, bool),
     /// Somebody who may wants this. Answered once, by [`Output::Answered`].
     Command(CommandId, Command),
     /// The time that `poll_timeout` named has come. More often is harmless.
@@ -123,6 +238,10 @@ pub enum Output {
     ResumeReading(ConnectionId),
     /// Send what was given for sending, then close. The connection is forgotten.
     Close(ConnectionId),
+    /// Find out whether a password is that of a hash, and say so with [`Input::Verified`]. There is
+    /// one question at a time about a client. It takes as long as it takes, away from where the
+    /// broker runs, and as long wherever the difference is.
+    Verify(ConnectionId, Password, PasswordHash),
     /// What came of a command. What it changed is durable.
     Answered(CommandId, Result<Done, Refusal>),
     /// A request to the disk.
@@ -236,26 +355,35 @@ pub enum Occurrence {
     TimedOut(ConnectionId, u16),
 }
 
+/// A queue, by its virtual host and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueName {
+    /// The virtual host.
+    pub vhost: ShortStr,
+    /// The name.
+    pub name: ShortStr,
+}
+
 /// Something left a queue without a client's doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departure {
     /// The message of this queue that waited had the earliest deadline, and that is over.
-    Expired(ShortStr),
+    Expired(QueueName),
     /// This queue had more messages than it may, and the first of them went.
-    Dropped(ShortStr),
+    Dropped(QueueName),
     /// Of those that died in this queue the first was dead-lettered, as far as that could be done.
-    Buried(ShortStr),
+    Buried(QueueName),
     /// The one of these could not be dead-lettered, and waits behind those that do already.
-    Kept(ShortStr),
+    Kept(QueueName),
     /// Of those that wait, the first is among those that died again, as the last of them.
-    Retried(ShortStr),
+    Retried(QueueName),
     /// This queue had no room for a message, which was the one of this number of those that came
     /// to it.
-    Refused(ShortStr, u64),
+    Refused(QueueName, u64),
     /// The first message that this queue refused was dead-lettered, as far as that could be done.
-    RefusedBuried(ShortStr),
+    RefusedBuried(QueueName),
     /// The queue was unused for too long.
-    QueueExpired(ShortStr),
+    QueueExpired(QueueName),
 }
 
 /// A channel that had waited went on, with so many of the frames that waited.
@@ -274,6 +402,8 @@ pub struct Turn {
 pub enum Decision {
     /// An exchange sent a message on to one of its destinations.
     Chose {
+        /// The virtual host.
+        vhost: ShortStr,
         /// The exchange.
         exchange: String,
         /// The queue's or other exchange's name.
@@ -283,6 +413,8 @@ pub enum Decision {
     },
     /// An exchange that keeps messages gave those that it has, if any, to who was bound to it.
     Replayed {
+        /// The virtual host.
+        vhost: ShortStr,
         /// The exchange.
         exchange: String,
         /// How many messages that was: its last ones.
@@ -292,6 +424,8 @@ pub enum Decision {
     CommandBegun(CommandId),
     /// What policies ask for counts from now on for this queue or exchange.
     Policed {
+        /// The virtual host.
+        vhost: ShortStr,
         /// Its name.
         name: ShortStr,
         /// Whether it is a queue.
@@ -299,6 +433,8 @@ pub enum Decision {
     },
     /// A queue or an exchange took a message for one that came before.
     Duplicate {
+        /// The virtual host.
+        vhost: ShortStr,
         /// Its name.
         name: ShortStr,
         /// Whether it is a queue.
@@ -332,9 +468,9 @@ pub enum Alarm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueStatus {
     /// The virtual host.
-    pub vhost: String,
+    pub vhost: ShortStr,
     /// The name.
-    pub name: String,
+    pub name: ShortStr,
     /// Whether it is to survive a restart.
     pub durable: bool,
     /// Whether it belongs to one connection.

@@ -25,6 +25,8 @@
 //!    [`Recovery`] came to; [`Broker::new`] makes one without a disk.
 //! 6. An [`Input::Command`] is what those who run the broker want; [`Output::Answered`] comes when
 //!    what it changed is durable.
+//! 7. For each [`Output::Verify`] the adapter finds out whether a password is that of a hash, away
+//!    from where the broker runs, and says so with [`Input::Verified`].
 //!
 //! The same inputs give the same outputs, in any two processes. Time is only `now`; randomness is
 //! only [`Boot::seed`]. No input is refused and none makes the broker panic: a panic is a bug.
@@ -48,17 +50,18 @@ mod disk;
 mod entropy;
 mod hash;
 mod interface;
+pub mod listing;
 mod log;
 mod machine;
 mod marks;
 mod slab;
 mod time;
 
-pub use config::{Boot, Config, User};
+pub use config::{Boot, Config, Defaults};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 pub use interface::{
     Alarm, Command, CommandId, ConnectionId, Decision, DelayedMessage, Departure, Done, Event,
-    Input, Occurrence, Output, Peer, QueueStatus, Turn,
+    Input, Occurrence, Output, Peer, QueueName, QueueStatus, Turn,
 };
 pub use log::{
     Basis, Check, CheckReport, DiskMachine, Loss, LostMessages, Problem, Progress, Recovery,

@@ -1,15 +1,20 @@
 //! The broker as a whole: connections on one side, the engine on the other, and the outputs
 //! between them and the adapter.
 
+mod listing;
+
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::amqp::{
-    ChannelNumber, Connection, Context, Credentials, Gated, ShortStr, WaitingChannels,
+    ChannelNumber, Connection, Context, FailedLogins, Gated, ShortStr, WaitingChannels,
 };
-use crate::broker::{Delivery, Engine, FrontEnd, Hindrance, Message, Refusal, SessionHandle};
+use crate::broker::{
+    Delivery, Engine, FrontEnd, Hindrance, Message, Parameter, Refusal, RefusalKind, SessionHandle,
+    User, UserPermission, UserTopicPermission, VhostStatus,
+};
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
 use crate::slab::{Key, Slab};
@@ -26,7 +31,7 @@ const OUTPUTS_KEPT: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Broker {
     config: Config,
-    credentials: Credentials,
+    failed_logins: FailedLogins,
     engine: Engine,
     connections: Slab<Slot>,
     out: VecDeque<Output>,
@@ -45,11 +50,11 @@ pub struct Broker {
     /// What happened since the last input that no output tells of, in order.
     occurrences: Vec<Occurrence>,
     now: Instant,
-    /// Why the broker stops, once it does.
     /// Commands whose turn is to come.
     commands: VecDeque<(CommandId, Command)>,
     /// The one that is not through.
     under_way: Option<UnderWay>,
+    /// Why the broker stops, once it does.
     shutdown: Option<String>,
     is_halted: bool,
 }
@@ -76,11 +81,12 @@ impl Broker {
     /// its promises longer there is [`Recovery`](crate::Recovery).
     #[must_use]
     pub fn new(config: Config, boot: Boot) -> Self {
-        let mut entropy = Entropy::new(boot.seed);
-        let credentials = Credentials::new(&config, &mut entropy);
+        let entropy = Entropy::new(boot.seed);
         let clock = Clock::new(boot.clock_origin_ms);
-        let engine = Engine::new(entropy, &config, clock, Log::disabled());
-        Self::with_engine(config, credentials, engine)
+        let mut state = State::default();
+        state.add_defaults(&config.defaults);
+        let engine = Engine::recovered(entropy, &config, clock, Log::disabled(), state);
+        Self::with_engine(config, engine)
     }
 
     /// A broker that has what was recovered from its disk. `next_op` is the first number for its
@@ -92,17 +98,16 @@ impl Broker {
         next_op: u64,
         marks: &MarkCounts,
     ) -> Self {
-        let mut entropy = Entropy::new(boot.seed);
-        let credentials = Credentials::new(&config, &mut entropy);
+        let entropy = Entropy::new(boot.seed);
         let log = Log::recovered(&config, &state, next_op, marks);
         let clock = Clock::new(boot.clock_origin_ms);
         let engine = Engine::recovered(entropy, &config, clock, log, state);
-        Self::with_engine(config, credentials, engine)
+        Self::with_engine(config, engine)
     }
 
-    fn with_engine(config: Config, credentials: Credentials, engine: Engine) -> Self {
+    fn with_engine(config: Config, engine: Engine) -> Self {
         Self {
-            credentials,
+            failed_logins: FailedLogins::default(),
             engine,
             config,
             connections: Slab::new(),
@@ -130,8 +135,9 @@ impl Broker {
         let id = ConnectionId { index: key.index, generation: key.generation };
         let connection = Connection::new(id, peer, &self.config, now);
         self.connections.insert(Slot { connection, timer: None });
+        self.engine.traffic.connections_opened += 1;
         if let Some(reason) = self.shutdown.clone() {
-            self.with(id, |connection, _, ctx| connection.shut_down(&reason, ctx));
+            self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
         }
         self.arm(id);
         id
@@ -153,21 +159,19 @@ impl Broker {
         self.engine.expire();
         match input {
             Input::Frame(id, frame) => {
-                self.with(id, |connection, credentials, ctx| {
-                    connection.handle_frame(frame, credentials, ctx);
-                });
+                self.with(id, |connection, ctx| connection.handle_frame(frame, ctx));
             }
             Input::Malformed(id, error) => {
-                self.with(id, |connection, _, ctx| connection.handle_malformed(&error, ctx));
+                self.with(id, |connection, ctx| connection.handle_malformed(&error, ctx));
             }
             Input::Received(id) => {
-                self.with(id, |connection, _, ctx| connection.note_received(ctx.now));
+                self.with(id, |connection, ctx| connection.note_received(ctx.now));
             }
             Input::EgressLen(id, len) => {
-                self.with(id, |connection, _, ctx| connection.set_egress_len(len, ctx));
+                self.with(id, |connection, ctx| connection.set_egress_len(len, ctx));
             }
             Input::Closed(id) => {
-                self.with(id, |connection, _, ctx| connection.handle_closed(ctx));
+                self.with(id, |connection, ctx| connection.handle_closed(ctx));
             }
             Input::Disk(id, result) => {
                 self.engine.handle_disk(id, result);
@@ -178,6 +182,9 @@ impl Broker {
                 if self.hindrance.memory {
                     self.engine.relieve_idle();
                 }
+            }
+            Input::Verified(id, is_right) => {
+                self.with(id, |connection, ctx| connection.handle_verified(is_right, ctx));
             }
             Input::Command(id, command) => {
                 self.commands.push_back((id, command));
@@ -250,7 +257,7 @@ impl Broker {
         let before = self.parked_on(session);
         loop {
             let mut is_left = false;
-            self.with(id, |connection, _, ctx| is_left = connection.resume_channel(number, ctx));
+            self.with(id, |connection, ctx| is_left = connection.resume_channel(number, ctx));
             if !is_left {
                 break;
             }
@@ -320,14 +327,14 @@ impl Broker {
                 let (index, number) = split(session);
                 let Some(key) = self.connections.key_at(index) else { continue };
                 let id = ConnectionId { index, generation: key.generation };
-                self.with(id, |connection, _, ctx| connection.tell_blocked(number, ctx));
+                self.with(id, |connection, ctx| connection.tell_blocked(number, ctx));
             }
         }
         if !before.is_untold() && now.is_untold() {
             let blocked = self.connections.iter().map(|(key, _)| key);
             for key in blocked.collect::<Vec<_>>() {
                 let id = ConnectionId { index: key.index, generation: key.generation };
-                self.with(id, |connection, _, ctx| connection.tell_unblocked(ctx));
+                self.with(id, |connection, ctx| connection.tell_unblocked(ctx));
             }
         }
     }
@@ -338,11 +345,15 @@ impl Broker {
             && let Some((id, command)) = self.commands.pop_front()
         {
             self.engine.decide(Decision::CommandBegun(id));
-            let result = match self.shutdown.is_some() {
-                true => Err(Refusal::stopping()),
-                false => self.engine.administer(command),
+            let result = match command {
+                _ if self.shutdown.is_some() => Err(Refusal::stopping()),
+                Command::CloseConnection { connection, reason } => {
+                    self.close_connection(connection, &reason)
+                }
+                command => self.engine.administer(command),
             };
             let gate = self.engine.take_gate();
+            self.evict();
             match result {
                 Ok(done) => {
                     self.under_way = Some(UnderWay { id, done, gate });
@@ -356,10 +367,35 @@ impl Broker {
         }
     }
 
+    /// Closes a connection for somebody who may.
+    fn close_connection(&mut self, id: ConnectionId, reason: &str) -> Result<Done, Refusal> {
+        if self.connections.get(Key::new(id.index, id.generation)).is_none() {
+            return Err(Refusal::new(RefusalKind::NotFound, "Connection does not exist"));
+        }
+        self.with(id, |connection, ctx| connection.shut_down(reason, ctx));
+        Ok(Done::Deleted)
+    }
+
+    /// Closes the connections that have to go for what a command began.
+    fn evict(&mut self) {
+        for eviction in self.engine.take_evictions() {
+            let ids: Vec<_> = self
+                .connections
+                .iter()
+                .filter(|(_, slot)| slot.connection.is_meant_by(&eviction))
+                .map(|(key, _)| ConnectionId { index: key.index, generation: key.generation })
+                .collect();
+            for id in ids {
+                self.engine.mark(Mark::ConnectionEvicted);
+                self.with(id, |connection, ctx| connection.shut_down(&eviction.reason(), ctx));
+            }
+        }
+    }
+
     /// The command that is under way goes on. When it is through, its answer waits only until what
     /// it changed is durable.
     fn go_on(&mut self) {
-        let Some(UnderWay { id, done, gate }) = self.under_way.take_if(|_| self.engine.police())
+        let Some(UnderWay { id, done, gate }) = self.under_way.take_if(|_| self.engine.go_on())
         else {
             return;
         };
@@ -381,9 +417,7 @@ impl Broker {
             match gated {
                 Gated::Confirms(session) => self.unconfirmed.push_back(session),
                 Gated::Command(id, done) => self.out.push_back(Output::Answered(id, Ok(done))),
-                Gated::Frames(id) => {
-                    self.with(id, |connection, _, ctx| connection.release_held(ctx))
-                }
+                Gated::Frames(id) => self.with(id, |connection, ctx| connection.release_held(ctx)),
             }
         }
     }
@@ -450,6 +484,15 @@ impl Broker {
         self.engine.memory()
     }
 
+    /// Whether [`Self::parked`], [`Self::take_occurrences`] or [`Self::take_decisions`] has anything
+    /// to tell: mostly none has. For checkers.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.occurrences.is_empty()
+            || self.engine.has_news()
+            || self.connections.iter().any(|(_, slot)| slot.connection.parked().next().is_some())
+    }
+
     /// How many frames of which channels wait, because publishers have to or a message is being
     /// read. For checkers.
     #[must_use]
@@ -495,6 +538,63 @@ impl Broker {
     #[must_use]
     pub fn queues(&self) -> Vec<QueueStatus> {
         self.engine.queue_statuses()
+    }
+
+    /// The state of one queue, and `None` if there is none of this name.
+    #[must_use]
+    pub fn queue(&self, vhost: &str, name: &[u8]) -> Option<QueueStatus> {
+        let vhost = self.engine.vhost(&ShortStr::from(vhost))?;
+        self.engine.queue_status(vhost, name)
+    }
+
+    /// How many queues there are.
+    #[must_use]
+    pub fn queues_len(&self) -> usize {
+        self.engine.queues_len()
+    }
+
+    /// The virtual hosts, or those behind this one, by their names.
+    pub fn vhosts(&self, after: Option<&ShortStr>) -> impl Iterator<Item = VhostStatus> {
+        self.engine.vhost_statuses(after)
+    }
+
+    /// The user of this name.
+    #[must_use]
+    pub fn user(&self, name: &ShortStr) -> Option<&User> {
+        self.engine.directory().user(name)
+    }
+
+    /// The users, or those behind this one, by their names.
+    pub fn users(&self, after: Option<&ShortStr>) -> impl Iterator<Item = &User> {
+        self.engine.directory().users(after)
+    }
+
+    /// What users may do in virtual hosts, in the order of these and of users; or what comes behind
+    /// that of a user in a virtual host.
+    pub fn permissions(
+        &self,
+        after: Option<&(ShortStr, ShortStr)>,
+    ) -> impl Iterator<Item = UserPermission> {
+        self.engine.directory().permissions(after)
+    }
+
+    /// What users may do at topic exchanges, in the order of virtual hosts, users and exchanges; or
+    /// what comes behind all that is of a user in a virtual host.
+    pub fn topic_permissions(
+        &self,
+        after: Option<&(ShortStr, ShortStr)>,
+    ) -> impl Iterator<Item = UserTopicPermission> {
+        self.engine.directory().topic_permissions(after)
+    }
+
+    /// The parameters of a virtual host, or of the whole broker, by component and name; or those
+    /// behind one of them.
+    pub fn parameters(
+        &self,
+        vhost: Option<&ShortStr>,
+        after: Option<&(ShortStr, ShortStr)>,
+    ) -> impl Iterator<Item = Parameter> {
+        self.engine.parameters(vhost, after)
     }
 
     /// The account of each virtual host's delayed messages: `ready` are those that wait for their
@@ -549,11 +649,7 @@ impl Broker {
     }
 
     /// Lets a connection do something, if it is still there.
-    fn with(
-        &mut self,
-        id: ConnectionId,
-        work: impl FnOnce(&mut Connection, &Credentials, &mut Context<'_>),
-    ) {
+    fn with(&mut self, id: ConnectionId, work: impl FnOnce(&mut Connection, &mut Context<'_>)) {
         let key = Key::new(id.index, id.generation);
         let Some(slot) = self.connections.get_mut(key) else { return };
         let mut ctx = Context {
@@ -563,10 +659,11 @@ impl Broker {
             unconfirmed: &mut self.unconfirmed,
             gated: &mut self.gated,
             parked: &mut self.parked,
+            failed_logins: &mut self.failed_logins,
             hindrance: self.hindrance,
             now: self.now,
         };
-        work(&mut slot.connection, &self.credentials, &mut ctx);
+        work(&mut slot.connection, &mut ctx);
         // Its timer is looked at when it comes; but a connection that was given less time, or more
         // time for the first time, is entered anew.
         let deadline = slot.connection.deadline();
@@ -598,6 +695,7 @@ impl Broker {
         if let Some(Slot { timer: Some(timer), .. }) = self.connections.remove(key) {
             self.timers.remove(&(timer, key.index));
         }
+        self.engine.traffic.connections_closed += 1;
         // Its place in the queue is not for the next connection of this index.
         self.parked.remove_all_of(key.index);
     }
@@ -615,7 +713,7 @@ impl Broker {
             if let Some(slot) = self.connections.get_mut(key) {
                 slot.timer = None;
             }
-            self.with(id, |connection, _, ctx| connection.handle_time(ctx));
+            self.with(id, |connection, ctx| connection.handle_time(ctx));
         }
     }
 
@@ -627,7 +725,7 @@ impl Broker {
             let id = ConnectionId { index, generation: key.generation };
             self.note_departures();
             self.occurrences.push(Occurrence::TimedOut(id, number));
-            self.with(id, |connection, _, ctx| connection.time_out_deliveries(number, ctx));
+            self.with(id, |connection, ctx| connection.time_out_deliveries(number, ctx));
         }
     }
 
@@ -638,7 +736,7 @@ impl Broker {
             .map(|(key, _)| ConnectionId { index: key.index, generation: key.generation })
             .collect();
         for id in ids {
-            self.with(id, |connection, _, ctx| connection.shut_down(&reason, ctx));
+            self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
         }
         self.shutdown = Some(reason);
         // There is nobody left to keep waiting; the log closes when the last client is gone.
@@ -657,6 +755,7 @@ impl Broker {
                 unconfirmed: &mut VecDeque::new(),
                 gated: &mut self.gated,
                 parked: &mut self.parked,
+                failed_logins: &mut self.failed_logins,
                 hindrance: self.hindrance,
                 now: self.now,
             };

@@ -136,6 +136,40 @@ marks! {
     AnswerGated "answer-gated" Common
         "An answer waits for the disk."
 
+    // Who may do what.
+    DefaultsAdded "defaults-added" Nightly
+        "A start finds no user or no virtual host, and makes those that a first start makes."
+    VhostDeleted "vhost-deleted" Common
+        "A virtual host is deleted with all that is in it."
+    VhostEmptiedInSlices "vhost-emptied-in-slices" Common
+        "A virtual host that is deleted has more queues than go at once."
+    ConnectionEvicted "connection-evicted" Common
+        "A connection has to go, as its user or virtual host does."
+    ConfigureRefused "configure-refused" Common
+        "A user may not declare or delete something."
+    WriteRefused "write-refused" Common
+        "A user may not publish to an exchange, or bind something."
+    ReadRefused "read-refused" Common
+        "A user may not consume from a queue, or bind to an exchange."
+    TopicRefused "topic-refused" Common
+        "A user may not publish or bind with a routing key."
+    VhostRefused "vhost-refused" Common
+        "A user may do nothing in the virtual host that a client wants to open."
+    VhostConnectionLimit "vhost-connection-limit" Common
+        "A virtual host has as many connections as it may."
+    UserConnectionLimit "user-connection-limit" Common
+        "A user has as many connections as allowed."
+    ChannelLimitReached "channel-limit-reached" Common
+        "A user has as many channels as allowed."
+    QueueLimitReached "queue-limit-reached" Common
+        "A virtual host has as many queues as it may."
+    DefaultQueueType "default-queue-type" Common
+        "A queue gets the type that is usual in its virtual host."
+    RefusalDelayed "refusal-delayed" Nightly
+        "Logins from an address failed time and again: the answer waits."
+    VerifiedTooLate "verified-too-late" Nightly
+        "Whether a password is right is found out when the user has changed meanwhile."
+
     // Messages that die.
     MessageExpired "message-expired" Common
         "A message that waits has waited for longer than it may."

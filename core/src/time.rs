@@ -48,7 +48,12 @@ impl Clock {
 
     /// Milliseconds since 1970, UTC, begun ones not counted.
     pub(crate) fn unix_ms(self) -> u64 {
-        self.origin_ms.saturating_add(self.now.0 / NANOS_PER_MILLI)
+        self.unix_ms_at(self.now)
+    }
+
+    /// The same of another moment.
+    pub(crate) fn unix_ms_at(self, moment: Instant) -> u64 {
+        self.origin_ms.saturating_add(moment.0 / NANOS_PER_MILLI)
     }
 
     /// When what lives for so many milliseconds from now on is at its end: not before its time, and

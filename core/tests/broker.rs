@@ -28,6 +28,8 @@ mod expiry;
 mod handover;
 #[path = "broker/kept_letters.rs"]
 mod kept_letters;
+#[path = "broker/listing.rs"]
+mod listing;
 #[path = "broker/marks.rs"]
 mod marks;
 #[path = "broker/policies.rs"]

@@ -1,5 +1,6 @@
 //! What must hold of a data directory, whatever is in it.
 
+use warren_core::amqp::ShortStr;
 use warren_core::{Boot, Check, CheckReport, Config, Recovery, Salvage, StartError};
 
 use crate::disk::{Disk, drive, is_at_end};
@@ -25,7 +26,7 @@ fn check(disk: &Disk) -> CheckReport {
     report.expect("check comes to a report")
 }
 
-fn start(disk: &mut Disk, seed: u64) -> Result<Vec<(String, u64)>, StartError> {
+fn start(disk: &mut Disk, seed: u64) -> Result<Vec<(ShortStr, u64)>, StartError> {
     let broker =
         drive(Recovery::new(config(), Boot { seed: [seed, 1], clock_origin_ms: 0 }), disk)?;
     Ok(broker.queues().into_iter().map(|queue| (queue.name, queue.ready)).collect())
@@ -78,8 +79,8 @@ fn look_at_salvage(disk: &Disk, checked: &CheckReport) {
 /// All messages of a directory that is as it should be come to a consumer.
 fn read_all(disk: &Disk, messages: u64) {
     let mut world = World::on(config(), disk.clone());
-    let out_of_reach = world.consume_all();
+    world.consume_all();
     assert!(!world.is_halted, "it gives up on a directory that is clean");
-    assert_eq!(world.delivered + out_of_reach, messages);
+    assert_eq!(world.delivered, messages);
     world.stop();
 }

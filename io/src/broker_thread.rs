@@ -9,14 +9,20 @@
 //! What is left waits until others had their turn. Nothing here decides anything: what is done, and
 //! in which order, is what the broker said. When it has halted, nothing is done any more.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
-use warren_core::{Broker, ConnectionId, Input, Instant, Output, Peer};
+use tracing::warn;
+use warren_core::broker::{Password, PasswordHash, Refusal};
+use warren_core::{Broker, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
 
 use crate::clock::Clock;
@@ -24,6 +30,7 @@ use crate::connection::Connection;
 use crate::disk::Requests;
 use crate::event;
 use crate::halt::Halt;
+use crate::handle::{Octets, Request};
 use crate::transport::Transport;
 
 /// The most that one turn reads, in bytes.
@@ -35,6 +42,9 @@ const BUFFER_LEN: usize = 256 << 10;
 /// After this many turns sockets are written to, even though others are still to be read from:
 /// those who came first are not to wait for all the others.
 const TURNS_PER_FLUSH_MAX: u32 = 16;
+
+/// A password that a client gave, and what it is to be held against.
+pub(crate) type Question = (ConnectionId, Password, PasswordHash);
 
 /// See the [module](self).
 pub(crate) struct BrokerThread {
@@ -57,12 +67,23 @@ pub(crate) struct BrokerThread {
     timer: Option<Waker>,
     /// When the timer is going to give a tick.
     armed: Option<Instant>,
+    /// Who waits for the answers to commands.
+    commands: BTreeMap<CommandId, oneshot::Sender<Result<Done, Refusal>>>,
+    next_command: u64,
+    /// Takes the passwords that are to be looked at.
+    questions: UnboundedSender<Question>,
     /// Each socket with something left to be sent before it is closed holds a clone.
     closing: Rc<()>,
 }
 
 impl BrokerThread {
-    pub(crate) fn new(broker: Broker, disk: Option<Requests>, recorder: Recorder) -> Self {
+    /// What comes to `questions` is to be answered by [`Self::take_verified`].
+    pub(crate) fn new(
+        broker: Broker,
+        disk: Option<Requests>,
+        recorder: Recorder,
+        questions: UnboundedSender<Question>,
+    ) -> Self {
         let clock = Clock::start();
         Self {
             broker,
@@ -78,6 +99,9 @@ impl BrokerThread {
             flusher: None,
             timer: None,
             armed: None,
+            commands: BTreeMap::new(),
+            next_command: 0,
+            questions,
             closing: Rc::new(()),
         }
     }
@@ -93,6 +117,37 @@ impl BrokerThread {
         id
     }
 
+    /// Does what was asked for through a handle; gives the connection if one was made, whose task
+    /// is to be started.
+    pub(crate) fn serve(&mut self, request: Request) -> Option<ConnectionId> {
+        if self.halt.is_set() {
+            return None;
+        }
+        match request {
+            Request::Look(look) => look(&self.broker),
+            Request::Command(command, answer) => {
+                let id = CommandId(self.next_command);
+                self.next_command += 1;
+                self.commands.insert(id, answer);
+                self.now = self.clock.now();
+                self.handle(Input::Command(id, command));
+                self.end_turn();
+            }
+            Request::Connect(stream, peer) => match UnixStream::from_std(stream) {
+                Ok(stream) => return Some(self.connect(Transport::Local(stream), peer)),
+                Err(error) => warn!(%error, "cannot serve a client of this process"),
+            },
+            Request::Octets(ids, answer) => {
+                let octets = |id| self.connections.get_mut(id).map(|found| found.octets);
+                let all: Vec<Octets> =
+                    ids.into_iter().map(octets).map(Option::unwrap_or_default).collect();
+                // Whoever asked may have gone.
+                let _ = answer.send(all);
+            }
+        }
+        None
+    }
+
     /// Hands the broker what came from the disk.
     pub(crate) fn take_results(&mut self, results: impl Iterator<Item = Input>) {
         if self.halt.is_set() {
@@ -102,6 +157,16 @@ impl BrokerThread {
         for result in results {
             self.handle(result);
         }
+        self.end_turn();
+    }
+
+    /// Tells the broker whether a client gave the right password.
+    pub(crate) fn take_verified(&mut self, id: ConnectionId, is_right: bool) {
+        if self.halt.is_set() || self.connections.get_mut(id).is_none() {
+            return;
+        }
+        self.now = self.clock.now();
+        self.handle(Input::Verified(id, is_right));
         self.end_turn();
     }
 
@@ -314,8 +379,16 @@ impl BrokerThread {
                         .expect("a broker without a disk asks it nothing")
                         .submit(request);
                 }
-                // Nobody here asks for anything yet.
-                Output::Answered(..) => {}
+                Output::Answered(id, result) => {
+                    if let Some(answer) = self.commands.remove(&id) {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(result);
+                    }
+                }
+                Output::Verify(id, password, hash) => {
+                    // When nobody is there to look at it any more, the node is gone.
+                    let _ = self.questions.send((id, password, hash));
+                }
                 Output::Halt(reason) => self.halt.set(reason),
                 Output::Event(event) => event::log(&event),
             }

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use warren_core::ConnectionId;
 use warren_core::amqp::{Decoder, Egress};
 
+use crate::handle::Octets;
 use crate::transport::Transport;
 
 /// How long a client may take to receive what is left for it.
@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether it is on the list of connections to flush.
     pub(crate) is_touched: bool,
+    /// What came and went on it.
+    pub(crate) octets: Octets,
     stream: Transport,
     waker: Option<Waker>,
 }
@@ -52,6 +54,7 @@ impl Connection {
             is_paused: false,
             is_blocked: false,
             is_touched: false,
+            octets: Octets::default(),
             stream,
             waker: None,
         }
@@ -80,7 +83,11 @@ impl Connection {
         buffer: &mut BytesMut,
         len_max: usize,
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_read(cx, buffer, len_max)
+        let read = self.stream.poll_read(cx, buffer, len_max);
+        if let Poll::Ready(Ok(len)) = read {
+            self.octets.received += len as u64;
+        }
+        read
     }
 
     /// Whether there may be more to read now; if not, the task is woken when there is.
@@ -91,7 +98,7 @@ impl Connection {
     /// Whether the socket takes more again; if not, the task is woken when it does. An error shows
     /// itself when it is written to.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> bool {
-        self.stream.socket().poll_write_ready(cx).is_ready()
+        self.stream.poll_writable(cx)
     }
 
     /// Writes as much of the egress as the socket takes, and says how many bytes that was. When
@@ -116,7 +123,9 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_blocked = true,
             result => result?,
         }
-        Ok(len_before - self.egress.len())
+        let written = len_before - self.egress.len();
+        self.octets.sent += written as u64;
+        Ok(written)
     }
 
     /// Sends what waits, and the end of the stream behind it; gives up after some seconds. Says
@@ -124,7 +133,7 @@ impl Connection {
     pub(crate) async fn finish(&mut self) -> bool {
         let finished = async {
             while !self.egress.is_empty() {
-                self.stream.socket().writable().await?;
+                self.stream.writable().await?;
                 self.write()?;
             }
             self.stream.shut_down().await
@@ -138,8 +147,8 @@ impl Connection {
     /// before it.
     pub(crate) async fn linger(self) {
         let ended = async {
-            while discard(self.stream.socket())? {
-                self.stream.socket().readable().await?;
+            while discard(&self.stream)? {
+                self.stream.readable().await?;
             }
             io::Result::Ok(())
         };
@@ -160,8 +169,8 @@ fn try_write(stream: &mut Transport, egress: &Egress, waker: &Waker) -> io::Resu
 }
 
 /// Reads once and forgets it; `false` at the end of the stream.
-fn discard(stream: &TcpStream) -> io::Result<bool> {
-    match stream.try_read(&mut [0; 8192]) {
+fn discard(stream: &Transport) -> io::Result<bool> {
+    match stream.try_read_raw(&mut [0; 8192]) {
         Ok(len) => Ok(len > 0),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) => Err(error),
@@ -173,7 +182,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use warren_core::amqp::{OutFrame, PROTOCOL_HEADER};
     use warren_core::{Boot, Broker, Config, Instant, Peer};
 
@@ -223,7 +232,7 @@ mod tests {
                 received
             });
             while !connection.egress.is_empty() {
-                connection.stream.socket().writable().await.expect("connected");
+                connection.stream.writable().await.expect("connected");
                 connection.write().expect("the client is there");
             }
             drop(connection);
@@ -240,7 +249,7 @@ mod tests {
 
     /// Writes until the socket takes no more; gives how many bytes it took.
     async fn fill(connection: &mut Connection) -> usize {
-        connection.stream.socket().writable().await.expect("connected");
+        connection.stream.writable().await.expect("connected");
         let mut written = 0;
         while !connection.is_blocked {
             for _ in 0..10_000 {
@@ -260,7 +269,7 @@ mod tests {
             let (client, accepted) = tokio::join!(client, listener.accept());
             let mut broker =
                 Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
-            let peer = Peer { name: String::new(), is_loopback: true };
+            let peer = Peer { is_loopback: true, ..Peer::default() };
             let id = broker.connect(Instant::default(), peer);
             let transport = Transport::Tcp(accepted.expect("accepted").0);
             test(Connection::new(id, transport), client.expect("connected")).await;

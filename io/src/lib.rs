@@ -24,8 +24,10 @@ mod disk;
 mod entropy;
 mod event;
 mod halt;
+mod handle;
 mod listener;
 mod node;
+pub mod password;
 mod proxy;
 mod recovery;
 mod tls;
@@ -33,6 +35,7 @@ mod transport;
 
 pub use disk::{Disk, OpenError, Space};
 pub use entropy::boot;
+pub use handle::{BrokerHandle, Octets};
 pub use listener::Listener;
 pub use node::{Node, Shutdown, runtime};
 pub use recovery::{drive, recover};

@@ -140,14 +140,12 @@ impl Listener {
 /// Who connects, from where and to where; `name` is who a certificate says it is.
 fn peer(from: SocketAddr, to: SocketAddr, name: Option<String>) -> Peer {
     let canonical = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
-    let peer = Peer {
+    Peer {
         name: format!("{} -> {}", canonical(from), canonical(to)),
         is_loopback: is_loopback(from.ip()),
-    };
-    if let Some(name) = name {
-        debug!(peer = peer.name, name, "a certificate says who it is");
+        address: canonical(from).ip().to_string(),
+        external: name,
     }
-    peer
 }
 
 fn is_of_client(error: &io::Error) -> bool {

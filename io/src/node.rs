@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 use warren_core::Broker;
 use warren_recorder::Recorder;
 
-use crate::broker_thread::BrokerThread;
+use crate::broker_thread::{BrokerThread, Question};
 use crate::disk::{Disk, SpaceWatch};
 use crate::halt::Halt;
+use crate::handle::BrokerHandle;
 use crate::listener::Listener;
+use crate::password::Hasher;
 
 /// How long clients have to take their leave when the broker stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -45,6 +48,8 @@ pub fn runtime() -> io::Result<LocalRuntime> {
 pub struct Node {
     thread: Rc<RefCell<BrokerThread>>,
     halt: Rc<Halt>,
+    handle: BrokerHandle,
+    hasher: Hasher,
     listening: Vec<AbortHandle>,
     _space: Option<SpaceWatch>,
 }
@@ -65,7 +70,9 @@ impl Node {
     /// Outside of a [`runtime`].
     #[must_use]
     pub fn start(broker: Broker) -> Self {
-        Self::run(BrokerThread::new(broker, None, Recorder::default()), None)
+        let (questions, asked) = unbounded_channel();
+        let thread = BrokerThread::new(broker, None, Recorder::default(), questions);
+        Self::run(thread, asked, None)
     }
 
     /// Starts a broker that was recovered from this disk, and reports the free space to it: more
@@ -85,8 +92,9 @@ impl Node {
     ) -> io::Result<Self> {
         let (requests, mut results) = disk.split();
         let space = requests.watch_space(disk_free_min)?;
-        let thread = BrokerThread::new(broker, Some(requests), recorder);
-        let node = Self::run(thread, Some(space));
+        let (questions, asked) = unbounded_channel();
+        let thread = BrokerThread::new(broker, Some(requests), recorder, questions);
+        let node = Self::run(thread, asked, Some(space));
         let thread = Rc::clone(&node.thread);
         spawn_local(async move {
             let mut inputs = Vec::new();
@@ -98,7 +106,11 @@ impl Node {
         Ok(node)
     }
 
-    fn run(thread: BrokerThread, space: Option<SpaceWatch>) -> Self {
+    fn run(
+        thread: BrokerThread,
+        asked: UnboundedReceiver<Question>,
+        space: Option<SpaceWatch>,
+    ) -> Self {
         let halt = thread.halt();
         let thread = Rc::new(RefCell::new(thread));
         let flushed = Rc::clone(&thread);
@@ -108,7 +120,28 @@ impl Node {
             let mut deadline = pin!(tokio::time::sleep_until(Instant::now()));
             poll_fn(|cx| timed.borrow_mut().poll_timer(deadline.as_mut(), cx)).await;
         });
-        Self { thread, halt, listening: Vec::new(), _space: space }
+        let (handle, mut requests) = BrokerHandle::new();
+        let served = Rc::clone(&thread);
+        spawn_local(async move {
+            while let Some(request) = requests.recv().await {
+                let connected = served.borrow_mut().serve(request);
+                if let Some(id) = connected {
+                    let thread = Rc::clone(&served);
+                    spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
+                }
+                // Others have their turn, however much is asked.
+                yield_now().await;
+            }
+        });
+        let hasher = Hasher::default();
+        spawn_local(look_at_passwords(asked, hasher.clone(), Rc::clone(&thread)));
+        Self { thread, halt, handle, hasher, listening: Vec::new(), _space: space }
+    }
+
+    /// What computes hashes of passwords.
+    #[must_use]
+    pub fn hasher(&self) -> Hasher {
+        self.hasher.clone()
     }
 
     /// Serves clients that connect to `listener`, until the node is shut down.
@@ -122,6 +155,12 @@ impl Node {
             }
         });
         self.listening.push(task.abort_handle());
+    }
+
+    /// The way to the broker from other threads.
+    #[must_use]
+    pub fn handle(&self) -> BrokerHandle {
+        self.handle.clone()
     }
 
     /// Waits until the broker can no longer keep its promises, and says why. From that moment on it
@@ -175,6 +214,21 @@ async fn greet(
     let Some((stream, peer)) = listener.greet(socket, from).await else { return };
     let id = thread.borrow_mut().connect(stream, peer);
     spawn_local(poll_fn(move |cx| thread.borrow_mut().poll_connection(id, cx)));
+}
+
+/// Finds out whether the passwords that clients give are right, and tells the broker.
+async fn look_at_passwords(
+    mut asked: UnboundedReceiver<Question>,
+    hasher: Hasher,
+    thread: Rc<RefCell<BrokerThread>>,
+) {
+    while let Some((id, password, hash)) = asked.recv().await {
+        let (hasher, thread) = (hasher.clone(), Rc::clone(&thread));
+        spawn_local(async move {
+            let is_right = hasher.is_right(password, hash).await;
+            thread.borrow_mut().take_verified(id, is_right);
+        });
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a connection's bytes go over: a socket, or TLS on one.
+//! What a connection's bytes go over: a socket, TLS on one, or a socket within this process.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 /// See the [module](self).
@@ -14,14 +14,48 @@ use tokio_rustls::server::TlsStream;
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Local(UnixStream),
 }
 
 impl Transport {
-    /// The socket, whatever is spoken over it.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// The socket of the network, whatever is spoken over it, or the other.
+    fn socket(&self) -> Result<&TcpStream, &UnixStream> {
         match self {
-            Self::Tcp(socket) => socket,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tcp(socket) => Ok(socket),
+            Self::Tls(tls) => Ok(tls.get_ref().0),
+            Self::Local(socket) => Err(socket),
+        }
+    }
+
+    /// Whether the socket takes more; if not, the task is woken when it does.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> bool {
+        match self.socket() {
+            Ok(socket) => socket.poll_write_ready(cx).is_ready(),
+            Err(socket) => socket.poll_write_ready(cx).is_ready(),
+        }
+    }
+
+    /// Waits until the socket takes more.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self.socket() {
+            Ok(socket) => socket.writable().await,
+            Err(socket) => socket.writable().await,
+        }
+    }
+
+    /// Waits until something comes.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self.socket() {
+            Ok(socket) => socket.readable().await,
+            Err(socket) => socket.readable().await,
+        }
+    }
+
+    /// Reads once what comes over the socket, whatever it means.
+    pub(crate) fn try_read_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.socket() {
+            Ok(socket) => socket.try_read(buffer),
+            Err(socket) => socket.try_read(buffer),
         }
     }
 
@@ -35,6 +69,7 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(socket) => pin!(socket.read_buf(&mut buffer.limit(len_max))).poll(cx),
+            Self::Local(socket) => pin!(socket.read_buf(&mut buffer.limit(len_max))).poll(cx),
             Self::Tls(tls) => poll_read_records(tls, cx, buffer, len_max),
         }
     }
@@ -43,6 +78,7 @@ impl Transport {
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::Tcp(socket) => socket.poll_read_ready(cx).is_ready(),
+            Self::Local(socket) => socket.poll_read_ready(cx).is_ready(),
             // What was received and not read yet is not the socket's any more: reading tells.
             Self::Tls(_) => true,
         }
@@ -53,6 +89,7 @@ impl Transport {
     pub(crate) fn try_write(&mut self, pieces: &[IoSlice<'_>], waker: &Waker) -> io::Result<usize> {
         let written = match self {
             Self::Tcp(socket) => socket.try_write_vectored(pieces),
+            Self::Local(socket) => socket.try_write_vectored(pieces),
             Self::Tls(tls) => {
                 let mut cx = Context::from_waker(waker);
                 unless_pending(Pin::new(tls.as_mut()).poll_write_vectored(&mut cx, pieces))
@@ -68,7 +105,7 @@ impl Transport {
     /// [`Self::try_write`].
     pub(crate) fn try_flush(&mut self, waker: &Waker) -> io::Result<()> {
         match self {
-            Self::Tcp(_) => Ok(()),
+            Self::Tcp(_) | Self::Local(_) => Ok(()),
             Self::Tls(tls) => {
                 let mut cx = Context::from_waker(waker);
                 unless_pending(Pin::new(tls.as_mut()).poll_flush(&mut cx))
@@ -80,6 +117,7 @@ impl Transport {
     pub(crate) async fn shut_down(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.shutdown().await,
+            Self::Local(socket) => socket.shutdown().await,
             Self::Tls(tls) => tls.shutdown().await,
         }
     }

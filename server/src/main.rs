@@ -8,6 +8,7 @@ mod bench;
 mod config;
 mod findings;
 mod logging;
+mod management;
 mod memory;
 mod reload;
 mod repair;

@@ -3,7 +3,7 @@
 //! What goes wrong before the broker listens is one sentence that says what to do about it.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::{fmt, panic, process};
 
@@ -19,7 +19,7 @@ use crate::config::{ConfigErrors, ListenAddress, Machine, Settings, Sources, Tls
 use crate::logging::{self, LogArgs};
 use crate::reload::Reload;
 use crate::tls::Identity;
-use crate::{memory, size, systemd};
+use crate::{management, memory, size, systemd};
 
 /// What clients are told when the broker stops: the words of other brokers, which clients know.
 const SHUTDOWN_TEXT: &str = "broker forced connection closure with reason 'shutdown'";
@@ -47,6 +47,11 @@ pub(crate) struct ServeArgs {
     /// lets the system choose one. May be given several times [127.0.0.1:5672]
     #[arg(long, value_name = "ADDR")]
     amqp: Vec<String>,
+
+    /// Where the management API is: an IP address and a port, or a port, for all interfaces, or
+    /// `off`; port 0 lets the system choose one [127.0.0.1:15672]
+    #[arg(long, value_name = "ADDR")]
+    management: Option<String>,
 
     /// Where the broker keeps its data; made if it does not exist [warren-data]
     #[arg(long, value_name = "DIR")]
@@ -96,6 +101,7 @@ impl ServeArgs {
         let mut sources = Sources::new(self.config.clone());
         let timeout = self.consumer_timeout.map(|seconds| (seconds * 1000).to_string());
         let flags = [
+            ("--management", "warren.management", &self.management),
             ("--data-dir", "warren.data_dir", &self.data_dir),
             ("--memory", "vm_memory_high_watermark.absolute", &self.memory),
             ("--disk-free-min", "disk_free_limit.absolute", &self.disk_free_min),
@@ -179,6 +185,8 @@ async fn run(
     let end = recorder.end();
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
+    let node_name = config.node_name.clone();
+    let (loopback_users, nobody_hash) = (config.loopback_users.clone(), config.nobody_hash.clone());
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -190,8 +198,16 @@ async fn run(
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
-    let urls = listen(&mut node, &mut reload)?;
+    let mut urls = listen(&mut node, &mut reload)?;
+    let http = reload.loaded().management_address().map(bind_management).transpose()?;
+    urls.extend(http.iter().map(|(_, address)| format!("http://{address}")));
     announce(&urls, &data_dir);
+    if let Some((listener, _)) = http {
+        let data_dir = data_dir.clone();
+        let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
+        let users = management::Users::new(node.hasher(), loopback_users, nobody_hash);
+        management::start(listener, node.handle(), about, users).map_err(ServeError::System)?;
+    }
     systemd::ready();
     systemd::keep_telling_of_life();
     info!(
@@ -248,6 +264,21 @@ fn bind(address: ListenAddress) -> Result<Listener, ServeError> {
     }
     let (address, error) = failed.expect("there is a candidate at least");
     Err(ServeError::Listen(address, error))
+}
+
+/// Listens where the management API is to be.
+fn bind_management(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let mut failed = None;
+    for candidate in address.candidates() {
+        let bound = TcpListener::bind(candidate)
+            .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+        match bound {
+            Ok(bound) => return Ok(bound),
+            Err(error) => failed = Some((candidate, error)),
+        }
+    }
+    let (address, error) = failed.expect("there is a candidate at least");
+    Err(ServeError::ListenManagement(address, error))
 }
 
 /// Waits for a signal, and stops the node; with the next signal, at once. A signal to read the
@@ -374,6 +405,8 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 pub(crate) enum ServeError {
     /// An address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// An address cannot be listened on by the management API.
+    ListenManagement(SocketAddr, io::Error),
     /// The data directory cannot be opened.
     DataDir(PathBuf, OpenError),
     /// What is in the data directory cannot be used as it is.
@@ -408,6 +441,11 @@ impl fmt::Display for ServeError {
                     _ => write!(f, "{error}"),
                 }
             }
+            Self::ListenManagement(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error} (choose another address for the management \
+                 API with --management, or none with --management off)"
+            ),
             Self::DataDir(dir, error) => {
                 write!(f, "cannot use the data directory {}: ", dir.display())?;
                 match error {

@@ -4,7 +4,9 @@
 //! costs nothing as long as all goes well. The hash is always kept, and lines are no part of it.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::quality::{FixedState, FoldHasher};
 
 use crate::model::{Model, QueueId};
 
@@ -62,17 +64,22 @@ impl fmt::Display for Line {
 }
 
 /// The trace of a run.
-#[derive(Debug, Default)]
 pub struct Trace {
     lines: Option<Vec<Line>>,
-    hasher: DefaultHasher,
+    hasher: FoldHasher<'static>,
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace").field("hash", &self.hash()).finish_non_exhaustive()
+    }
 }
 
 impl Trace {
     /// A trace that keeps its lines if `keeps_lines`.
     #[must_use]
     pub fn new(keeps_lines: bool) -> Self {
-        Self { lines: keeps_lines.then(Vec::new), hasher: DefaultHasher::new() }
+        Self { lines: keeps_lines.then(Vec::new), hasher: FixedState::default().build_hasher() }
     }
 
     /// Whether lines are kept, and so worth making.

@@ -23,6 +23,9 @@ use tempfile::TempDir;
 /// clients and the recordings then play to them instead of starting Warren.
 pub const BROKER_VARIABLE: &str = "WARREN_TEST_BROKER";
 
+/// Names the management API of the broker that already runs, `host:port`.
+pub const MANAGEMENT_VARIABLE: &str = "WARREN_TEST_MANAGEMENT";
+
 /// How long a broker may take to listen, and to end once told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,7 +45,7 @@ pub fn elsewhere() -> Vec<Address> {
 }
 
 /// The broker that a test of clients is about: the one named by [`BROKER_VARIABLE`], else a fresh
-/// Warren.
+/// Warren with its management API.
 #[derive(Debug)]
 pub struct Target {
     address: Address,
@@ -55,13 +58,21 @@ impl Target {
         if let Some(address) = elsewhere().into_iter().next() {
             return Target { address, own: None };
         }
-        let broker = Broker::start();
+        let broker = Setup::new().managed().start();
         Target { address: broker.address(), own: Some(broker) }
     }
 
     /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Where its management API is: its own, or the one named by [`MANAGEMENT_VARIABLE`].
+    pub fn management(&self) -> Option<String> {
+        match &self.own {
+            Some(broker) => broker.management(),
+            None => env::var(MANAGEMENT_VARIABLE).ok(),
+        }
     }
 
     /// Whether it is a Warren that was started for this test.
@@ -131,6 +142,13 @@ impl Broker {
     /// Everywhere it listens, in the order of the start-up line.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Where its management API is, `host:port`, if it was set up to have one.
+    pub fn management(&self) -> Option<String> {
+        let (_, rest) = self.startup_line.split_once("http://")?;
+        let end = rest.find([',', ' ']).unwrap_or(rest.len());
+        Some(rest[..end].to_owned())
     }
 
     /// Where it listens first with TLS.

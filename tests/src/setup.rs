@@ -16,6 +16,7 @@ pub struct Setup {
     under: Vec<String>,
     data_dir: Option<PathBuf>,
     listen: Vec<String>,
+    management: String,
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     patience: Duration,
@@ -29,6 +30,7 @@ impl Setup {
             under: Vec::new(),
             data_dir: None,
             listen: vec!["127.0.0.1:0".to_owned()],
+            management: "off".to_owned(),
             flags: Vec::new(),
             variables: Vec::new(),
             patience: PATIENCE,
@@ -44,6 +46,12 @@ impl Setup {
     /// On these addresses; port 0 is any free one.
     pub fn listen(mut self, addresses: &[&str]) -> Self {
         self.listen = addresses.iter().map(|&address| address.to_owned()).collect();
+        self
+    }
+
+    /// With the management API on a free port of 127.0.0.1.
+    pub fn managed(mut self) -> Self {
+        self.management = "127.0.0.1:0".to_owned();
         self
     }
 
@@ -108,7 +116,7 @@ impl Setup {
         for address in &self.listen {
             command.args(["--amqp", address]);
         }
-        command.args(&self.flags);
+        command.args(["--management", &self.management]).args(&self.flags);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -27,13 +27,22 @@ fn amqp_tools_get_on_with_the_broker() {
     run("amqp-tools");
 }
 
+#[test]
+fn pika_sees_what_the_management_api_does() {
+    run("management");
+}
+
+#[test]
+fn rabbitmqadmin_gets_on_with_the_broker() {
+    run("rabbitmqadmin");
+}
+
 fn run(client: &str) {
     let target = Target::new();
-    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/run"))
-        .args(["--no-install", "--only", client, &target.address().socket])
-        .env("CARGO_TARGET_DIR", target_dir())
-        .output()
-        .expect("bash is there");
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/run"));
+    command.args(["--no-install", "--only", client, &target.address().socket]);
+    command.args(target.management());
+    let output = command.env("CARGO_TARGET_DIR", target_dir()).output().expect("bash is there");
     let told = String::from_utf8_lossy(&output.stderr);
     print!("{}", String::from_utf8_lossy(&output.stdout));
     if output.status.code() == Some(MISSING) {

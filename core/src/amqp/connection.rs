@@ -10,13 +10,17 @@ use alloc::string::{String, ToString};
 use core::ops::Bound;
 use core::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use super::channel::{self, Channel, Context};
 use super::decoder::DecodeError;
 use super::frame::{ChannelNumber, Frame, OutFrame};
+use super::handshake::Examined;
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
-use super::{AmqpError, ReplyCode, channel::expected_method};
-use crate::broker::Engine;
+use super::{AmqpError, FieldTable, Reader, ReplyCode, ShortStr, channel::expected_method};
+use crate::broker::{Engine, Eviction};
+use crate::listing::{ChannelInfo, ConnectionInfo};
 use crate::{Config, ConnectionId, Event, Instant, Mark, Output, Peer};
 
 /// How long a client is kept waiting before it is cut off, where telling it why is no use.
@@ -29,6 +33,10 @@ pub(super) enum Phase {
     Header,
     /// Waiting for `connection.start-ok`.
     Starting,
+    /// Waiting until it is found out who the client is.
+    Examined,
+    /// It may not log in, and is told so when it has waited for long enough.
+    Refused,
     /// Waiting for `connection.tune-ok`.
     Tuning,
     /// Waiting for `connection.open`.
@@ -47,7 +55,7 @@ impl Phase {
     /// As RabbitMQ calls it in its errors.
     fn name(self) -> &'static str {
         match self {
-            Self::Header | Self::Starting => "starting",
+            Self::Header | Self::Starting | Self::Examined | Self::Refused => "starting",
             Self::Tuning => "tuning",
             Self::Opening => "opening",
             Self::Running => "running",
@@ -64,13 +72,45 @@ enum Slot {
     Closing,
 }
 
+/// What a client says of itself when it logs in, for those who ask about it.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    /// Its properties, encoded: that takes less than half of what they take as a table.
+    properties: Bytes,
+}
+
+impl Greeting {
+    pub(super) fn new(properties: &FieldTable) -> Self {
+        let mut encoded = BytesMut::new();
+        properties.write(&mut encoded);
+        // In memory of just its size.
+        let properties = Bytes::copy_from_slice(&encoded);
+        Self { properties }
+    }
+
+    fn properties(&self) -> FieldTable {
+        FieldTable::read(&mut Reader::new(&self.properties)).expect("written by new")
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) link: Link,
     pub(super) phase: Phase,
     pub(super) client_name: Option<String>,
+    pub(super) greeting: Option<Box<Greeting>>,
+    /// When the client connected.
+    opened: Instant,
+    /// How the client logs in.
+    pub(super) mechanism: ShortStr,
+    /// What it says who it is, while that is found out.
+    pub(super) claim: Option<Examined>,
+    /// Whether it counts as a connection of its user and virtual host.
+    pub(super) has_entered: bool,
     pub(super) channel_max: u16,
+    /// In bytes; 0: any.
+    pub(super) frame_max: u32,
     /// Zero: none.
     pub(super) heartbeat: Duration,
     channels: BTreeMap<ChannelNumber, Slot>,
@@ -90,7 +130,13 @@ impl Connection {
             link: Link::new(id, peer, config.egress_len_max, now),
             phase: Phase::Header,
             client_name: None,
+            greeting: None,
+            opened: now,
+            mechanism: ShortStr::EMPTY,
+            claim: None,
+            has_entered: false,
             channel_max: config.channel_max,
+            frame_max: config.frame_max,
             heartbeat: Duration::ZERO,
             channels: BTreeMap::new(),
             served_last: 0,
@@ -132,6 +178,53 @@ impl Connection {
         }
     }
 
+    /// What it is called, both ends, and who logged in.
+    pub(crate) fn who(&self) -> (ConnectionId, String, ShortStr) {
+        (self.link.id, self.link.peer.name.clone(), self.link.user.clone())
+    }
+
+    /// All about it.
+    pub(crate) fn info(&self, engine: &Engine) -> ConnectionInfo {
+        let (id, name, user) = self.who();
+        let is_open =
+            !matches!(self.phase, Phase::Header | Phase::Starting | Phase::Tuning | Phase::Opening);
+        let greeting = self.greeting.as_ref();
+        ConnectionInfo {
+            id,
+            name,
+            user,
+            vhost: is_open.then(|| engine.vhost_name(self.link.vhost).clone()),
+            client_name: self.client_name.clone(),
+            client_properties: greeting.map(|said| said.properties()).unwrap_or_default(),
+            mechanism: self.mechanism.clone(),
+            state: match self.phase {
+                Phase::Running if self.link.has_parked() => "blocked",
+                phase => phase.name(),
+            },
+            channels: self.open_channels(0).count() as u64,
+            channel_max: self.channel_max,
+            frame_max: self.frame_max,
+            heartbeat: self.heartbeat,
+            connected_ms: engine.unix_ms_at(self.opened),
+        }
+    }
+
+    /// Its channels from this number on.
+    pub(crate) fn channels<'a>(
+        &'a self,
+        engine: &'a Engine,
+        from: ChannelNumber,
+    ) -> impl Iterator<Item = ChannelInfo> + 'a {
+        self.open_channels(from).map(|channel| channel.info(&self.link, engine))
+    }
+
+    fn open_channels(&self, from: ChannelNumber) -> impl Iterator<Item = &Channel> {
+        self.channels.range(from..).filter_map(|(_, slot)| match slot {
+            Slot::Open(channel) => Some(&**channel),
+            Slot::Closing => None,
+        })
+    }
+
     /// Bytes arrived.
     pub(crate) fn note_received(&mut self, now: Instant) {
         self.last_received = now;
@@ -139,12 +232,7 @@ impl Connection {
     }
 
     /// Handles a frame.
-    pub(crate) fn handle_frame(
-        &mut self,
-        frame: Frame,
-        credentials: &super::Credentials,
-        ctx: &mut Context<'_>,
-    ) {
+    pub(crate) fn handle_frame(&mut self, frame: Frame, ctx: &mut Context<'_>) {
         self.note_received(ctx.now);
         let handled = match self.phase {
             Phase::Running => self.handle_running(frame, ctx),
@@ -153,7 +241,7 @@ impl Connection {
                 Ok(())
             }
             Phase::Silent | Phase::Gone => Ok(()),
-            _ => self.handle_handshake(frame, credentials, ctx),
+            _ => self.handle_handshake(frame, ctx),
         };
         if let Err(fault) = handled {
             self.close_with(&fault, ctx);
@@ -208,6 +296,15 @@ impl Connection {
         }
     }
 
+    /// Whether it has to go.
+    pub(crate) fn is_meant_by(&self, eviction: &Eviction) -> bool {
+        self.phase == Phase::Running
+            && match eviction {
+                Eviction::Vhost(vhost, _) => self.link.vhost == *vhost,
+                Eviction::User(user) => self.link.user == *user,
+            }
+    }
+
     /// When the connection wants to be looked after.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
@@ -235,6 +332,9 @@ impl Connection {
     pub(crate) fn handle_time(&mut self, ctx: &mut Context<'_>) {
         if self.deadline().is_none_or(|deadline| ctx.now < deadline) {
             return;
+        }
+        if self.phase == Phase::Refused {
+            return self.refuse_login(ctx);
         }
         if self.phase != Phase::Running {
             if matches!(self.phase, Phase::Header) && !self.has_received {
@@ -386,9 +486,13 @@ impl Connection {
         for (_, slot) in core::mem::take(&mut self.channels) {
             if let Slot::Open(channel) = slot {
                 channel.terminate(engine);
+                engine.forget_channel(&self.link.user);
             }
         }
         engine.drop_owner(self.link.owner());
+        if core::mem::take(&mut self.has_entered) {
+            engine.leave(&self.link.user, self.link.vhost);
+        }
     }
 
     fn handle_running(&mut self, frame: Frame, ctx: &mut Context<'_>) -> Result<(), Fault> {
@@ -484,6 +588,8 @@ impl Connection {
         if self.channel_max != 0 && count >= usize::from(self.channel_max) {
             return Err(Fault::new(channel::too_many(count, self.channel_max), method));
         }
+        let counted = ctx.engine.count_channel(&self.link.user);
+        counted.map_err(|refusal| Fault::new(refusal.into(), method))?;
         let channel = Channel::open(number, &self.link, ctx.engine);
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         self.link.send(ctx.out, ctx.now, on_channel(number, ChannelOpenOk::default()));
@@ -519,6 +625,7 @@ impl Connection {
         let (waiting, len) = channel.take_parked();
         self.unpark(len, ctx);
         channel.terminate(ctx.engine);
+        ctx.engine.forget_channel(&self.link.user);
         waiting
     }
 
@@ -604,7 +711,15 @@ impl Connection {
                 Ok(())
             }
             Method::ConnectionUpdateSecret(_) => {
-                // Users of the built-in database have no secret that runs out: nothing to renew.
+                // Users here have no secret that runs out: there is nothing to renew. What the user
+                // may do is looked at anew, as clients count on.
+                let entry = ctx.engine.check_entry(&self.link.user, self.link.vhost);
+                entry.map_err(|refusal| Fault::new(refusal.into(), method.id()))?;
+                for slot in self.channels.values_mut() {
+                    if let Slot::Open(channel) = slot {
+                        channel.recheck_consumers(&mut self.link, ctx);
+                    }
+                }
                 let ok = ConnectionUpdateSecretOk {};
                 self.link.send(ctx.out, ctx.now, on_channel(0, ok));
                 Ok(())

@@ -1,5 +1,6 @@
 //! The handshake: protocol header, login, tuning, opening (§2.2.4).
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 use core::time::Duration;
@@ -7,13 +8,14 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::channel::{Context, expected_method};
-use super::connection::{Connection, Phase, SILENCE, unexpected_frame};
+use super::connection::{Connection, Greeting, Phase, SILENCE, unexpected_frame};
 use super::frame::{Frame, OutFrame, PROTOCOL_HEADER};
 use super::link::{Capabilities, Fault, on_channel};
 use super::method::*;
-use super::sasl::{Claim, Credentials, MECHANISMS, SaslError};
+use super::sasl::{self, Claim, SaslError};
 use super::{AmqpError, FieldTable, FieldValue, ReplyCode, ShortStr};
-use crate::{Config, Event, Mark, Output};
+use crate::broker::PasswordHash;
+use crate::{Config, Event, Mark, Output, Peer};
 
 /// The smallest frame size that a client may ask for, in bytes (§4.2.3 asks for 4096).
 const FRAME_MAX_MIN: u32 = 4096;
@@ -25,7 +27,6 @@ impl Connection {
     pub(super) fn handle_handshake(
         &mut self,
         frame: Frame,
-        credentials: &Credentials,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
         let method = match frame {
@@ -42,9 +43,7 @@ impl Connection {
             Frame::Header(..) | Frame::Body(..) => return Err(expected_method()),
         };
         match (self.phase, method) {
-            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => {
-                self.log_in(&start_ok, credentials, ctx)
-            }
+            (Phase::Starting, Method::ConnectionStartOk(start_ok)) => self.log_in(&start_ok, ctx),
             (Phase::Tuning, Method::ConnectionTuneOk(tune_ok)) => self.tune(&tune_ok, ctx),
             (Phase::Opening, Method::ConnectionOpen(open)) => self.open(&open, ctx),
             (_, Method::ConnectionClose(_)) => {
@@ -59,7 +58,7 @@ impl Connection {
         let offer = match header {
             // The second is that of 0-9, which is near enough for those who still send it.
             PROTOCOL_HEADER | [b'A', b'M', b'Q', b'P', 1, 1, 0, 9] => {
-                let start = start(ctx.config);
+                let start = start(ctx.config, sasl::mechanisms(&self.link.peer));
                 self.link.send(ctx.out, ctx.now, on_channel(0, start));
                 self.phase = Phase::Starting;
                 return;
@@ -83,12 +82,7 @@ impl Connection {
         self.cut(ctx);
     }
 
-    fn log_in(
-        &mut self,
-        start_ok: &ConnectionStartOk,
-        credentials: &Credentials,
-        ctx: &mut Context<'_>,
-    ) -> Result<(), Fault> {
+    fn log_in(&mut self, start_ok: &ConnectionStartOk, ctx: &mut Context<'_>) -> Result<(), Fault> {
         self.link.capabilities = Capabilities::read(&start_ok.client_properties);
         self.client_name = match start_ok.client_properties.find("connection_name") {
             Some(FieldValue::LongStr(name)) => {
@@ -96,7 +90,10 @@ impl Connection {
             }
             _ => None,
         };
-        let claim = match Claim::read(start_ok.mechanism.as_bytes(), &start_ok.response) {
+        self.mechanism = start_ok.mechanism.detached();
+        self.greeting = Some(Box::new(Greeting::new(&start_ok.client_properties)));
+        let (mechanism, response) = (start_ok.mechanism.as_bytes(), &start_ok.response);
+        let claim = match Claim::read(mechanism, response, &self.link.peer) {
             Ok(claim) => claim,
             Err(SaslError::UnknownMechanism) => {
                 self.report_refusal("", "unknown authentication mechanism", ctx);
@@ -110,33 +107,72 @@ impl Connection {
                 return Err(Fault::new(error, ConnectionStartOk::ID));
             }
         };
-        if let Err(reason) = credentials.check(&claim, &self.link.peer) {
-            ctx.engine.mark(Mark::LoginRefused);
-            self.report_refusal(&claim.user, reason, ctx);
-            return self.refuse_login(&start_ok.mechanism, ctx);
-        }
-        self.link.user = claim.user;
-        let tune = ConnectionTune {
-            channel_max: ctx.config.channel_max,
-            frame_max: ctx.config.frame_max,
-            heartbeat: seconds(ctx.config.heartbeat),
-        };
-        self.link.send(ctx.out, ctx.now, on_channel(0, tune));
-        self.phase = Phase::Tuning;
+        self.examine(claim, ctx);
         Ok(())
     }
 
-    /// A client that does not expect to be told is cut off without a word.
-    fn refuse_login(&mut self, mechanism: &ShortStr, ctx: &mut Context<'_>) -> Result<(), Fault> {
+    /// Has it found out whether a claim holds. Somebody unknown is kept waiting for as long as
+    /// somebody known.
+    fn examine(&mut self, Claim { user, password }: Claim, ctx: &mut Context<'_>) {
+        let known = ctx.engine.directory().user(&user).map(|user| user.password_hash.clone());
+        let hash = known.as_ref().filter(|hash| !hash.bytes.is_empty());
+        let asked = hash.cloned().unwrap_or_else(|| ctx.config.nobody_hash.clone());
+        self.claim = Some(Examined { user, hash: known, is_proven: password.is_none() });
+        self.phase = Phase::Examined;
+        match password {
+            Some(password) => {
+                self.link.set_examined(ctx.out, true);
+                ctx.out.push_back(Output::Verify(self.link.id, password, asked));
+            }
+            None => self.handle_verified(false, ctx),
+        }
+    }
+
+    /// It was found out whether the client gave the right password.
+    pub(crate) fn handle_verified(&mut self, is_right: bool, ctx: &mut Context<'_>) {
+        if self.phase != Phase::Examined {
+            return;
+        }
+        let Some(claim) = self.claim.take() else { return };
+        match claim.check(is_right, &self.link.peer, ctx) {
+            Ok(()) => {
+                self.link.user = claim.user;
+                let tune = ConnectionTune {
+                    channel_max: ctx.config.channel_max,
+                    frame_max: ctx.config.frame_max,
+                    heartbeat: seconds(ctx.config.heartbeat),
+                };
+                self.link.send(ctx.out, ctx.now, on_channel(0, tune));
+                self.phase = Phase::Tuning;
+                self.link.set_examined(ctx.out, false);
+            }
+            Err(reason) => {
+                ctx.engine.mark(Mark::LoginRefused);
+                self.report_refusal(&claim.user.to_text(), reason, ctx);
+                let delay = ctx.failed_logins.note(&self.link.peer.address, ctx.now);
+                if delay.is_zero() {
+                    return self.refuse_login(ctx);
+                }
+                ctx.engine.mark(Mark::RefusalDelayed);
+                self.enter(Phase::Refused, delay, ctx);
+            }
+        }
+    }
+
+    /// Tells the client that it may not log in. One that does not expect to be told is cut off
+    /// without a word.
+    pub(super) fn refuse_login(&mut self, ctx: &mut Context<'_>) {
+        self.link.set_examined(ctx.out, false);
         if !self.link.capabilities.authentication_failure_close {
-            self.cut(ctx);
-            return Ok(());
+            return self.cut(ctx);
         }
         let text = format!(
-            "Login was refused using authentication mechanism {mechanism}. For details see the \
-             broker logfile."
+            "Login was refused using authentication mechanism {}. For details see the broker \
+             logfile.",
+            self.mechanism
         );
-        Err(Fault::new(AmqpError::new(ReplyCode::AccessRefused, text), MethodId::NONE))
+        let error = AmqpError::new(ReplyCode::AccessRefused, text);
+        self.close_with(&Fault::new(error, MethodId::NONE), ctx);
     }
 
     fn tune(&mut self, tune_ok: &ConnectionTuneOk, ctx: &mut Context<'_>) -> Result<(), Fault> {
@@ -145,6 +181,7 @@ impl Connection {
         check_limit("channel_max", channel_max, config.channel_max.into(), 1)?;
         check_limit("frame_max", frame_max, config.frame_max, FRAME_MAX_MIN)?;
         self.channel_max = tune_ok.channel_max;
+        self.frame_max = frame_max;
         self.heartbeat = Duration::from_secs(tune_ok.heartbeat.into());
         ctx.out.push_back(Output::FrameMax(self.link.id, frame_max));
         self.phase = Phase::Opening;
@@ -152,17 +189,15 @@ impl Connection {
     }
 
     fn open(&mut self, open: &ConnectionOpen, ctx: &mut Context<'_>) -> Result<(), Fault> {
-        let Some(vhost) = ctx.engine.vhost(&open.virtual_host) else {
-            let text = format!("vhost {} not found", open.virtual_host);
-            let error = AmqpError::new(ReplyCode::NotAllowed, text);
-            return Err(Fault::new(error, ConnectionOpen::ID));
-        };
-        self.link.vhost = vhost;
+        let entered = ctx.engine.enter(&self.link.user, &open.virtual_host);
+        self.link.vhost =
+            entered.map_err(|refusal| Fault::new(refusal.into(), ConnectionOpen::ID))?;
+        self.has_entered = true;
         self.link.send(ctx.out, ctx.now, on_channel(0, ConnectionOpenOk::default()));
         self.phase = Phase::Running;
         ctx.out.push_back(Output::Event(Event::ConnectionOpened {
             peer: self.link.peer.name.clone(),
-            user: self.link.user.clone(),
+            user: self.link.user.to_string(),
             vhost: open.virtual_host.to_string(),
             client: self.client_name.clone(),
         }));
@@ -178,8 +213,46 @@ impl Connection {
     }
 }
 
+/// Who a client says that it is, while that is found out.
+#[derive(Debug)]
+pub(super) struct Examined {
+    user: ShortStr,
+    /// What the password is held against, if there is such a user.
+    hash: Option<PasswordHash>,
+    /// Whether it was proved before.
+    is_proven: bool,
+}
+
+impl Examined {
+    /// Whether the claim holds, which may have changed since it was made.
+    ///
+    /// # Errors
+    /// Why it does not, for the log.
+    fn check(&self, is_right: bool, peer: &Peer, ctx: &Context<'_>) -> Result<(), &'static str> {
+        let Some(user) = ctx.engine.directory().user(&self.user) else {
+            return Err("no such user");
+        };
+        if !self.is_proven {
+            if self.hash.as_ref().is_none_or(|hash| hash.bytes.is_empty()) {
+                return Err("user has no password");
+            }
+            if !is_right {
+                return Err("wrong password");
+            }
+            if self.hash.as_ref() != Some(&user.password_hash) {
+                ctx.engine.mark(Mark::VerifiedTooLate);
+                return Err("password was changed meanwhile");
+            }
+        }
+        if !peer.is_loopback && ctx.config.loopback_users.contains(&self.user) {
+            return Err("user may log in from this machine only");
+        }
+        Ok(())
+    }
+}
+
 /// What the broker says of itself first.
-fn start(config: &Config) -> ConnectionStart {
+fn start(config: &Config, mechanisms: Bytes) -> ConnectionStart {
     let text = |text: &str| FieldValue::LongStr(Bytes::copy_from_slice(text.as_bytes()));
     let capabilities = [
         "publisher_confirms",
@@ -212,7 +285,7 @@ fn start(config: &Config) -> ConnectionStart {
         version_major: 0,
         version_minor: 9,
         server_properties: properties,
-        mechanisms: Bytes::from_static(MECHANISMS.as_bytes()),
+        mechanisms,
         locales: Bytes::from_static(b"en_US"),
     }
 }

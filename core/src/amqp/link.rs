@@ -1,13 +1,12 @@
 //! A connection as its channels see it: who is at the other end, and how to send there.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::frame::{ChannelNumber, FRAME_OVERHEAD, OutFrame};
 use super::method::{Method, MethodId};
-use super::{AmqpError, FieldTable, FieldValue};
-use crate::broker::{Message, Owner, VhostId};
+use super::{AmqpError, FieldTable, FieldValue, ShortStr};
+use crate::broker::{Claimant, Message, Owner, VhostId};
 use crate::log::BatchNumber;
 use crate::{ConnectionId, Event, Instant, Output, Peer};
 
@@ -63,7 +62,7 @@ struct HeldFrame {
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
-    pub(crate) user: String,
+    pub(crate) user: ShortStr,
     pub(crate) vhost: VhostId,
     pub(crate) capabilities: Capabilities,
     pub(crate) last_sent: Instant,
@@ -73,6 +72,8 @@ pub(crate) struct Link {
     parked_len: usize,
     /// Whether these are so many that nothing more is read.
     is_parked_full: bool,
+    /// Whether it is being found out who the client is, and nothing is read until then.
+    is_examined: bool,
     /// What the adapter was told last: whether to read.
     is_deaf: bool,
     /// Whether the client was told that it is blocked.
@@ -99,13 +100,14 @@ impl Link {
         Self {
             id,
             peer,
-            user: String::new(),
+            user: ShortStr::EMPTY,
             vhost: VhostId::default(),
             capabilities: Capabilities::default(),
             last_sent: now,
             pause: None,
             parked_len: 0,
             is_parked_full: false,
+            is_examined: false,
             is_deaf: false,
             is_blocked: false,
             held: VecDeque::new(),
@@ -121,7 +123,12 @@ impl Link {
 
     /// Whom the connection's exclusive queues belong to.
     pub(crate) fn owner(&self) -> Owner {
-        Owner(u64::from(self.id.generation) << 32 | u64::from(self.id.index))
+        self.id.into()
+    }
+
+    /// Who its channels act for.
+    pub(crate) fn claimant(&self) -> Claimant<'_> {
+        Claimant { user: &self.user, vhost: self.vhost }
     }
 
     /// Sends a frame, behind those of its channel that wait for the disk.
@@ -224,7 +231,13 @@ impl Link {
 
     /// Whether nothing is to be read from the client.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.pause.is_some() || self.is_held_up()
+        self.pause.is_some() || self.is_examined || self.is_held_up()
+    }
+
+    /// Nothing is read while it is found out who the client is.
+    pub(crate) fn set_examined(&mut self, out: &mut VecDeque<Output>, is_examined: bool) {
+        self.is_examined = is_examined;
+        self.tell_reading(out);
     }
 
     /// Whether nothing is read from the client because of the broker: it has to wait with

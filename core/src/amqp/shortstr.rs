@@ -5,6 +5,7 @@
 //! unchanged.
 
 use alloc::string::String;
+use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
@@ -116,6 +117,13 @@ impl PartialEq for ShortStr {
 impl Hash for ShortStr {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
+    }
+}
+
+/// So that maps by name can be asked with bytes.
+impl Borrow<[u8]> for ShortStr {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

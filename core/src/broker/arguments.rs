@@ -38,7 +38,7 @@ enum Check {
 /// The longest that a message or a queue may be told to live, in milliseconds: ten years.
 pub(crate) const EXPIRATION_MAX: u64 = 315_360_000_000;
 
-const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
 /// The arguments that mean something to a queue: checked, kept, and compared when it is declared
 /// again, in RabbitMQ's order. Others are kept and mean nothing.

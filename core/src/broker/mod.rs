@@ -4,6 +4,7 @@
 //! through them, and keeps the leases of what was handed out. Protocol 0-9-1 ([`crate::amqp`]) is
 //! the first front end; others can stand beside it.
 
+mod access;
 mod arguments;
 mod binding;
 mod choosing;
@@ -18,6 +19,7 @@ mod headers;
 mod kept_letters;
 mod lanes;
 mod message;
+mod pattern;
 mod policies;
 mod policy;
 mod queue;
@@ -33,23 +35,29 @@ mod topic;
 mod turns;
 mod weight;
 
+pub(crate) use access::Right;
+pub use access::{
+    HashAlgorithm, Parameter, Password, PasswordHash, Permission, TopicPermission, User,
+    UserChange, UserLimits, UserPermission, UserTopicPermission, VhostLimits, VhostMetadata,
+    VhostStatus, VirtualHost,
+};
 pub(crate) use arguments::EXPIRATION_MAX;
 pub use consumer::{Consume, SessionHandle};
-pub(crate) use consumer::{ConsumerId, SessionId};
+pub(crate) use consumer::{Consumer, ConsumerId, SessionId};
 pub use death::Reason;
 pub(crate) use deduplication::{
     Fingerprint, SIZE_MAX as SEEN_MAX, is_asked_for as is_deduplicating,
 };
 pub(crate) use delay::of as delay_of;
 pub(crate) use engine::{
-    Asked, Delivery, Engine, Enqueued, FrontEnd, Hindrance, Lease, Route, Settlement, Sight, VHOST,
-    VhostId, is_predeclared, is_queue_name,
+    Asked, BindingPlace, Claimant, Delivery, Engine, Enqueued, Eviction, FrontEnd, Hindrance,
+    Lease, Route, Settlement, Sight, VHOST, VhostId, is_predeclared, is_queue_name,
 };
 pub(crate) use exchange::{Envelope, is_exchange_type};
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
 pub use message::{Body, Charge, Message};
 pub use policy::{ApplyTo, Policy, PolicyLayer};
-pub(crate) use queue::QueueId;
 pub use queue::{Owner, QueueDeclaration};
+pub(crate) use queue::{Queue, QueueId};
 pub use refusal::{Refusal, RefusalKind};
 pub(crate) use settings::may_have_lane;

@@ -8,16 +8,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use regex_automata::nfa::thompson::{self, pikevm};
-use regex_automata::util::syntax;
+use regex_automata::nfa::thompson::pikevm;
 
+use super::pattern::{self, PATTERN_LEN_MAX};
 use super::refusal::Refusal;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
-
-/// A pattern is not longer than this, in bytes.
-const PATTERN_LEN_MAX: usize = 1024;
-/// Nor may it take more memory than this, compiled: `(a{99}){99}` is short.
-const PATTERN_MEMORY_MAX: usize = 1 << 20;
 
 /// Whose policy it is. One of each is in force for an exchange or a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,6 +189,25 @@ impl<'a> Asked<'a> {
         limit(self.user).into_iter().chain(limit(self.operator)).min()
     }
 
+    /// All that is asked for: of what both ask for, the lower limit, or else the operator's.
+    pub(crate) fn merged(&self) -> FieldTable {
+        let mut merged = self.user.cloned().unwrap_or_default();
+        let Some(operator) = self.operator else { return merged };
+        for (key, value) in operator.iter() {
+            if merged.find(&key.to_text()).is_none() {
+                merged.push(key.clone(), value.clone());
+            }
+        }
+        let asked = |(key, own): &(ShortStr, FieldValue)| {
+            let value = match self.limit(&key.to_text()) {
+                Some(limit) => FieldValue::I64(i64::try_from(limit).unwrap_or(i64::MAX)),
+                None => self.value(&key.to_text()).unwrap_or(own).clone(),
+            };
+            (key.clone(), value)
+        };
+        FieldTable::new(merged.iter().map(asked).collect())
+    }
+
     /// Anything else: the operator's counts.
     pub(crate) fn value(&self, key: &str) -> Option<&'a FieldValue> {
         let value = |table: Option<&'a FieldTable>| table?.find(key);
@@ -310,27 +324,14 @@ fn is_age(text: &[u8]) -> bool {
     b"YMDhms".contains(unit) && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Compiles a pattern over bytes, as RabbitMQ does without options. What takes more than linear
-/// time (references back, looking around) is not known to this kind.
+/// Compiles a pattern.
 fn compile(pattern: &str) -> Result<pikevm::PikeVM, Refusal> {
     if pattern.len() > PATTERN_LEN_MAX {
         return Err(invalid(&format!("pattern must not exceed {PATTERN_LEN_MAX} bytes")));
     }
-    let none = |text: &str| {
-        invalid(&format!("pattern should be regular expression but is invalid: {text}"))
-    };
-    let syntax = syntax::Config::new().unicode(false).utf8(false);
-    let parsed = syntax::parse_with(pattern, &syntax).map_err(|error| {
-        // The lines before the last one draw the place.
-        none(error.to_string().lines().last().unwrap_or_default())
-    })?;
-    let config = thompson::Config::new()
-        .utf8(false)
-        .nfa_size_limit(Some(PATTERN_MEMORY_MAX))
-        .which_captures(thompson::WhichCaptures::None);
-    let too_large = |error: thompson::BuildError| none(&error.to_string());
-    let compiled = thompson::NFA::compiler().configure(config).build_from_hir(&parsed);
-    pikevm::PikeVM::new_from_nfa(compiled.map_err(too_large)?).map_err(too_large)
+    pattern::compile(pattern).map_err(|problem| {
+        invalid(&format!("pattern should be regular expression but is invalid: {problem}"))
+    })
 }
 
 /// The plain characters behind a `^` with which the pattern begins: all that it matches begins with

@@ -26,6 +26,7 @@ use super::settings::Settings;
 use super::single_active::SingleActive;
 use super::turns::Turns;
 use super::weight::{Size, Weighed};
+use crate::ConnectionId;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::log::{BatchNumber, Deadlines, Extents, LaneFact, Place, QueueNumber};
 use crate::slab::Key;
@@ -37,6 +38,18 @@ pub(crate) type QueueId = Key<Queue>;
 /// Whoever holds exclusive queues: a front end's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner(pub u64);
+
+impl From<ConnectionId> for Owner {
+    fn from(id: ConnectionId) -> Self {
+        Self(u64::from(id.generation) << 32 | u64::from(id.index))
+    }
+}
+
+impl From<Owner> for ConnectionId {
+    fn from(Owner(owner): Owner) -> Self {
+        Self { index: owner as u32, generation: (owner >> 32) as u32 }
+    }
+}
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
@@ -108,6 +121,14 @@ pub(crate) struct Counts {
     pub(crate) dropped: u64,
     /// Messages that came back too often.
     pub(crate) worn_out: u64,
+    /// Messages that were sent to consumers, with and without acknowledgement.
+    pub(crate) delivered: u64,
+    pub(crate) delivered_no_ack: u64,
+    /// Messages that were asked for, with and without acknowledgement.
+    pub(crate) got: u64,
+    pub(crate) got_no_ack: u64,
+    /// Those of all these that may have been delivered before.
+    pub(crate) redelivered: u64,
     /// Messages that it refused; they are not among those that came in.
     pub(crate) refused: u64,
     /// Dead letters that no queue took.

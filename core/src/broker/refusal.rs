@@ -19,6 +19,8 @@ pub enum RefusalKind {
     PreconditionFailed,
     /// It does not exist in this broker.
     NotImplemented,
+    /// It is too much, or not for this user, and nothing that could go on without it.
+    NotAllowed,
 }
 
 /// A refused operation. Nothing was changed.

@@ -46,8 +46,9 @@ impl Reason {
 }
 
 /// The bytes of a checkpoint with these facts, in pieces. `len` and `count` of the header are
-/// filled in. Facts come in this order: segments; policies; exchanges; each queue and then its
-/// messages; bindings; what was seen.
+/// filled in. Facts come in this order: segments; virtual hosts; users; permissions; topic
+/// permissions; parameters; policies; exchanges; each queue and then its messages; bindings; what was
+/// seen.
 pub(crate) fn encode(
     mut header: CheckpointHeader,
     facts: impl IntoIterator<Item = Fact>,
@@ -156,6 +157,11 @@ fn take(state: &mut State, fact: Fact, len: u32) -> Result<(), Inconsistent> {
         Fact::QueueDeclared(_)
         | Fact::ExchangeDeclared(_)
         | Fact::PolicySet(_)
+        | Fact::VhostSet(_)
+        | Fact::UserSet(_)
+        | Fact::PermissionSet(_)
+        | Fact::TopicPermissionSet(_)
+        | Fact::ParameterSet(_)
         | Fact::Timed(_)
         | Fact::Weighed(..)
         | Fact::Seen(_) => state.apply(fact, 0, len),

@@ -17,6 +17,8 @@ use super::format::{NUMBER_MAX, put_record};
 use crate::amqp::{FieldTable, Properties, Reader, ShortStr};
 use crate::broker::{ApplyTo, Body, Charge, Fingerprint, Message, Policy, PolicyLayer};
 
+mod access;
+
 /// The kinds of records.
 pub(crate) mod kind {
     pub(crate) const MESSAGE: u8 = 1;
@@ -34,9 +36,19 @@ pub(crate) mod kind {
     pub(crate) const POLICY_SET: u8 = 13;
     pub(crate) const POLICY_DELETED: u8 = 14;
     pub(crate) const WEIGHED: u8 = 15;
-    pub(crate) const SEEN: u8 = 18;
     pub(crate) const SEGMENT: u8 = 16;
     pub(crate) const MESSAGES: u8 = 17;
+    pub(crate) const SEEN: u8 = 18;
+    pub(crate) const VHOST_SET: u8 = 19;
+    pub(crate) const VHOST_DELETED: u8 = 20;
+    pub(crate) const USER_SET: u8 = 21;
+    pub(crate) const USER_DELETED: u8 = 22;
+    pub(crate) const PERMISSION_SET: u8 = 23;
+    pub(crate) const PERMISSION_CLEARED: u8 = 24;
+    pub(crate) const TOPIC_PERMISSION_SET: u8 = 25;
+    pub(crate) const TOPIC_PERMISSION_CLEARED: u8 = 26;
+    pub(crate) const PARAMETER_SET: u8 = 27;
+    pub(crate) const PARAMETER_CLEARED: u8 = 28;
 }
 
 /// The flags of message records.
@@ -77,7 +89,7 @@ impl Fact {
             kind::DROPPED => SOME_KEPT,
             kind::SEEN => BY_EXCHANGE,
             kind::POLICY_SET | kind::POLICY_DELETED => OF_OPERATOR,
-            _ => 0,
+            kind => access::flags_known(kind),
         };
         if flags & !flags_known != 0 {
             return None;
@@ -136,7 +148,7 @@ impl Fact {
                 last: cursor.number()?,
             }),
             kind::MESSAGES => Self::Messages(cursor.messages()?),
-            _ => return None,
+            kind => cursor.access(kind, flags)?,
         };
         cursor.is_at_end().then_some(fact)
     }
@@ -168,6 +180,7 @@ impl Fact {
             Self::Seen(seen) => (kind::SEEN, seen.flags()),
             Self::Segment(_) => (kind::SEGMENT, 0),
             Self::Messages(_) => (kind::MESSAGES, 0),
+            access => access.access_kind_and_flags(),
         }
     }
 
@@ -226,6 +239,7 @@ impl Fact {
                 }
             }
             Self::Messages(messages) => messages.put(out),
+            access => access.put_access(out),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::extents::Extent;
 use super::state::Inconsistent;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::broker::{
-    Fingerprint, Message, Policy, PolicyLayer, VHOST, is_exchange_type, is_predeclared,
-    is_queue_name,
+    Fingerprint, Message, Parameter, Policy, PolicyLayer, User, UserPermission,
+    UserTopicPermission, VirtualHost, is_exchange_type, is_predeclared, is_queue_name,
 };
 
 /// The number of a queue from its declaration to its end, over all starts of the broker; no other
@@ -234,11 +234,42 @@ pub(crate) enum Fact {
     PolicyDeleted(ShortStr, PolicyLayer, ShortStr),
     Bound(Bound),
     Unbound(Bound),
+    /// In place of the one that had its name, if one had.
+    VhostSet(VirtualHost),
+    /// By its name: gone with all that is in it, and all that is said of it.
+    VhostDeleted(ShortStr),
+    /// In place of the one who had the name, if one had.
+    UserSet(User),
+    /// By the name: gone with all permissions.
+    UserDeleted(ShortStr),
+    PermissionSet(UserPermission),
+    /// In a virtual host, of a user.
+    PermissionCleared(ShortStr, ShortStr),
+    TopicPermissionSet(UserTopicPermission),
+    /// In a virtual host, of a user, for an exchange or all of them.
+    TopicPermissionCleared(ShortStr, ShortStr, Option<ShortStr>),
+    ParameterSet(Parameter),
+    /// Of a virtual host, unless of the whole broker: by component and name.
+    ParameterCleared(Option<ShortStr>, ShortStr, ShortStr),
     Segment(SegmentFact),
     Messages(MessagesFact),
 }
 
 impl Fact {
+    /// The virtual host that must be there for what is declared by this, if that is in one.
+    pub(crate) fn vhost(&self) -> Option<&ShortStr> {
+        match self {
+            Self::QueueDeclared(QueueFact { vhost, .. })
+            | Self::ExchangeDeclared(ExchangeFact { vhost, .. })
+            | Self::PolicySet(PolicyFact { vhost, .. })
+            | Self::PermissionSet(UserPermission { vhost, .. })
+            | Self::TopicPermissionSet(UserTopicPermission { vhost, .. })
+            | Self::ParameterSet(Parameter { vhost: Some(vhost), .. })
+            | Self::Bound(Bound { vhost, .. }) => Some(vhost),
+            _ => None,
+        }
+    }
+
     /// Whether a broker can have what this tells of, whatever there is besides.
     ///
     /// # Errors
@@ -246,26 +277,19 @@ impl Fact {
     pub(crate) fn check(&self) -> Result<(), Inconsistent> {
         match self {
             Self::QueueDeclared(queue) => {
-                check_vhost(&queue.vhost)?;
                 ensure(is_queue_name(&queue.name), "a queue has a name that none can have")
             }
             Self::ExchangeDeclared(exchange) => {
                 let is_known = is_exchange_type(&exchange.kind, &exchange.arguments);
-                check_vhost(&exchange.vhost)?;
                 ensure(is_known, "an exchange is of an unknown type")?;
                 ensure(!is_predeclared(&exchange.name), "an exchange is declared that always is")
             }
-            Self::PolicySet(PolicyFact { vhost, .. }) | Self::PolicyDeleted(vhost, ..) => {
-                check_vhost(vhost)
+            Self::VhostSet(VirtualHost { name, .. }) | Self::UserSet(User { name, .. }) => {
+                ensure(!name.is_empty(), "a virtual host or a user has no name")
             }
-            Self::Bound(bound) => check_vhost(&bound.vhost),
             _ => Ok(()),
         }
     }
-}
-
-fn check_vhost(name: &ShortStr) -> Result<(), Inconsistent> {
-    ensure(*name == VHOST, "it is of a virtual host that is unknown")
 }
 
 fn ensure(holds: bool, flaw: &'static str) -> Result<(), Inconsistent> {

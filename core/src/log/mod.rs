@@ -8,6 +8,7 @@
 //! next. Sealing a segment, checkpoints and deletions go on beside it, in a lane of their own, and
 //! begin only when what they rest on is durable.
 
+mod access;
 mod batch;
 mod checkpoint;
 mod codec;
@@ -33,6 +34,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use access::AccessState;
 pub(crate) use batch::{Batch, Encoder, Item, PendingMessage, Spot, Spots, TimedRuns};
 pub(crate) use codec::{message as decode_message, message_flag};
 pub(crate) use deadlines::Deadlines;

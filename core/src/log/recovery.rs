@@ -18,7 +18,7 @@ use self::base::Files;
 use self::replay::Replay;
 use super::state::State;
 use super::task::{Disk, DiskMachine, Refused, Task, driven_by_its_task};
-use crate::{Boot, Broker, Config, DiskRequest, FileId, Mark, MarkCounts};
+use crate::{Boot, Broker, Config, Defaults, DiskRequest, FileId, Mark, MarkCounts};
 
 /// The number of the first batch that there ever is.
 const FIRST_BATCH: u64 = 1;
@@ -115,8 +115,8 @@ impl Recovery {
     /// Recovery of what is in a data directory; an empty one is a broker's first start.
     #[must_use]
     pub fn new(config: Config, boot: Boot) -> Self {
-        let seed = boot.seed;
-        let task = Task::new(config.read_len, |disk| recover(disk, seed));
+        let (seed, defaults) = (boot.seed, config.defaults.clone());
+        let task = Task::new(config.read_len, |disk| recover(disk, seed, defaults));
         Self { config, boot, task }
     }
 
@@ -141,21 +141,25 @@ impl DiskMachine for Recovery {
 }
 
 /// From the files of a directory to the state that they say, which is durable then.
-async fn recover(disk: Disk, seed: [u64; 2]) -> Result<State, StartError> {
-    let recovered = recover_from(&disk, seed).await;
+async fn recover(disk: Disk, seed: [u64; 2], defaults: Defaults) -> Result<State, StartError> {
+    let recovered = recover_from(&disk, seed, &defaults).await;
     if let Err(StartError::Disk { .. }) = recovered {
         disk.mark(Mark::StartHindered);
     }
     recovered
 }
 
-async fn recover_from(disk: &Disk, seed: [u64; 2]) -> Result<State, StartError> {
+async fn recover_from(
+    disk: &Disk,
+    seed: [u64; 2],
+    defaults: &Defaults,
+) -> Result<State, StartError> {
     let files = Files::list(disk).await?;
     match base::choose(disk, &files).await? {
-        None => commit::begin(disk, &files, seed).await,
+        None => commit::begin(disk, &files, seed, defaults).await,
         Some((number, state)) => {
             let outcome = Replay::new(disk, &files, state).run().await?;
-            commit::commit(disk, &files, number, outcome).await
+            commit::commit(disk, &files, number, outcome, defaults).await
         }
     }
 }

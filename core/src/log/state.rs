@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::access::AccessState;
 use super::codec::message_flag;
 use super::deadlines::Deadlines;
 use super::extents::{Extents, Freed};
@@ -17,6 +18,7 @@ use super::fact::{
     QueueNumber, SeenFact, SeenValue, SegmentFact, Target, Timed, Witness,
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
+use crate::Defaults;
 use crate::amqp::ShortStr;
 use crate::broker::{Policy, PolicyLayer, SEEN_MAX, is_deduplicating, may_have_lane};
 
@@ -74,6 +76,7 @@ pub(crate) struct State {
     /// No queue has, or ever had, this number or a higher one.
     pub(crate) next_queue: u64,
     pub(crate) segments: BTreeMap<u64, SegmentState>,
+    pub(crate) access: AccessState,
     /// By virtual host and name.
     pub(crate) exchanges: BTreeMap<(ShortStr, ShortStr), ExchangeFact>,
     /// By virtual host, layer and name.
@@ -121,6 +124,7 @@ impl State {
     /// When no broker could have written it here. The state is of no use then.
     pub(crate) fn apply(&mut self, fact: Fact, segment: u64, len: u32) -> Result<(), Inconsistent> {
         fact.check()?;
+        self.access.check(&fact)?;
         match fact {
             Fact::Message(fact) => {
                 let body_len = fact.message.body.len() as u64;
@@ -179,12 +183,7 @@ impl State {
                 let key = (exchange.vhost.clone(), exchange.name.clone());
                 self.exchanges.insert(key, exchange);
             }
-            Fact::ExchangeDeleted(vhost, name) => {
-                self.unbind_all(self.bindings_from(&vhost, &name));
-                self.unbind_all(self.bindings_to(&vhost, Target::Exchange(name.clone())));
-                self.exchanges.remove(&(vhost.clone(), name.clone()));
-                self.seen.remove(&Witness::Exchange(vhost, name));
-            }
+            Fact::ExchangeDeleted(vhost, name) => self.delete_exchange(vhost, name),
             Fact::PolicySet(PolicyFact { vhost, layer, policy }) => {
                 let (vhost, name) = (vhost.detached(), policy.name.detached());
                 let policy = Policy { name: name.clone(), ..policy };
@@ -206,11 +205,65 @@ impl State {
                 }
             }
             Fact::Unbound(bound) => self.unbind_all([Arc::new(bound)]),
+            Fact::VhostDeleted(name) => {
+                self.empty_vhost(&name);
+                self.access.apply(Fact::VhostDeleted(name));
+            }
+            Fact::VhostSet(_)
+            | Fact::UserSet(_)
+            | Fact::UserDeleted(_)
+            | Fact::PermissionSet(_)
+            | Fact::PermissionCleared(..)
+            | Fact::TopicPermissionSet(_)
+            | Fact::TopicPermissionCleared(..)
+            | Fact::ParameterSet(_)
+            | Fact::ParameterCleared(..) => self.access.apply(fact),
             Fact::Segment(_) | Fact::Messages(_) => {
                 return Err(Inconsistent("a record that only a checkpoint may have"));
             }
         }
         Ok(())
+    }
+
+    /// All that is in a virtual host is gone.
+    fn empty_vhost(&mut self, vhost: &ShortStr) {
+        let queues = self.queues_in(vhost).collect::<Vec<_>>();
+        queues.into_iter().for_each(|number| self.delete(number));
+        let exchanges = self.exchanges.keys().filter(|(host, _)| host == vhost);
+        for (_, name) in exchanges.cloned().collect::<Vec<_>>() {
+            self.delete_exchange(vhost.clone(), name);
+        }
+        // Those of exchanges that are in every virtual host are left.
+        let bindings = self.bindings.iter().filter(|bound| bound.vhost == *vhost);
+        self.unbind_all(bindings.cloned().collect::<Vec<_>>());
+        self.policies.retain(|(host, ..), _| host != vhost);
+        self.seen.retain(|by, _| !matches!(by, Witness::Exchange(host, _) if host == vhost));
+    }
+
+    /// The queues of a virtual host; their lanes are in it too.
+    pub(super) fn queues_in<'a>(
+        &'a self,
+        vhost: &'a ShortStr,
+    ) -> impl Iterator<Item = QueueNumber> + 'a {
+        let is_in = move |queue: &&QueueState| queue.declaration.vhost == *vhost;
+        self.queues.values().filter(is_in).map(|queue| queue.declaration.number)
+    }
+
+    fn delete_exchange(&mut self, vhost: ShortStr, name: ShortStr) {
+        self.unbind_all(self.bindings_from(&vhost, &name));
+        self.unbind_all(self.bindings_to(&vhost, Target::Exchange(name.clone())));
+        self.exchanges.remove(&(vhost.clone(), name.clone()));
+        self.seen.remove(&Witness::Exchange(vhost, name));
+    }
+
+    /// Adds what a first start finds, if nobody could use the broker as it is. Whether anything was
+    /// added.
+    pub(crate) fn add_defaults(&mut self, defaults: &Defaults) -> bool {
+        let has_content = !self.queues.is_empty()
+            || !self.exchanges.is_empty()
+            || !self.policies.is_empty()
+            || !self.bindings.is_empty();
+        self.access.add_defaults(defaults, has_content)
     }
 
     /// Takes in a message's record, of which the places, the flags and the length of the body are
@@ -321,7 +374,9 @@ impl State {
             let from = seen.values.front().map_or(seen.next, |first| first.number);
             SeenFact::all(by, from, seen.values.iter().copied())
         });
-        segments.chain(policies).chain(exchanges).chain(queues).chain(bindings).chain(seen)
+        let access = self.access.facts();
+        let names = access.chain(policies).chain(exchanges);
+        segments.chain(names).chain(queues).chain(bindings).chain(seen)
     }
 
     /// Takes in when messages expire. A deadline is for messages that the log was given.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use warren_core::amqp::*;
+use warren_core::broker::{Password, PasswordHash};
 use warren_core::{Boot, Broker, Config, ConnectionId, Input, Instant, Output, Peer};
 
 use super::disk::Disk;
@@ -13,6 +15,9 @@ pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) now: Instant,
     said: Vec<Output>,
+    /// Whether passwords are looked at at once.
+    pub(crate) verifies: bool,
+    verified: Vec<(ConnectionId, bool)>,
     pub(crate) disk: Disk,
 }
 
@@ -23,7 +28,8 @@ impl World {
 
     pub(crate) fn of(broker: Broker) -> Self {
         let disk = Disk::default();
-        Self { broker, now: Instant::from_nanos(1), said: Vec::new(), disk }
+        let (said, verified) = (Vec::new(), Vec::new());
+        Self { broker, now: Instant::from_nanos(1), said, verifies: true, verified, disk }
     }
 
     /// What was said that nobody heard yet.
@@ -33,7 +39,11 @@ impl World {
 
     /// A connection before its protocol header.
     pub(crate) fn connect(&mut self) -> ConnectionId {
-        let peer = Peer { name: "test".into(), is_loopback: true };
+        self.connect_as(Peer { is_loopback: true, ..Peer::default() })
+    }
+
+    /// The same of a client about whom this is known.
+    pub(crate) fn connect_as(&mut self, peer: Peer) -> ConnectionId {
         let id = self.broker.connect(self.now, peer);
         self.drain();
         id
@@ -133,7 +143,11 @@ impl World {
             | Output::FrameMax(to, _)
             | Output::PauseReading(to)
             | Output::ResumeReading(to) => *to == id,
-            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => false,
+            Output::Verify(..)
+            | Output::Answered(..)
+            | Output::Event(_)
+            | Output::Disk(_)
+            | Output::Halt(_) => false,
         });
         self.said = others;
         let mine: Vec<Output> = mine;
@@ -156,10 +170,22 @@ impl World {
         while let Some(output) = self.broker.poll_output() {
             match output {
                 Output::Disk(request) => self.disk.requests.push_back(request),
+                Output::Verify(id, password, hash) if self.verifies => {
+                    self.verified.push((id, is_right(&password, &hash)));
+                }
                 output => self.said.push(output),
             }
         }
+        while let Some((id, is_right)) = self.verified.pop() {
+            self.input(Input::Verified(id, is_right));
+        }
     }
+}
+
+/// Whether a password is that of a hash with SHA-256.
+fn is_right(password: &Password, hash: &PasswordHash) -> bool {
+    let Some((salt, right)) = hash.bytes.split_at_checked(4) else { return false };
+    Sha256::digest([salt, &password.0].concat()).as_slice() == right
 }
 
 /// The frames of a message to the default exchange, on channel 1.
@@ -237,7 +263,8 @@ fn words(output: &Output) -> Option<String> {
         Output::Close(_) => "closed".into(),
         Output::PauseReading(_) => "pause".into(),
         Output::ResumeReading(_) => "resume".into(),
-        Output::Answered(..)
+        Output::Verify(..)
+        | Output::Answered(..)
         | Output::FrameMax(..)
         | Output::Event(_)
         | Output::Disk(_)

@@ -17,7 +17,7 @@ fn purge() -> QueuePurge {
 }
 
 fn ready(world: &World) -> Vec<(String, u64)> {
-    world.broker.queues().into_iter().map(|queue| (queue.name, queue.ready)).collect()
+    world.broker.queues().into_iter().map(|queue| (queue.name.to_string(), queue.ready)).collect()
 }
 
 #[test]

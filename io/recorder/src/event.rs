@@ -1,7 +1,7 @@
 //! What a recording is a row of.
 
 use bytes::Bytes;
-use warren_core::{Command, DiskError, DiskResult, FileId};
+use warren_core::{Command, DiskError, DiskResult, FileId, Peer};
 
 use crate::command;
 use crate::number::{put, put_bytes, take, take_as, take_bytes, take_text, take_u64};
@@ -18,10 +18,8 @@ pub enum Event {
     Connected {
         /// The index.
         index: u32,
-        /// Both ends.
-        peer: String,
-        /// Whether it is on the same machine.
-        is_loopback: bool,
+        /// Who that is.
+        peer: Peer,
     },
     /// So many bytes were read, and fed to the decoder.
     Read {
@@ -44,6 +42,8 @@ pub enum Event {
     Disk(u64, Outcome),
     /// So many bytes are free on the disk.
     DiskFree(u64),
+    /// Whether the password that a client gave is the right one.
+    Verified(u32, bool),
     /// A command, under this number.
     Command(u64, Command),
     /// A timer.
@@ -136,11 +136,10 @@ impl Event {
                 put(out, *nanos);
             }
             Self::Started => kind(1),
-            Self::Connected { index, peer, is_loopback } => {
+            Self::Connected { index, peer } => {
                 kind(2);
                 put(out, u64::from(*index));
-                put_bytes(out, peer.as_bytes());
-                out.push(u8::from(*is_loopback));
+                put_peer(out, peer);
             }
             Self::Read { index, len } => {
                 kind(3);
@@ -178,6 +177,11 @@ impl Event {
                 put(out, *number);
                 command::put(out, command);
             }
+            Self::Verified(index, is_right) => {
+                kind(16);
+                put(out, u64::from(*index));
+                out.push(u8::from(*is_right));
+            }
             Self::Tick => kind(10),
             Self::Shutdown(text) => {
                 kind(11);
@@ -200,11 +204,7 @@ impl Event {
         Some(match take(from)? {
             0 => Self::Passed(take(from)?),
             1 => Self::Started,
-            2 => Self::Connected {
-                index: take_as(from)?,
-                peer: take_text(from)?,
-                is_loopback: take(from)? != 0,
-            },
+            2 => Self::Connected { index: take_as(from)?, peer: take_peer(from)? },
             3 => Self::Read { index: take_as(from)?, len: take_as(from)? },
             4 => Self::Frame(take_as(from)?),
             5 => Self::Frames(take_as(from)?),
@@ -218,6 +218,7 @@ impl Event {
             13 => Self::Hash(take_u64(from)?),
             14 => Self::Ended(take_text(from)?),
             15 => Self::Command(take(from)?, command::take(from)?),
+            16 => Self::Verified(take_as(from)?, take(from)? != 0),
             _ => return None,
         })
     }
@@ -237,9 +238,28 @@ impl Event {
     }
 }
 
+fn put_peer(out: &mut Vec<u8>, Peer { name, is_loopback, address, external }: &Peer) {
+    put_bytes(out, name.as_bytes());
+    put_bytes(out, address.as_bytes());
+    out.push(u8::from(*is_loopback));
+    out.push(u8::from(external.is_some()));
+    external.iter().for_each(|user| put_bytes(out, user.as_bytes()));
+}
+
+fn take_peer(from: &mut Bytes) -> Option<Peer> {
+    let (name, address) = (take_text(from)?, take_text(from)?);
+    let is_loopback = take(from)? != 0;
+    let external = if take(from)? != 0 { Some(take_text(from)?) } else { None };
+    Some(Peer { name, is_loopback, address, external })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn peer(external: Option<String>) -> Peer {
+        Peer { name: "a -> b".into(), is_loopback: true, address: "a".into(), external }
+    }
 
     #[test]
     fn events_are_read_as_they_were_written() {
@@ -247,7 +267,9 @@ mod tests {
         let events = [
             Event::Passed(1_000_000),
             Event::Started,
-            Event::Connected { index: 300, peer: "a -> b".into(), is_loopback: true },
+            Event::Connected { index: 300, peer: peer(None) },
+            Event::Connected { index: 301, peer: peer(Some("alice".into())) },
+            Event::Verified(302, true),
             Event::Read { index: 1, len: 70_000 },
             Event::Frame(2),
             Event::Frames(3),
@@ -258,14 +280,15 @@ mod tests {
             Event::Disk(8, Outcome::Files(vec![(FileId::Segment(1), 10)])),
             Event::Disk(9, Outcome::Failed(failed)),
             Event::DiskFree(u64::MAX),
-            Event::Command(10, command::tests::set()),
-            Event::Command(11, command::tests::delete()),
             Event::Tick,
             Event::Shutdown("bye".into()),
             Event::Drained,
             Event::Hash(u64::MAX),
             Event::Ended("it is full".into()),
         ];
+        let commands = (1..).zip(command::tests::all());
+        let commands = commands.map(|(number, command)| Event::Command(number, command));
+        let events: Vec<Event> = events.into_iter().chain(commands).collect();
         let mut out = Vec::new();
         events.iter().for_each(|event| event.put(&mut out));
         let mut from = Bytes::from(out);

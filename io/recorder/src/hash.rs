@@ -75,6 +75,8 @@ impl OutputHash {
                 self.number(id.0);
                 self.number(result.as_ref().map_or(u64::MAX, |done| *done as u64));
             }
+            // Neither password nor hash: a recording has none of them.
+            Output::Verify(id, ..) => self.about(11, *id),
             Output::Halt(reason) => self.text(7, reason.as_bytes()),
             // Words for people, which may change without anything else.
             Output::Event(_) => self.number(8),

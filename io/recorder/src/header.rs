@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use warren_core::{Boot, Config, User};
+use warren_core::broker::Permission;
+use warren_core::{Boot, Config, Defaults};
 
+use crate::command::{put_hash, put_names, take_hash, take_name, take_names};
 use crate::number::{put, put_bytes, take, take_as, take_text, take_u64};
 
 /// The version of what is written; others are not read.
-pub(crate) const FORMAT: u64 = 3;
+pub(crate) const FORMAT: u64 = 4;
 
 /// What a broker was started with.
 #[derive(Clone, Debug)]
@@ -43,7 +45,9 @@ impl Header {
             segment_len,
             disk_free_min,
             read_len,
-            users,
+            defaults,
+            loopback_users,
+            nobody_hash,
             node_name,
         } = &self.config;
         let limits = [
@@ -63,14 +67,11 @@ impl Header {
             u64::from(*segment_len),
             *disk_free_min,
             u64::from(*read_len),
-            users.len() as u64,
         ];
         limits.into_iter().for_each(|limit| put(out, limit));
-        for User { name, password, is_remote_allowed } in users {
-            put_bytes(out, name.as_bytes());
-            put_bytes(out, password.as_bytes());
-            put(out, u64::from(*is_remote_allowed));
-        }
+        put_defaults(out, defaults);
+        put_names(out, loopback_users);
+        put_hash(out, nobody_hash);
         put_bytes(out, node_name.as_bytes());
     }
 
@@ -82,7 +83,7 @@ impl Header {
         let version = take_text(from)?;
         let seed = [take_u64(from)?, take_u64(from)?];
         let boot = Boot { seed, clock_origin_ms: take(from)? };
-        let mut config = Config {
+        let config = Config {
             channel_max: take_as(from)?,
             frame_max: take_as(from)?,
             heartbeat: take_duration(from)?,
@@ -98,19 +99,37 @@ impl Header {
             segment_len: take_as(from)?,
             disk_free_min: take(from)?,
             read_len: take_as(from)?,
-            users: Vec::new(),
-            node_name: String::new(),
+            defaults: take_defaults(from)?,
+            loopback_users: take_names(from)?,
+            nobody_hash: take_hash(from)?,
+            node_name: take_text(from)?,
         };
-        for _ in 0..take(from)? {
-            config.users.push(User {
-                name: take_text(from)?,
-                password: take_text(from)?,
-                is_remote_allowed: take(from)? != 0,
-            });
-        }
-        config.node_name = take_text(from)?;
         Some(Self { version, config, boot })
     }
+}
+
+fn put_defaults(out: &mut Vec<u8>, defaults: &Defaults) {
+    let Defaults { user, password_hash, tags, vhost, permission } = defaults;
+    let Permission { configure, write, read } = permission;
+    put_bytes(out, user.as_bytes());
+    put_hash(out, password_hash);
+    put_names(out, tags);
+    put_bytes(out, vhost.as_bytes());
+    [configure, write, read].iter().for_each(|text| put_bytes(out, text.as_bytes()));
+}
+
+fn take_defaults(from: &mut Bytes) -> Option<Defaults> {
+    Some(Defaults {
+        user: take_name(from)?,
+        password_hash: take_hash(from)?,
+        tags: take_names(from)?,
+        vhost: take_name(from)?,
+        permission: Permission {
+            configure: take_text(from)?,
+            write: take_text(from)?,
+            read: take_text(from)?,
+        },
+    })
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -171,9 +171,9 @@ impl Recorder {
     /// A client is connected, and this is its connection.
     pub fn connected(&mut self, now: Instant, id: ConnectionId, peer: &Peer) {
         let Some(active) = self.active() else { return };
-        let (index, is_loopback) = (index(id), peer.is_loopback);
+        let index = index(id);
         active.elider.begin(index);
-        active.input(now, &Event::Connected { index, peer: peer.name.clone(), is_loopback });
+        active.input(now, &Event::Connected { index, peer: peer.clone() });
     }
 
     /// This was read, and is fed to the decoder.
@@ -200,6 +200,7 @@ impl Recorder {
             Input::Disk(id, result) => return active.disk(now, *id, result),
             Input::DiskFree(free) => Event::DiskFree(*free),
             Input::Command(id, command) => Event::Command(id.0, command.clone()),
+            Input::Verified(id, is_right) => Event::Verified(index(*id), *is_right),
             Input::Tick => Event::Tick,
             Input::Shutdown(text) => {
                 active.is_stopping = true;

@@ -13,7 +13,7 @@ fn header() -> Header {
 }
 
 fn peer() -> Peer {
-    Peer { name: "a -> b".into(), is_loopback: true }
+    Peer { name: "a -> b".into(), is_loopback: true, ..Peer::default() }
 }
 
 fn connection() -> ConnectionId {
@@ -85,7 +85,7 @@ fn what_was_recorded_is_read_without_bodies() {
     let expected = [
         Event::Started,
         Event::Passed(5),
-        Event::Connected { index: 0, peer: "a -> b".into(), is_loopback: true },
+        Event::Connected { index: 0, peer: peer() },
         Event::Passed(2),
         Event::Read { index: 0, len: stream.len() as u32 },
         Event::Frame(0),

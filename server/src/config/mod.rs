@@ -103,6 +103,12 @@ impl Loaded {
         self.settings.tcp.or(&[default])
     }
 
+    /// Where the management API is, if anywhere.
+    pub(crate) fn management_address(&self) -> Option<ListenAddress> {
+        let ip = if self.has_file { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
+        self.settings.management.or((ip, 15672).into())
+    }
+
     /// Where clients connect that speak TLS.
     pub(crate) fn ssl_addresses(&self) -> Vec<ListenAddress> {
         self.settings.ssl.or(&[])

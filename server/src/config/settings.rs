@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use warren_core::{Config, User};
+use warren_core::amqp::ShortStr;
+use warren_core::broker::{HashAlgorithm, Password, Permission};
+use warren_core::{Config, Defaults};
+use warren_io::password;
 
 use super::value::ListenAddress;
 use crate::size::{self, Size};
@@ -26,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) tcp: Listeners,
     /// Where clients connect that speak TLS.
     pub(crate) ssl: Listeners,
+    /// Where the management API is.
+    pub(crate) management: Management,
     /// Whether each connection begins with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     /// Keys and certificates.
@@ -64,6 +70,7 @@ impl Default for Settings {
             core: Config::default(),
             tcp: Listeners::default(),
             ssl: Listeners::default(),
+            management: Management::default(),
             proxy_protocol: false,
             tls: TlsSettings::default(),
             data_dir: "warren-data".into(),
@@ -113,7 +120,8 @@ impl Settings {
             queue_window: in_memory((memory / 16).min(8 << 20)),
             segment_len: self.segment_len(machine)?,
             disk_free_min: self.disk_free_min.of(Machine { memory: total, ..machine }),
-            users: vec![self.first_user.as_user(self.is_loopback_only(&self.first_user.name))],
+            defaults: self.first_user.defaults()?,
+            loopback_users: self.loopback_users()?,
             node_name: self.cluster_name.clone().unwrap_or_else(|| self.core.node_name.clone()),
             ..self.core.clone()
         };
@@ -129,12 +137,21 @@ impl Settings {
         len.ok_or_else(|| "a segment has 4KiB to 4GiB (warren.segment_size)".into())
     }
 
-    /// Whether this user may log in from this machine only. That is so for `guest`, unless it is
-    /// said that it is not.
-    fn is_loopback_only(&self, user: &str) -> bool {
-        let said = self.loopback_users.get(user).copied();
-        !self.no_loopback_users && said.unwrap_or(user == "guest")
+    /// The users who may log in from this machine only: `guest`, unless it is said that it is not,
+    /// and those of whom it is said.
+    fn loopback_users(&self) -> Result<Vec<ShortStr>, String> {
+        if self.no_loopback_users {
+            return Ok(Vec::new());
+        }
+        let mut users = self.loopback_users.clone();
+        users.entry("guest".into()).or_insert(true);
+        users.iter().filter(|(_, is_set)| **is_set).map(|(name, _)| short(name)).collect()
     }
+}
+
+fn short(text: &str) -> Result<ShortStr, String> {
+    let name = ShortStr::new(text.to_owned().into_bytes().into());
+    name.ok_or_else(|| format!("`{text}` is longer than 255 bytes"))
 }
 
 fn in_memory(bytes: u64) -> usize {
@@ -157,6 +174,31 @@ impl Listeners {
             (true, _) => Vec::new(),
             (false, true) => default.to_vec(),
             (false, false) => self.named.clone(),
+        }
+    }
+}
+
+/// Where the management API is, as far as anything is said of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Management {
+    /// All of it: nowhere, or there.
+    pub(crate) address: Option<Option<ListenAddress>>,
+    /// RabbitMQ's keys: the address, and the port.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+}
+
+impl Management {
+    /// Where it is; there if nothing was said.
+    pub(crate) fn or(self, default: SocketAddr) -> Option<ListenAddress> {
+        let port = self.port.unwrap_or(default.port());
+        match (self.address, self.ip) {
+            (Some(address), _) => address,
+            (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
+            (None, None) if default.ip().is_unspecified() || self.port.is_some() => {
+                Some(ListenAddress::Port(port))
+            }
+            (None, None) => Some(ListenAddress::Socket(default)),
         }
     }
 }
@@ -299,12 +341,18 @@ pub(crate) struct FirstUser {
 }
 
 impl FirstUser {
-    fn as_user(&self, is_loopback_only: bool) -> User {
-        User {
-            name: self.name.clone(),
-            password: self.password.clone(),
-            is_remote_allowed: !is_loopback_only,
-        }
+    fn defaults(&self) -> Result<Defaults, String> {
+        let password = Password(self.password.clone().into_bytes().into());
+        let hash = password::hash(HashAlgorithm::Sha256, &password);
+        let [configure, write, read] = self.permissions.clone();
+        let tags = self.tags.clone().unwrap_or_else(|| vec!["administrator".into()]);
+        Ok(Defaults {
+            user: short(&self.name)?,
+            password_hash: hash.map_err(|error| error.to_string())?,
+            tags: tags.iter().map(|tag| short(tag)).collect::<Result<_, _>>()?,
+            vhost: short(&self.vhost)?,
+            permission: Permission { configure, write, read },
+        })
     }
 }
 
@@ -376,20 +424,15 @@ mod tests {
     #[test]
     fn guest_may_log_in_from_here_only_unless_it_is_said_otherwise() {
         let mut settings = Settings::default();
-        let is_remote_allowed = |settings: &Settings| {
-            settings.config(MACHINE).expect("can be").users[0].is_remote_allowed
-        };
-        assert!(!is_remote_allowed(&settings));
+        let loopback_users =
+            |settings: &Settings| settings.config(MACHINE).expect("can be").loopback_users;
+        assert_eq!(loopback_users(&settings), ["guest"]);
         settings.loopback_users.insert("other".into(), true);
-        assert!(!is_remote_allowed(&settings));
+        assert_eq!(loopback_users(&settings), ["guest", "other"]);
         settings.loopback_users.insert("guest".into(), false);
-        assert!(is_remote_allowed(&settings));
-        settings.loopback_users.insert("guest".into(), true);
+        assert_eq!(loopback_users(&settings), ["other"]);
         settings.no_loopback_users = true;
-        assert!(is_remote_allowed(&settings));
-        settings.no_loopback_users = false;
-        settings.first_user.name = "bunny".into();
-        assert!(is_remote_allowed(&settings));
+        assert_eq!(loopback_users(&settings), [""; 0]);
     }
 
     #[test]

@@ -121,8 +121,11 @@ pub fn check_salvaged(
     copies: u64,
 ) -> Result<(), Failure> {
     let fail = |text: String| Err(Failure::new(ID, format!("what salvage made has {text}")));
-    let is_unnamed = |name: &String| report.unnamed_queues.contains(name);
-    if let Some(queue) = queues.iter().find(|q| !is_unnamed(&q.name) && !is_known(&q.name)) {
+    let is_expected = |queue: &&QueueStatus| {
+        let name = queue.name.to_text();
+        is_known(&name) || report.unnamed_queues.iter().any(|unnamed| *unnamed == *name)
+    };
+    if let Some(queue) = queues.iter().find(|queue| !is_expected(queue)) {
         return fail(format!("{}, which never was", queue.name));
     }
     let messages: u64 = queues.iter().map(|queue| queue.ready).sum();

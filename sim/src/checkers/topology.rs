@@ -36,7 +36,7 @@ pub fn check_decisions(decisions: Result<(), String>) -> Result<(), Failure> {
 /// When one is missing, too many, or of another kind.
 pub fn check_list(listed: &[QueueStatus], queues: &BTreeMap<&str, &Queue>) -> Result<(), Failure> {
     for status in listed {
-        let Some(queue) = queues.get(status.name.as_str()) else {
+        let Some(queue) = queues.get(&*status.name.to_text()) else {
             return Err(Failure::new(ID, format!("queue {} should be gone", status.name)));
         };
         check_kind(status, queue)?;

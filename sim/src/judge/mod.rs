@@ -19,8 +19,8 @@ use crate::checkers::{
     single_active, topology,
 };
 use crate::model::{
-    Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, Parked, Phase, Promise, Queue,
-    QueueId, Released, Stage,
+    Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, NOTHING, Parked, Phase, Promise,
+    Queue, QueueId, Released, Stage,
 };
 use crate::plan::Setup;
 use crate::trace::Trace;
@@ -32,7 +32,7 @@ const TIMED_EVERY_NS: u64 = 1_000_000;
 const MANY_QUEUES: usize = 64;
 const LIST_EVERY: u64 = 50;
 
-pub use crate::model::{Departure, Found, Position, Remains, Told, Waits, Went};
+pub use crate::model::{Departure, Found, News, Position, Remains, Told, Waits, Went};
 pub(crate) use delivery::UNNAMED;
 
 /// What the broker said.
@@ -121,7 +121,7 @@ impl Judge {
         &mut self,
         now: u64,
         position: Position,
-        told: &mut VecDeque<(Told, Waits)>,
+        told: &mut VecDeque<(Told, News)>,
         said: &[Said],
     ) -> Result<(), Failure> {
         self.trace.note((now, told.len(), said.len()));
@@ -152,7 +152,7 @@ impl Judge {
         }
         while self.release_one(now)? {}
         while let Some((next, waits)) = told.pop_front() {
-            self.tell(now, next, &waits)?;
+            self.tell(now, next, waits.as_deref())?;
             while self.release_one(now)? {}
         }
         // An output may rest on a drained socket, and is looked at before the model hears of that;
@@ -169,13 +169,13 @@ impl Judge {
     fn tell_next(
         &mut self,
         now: u64,
-        told: &mut VecDeque<(Told, Waits)>,
+        told: &mut VecDeque<(Told, News)>,
         heard: &[Said],
         is_delivery: bool,
     ) -> Result<bool, Failure> {
         while let Some((next, waits)) = told.pop_front() {
             let is_drained = matches!(next, Told::Drained(..));
-            self.tell(now, next, &waits)?;
+            self.tell(now, next, waits.as_deref())?;
             // What was heard already rests on it: that the socket was drained came first.
             if is_drained {
                 self.note_backlogs(heard);
@@ -239,40 +239,38 @@ impl Judge {
     /// The broker's queues and what they count, against the model's.
     fn check_queues(&self, broker: &Broker) -> Result<(), Failure> {
         self.check_store(broker)?;
-        let mut listed = broker.queues();
-        if let Some(pairs) = self.pairs(&listed) {
-            return pairs.into_iter().try_for_each(|(status, queue)| {
-                topology::check_kind(status, queue)?;
-                check_counts(status, queue)
-            });
+        if self.check_known(broker)? {
+            return Ok(());
         }
+        let mut listed = broker.queues();
         let mut queues = self.queues_by_name();
         // Queues that the broker named are not known by name until it has told.
         let is_told = |name: &str| !name.starts_with('?');
         let untold = queues.keys().filter(|name| !is_told(name)).count();
         let known = listed.len();
         listed.retain(|status| {
-            !status.name.starts_with("amq.gen-") || queues.contains_key(status.name.as_str())
+            !status.name.starts_with("amq.gen-") || queues.contains_key(&*status.name.to_text())
         });
         topology::check_untold(known - listed.len(), untold)?;
         queues.retain(|name, _| is_told(name));
         topology::check_list(&listed, &queues)?;
         for status in &listed {
-            check_counts(status, queues[status.name.as_str()])?;
+            check_counts(status, queues[&*status.name.to_text()])?;
         }
         Ok(())
     }
 
-    /// Each queue that the broker lists and the model's of the same name, if these are all: mostly
-    /// they are.
-    fn pairs<'a>(&'a self, listed: &'a [QueueStatus]) -> Option<Vec<(&'a QueueStatus, &'a Queue)>> {
-        let mut queues: Vec<&Queue> = self.visible_queues().collect();
-        if queues.len() != listed.len() {
-            return None;
+    /// Checks each queue of the model against the broker's of the same name, if these are all, and
+    /// says whether they are: mostly so, and there is no need for a list.
+    fn check_known(&self, broker: &Broker) -> Result<bool, Failure> {
+        let mut known = 0;
+        for queue in self.visible_queues() {
+            let Some(status) = broker.queue("/", queue.name.as_bytes()) else { return Ok(false) };
+            topology::check_kind(&status, queue)?;
+            check_counts(&status, queue)?;
+            known += 1;
         }
-        queues.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let pairs = listed.iter().zip(queues);
-        pairs.map(|pair| (pair.0.name == pair.1.name).then_some(pair)).collect()
+        Ok(known == broker.queues_len())
     }
 
     fn visible_queues(&self) -> impl Iterator<Item = &Queue> {
@@ -289,7 +287,7 @@ impl Judge {
             ([], Some(store)) if store.enqueued == 0 => Ok(()),
             ([status], Some(store)) => {
                 check_counts(status, store)?;
-                let listed = broker.delayed(&status.vhost, None, usize::MAX);
+                let listed = broker.delayed(&status.vhost.to_text(), None, usize::MAX);
                 delays::check_listed(&listed, store)
             }
             _ => {
@@ -347,7 +345,8 @@ impl Judge {
         self.trace.line(&self.model, now, who, what, None);
     }
 
-    fn tell(&mut self, now: u64, told: Told, waits: &Waits) -> Result<(), Failure> {
+    fn tell(&mut self, now: u64, told: Told, news: Option<&Waits>) -> Result<(), Failure> {
+        let waits = news.unwrap_or(&NOTHING);
         if !self.trace.keeps_lines() {
             self.model.tell(now, told, waits);
             return self.check_fault();

@@ -139,11 +139,11 @@ impl Judge {
         topology::check_list(&listed, &self.queues_by_name())?;
         for status in &broker.delays() {
             let left = self.model.store().map_or(0, |store| store.ready.len() as u64);
-            no_loss::check_recovered(&status.name, status.ready, left)?;
+            no_loss::check_recovered(&status.name.to_text(), status.ready, left)?;
         }
         self.check_store(broker)?;
         for status in &listed {
-            let queue = self.queues_by_name()[status.name.as_str()];
+            let queue = self.queues_by_name()[&*status.name.to_text()];
             let left = queue.ready.len() as u64;
             no_loss::check_recovered(&queue.name, status.ready, left)?;
             ack_final::check_recovered(&queue.name, status.ready, left)?;

@@ -42,7 +42,7 @@ pub use message::{Fate, Fates, Message, Messages};
 pub use policies::{Answer, Policy, Wish};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
-pub use waiting::{Parked, Released, Together, Waits, Went};
+pub use waiting::{NOTHING, News, Parked, Released, Together, Waits, Went};
 
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};

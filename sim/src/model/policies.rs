@@ -42,6 +42,8 @@ pub enum Answer {
     Updated,
     /// It is gone.
     Deleted,
+    /// There was nothing to be done.
+    Unchanged,
     /// It was refused.
     Refused,
 }

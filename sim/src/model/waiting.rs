@@ -27,6 +27,13 @@ pub struct Waits {
     pub decisions: Vec<Decision>,
 }
 
+/// What waits after something, as [`Waits`] says it, if anything does or happened at all.
+pub type News = Option<Box<Waits>>;
+
+/// Nothing waits, and nothing happened.
+pub static NOTHING: Waits =
+    Waits { parked: Parked::new(), went: Vec::new(), decisions: Vec::new() };
+
 impl Waits {
     /// Whether nothing waits, happened or was decided.
     pub(super) fn is_empty(&self) -> bool {

@@ -16,11 +16,11 @@ use super::names::Names;
 use super::scribe::Scribe;
 use super::{Replayed, setup_of};
 use crate::checkers::{Failure, memory, panic};
-use crate::judge::{DiskState, Found, Judge, Said, Told, Waits};
+use crate::judge::{DiskState, Found, Judge, News, Said, Told};
 use crate::plan::Setup;
 use crate::run::Outcome;
 use crate::wire::{self, Frame};
-use crate::world::{Ear, Image, answer, is_bounded, noted, position, waits, wish};
+use crate::world::{Ear, Image, answer, is_bounded, news, noted, position, wish};
 
 /// The failure's id of a core that does not do what was recorded.
 const ID: &str = "divergence";
@@ -53,7 +53,7 @@ pub(super) struct Replay {
     links_made: usize,
     messages: u64,
     names: Names,
-    told: VecDeque<(Told, Waits)>,
+    told: VecDeque<(Told, News)>,
     judge: Judge,
     is_checked: bool,
     /// What a checker found; whether the core still does what was recorded shows at the next hash.
@@ -187,9 +187,7 @@ impl Replay {
         match event {
             Event::Passed(nanos) => self.now += nanos,
             Event::Started => return self.start(),
-            Event::Connected { index, peer, is_loopback } => {
-                return self.connect(index, peer, is_loopback);
-            }
+            Event::Connected { index, peer } => return self.connect(index, peer),
             Event::Read { index, .. } => {
                 let Some(connection) = self.connections.get_mut(&index) else {
                     return Err(self.differs("something is read from a connection that is closed"));
@@ -213,6 +211,12 @@ impl Replay {
                     connection.is_gone = true;
                     let (id, link) = (connection.id, connection.link);
                     self.tell(Input::Closed(id), Told::Closed(link));
+                }
+            }
+            Event::Verified(index, is_right) => {
+                if let Some(connection) = self.connections.get(&index) {
+                    let id = connection.id;
+                    self.tell(Input::Verified(id, is_right), Told::Tick);
                 }
             }
             Event::Disk(id, outcome) => return self.take_result(OpId(id), outcome),
@@ -281,11 +285,11 @@ impl Replay {
         Ok(())
     }
 
-    fn connect(&mut self, index: u32, name: String, is_loopback: bool) -> Result<(), Failure> {
+    fn connect(&mut self, index: u32, peer: Peer) -> Result<(), Failure> {
         let Machine::Broker(broker) = &mut self.machine else {
             return Err(self.differs("a client connects to a broker that is gone"));
         };
-        let peer = Peer { name: name.clone(), is_loopback };
+        let name = peer.name.clone();
         let id = broker.connect(Instant::from_nanos(self.now), peer);
         if id.index() != index as usize {
             return Err(self.differs("a connection has another number"));
@@ -308,7 +312,7 @@ impl Replay {
         if !self.has_failed {
             self.judge.trace_world(self.now, &format!("c{client}"), &format!("! connect {name}"));
         }
-        self.told.push_back((Told::Connected(link, client), waits(broker, &self.links)));
+        self.told.push_back((Told::Connected(link, client), news(broker, &self.links)));
         Ok(())
     }
 
@@ -351,7 +355,7 @@ impl Replay {
     fn tell(&mut self, input: Input, told: Told) {
         let Machine::Broker(broker) = &mut self.machine else { return };
         broker.handle(Instant::from_nanos(self.now), input);
-        self.told.push_back((told, waits(broker, &self.links)));
+        self.told.push_back((told, news(broker, &self.links)));
     }
 
     /// So many bytes wait for a socket now.
@@ -447,7 +451,7 @@ impl Replay {
         carried_out?;
         let mut told = std::mem::take(&mut self.told);
         if let Machine::Broker(broker) = &mut self.machine {
-            told.push_back((Told::Tick, waits(broker, &self.links)));
+            told.push_back((Told::Tick, news(broker, &self.links)));
         }
         self.scribe.note(self.now, told.iter().map(|(told, _)| told), &said);
         let judged = match self.is_checked && !self.has_failed {
@@ -495,6 +499,8 @@ impl Replay {
                 said.push(Said::Answered(id.0, answer(result)));
                 return Ok(());
             }
+            // The answer is recorded.
+            Output::Verify(..) => return Ok(()),
             Output::Disk(request) => {
                 self.request(request.clone());
                 return Ok(());
@@ -538,7 +544,11 @@ impl Replay {
                 connection.is_gone = true;
                 said.push(Said::Closed(link));
             }
-            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
+            Output::Answered(..)
+            | Output::Verify(..)
+            | Output::Event(_)
+            | Output::Disk(_)
+            | Output::Halt(_) => {}
         }
         Ok(())
     }

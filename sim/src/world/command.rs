@@ -2,8 +2,8 @@
 //! the model is.
 
 use warren_core::amqp::{FieldTable, FieldValue, ShortStr};
-use warren_core::broker::{ApplyTo, Policy, PolicyLayer};
-use warren_core::{Command, Done};
+use warren_core::broker::{ApplyTo, HashAlgorithm, Password, PasswordHash, Policy, PolicyLayer};
+use warren_core::{Command, Defaults, Done};
 
 use super::request::headers;
 use crate::model::{self, Answer, Wish};
@@ -59,12 +59,30 @@ pub(crate) fn wish(command: &Command) -> Wish {
     }
 }
 
+/// Whether a password is the right one. Hashes are not computed here: one is the password behind
+/// four bytes of salt.
+pub(crate) fn is_right(password: &Password, hash: &PasswordHash) -> bool {
+    hash.bytes.get(4..).is_some_and(|right| right == password.0)
+}
+
+/// The hash that [`is_right`] is about.
+pub(crate) fn hash(password: &str) -> PasswordHash {
+    let bytes = [b"salt", password.as_bytes()].concat().into();
+    PasswordHash { algorithm: HashAlgorithm::Sha256, bytes }
+}
+
+/// What a first start makes.
+pub(crate) fn defaults() -> Defaults {
+    Defaults { password_hash: hash("guest"), ..Defaults::default() }
+}
+
 /// What the model is told of an answer.
 pub(crate) fn answer<E>(result: &Result<Done, E>) -> Answer {
     match result {
         Ok(Done::Created) => Answer::Created,
         Ok(Done::Updated) => Answer::Updated,
         Ok(Done::Deleted) => Answer::Deleted,
+        Ok(Done::Unchanged) => Answer::Unchanged,
         Err(_) => Answer::Refused,
     }
 }

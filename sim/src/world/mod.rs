@@ -18,7 +18,7 @@ pub use client::{Client, Stage};
 pub(crate) use command::{answer, wish};
 pub use disk::Failing;
 pub(crate) use disk::{Image, names_of};
-pub(crate) use host::{Ear, is_bounded, noted, position, waits};
+pub(crate) use host::{Ear, is_bounded, news, noted, position};
 pub use tamper::{Fault, Tamper};
 
 use warren_core::MarkCounts;

@@ -26,8 +26,8 @@ def count(channel, queue):
     return channel.queue_declare(queue, passive=True).method.message_count
 
 
-def until(holds, what):
-    end = time.monotonic() + PATIENCE
+def until(holds, what, patience=PATIENCE):
+    end = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < end, what
         time.sleep(0.01)

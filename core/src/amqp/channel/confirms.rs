@@ -81,6 +81,17 @@ impl Confirms {
         self.refused.iter().skip(self.refused.len() - due).copied().collect()
     }
 
+    /// Up to which number all are answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.confirmed
+    }
+
+    /// How many are not answered.
+    pub(super) fn unanswered(&self) -> u64 {
+        let waiting: u64 = self.waiting.iter().map(|run| run.last - run.first + 1).sum();
+        waiting + (self.at_once.len() + self.refused_due) as u64
+    }
+
     /// Whether some wait for the disk.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

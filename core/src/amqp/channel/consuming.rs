@@ -54,7 +54,7 @@ impl Channel {
             prefetch: self.prefetch,
         };
         let owner = link.owner();
-        let id = ctx.engine.consume(self.session, link.vhost, &queue, owner, &wish)?;
+        let id = ctx.engine.consume(self.session, link.claimant(), &queue, owner, &wish)?;
         self.consumers.insert(tag.clone(), id);
         self.answer(consume.nowait, BasicConsumeOk { consumer_tag: tag }, link, ctx)
     }
@@ -83,7 +83,8 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let queue = self.queue_name(&get.queue)?;
-        let asked = ctx.engine.get(link.vhost, &queue, link.owner(), get.no_ack, self.session)?;
+        let asked =
+            ctx.engine.get(link.claimant(), &queue, link.owner(), get.no_ack, self.session)?;
         let got = match asked {
             Asked::Got(got) => got,
             Asked::Empty => {
@@ -169,6 +170,16 @@ impl Channel {
         if link.capabilities.consumer_cancel_notify {
             let cancel = BasicCancel { consumer_tag: tag.clone(), nowait: true };
             link.send(out, now, on_channel(self.number, cancel));
+        }
+    }
+
+    /// Ends those consumers whose user may not read from their queue any more.
+    pub(crate) fn recheck_consumers(&mut self, link: &mut Link, ctx: &mut Context<'_>) {
+        for (tag, id) in self.consumers.clone() {
+            if !ctx.engine.may_go_on(link.claimant(), id) {
+                ctx.engine.cancel(id);
+                self.consumer_cancelled(&tag, link, ctx.out, ctx.now);
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod confirms;
 mod consuming;
+mod listing;
 mod publishing;
 mod settling;
 mod timeouts;
@@ -23,7 +24,7 @@ use super::frame::{ChannelNumber, Frame, OutFrame};
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
 use super::unacked::UnackedDeliveries;
-use super::{AmqpError, ReplyCode, ShortStr, WaitingChannels};
+use super::{AmqpError, FailedLogins, ReplyCode, ShortStr, WaitingChannels};
 use crate::broker::{
     ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Context<'a> {
     pub(crate) gated: &'a mut VecDeque<(BatchNumber, Gated)>,
     /// Channels that wait until publishers may go on.
     pub(crate) parked: &'a mut WaitingChannels,
+    /// Who failed to log in lately.
+    pub(crate) failed_logins: &'a mut FailedLogins,
     /// Why publishers have to wait, if they do.
     pub(crate) hindrance: Hindrance,
     pub(crate) now: Instant,
@@ -90,6 +93,9 @@ pub(crate) struct Channel {
     last_queue: ShortStr,
     mode: Mode,
     last_route: Option<LastRoute>,
+    /// The exchange that was found to be open to the user last, and in which version of the
+    /// topology.
+    granted: Option<(u64, ShortStr)>,
     /// What waits until publishers may go on, or a message was read from disk; in order.
     parked: VecDeque<Frame>,
     parked_len: usize,
@@ -136,6 +142,7 @@ impl Channel {
             last_queue: ShortStr::EMPTY,
             mode: Mode::Plain,
             last_route: None,
+            granted: None,
             parked: VecDeque::new(),
             parked_len: 0,
             holds_back: HoldsBack::None,
@@ -225,7 +232,10 @@ impl Channel {
             let nack = BasicNack { delivery_tag, multiple: false, requeue: false };
             link.send(ctx.out, ctx.now, on_channel(self.number, nack));
         }
-        for (delivery_tag, multiple) in confirms.take_due(ctx.engine.durable()) {
+        let answered = confirms.answered();
+        let due = confirms.take_due(ctx.engine.durable());
+        ctx.engine.traffic.confirmed += confirms.answered() - answered;
+        for (delivery_tag, multiple) in due {
             if multiple {
                 ctx.engine.mark(Mark::ConfirmMultiple);
             }
@@ -493,6 +503,7 @@ impl From<Refusal> for AmqpError {
             RefusalKind::Locked => ReplyCode::ResourceLocked,
             RefusalKind::PreconditionFailed => ReplyCode::PreconditionFailed,
             RefusalKind::NotImplemented => ReplyCode::NotImplemented,
+            RefusalKind::NotAllowed => ReplyCode::NotAllowed,
         };
         Self::new(code, refusal.explanation)
     }

@@ -19,7 +19,7 @@ use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
 use crate::broker::{
-    Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Route, Sight, delay_of,
+    Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Right, Route, Sight, delay_of,
 };
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
@@ -176,10 +176,13 @@ impl Channel {
                 ctx.engine.mark(Mark::RouteRemembered);
                 (known.exchange.clone(), Some(known.route.clone()))
             }
-            None => (ctx.engine.check_publish(link.vhost, &publish.exchange)?, None),
+            None => (self.check_publish(&publish.exchange, link, ctx)?, None),
         };
         let ttl = time_to_live(properties)?;
-        check_user(properties, link)?;
+        if known.is_none() {
+            check_topics(&publish, &exchange, properties, link, ctx)?;
+        }
+        check_user(properties, link, ctx)?;
         let delay = delay(properties)?;
         let route = match known {
             Some(known) => known,
@@ -201,12 +204,14 @@ impl Channel {
         let message =
             Message { exchange, routing_key, properties, body, persistent, is_dead_letter, charge };
         let published = Published { route, message, mandatory: publish.mandatory, ttl, delay };
+        ctx.engine.traffic.published += 1;
         match &mut self.mode {
             Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
             Mode::Plain => {
                 self.distribute(published, link, ctx);
             }
             Mode::Confirm(_) => {
+                ctx.engine.traffic.published_to_confirm += 1;
                 let Enqueued { gate, is_refused, .. } = self.distribute(published, link, ctx);
                 let Mode::Confirm(confirms) = &mut self.mode else { return Ok(()) };
                 if is_refused {
@@ -230,6 +235,24 @@ impl Channel {
             }
         }
         Ok(())
+    }
+
+    /// The exchange's name as the engine keeps it, if the user may publish to it. What the user may
+    /// is found out again only when something has changed, or for another exchange.
+    fn check_publish(
+        &mut self,
+        exchange: &ShortStr,
+        link: &Link,
+        ctx: &Context<'_>,
+    ) -> Result<ShortStr, AmqpError> {
+        let version = ctx.engine.topology_version();
+        let is_granted = |granted: &(u64, ShortStr)| granted.0 == version && granted.1 == *exchange;
+        let who = (!self.granted.as_ref().is_some_and(is_granted)).then(|| link.claimant());
+        let name = ctx.engine.check_publish(link.vhost, who, exchange)?;
+        if who.is_some() {
+            self.granted = Some((version, name.clone()));
+        }
+        Ok(name)
     }
 
     /// Hands a message to the engine, unless its exchange has seen it. A duplicate is as good as
@@ -355,9 +378,32 @@ impl Channel {
     }
 }
 
-fn check_user(properties: &BasicProperties, link: &Link) -> Result<(), AmqpError> {
+/// Whether the user may publish with these keys, if the exchange is one of topics.
+fn check_topics(
+    publish: &BasicPublish,
+    exchange: &ShortStr,
+    properties: &BasicProperties,
+    link: &Link,
+    ctx: &Context<'_>,
+) -> Result<(), AmqpError> {
+    let who = link.claimant();
+    ctx.engine.check_topics(who, Right::Write, exchange, [&publish.routing_key])?;
+    if properties.headers.is_some() {
+        let keys = routing_keys(publish, properties)?;
+        ctx.engine.check_topics(who, Right::Write, exchange, &keys)?;
+    }
+    Ok(())
+}
+
+fn check_user(
+    properties: &BasicProperties,
+    link: &Link,
+    ctx: &Context<'_>,
+) -> Result<(), AmqpError> {
+    let may_claim =
+        |claimed: &ShortStr| *claimed == link.user || ctx.engine.may_impersonate(&link.user);
     match &properties.user_id {
-        Some(claimed) if *claimed != *link.user.as_str() => Err(precondition(&format!(
+        Some(claimed) if !may_claim(claimed) => Err(precondition(&format!(
             "user_id property set to '{claimed}' but authenticated user was '{}'",
             link.user
         ))),

@@ -66,6 +66,11 @@ impl Transaction {
         Ok(())
     }
 
+    /// How many messages it would publish, and how many deliveries settle.
+    pub(super) fn lens(&self) -> (usize, usize) {
+        (self.published.len(), self.settled.len())
+    }
+
     /// Whether it would do nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.published.is_empty() && self.settled.is_empty()

@@ -28,9 +28,9 @@ impl Channel {
             arguments: declare.arguments,
         };
         if declare.passive {
-            ctx.engine.find_exchange(link.vhost, &declaration.name)?;
+            ctx.engine.find_exchange(link.claimant(), &declaration.name)?;
         } else {
-            ctx.engine.declare_exchange(link.vhost, &declaration)?;
+            ctx.engine.declare_exchange(link.claimant(), &declaration)?;
         }
         self.answer(declare.nowait, ExchangeDeclareOk {}, link, ctx)
     }
@@ -42,7 +42,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let name = without_line_ends(delete.exchange.clone());
-        ctx.engine.delete_exchange(link.vhost, &name, delete.if_unused)?;
+        ctx.engine.delete_exchange(link.claimant(), &name, delete.if_unused)?;
         self.answer(delete.nowait, ExchangeDeleteOk {}, link, ctx)
     }
 
@@ -53,7 +53,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         ctx.engine.bind_exchange(
-            link.vhost,
+            link.claimant(),
             &without_line_ends(bind.destination.clone()),
             &without_line_ends(bind.source.clone()),
             &bind.routing_key,
@@ -69,7 +69,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         ctx.engine.unbind_exchange(
-            link.vhost,
+            link.claimant(),
             &without_line_ends(unbind.destination.clone()),
             &without_line_ends(unbind.source.clone()),
             &unbind.routing_key,
@@ -92,7 +92,7 @@ impl Channel {
         let owner = link.owner();
         // Asking for the address of direct replies, in whichever way, finds out if it is alive.
         let declared = if declare.passive || name.starts_with(REPLY_QUEUE) {
-            ctx.engine.find_queue(link.vhost, &name, owner)?
+            ctx.engine.find_queue(link.claimant(), &name, owner)?
         } else {
             let declaration = QueueDeclaration {
                 name,
@@ -101,7 +101,7 @@ impl Channel {
                 auto_delete: declare.auto_delete,
                 arguments: declare.arguments,
             };
-            ctx.engine.declare_queue(link.vhost, &declaration, owner)?
+            ctx.engine.declare_queue(link.claimant(), &declaration, owner)?
         };
         self.last_queue = declared.name.clone();
         let ok = QueueDeclareOk {
@@ -122,7 +122,7 @@ impl Channel {
         let key = binding_key(&bind.queue, &queue, &bind.routing_key);
         let source = without_line_ends(bind.exchange.clone());
         let owner = link.owner();
-        ctx.engine.bind_queue(link.vhost, &queue, owner, &source, key, &bind.arguments)?;
+        ctx.engine.bind_queue(link.claimant(), &queue, owner, &source, key, &bind.arguments)?;
         self.answer(bind.nowait, QueueBindOk {}, link, ctx)
     }
 
@@ -136,7 +136,7 @@ impl Channel {
         let key = binding_key(&unbind.queue, &queue, &unbind.routing_key);
         let source = without_line_ends(unbind.exchange.clone());
         let owner = link.owner();
-        ctx.engine.unbind_queue(link.vhost, &queue, owner, &source, key, &unbind.arguments)?;
+        ctx.engine.unbind_queue(link.claimant(), &queue, owner, &source, key, &unbind.arguments)?;
         self.answer(false, QueueUnbindOk {}, link, ctx)
     }
 
@@ -147,7 +147,7 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let queue = self.queue_name(&without_line_ends(purge.queue.clone()))?;
-        let purged = ctx.engine.purge_queue(link.vhost, &queue, link.owner())?;
+        let purged = ctx.engine.purge_queue(link.claimant(), &queue, link.owner())?;
         self.answer(purge.nowait, QueuePurgeOk { message_count: clamp(purged) }, link, ctx)
     }
 
@@ -159,7 +159,7 @@ impl Channel {
     ) -> Result<(), AmqpError> {
         let queue = self.queue_name(&without_line_ends(delete.queue.clone()))?;
         let deleted = ctx.engine.delete_queue(
-            link.vhost,
+            link.claimant(),
             &queue,
             link.owner(),
             delete.if_unused,

@@ -19,9 +19,7 @@ use super::super::settings::{DeadLetters, Overflow, Settings};
 use super::super::weight::Size;
 use super::Engine;
 use super::paging::ITEM_READ;
-use crate::amqp::ShortStr;
-use crate::{Departure, Event};
-use crate::{Instant, Mark};
+use crate::{Departure, Event, Instant, Mark, QueueName};
 
 /// No more messages expire at once; others have their turn in between. Nor are there ever more
 /// delayed messages on their way.
@@ -87,6 +85,10 @@ impl Engine {
             self.timers.pop_first();
             let Some(queue) = self.queues.get_mut(id) else { continue };
             queue.timer = None;
+            // What is in a virtual host that is gone goes with it.
+            if self.emptying.is_some_and(|emptying| emptying.vhost == queue.vhost) {
+                continue;
+            }
             if queue.expires_at.is_some_and(|at| at <= now) {
                 let is_used = !queue.consumers.is_empty();
                 queue.expires_at = None;
@@ -220,10 +222,11 @@ impl Engine {
     pub(super) fn refuse(&mut self, queues: Vec<QueueId>, message: &Message) {
         for id in queues {
             let enqueued = self.sum(id, |lane| lane.counts.enqueued);
+            let Some(queue) = self.queues.get(id) else { continue };
+            let (name, number) = (self.told_name(queue), enqueued + queue.counts.refused + 1);
+            self.departures.push(Departure::Refused(name, number));
             let Some(queue) = self.queues.get_mut(id) else { continue };
             queue.counts.refused += 1;
-            let number = enqueued + queue.counts.refused;
-            self.departures.push(Departure::Refused(queue.name.clone(), number));
             self.log.marks.reach(Mark::PublishRefused);
             let is_kept = queue.settings.overflow == Overflow::RejectPublishDeadLetter
                 && queue.settings.dead_letters.is_some();
@@ -251,6 +254,9 @@ impl Engine {
         self.retry_letters();
         for _ in 0..self.mourning.len() {
             let Some(id) = self.mourning.pop_front() else { break };
+            if self.queues.get(id).is_some_and(|queue| self.is_emptying(queue.vhost)) {
+                continue;
+            }
             while self.log.backlog() <= self.limits.log_pending_max
                 && let Some((lane, entry, reason)) = self.take_dead(id)
             {
@@ -386,15 +392,27 @@ impl Engine {
         }
     }
 
-    pub(super) fn note_departure(&mut self, id: QueueId, departure: fn(ShortStr) -> Departure) {
-        if let Some(queue) = self.queues.get(id) {
-            self.departures.push(departure(queue.name.clone()));
+    pub(super) fn note_departure(&mut self, id: QueueId, departure: fn(QueueName) -> Departure) {
+        if let Some(queue) = self.queues.get(id)
+            && !self.is_emptying(queue.vhost)
+        {
+            self.departures.push(departure(self.told_name(queue)));
         }
+    }
+
+    /// A queue as checkers are told of it.
+    fn told_name(&self, queue: &Queue) -> QueueName {
+        QueueName { vhost: self.host(queue.vhost).name.clone(), name: queue.name.clone() }
     }
 
     /// Takes what is to be told to the people who run the broker.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         core::mem::take(&mut self.events)
+    }
+
+    /// Whether something departed, or was decided, that was not asked for yet.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.departures.is_empty() || !self.decisions.is_empty()
     }
 
     /// Takes what left queues without a client's doing.

@@ -135,7 +135,7 @@ impl Engine {
 
     /// The account of each virtual host's delayed messages, as far as it ever had any.
     pub(crate) fn delay_statuses(&self) -> Vec<QueueStatus> {
-        let stores = self.vhosts.iter().filter_map(|host| host.delays);
+        let stores = self.vhosts.values().filter_map(|host| host.delays);
         let stores = stores.filter_map(|id| Some((id, self.queues.get(id)?)));
         stores.map(|(id, store)| self.status(id, store)).collect()
     }

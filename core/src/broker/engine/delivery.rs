@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
+use super::super::access::Right;
 use super::super::arguments;
 use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHandle, SessionId};
 use super::super::death::Reason;
@@ -16,7 +17,7 @@ use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::super::weight::Size;
 use super::paging::ITEM_READ;
 use super::routing::{REPLY_PREFIX, Route};
-use super::{Engine, Notice, VhostId};
+use super::{Claimant, Engine, Notice};
 use crate::amqp::ShortStr;
 use crate::log::{BatchNumber, Fact, Item, PendingMessage, Spot, Spots};
 use crate::{Instant, Mark};
@@ -129,6 +130,7 @@ pub(crate) struct Got {
 impl Engine {
     /// Opens a session.
     pub(crate) fn open_session(&mut self, handle: SessionHandle) -> SessionId {
+        self.traffic.channels_opened += 1;
         self.sessions.insert(Session {
             handle,
             consumers: Default::default(),
@@ -152,6 +154,7 @@ impl Engine {
     /// Forgets a session that was closed and whose leases are settled.
     pub(crate) fn forget_session(&mut self, id: SessionId) {
         self.forget_deadline(id);
+        self.traffic.channels_closed += 1;
         self.sessions.remove(id);
     }
 
@@ -298,14 +301,15 @@ impl Engine {
     pub(crate) fn consume(
         &mut self,
         session: SessionId,
-        vhost: VhostId,
+        who: Claimant<'_>,
         queue: &ShortStr,
         owner: Owner,
         consume: &Consume,
     ) -> Result<ConsumerId, Refusal> {
+        self.check_right(who, Right::Read, "queue", queue)?;
+        let vhost = who.vhost;
         let id = self.queue(vhost, queue, owner)?;
-        let resource =
-            Resource { kind: "queue", name: queue, vhost: &self.vhosts[vhost.0 as usize].name };
+        let resource = Resource { kind: "queue", name: queue, vhost: &self.vhosts[&vhost].name };
         let (priority, timeout) = arguments::of_consumer(&consume.arguments, &resource)?;
         let found = self.queues.get_mut(id).expect("just found");
         let is_shared = found.single_active.is_some() || !found.consumers.is_empty();
@@ -353,6 +357,13 @@ impl Engine {
         self.drop_consumer(id);
     }
 
+    /// Whether the claimant may read from the queue of a consumer, if that is there.
+    pub(crate) fn may_go_on(&self, who: Claimant<'_>, id: ConsumerId) -> bool {
+        let consumer = self.consumers.get(id);
+        let queue = consumer.and_then(|consumer| self.queues.get(consumer.queue));
+        queue.is_none_or(|queue| self.check_right(who, Right::Read, "queue", &queue.name).is_ok())
+    }
+
     /// Waits for direct replies; the address to send them to.
     pub(crate) fn wait_for_replies(&mut self, session: SessionId) -> ShortStr {
         let address = self.make_name(REPLY_PREFIX);
@@ -374,22 +385,25 @@ impl Engine {
     /// at a time.
     pub(crate) fn get(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         name: &ShortStr,
         owner: Owner,
         no_ack: bool,
         session: SessionId,
     ) -> Result<Asked, Refusal> {
+        self.check_right(who, Right::Read, "queue", name)?;
+        let vhost = who.vhost;
         let id = self.queue(vhost, name, owner)?;
         let queue = self.queues.get(id).expect("just found");
         if queue.single_active.is_some() && arguments::is_quorum(&queue.arguments) {
-            let vhost = &self.vhosts[vhost.0 as usize].name;
+            let vhost = &self.vhosts[&vhost].name;
             return Err(Refusal::single_active(&Resource { kind: "queue", name, vhost }));
         }
         let lane = self.next_lane(id);
         let next = self.next_of(lane);
         match next {
             Next::None => {
+                self.traffic.get_empty += 1;
                 self.renew(id);
                 return Ok(Asked::Empty);
             }
@@ -412,11 +426,14 @@ impl Engine {
         let message = self.hand_out(lane, &mut entry);
         let queue = self.queues.get_mut(lane).expect("just found");
         let redelivered = entry.is_redelivered();
+        queue.counts.redelivered += u64::from(redelivered);
         let lease = if no_ack {
+            queue.counts.got_no_ack += 1;
             queue.counts.acked += 1;
             self.forget_entry(lane, &entry);
             None
         } else {
+            queue.counts.got += 1;
             queue.unacked += 1;
             Some(Lease { queue: lane, consumer: None, entry })
         };
@@ -586,9 +603,12 @@ impl Engine {
             let session_id = consumer.session;
             session.deliveries += 1;
             consumer.served_at = session.deliveries;
+            queue.counts.redelivered += u64::from(redelivered);
             if no_ack {
+                queue.counts.delivered_no_ack += 1;
                 queue.counts.acked += 1;
             } else {
+                queue.counts.delivered += 1;
                 queue.unacked += 1;
                 consumer.unacked += 1;
                 session.unacked += 1;

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::super::death;
 use super::super::deduplication::{Known, Remembered, Seen, Sighting};
 use super::super::message::Message;
-use super::super::queue::QueueId;
+use super::super::queue::{Queue, QueueId};
 use super::delivery::{Enqueued, Taken};
 use super::routing::Route;
 use super::{Engine, VhostId};
@@ -70,7 +70,8 @@ impl Engine {
             Some(gate) => {
                 self.mark(Mark::DuplicateAtExchange);
                 let name = message.exchange.clone();
-                self.decisions.push(Decision::Duplicate { name, is_queue: false });
+                let vhost = self.host(vhost).name.clone();
+                self.decisions.push(Decision::Duplicate { vhost, name, is_queue: false });
                 Sight::Duplicate(gate)
             }
             None => Sight::New(sighting),
@@ -85,7 +86,7 @@ impl Engine {
         sighting: Sighting,
         enqueued: Enqueued,
     ) {
-        let host = &mut self.vhosts[vhost.0 as usize];
+        let Some(host) = self.vhosts.get_mut(&vhost) else { return };
         if enqueued.is_refused || enqueued.taken == Taken::Nowhere {
             return self.mark(Mark::ValueNotRemembered);
         }
@@ -147,8 +148,8 @@ impl Engine {
         match self.is_duplicate(seen, &sighting, self.keeps(id, message)) {
             Some(gate) => {
                 self.mark(Mark::DuplicateInQueue);
-                let name = queue.name.clone();
-                self.decisions.push(Decision::Duplicate { name, is_queue: true });
+                let (vhost, name) = (self.host(queue.vhost).name.clone(), queue.name.clone());
+                self.decisions.push(Decision::Duplicate { vhost, name, is_queue: true });
                 Sight::Duplicate(gate)
             }
             None => Sight::New(sighting),
@@ -193,7 +194,7 @@ impl Engine {
                 id.and_then(|id| self.queues.get_mut(id)).and_then(|queue| queue.seen.as_mut())
             }
             Witness::Exchange(vhost, name) => {
-                let host = self.vhosts.iter_mut().find(|host| host.name == *vhost);
+                let host = self.vhosts.values_mut().find(|host| host.name == *vhost);
                 let exchange = host.and_then(|host| host.exchanges.get_mut(name));
                 exchange.and_then(|exchange| exchange.seen.as_mut())
             }
@@ -209,7 +210,7 @@ impl Engine {
             let (from, values) = seen.kept();
             facts.extend(SeenFact::all(&by, from, values));
         };
-        for host in &self.vhosts {
+        for host in self.living_vhosts() {
             let exchanges = host.durable_exchanges.iter();
             for exchange in exchanges.filter_map(|name| host.exchanges.get(name)) {
                 if let Some(seen) = &exchange.seen {
@@ -217,7 +218,8 @@ impl Engine {
                 }
             }
         }
-        for (_, queue) in self.queues.iter().filter(|(_, queue)| queue.durable) {
+        let is_kept = |queue: &Queue| queue.durable && !self.is_emptying(queue.vhost);
+        for (_, queue) in self.queues.iter().filter(|(_, queue)| is_kept(queue)) {
             if let Some(seen) = &queue.seen {
                 add(Witness::Queue(queue.number), seen);
             }

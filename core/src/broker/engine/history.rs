@@ -22,7 +22,8 @@ impl Engine {
     pub(crate) fn remember(&mut self, vhost: VhostId, route: &Route, message: &Message) {
         for name in &route.histories {
             let size_max = (self.limits.memory_max / 4).max(KEPT_MIN);
-            let exchange = self.vhosts[vhost.0 as usize].exchanges.get_mut(name);
+            let host = self.vhosts.get_mut(&vhost);
+            let exchange = host.and_then(|host| host.exchanges.get_mut(name));
             let Some(history) = exchange.and_then(Exchange::history_mut) else { continue };
             let mut message = message.clone();
             message.detach();
@@ -44,7 +45,8 @@ impl Engine {
         }
         // Told though it may be nothing, as each is held against what was bound when.
         let (exchange, messages) = (source.to_string(), kept.len() as u64);
-        self.decisions.push(Decision::Replayed { exchange, messages });
+        let host = self.host(vhost).name.clone();
+        self.decisions.push(Decision::Replayed { vhost: host, exchange, messages });
         for message in kept {
             let route = match destination {
                 Destination::Queue(id) => Route::to(*id),

@@ -3,7 +3,9 @@
 //! An operation that is refused changes nothing. What an operation causes for others (messages to
 //! deliver, consumers to cancel) is done by [`Engine::dispatch`], once per input.
 
+mod access;
 mod cleaning;
+mod commands;
 mod deaths;
 mod delays;
 mod delivery;
@@ -12,6 +14,7 @@ mod handover;
 mod history;
 mod keeping;
 mod lanes;
+mod listing;
 mod paging;
 mod policies;
 mod recovered;
@@ -19,27 +22,35 @@ mod routing;
 mod storage;
 mod timeouts;
 mod topology;
+mod vhosts;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use access::Claimant;
+pub(crate) use commands::Eviction;
 pub(crate) use delays::STORE;
 pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
 pub(crate) use duplicates::Sight;
+pub(crate) use listing::BindingPlace;
 pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
 pub(crate) use topology::is_queue_name;
 
+use bytes::Bytes;
+
+use super::access::{Directory, VhostLimits, VhostMetadata};
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
-use super::exchange::{Exchange, ExchangeDeclaration, ExchangeKind};
+use super::exchange::Exchange;
 use super::message::{Gauge, Message};
 use super::policies::Policies;
 use super::queue::{Counts, Owner, Queue, QueueId};
-use crate::amqp::{FieldTable, ShortStr};
+use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
+use crate::listing::{QueueCounters, Traffic};
 use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::slab::Slab;
 use crate::time::Clock;
@@ -47,18 +58,27 @@ use crate::{Config, Decision, Departure, Event, Instant, Mark, MarkCounts, Queue
 use cleaning::Cleaning;
 use keeping::Keeping;
 use policies::Policing;
+use vhosts::Emptying;
 
-/// The virtual host that there is.
+/// The virtual host that there is at first.
 pub(crate) const VHOST: ShortStr = ShortStr::from_static("/");
 
 /// A virtual host, for as long as it lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct VhostId(u32);
 
+/// Parameters, by component and name.
+type Parameters = BTreeMap<(ShortStr, ShortStr), Bytes>;
+
 /// A world of exchanges and queues of its own.
 #[derive(Debug)]
 struct Vhost {
     name: ShortStr,
+    metadata: VhostMetadata,
+    limits: VhostLimits,
+    /// How many are open.
+    connections: u64,
+    parameters: Parameters,
     exchanges: HashMap<ShortStr, Exchange>,
     /// Those of them that outlive a restart, in order.
     durable_exchanges: BTreeSet<ShortStr>,
@@ -73,7 +93,12 @@ struct Vhost {
 /// Everything the broker holds.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    vhosts: Vec<Vhost>,
+    vhosts: BTreeMap<VhostId, Vhost>,
+    vhost_names: BTreeMap<ShortStr, VhostId>,
+    next_vhost: VhostId,
+    directory: Directory,
+    /// Those of the whole broker.
+    parameters: Parameters,
     queues: Slab<Queue>,
     consumers: Slab<Consumer>,
     sessions: Slab<Session>,
@@ -120,9 +145,17 @@ pub(crate) struct Engine {
     decisions: Vec<Decision>,
     /// The change of a policy that is not held against everything yet.
     policing: Option<Policing>,
+    /// The virtual host that is deleted and not empty yet.
+    emptying: Option<Emptying>,
+    /// Who has to go for the command that was just begun.
+    evictions: Vec<Eviction>,
     limits: Limits,
     /// When which session is to be looked after for want of acknowledgements; one entry each.
     ack_timers: BTreeSet<(Instant, SessionId)>,
+    /// What happened since the start, but for what marks count.
+    pub(crate) traffic: Traffic,
+    /// What happened to the messages of queues that are gone.
+    gone: QueueCounters,
     entropy: Entropy,
     hash_seed: u64,
 }
@@ -146,11 +179,15 @@ struct Limits {
 }
 
 impl Engine {
-    /// An engine with one virtual host, `/`, and its predeclared exchanges; it writes to this log.
-    pub(crate) fn new(entropy: Entropy, config: &Config, clock: Clock, log: Log) -> Self {
+    /// An engine with nothing in it; it writes to this log.
+    fn new(entropy: Entropy, config: &Config, clock: Clock, log: Log) -> Self {
         let hash_seed = entropy.u64();
-        let mut engine = Self {
-            vhosts: Vec::new(),
+        Self {
+            vhosts: BTreeMap::new(),
+            vhost_names: BTreeMap::new(),
+            next_vhost: VhostId::default(),
+            directory: Directory::default(),
+            parameters: BTreeMap::new(),
             queues: Slab::new(),
             consumers: Slab::new(),
             sessions: Slab::new(),
@@ -179,6 +216,8 @@ impl Engine {
             kept: Gauge::default(),
             decisions: Vec::new(),
             policing: None,
+            emptying: None,
+            evictions: Vec::new(),
             limits: Limits {
                 memory_max: config.memory_max.max(1),
                 queue_window: config.queue_window,
@@ -188,54 +227,11 @@ impl Engine {
                 policy_slice: config.policy_slice.max(1),
             },
             ack_timers: BTreeSet::new(),
+            traffic: Traffic::default(),
+            gone: QueueCounters::default(),
             entropy,
             hash_seed,
-        };
-        engine.add_vhost(VHOST);
-        engine
-    }
-
-    fn add_vhost(&mut self, name: ShortStr) {
-        let mut exchanges = hash::map(self.hash_seed);
-        let mut durable_exchanges = BTreeSet::new();
-        for (name, kind, internal) in [
-            ("", ExchangeKind::Direct, false),
-            ("amq.direct", ExchangeKind::Direct, false),
-            ("amq.fanout", ExchangeKind::Fanout, false),
-            ("amq.topic", ExchangeKind::Topic, false),
-            ("amq.headers", ExchangeKind::Headers, false),
-            ("amq.match", ExchangeKind::Headers, false),
-            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
-        ] {
-            let declaration = ExchangeDeclaration {
-                name: ShortStr::from_static(name),
-                kind: ShortStr::from_static(kind.name()),
-                durable: true,
-                auto_delete: false,
-                internal,
-                arguments: FieldTable::default(),
-            };
-            let exchange = Exchange::new(&declaration, self.hash_seed).expect("a known type");
-            durable_exchanges.insert(declaration.name.clone());
-            exchanges.insert(declaration.name, exchange);
         }
-        let queues = hash::map(self.hash_seed);
-        let exchange_names = durable_exchanges.clone();
-        self.vhosts.push(Vhost {
-            name,
-            exchanges,
-            durable_exchanges,
-            exchange_names,
-            queues,
-            policies: Policies::default(),
-            delays: None,
-        });
-    }
-
-    /// The virtual host called `name`.
-    pub(crate) fn vhost(&self, name: &ShortStr) -> Option<VhostId> {
-        let index = self.vhosts.iter().position(|vhost| vhost.name == *name)?;
-        Some(VhostId(index as u32))
     }
 
     /// Counts a mark.
@@ -261,6 +257,17 @@ impl Engine {
         statuses
     }
 
+    /// The state of the queue of this name, and `None` if there is none that clients see.
+    pub(crate) fn queue_status(&self, vhost: VhostId, name: &[u8]) -> Option<QueueStatus> {
+        let id = *self.host(vhost).queues.get(name)?;
+        Some(self.status(id, self.queues.get(id)?))
+    }
+
+    /// How many queues there are that clients see.
+    pub(crate) fn queues_len(&self) -> usize {
+        self.vhosts.values().map(|vhost| vhost.queues.len()).sum()
+    }
+
     /// The queues that clients see.
     fn heads(&self) -> impl Iterator<Item = (QueueId, &Queue)> {
         self.queues.iter().filter(|(_, queue)| queue.as_lane().is_none())
@@ -277,8 +284,8 @@ impl Engine {
             session.is_some_and(|session| session.can_serve(consumer))
         };
         QueueStatus {
-            vhost: self.host(queue.vhost).name.to_text().into_owned(),
-            name: queue.name.to_text().into_owned(),
+            vhost: self.host(queue.vhost).name.clone(),
+            name: queue.name.clone(),
             durable: queue.durable,
             exclusive: queue.owner.is_some(),
             auto_delete: queue.auto_delete,
@@ -299,10 +306,10 @@ impl Engine {
     }
 
     fn host(&self, vhost: VhostId) -> &Vhost {
-        &self.vhosts[vhost.0 as usize]
+        self.vhosts.get(&vhost).expect("a virtual host that is there")
     }
 
     fn host_mut(&mut self, vhost: VhostId) -> &mut Vhost {
-        &mut self.vhosts[vhost.0 as usize]
+        self.vhosts.get_mut(&vhost).expect("a virtual host that is there")
     }
 }

@@ -6,7 +6,6 @@
 //! there is to do has its turn in between. What is declared meanwhile is under the new policies at
 //! once, and the next command waits until this one is through.
 
-use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -14,14 +13,14 @@ use regex_automata::nfa::thompson::pikevm::Cache;
 
 use super::super::exchange::Exchange;
 use super::super::policies::InForce;
-use super::super::policy::{Compiled, Kind, PolicyLayer, Subject};
+use super::super::policy::{Compiled, Kind, Policy, PolicyLayer, Subject};
 use super::super::queue::{Queue, QueueId};
 use super::super::refusal::{Refusal, RefusalKind};
 use super::super::settings::Settings;
 use super::{Engine, VhostId};
 use crate::amqp::{FieldValue, ShortStr};
 use crate::log::{Fact, PolicyFact};
-use crate::{Command, Decision, Done, Mark};
+use crate::{Decision, Done, Mark};
 
 /// What a command changed about one policy.
 #[derive(Clone, Debug)]
@@ -44,38 +43,14 @@ pub(super) struct Policing {
 }
 
 impl Engine {
-    /// Begins to carry out a command; what its answer rests on is [`Engine::take_gate`]. It is
-    /// through when [`Engine::police`] says so.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn administer(&mut self, command: Command) -> Result<Done, Refusal> {
-        match command {
-            Command::SetPolicy { vhost, layer, policy } => {
-                let vhost = self.vhost_named(&vhost)?;
-                self.set_policy(vhost, layer, Compiled::new(layer, policy)?)
-            }
-            Command::DeletePolicy { vhost, layer, name } => {
-                let vhost = self.vhost_named(&vhost)?;
-                self.delete_policy(vhost, layer, &name)
-            }
-        }
-    }
-
-    fn vhost_named(&self, name: &ShortStr) -> Result<VhostId, Refusal> {
-        let missing = || {
-            let text = format!("Virtual host '{name}' does not exist");
-            Refusal::new(RefusalKind::NotFound, text)
-        };
-        self.vhost(name).ok_or_else(missing)
-    }
-
-    fn set_policy(
+    pub(super) fn set_policy(
         &mut self,
-        vhost: VhostId,
+        vhost_name: &ShortStr,
         layer: PolicyLayer,
-        policy: Compiled,
+        policy: Policy,
     ) -> Result<Done, Refusal> {
+        let vhost = self.vhost_named(vhost_name)?;
+        let policy = Compiled::new(layer, policy)?;
         let name = policy.policy.name.clone();
         let asked = policy.policy.clone();
         let before = self.host_mut(vhost).policies.set(layer, policy);
@@ -87,23 +62,22 @@ impl Engine {
             self.log.note_topology(Fact::PolicySet(fact));
             self.begin_policing(Change { vhost, layer, name, is_lower });
         }
-        self.rest_on_topology(true);
         Ok(if is_new { Done::Created } else { Done::Updated })
     }
 
-    fn delete_policy(
+    pub(super) fn delete_policy(
         &mut self,
-        vhost: VhostId,
+        vhost_name: &ShortStr,
         layer: PolicyLayer,
         name: &ShortStr,
     ) -> Result<Done, Refusal> {
+        let vhost = self.vhost_named(vhost_name)?;
         if self.host_mut(vhost).policies.remove(layer, name).is_none() {
             return Err(Refusal::new(RefusalKind::NotFound, "Parameter does not exist"));
         }
         let vhost_name = self.host(vhost).name.clone();
         self.log.note_topology(Fact::PolicyDeleted(vhost_name, layer, name.clone()));
         self.begin_policing(Change { vhost, layer, name: name.clone(), is_lower: false });
-        self.rest_on_topology(true);
         Ok(Done::Deleted)
     }
 
@@ -113,7 +87,7 @@ impl Engine {
 
     /// Holds the policy that changed against some more of what there is, which follows it. Whether
     /// that was the last.
-    pub(crate) fn police(&mut self) -> bool {
+    pub(super) fn police(&mut self) -> bool {
         let Some(mut policing) = self.policing.take() else { return true };
         let left = self.police_queues(&mut policing, self.limits.policy_slice);
         let is_through = left > 0 && self.police_exchanges(&mut policing, left);
@@ -143,8 +117,8 @@ impl Engine {
         for (id, next) in touched {
             let Some(queue) = self.queues.get_mut(id) else { continue };
             queue.policies = next;
-            let name = queue.name.clone();
-            self.decisions.push(Decision::Policed { name, is_queue: true });
+            let (name, vhost) = (queue.name.clone(), self.host(change.vhost).name.clone());
+            self.decisions.push(Decision::Policed { vhost, name, is_queue: true });
             self.set_settings(id);
         }
         left
@@ -176,7 +150,8 @@ impl Engine {
                 self.topology_version += 1;
                 self.mark(Mark::AlternateByPolicy);
             }
-            self.decisions.push(Decision::Policed { name, is_queue: false });
+            let vhost = self.host(vhost).name.clone();
+            self.decisions.push(Decision::Policed { vhost, name, is_queue: false });
         }
         left > 0
     }
@@ -228,8 +203,7 @@ impl Engine {
 
     /// The same of all exchanges that a start found or made.
     pub(super) fn put_exchanges_under_policies(&mut self) {
-        for at in 0..self.vhosts.len() {
-            let vhost = VhostId(at as u32);
+        for vhost in self.vhosts.keys().copied().collect::<Vec<_>>() {
             for name in self.host(vhost).durable_exchanges.clone() {
                 let Some(exchange) = self.host(vhost).exchanges.get(&name) else { continue };
                 let Some(subject) = exchange_subject(exchange) else { continue };

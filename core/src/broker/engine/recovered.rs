@@ -27,6 +27,7 @@ impl Engine {
     ) -> Self {
         let bindings: Vec<Bound> = state.bindings().cloned().collect();
         let mut engine = Self::new(entropy, config, clock, log);
+        engine.restore_access(state.access);
         for policy in state.policies.into_values() {
             engine.restore_policy(policy);
         }

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::super::access::Right;
 use super::super::binding::Destination;
 use super::super::consumer::SessionId;
 use super::super::exchange::{Envelope, Exchange, ExchangeKind};
@@ -12,7 +13,7 @@ use super::super::headers::SortedHeaders;
 use super::super::queue::QueueId;
 use super::super::recent_history;
 use super::super::refusal::{Refusal, RefusalKind, Resource};
-use super::{Engine, VhostId};
+use super::{Claimant, Engine, Vhost, VhostId};
 use crate::amqp::{FieldTable, ShortStr};
 use crate::{Decision, Mark};
 
@@ -72,15 +73,20 @@ impl Engine {
         self.topology_version
     }
 
-    /// The exchange's name as the engine keeps it, if clients may publish to it.
+    /// The exchange's name as the engine keeps it, if clients may publish to it, and `who` in
+    /// particular, where that is not known.
     ///
     /// # Errors
-    /// When it is missing or internal.
+    /// When it is missing or internal, or not for who wants it.
     pub(crate) fn check_publish(
         &self,
         vhost: VhostId,
+        who: Option<Claimant<'_>>,
         exchange: &ShortStr,
     ) -> Result<ShortStr, Refusal> {
+        if let Some(who) = who {
+            self.check_right(who, Right::Write, "exchange", exchange)?;
+        }
         let host = self.host(vhost);
         let resource = Resource { kind: "exchange", name: exchange, vhost: &host.name };
         match host.exchanges.get(exchange) {
@@ -167,7 +173,7 @@ impl Engine {
             if exchange.kind.chooses() {
                 if let Some(destination) = exchange.choose(message, &self.entropy) {
                     found(destination);
-                    route.decisions.push(self.chosen(exchange, destination));
+                    route.decisions.push(self.chosen(host, exchange, destination));
                 }
             } else {
                 // Once is enough for those that do not look at keys.
@@ -196,8 +202,9 @@ impl Engine {
         route
     }
 
-    fn chosen(&self, exchange: &Exchange, destination: &Destination) -> Decision {
+    fn chosen(&self, host: &Vhost, exchange: &Exchange, destination: &Destination) -> Decision {
         Decision::Chose {
+            vhost: host.name.clone(),
             exchange: exchange.name.to_string(),
             destination: self.name_of(destination).to_string(),
             is_queue: matches!(destination, Destination::Queue(_)),

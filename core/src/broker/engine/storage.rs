@@ -304,7 +304,8 @@ impl Engine {
     /// length.
     fn checkpoint_facts(&mut self, index_len: usize) -> Vec<Fact> {
         let mut facts = self.log.segment_facts(index_len);
-        for host in &self.vhosts {
+        self.add_access_facts(&mut facts);
+        for host in self.living_vhosts() {
             let vhost = &host.name;
             facts.extend(host.policies.iter().map(|(layer, policy)| {
                 let policy = policy.policy.clone();
@@ -318,7 +319,8 @@ impl Engine {
                 facts.push(Fact::ExchangeDeclared(exchange_fact(exchange, &host.name)));
             }
         }
-        let durable = || self.heads().filter(|(_, queue)| queue.durable);
+        let is_kept = |queue: &Queue| queue.durable && !self.is_emptying(queue.vhost);
+        let durable = || self.heads().filter(|(_, queue)| is_kept(queue));
         for (id, head) in durable() {
             // Behind their head, as nothing is a lane of what is not declared.
             let lanes = self.lanes(id).filter(|lane| *lane != id);
@@ -342,11 +344,10 @@ impl Engine {
                 );
             }
         }
-        for (at, host) in self.vhosts.iter().enumerate() {
+        for (&vhost, host) in self.vhosts.iter().filter(|(id, _)| !self.is_emptying(**id)) {
             let exchanges = host.durable_exchanges.iter();
             for exchange in exchanges.filter_map(|name| host.exchanges.get(name)) {
                 for incoming in &exchange.incoming {
-                    let vhost = VhostId(at as u32);
                     facts.extend(
                         self.bound(vhost, &incoming.source, &incoming.binding).map(Fact::Bound),
                     );
@@ -543,7 +544,8 @@ impl Engine {
 
     /// Notes that nothing of a queue is to be found in the log any more.
     pub(super) fn forget_queue(&mut self, queue: &mut Queue) {
-        if queue.durable {
+        // With its virtual host all of it is gone.
+        if queue.durable && !self.is_emptying(queue.vhost) {
             self.log.note_topology(Fact::QueueDeleted(queue.number));
         }
         self.forget_extents(queue);

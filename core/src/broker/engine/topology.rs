@@ -4,16 +4,17 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::super::arguments;
+use super::super::access::Right;
+use super::super::arguments::{self, DEAD_LETTER_EXCHANGE};
 use super::super::binding::{Binding, Destination};
 use super::super::exchange::{Exchange, ExchangeDeclaration};
 use super::super::queue::{Owner, Queue, QueueDeclaration, QueueId};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::delays::STORE;
 use super::routing::REPLY_PREFIX;
-use super::{Engine, Notice, VhostId};
+use super::{Claimant, Engine, Notice, VhostId};
 use crate::Mark;
-use crate::amqp::{FieldTable, ShortStr};
+use crate::amqp::{FieldTable, FieldValue, ShortStr};
 use crate::log::{BatchNumber, ExchangeFact, Fact};
 
 /// What `queue.declare` answers.
@@ -35,14 +36,16 @@ impl Engine {
     /// has the name.
     pub(crate) fn declare_exchange(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         declaration: &ExchangeDeclaration,
     ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
         let name = &declaration.name;
         let mut made = Exchange::new(declaration, self.hash_seed).ok_or_else(|| {
             Refusal::precondition(format!("unknown exchange type '{}'", declaration.kind))
         })?;
         refuse_default(name)?;
+        self.check_right(who, Right::Configure, "exchange", name)?;
         let host = self.host_mut(vhost);
         if let Some(exchange) = host.exchanges.get(name) {
             exchange.check_equivalent(declaration, &host.name)?;
@@ -50,6 +53,11 @@ impl Engine {
             return Ok(());
         }
         refuse_reserved("exchange", name)?;
+        if let Some(alternate) = named(&declaration.arguments, "alternate-exchange") {
+            self.check_right(who, Right::Read, "exchange", name)?;
+            self.check_right(who, Right::Write, "exchange", &alternate)?;
+        }
+        let host = self.host_mut(vhost);
         made.check_arguments(&host.name)?;
         host.exchange_names.insert(made.name.clone());
         if made.durable {
@@ -82,8 +90,14 @@ impl Engine {
     ///
     /// # Errors
     /// When it is the default exchange, or missing.
-    pub(crate) fn find_exchange(&mut self, vhost: VhostId, name: &ShortStr) -> Result<(), Refusal> {
+    pub(crate) fn find_exchange(
+        &mut self,
+        who: Claimant<'_>,
+        name: &ShortStr,
+    ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
         refuse_default(name)?;
+        self.check_any_right(who, "exchange", name)?;
         let is_durable = self.exchange(vhost, name)?.durable;
         self.rest_on_topology(is_durable);
         Ok(())
@@ -95,10 +109,11 @@ impl Engine {
     /// When it is predeclared, or `if_unused` and something is bound to it.
     pub(crate) fn delete_exchange(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         name: &ShortStr,
         if_unused: bool,
     ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
         refuse_default(name)?;
         let host = self.host(vhost);
         let resource = Resource { kind: "exchange", name, vhost: &host.name };
@@ -108,6 +123,7 @@ impl Engine {
                 format!("deletion of system {resource} not allowed"),
             ));
         }
+        self.check_right(who, Right::Configure, "exchange", name)?;
         match host.exchanges.get(name) {
             Some(exchange) if if_unused && !exchange.bindings.is_empty() => {
                 Err(Refusal::precondition(format!("{resource} in use")))
@@ -132,10 +148,19 @@ impl Engine {
     /// declared otherwise.
     pub(crate) fn declare_queue(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         declaration: &QueueDeclaration,
         owner: Owner,
     ) -> Result<DeclaredQueue, Refusal> {
+        self.traffic.queues_declared += 1;
+        let vhost = who.vhost;
+        let typed = self.with_default_type(vhost, declaration);
+        let declaration = typed.as_ref().unwrap_or(declaration);
+        let name = match declaration.name.is_empty() {
+            true => self.make_name(MADE_PREFIX),
+            false => declaration.name.clone(),
+        };
+        self.check_right(who, Right::Configure, "queue", &name)?;
         let host = self.host(vhost);
         if let Some(id) = host.queues.get(&declaration.name) {
             let queue = self.queues.get(*id).expect("a name of a living queue");
@@ -152,11 +177,13 @@ impl Engine {
             return Ok(declared);
         }
         refuse_reserved("queue", &declaration.name)?;
-        let name = match declaration.name.is_empty() {
-            true => self.make_name(MADE_PREFIX),
-            false => declaration.name.detached(),
-        };
+        if let Some(letters) = named(&declaration.arguments, DEAD_LETTER_EXCHANGE) {
+            self.check_right(who, Right::Read, "queue", &name)?;
+            self.check_right(who, Right::Write, "exchange", &letters)?;
+        }
+        let name = name.detached();
         arguments::check(declaration, &name, &self.host(vhost).name)?;
+        self.check_queue_limit(vhost, &name)?;
         let number = self.log.number_queue();
         let mut queue = Queue::new(number, vhost, name.clone(), declaration, owner, self.hash_seed);
         self.put_under_policies(&mut queue);
@@ -165,6 +192,7 @@ impl Engine {
         }
         self.rest_on_topology(queue.durable);
         let id = self.queues.insert(queue);
+        self.traffic.queues_created += 1;
         self.numbers.insert(number, id);
         self.host_mut(vhost).queues.insert(name, id);
         self.renew(id);
@@ -181,13 +209,15 @@ impl Engine {
     /// When it is missing, or another connection's.
     pub(crate) fn find_queue(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         name: &ShortStr,
         owner: Owner,
     ) -> Result<DeclaredQueue, Refusal> {
+        let vhost = who.vhost;
         if name.starts_with(REPLY_PREFIX) && self.repliers.contains_key(name) {
             return Ok(DeclaredQueue { name: name.detached(), ready: 0, consumers: 1 });
         }
+        self.check_any_right(who, "queue", name)?;
         let id = self.queue(vhost, name, owner)?;
         let is_durable = self.queues.get(id).expect("just found").durable;
         let declared = self.declared(id);
@@ -203,12 +233,14 @@ impl Engine {
     /// When it is another connection's, or not as unused or empty as asked for.
     pub(crate) fn delete_queue(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         name: &ShortStr,
         owner: Owner,
         if_unused: bool,
         if_empty: bool,
     ) -> Result<u64, Refusal> {
+        let vhost = who.vhost;
+        self.check_right(who, Right::Configure, "queue", name)?;
         let id = match self.queue(vhost, name, owner) {
             Err(refusal) if refusal.kind == RefusalKind::NotFound => {
                 self.rest_on_topology(true);
@@ -236,10 +268,12 @@ impl Engine {
     /// When the queue is missing, or another connection's.
     pub(crate) fn purge_queue(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         name: &ShortStr,
         owner: Owner,
     ) -> Result<u64, Refusal> {
+        let vhost = who.vhost;
+        self.check_right(who, Right::Read, "queue", name)?;
         let id = self.queue(vhost, name, owner)?;
         let changes = self.changes();
         let is_durable = self.queues.get(id).expect("just found").durable;
@@ -264,14 +298,17 @@ impl Engine {
     /// When either is missing or not to be bound, or the key or arguments are wrong.
     pub(crate) fn bind_queue(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         queue: &ShortStr,
         owner: Owner,
         source: &ShortStr,
         key: &ShortStr,
         arguments: &FieldTable,
     ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
+        self.check_right(who, Right::Write, "queue", queue)?;
         refuse_default(source)?;
+        self.check_source(who, source, key)?;
         // RabbitMQ looks for the source first, and names it when both are missing.
         self.exchange(vhost, source)?;
         if queue.starts_with(REPLY_PREFIX) {
@@ -288,14 +325,17 @@ impl Engine {
     /// As for [`Self::bind_queue`], but that missing things are as good as unbound.
     pub(crate) fn unbind_queue(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         queue: &ShortStr,
         owner: Owner,
         source: &ShortStr,
         key: &ShortStr,
         arguments: &FieldTable,
     ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
+        self.check_right(who, Right::Write, "queue", queue)?;
         refuse_default(source)?;
+        self.check_source(who, source, key)?;
         match self.queue(vhost, queue, owner) {
             Err(refusal) if refusal.kind == RefusalKind::NotFound => {
                 self.rest_on_topology(true);
@@ -316,14 +356,17 @@ impl Engine {
     /// As for [`Self::bind_queue`].
     pub(crate) fn bind_exchange(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         destination: &ShortStr,
         source: &ShortStr,
         key: &ShortStr,
         arguments: &FieldTable,
     ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
+        self.check_right(who, Right::Write, "exchange", destination)?;
         refuse_default(source)?;
         refuse_default(destination)?;
+        self.check_source(who, source, key)?;
         self.exchange(vhost, source)?;
         let name = self.exchange(vhost, destination)?.name.clone();
         self.bind(vhost, source, key, Destination::Exchange(name), arguments)
@@ -335,17 +378,32 @@ impl Engine {
     /// When either is the default exchange.
     pub(crate) fn unbind_exchange(
         &mut self,
-        vhost: VhostId,
+        who: Claimant<'_>,
         destination: &ShortStr,
         source: &ShortStr,
         key: &ShortStr,
         arguments: &FieldTable,
     ) -> Result<(), Refusal> {
+        let vhost = who.vhost;
+        self.check_right(who, Right::Write, "exchange", destination)?;
         refuse_default(source)?;
         refuse_default(destination)?;
+        self.check_source(who, source, key)?;
         let destination = Destination::Exchange(destination.clone());
         self.unbind(vhost, source, &Binding::new(key, destination, arguments));
         Ok(())
+    }
+
+    /// # Errors
+    /// When the claimant may not read from an exchange, or not with this key.
+    fn check_source(
+        &self,
+        who: Claimant<'_>,
+        source: &ShortStr,
+        key: &ShortStr,
+    ) -> Result<(), Refusal> {
+        self.check_right(who, Right::Read, "exchange", source)?;
+        self.check_topics(who, Right::Read, source, [key])
     }
 
     /// A connection is gone, and its exclusive queues with it.
@@ -378,7 +436,11 @@ impl Engine {
 
     /// Deletes a queue, its bindings and its consumers; how many messages were ready.
     pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
+        if let Some(queue) = self.queues.get(id) {
+            self.gone = self.gone + self.counters(id, queue);
+        }
         let Some(mut queue) = self.queues.remove(id) else { return 0 };
+        self.traffic.queues_deleted += 1;
         if !queue.getters.is_empty() {
             self.mark(Mark::GetOrphaned);
         }
@@ -565,6 +627,12 @@ pub(super) fn exchange_fact(exchange: &Exchange, vhost: &ShortStr) -> ExchangeFa
         internal: exchange.internal,
         arguments: exchange.arguments.clone(),
     }
+}
+
+/// The name that an argument gives.
+fn named(arguments: &FieldTable, argument: &str) -> Option<ShortStr> {
+    let name = arguments.find(argument).and_then(FieldValue::as_longstr)?;
+    Some(ShortStr::truncated(name))
 }
 
 fn refuse_default(exchange: &ShortStr) -> Result<(), Refusal> {

@@ -21,13 +21,18 @@ use crate::log::fact::SegmentFact;
 use crate::log::format::{CheckpointHeader, identity, put_part};
 use crate::log::state::State;
 use crate::log::task::{Disk, Refused};
-use crate::{FileId, Mark};
+use crate::{Defaults, FileId, Mark};
 
 /// Where the parts of indexes are, and how many entries they have: by segment and queue.
 pub(in crate::log) type Parts = BTreeMap<(u64, u64), (u32, u32)>;
 
 /// A broker's first start.
-pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<State, StartError> {
+pub(super) async fn begin(
+    disk: &Disk,
+    files: &Files,
+    seed: [u64; 2],
+    defaults: &Defaults,
+) -> Result<State, StartError> {
     let is_again = !files.segments.is_empty() || !files.checkpoints.is_empty();
     disk.mark(if is_again { Mark::FirstStartAgain } else { Mark::FirstStart });
     // Left by a first start that was cut off.
@@ -43,7 +48,7 @@ pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<
     }
     // Apart from what the engine draws.
     let entropy = Entropy::new([seed[0], !seed[1]]);
-    let state = State::new(&CheckpointHeader {
+    let mut state = State::new(&CheckpointHeader {
         epoch: 1,
         node: entropy.u64(),
         next_batch: FIRST_BATCH,
@@ -52,6 +57,7 @@ pub(super) async fn begin(disk: &Disk, files: &Files, seed: [u64; 2]) -> Result<
         len: 0,
         count: 0,
     });
+    state.add_defaults(defaults);
     write_checkpoint(disk, &state).await?;
     Ok(state)
 }
@@ -62,6 +68,7 @@ pub(super) async fn commit(
     files: &Files,
     base: u64,
     outcome: Outcome,
+    defaults: &Defaults,
 ) -> Result<State, StartError> {
     let Outcome { mut state, replayed, spares, copy } = outcome;
     state.epoch = state.epoch.saturating_add(1);
@@ -81,7 +88,11 @@ pub(super) async fn commit(
     // A checkpoint that is the only one was durable before those before it were deleted; but for
     // the very first.
     let is_durable = files.checkpoints.len() == 1 && base > FIRST_BATCH;
-    let is_new = !replayed.is_empty() || !is_durable;
+    let has_new_defaults = state.add_defaults(defaults);
+    if has_new_defaults {
+        disk.mark(Mark::DefaultsAdded);
+    }
+    let is_new = has_new_defaults || !replayed.is_empty() || !is_durable;
     if is_new {
         let mut parts = Parts::new();
         for (number, replayed) in replayed {

@@ -25,7 +25,7 @@ use warren_core::{Boot, Broker, Config, Input, Instant, Output, Peer};
 pub extern "C" fn warren_serve(bytes: &[u8; 4096]) -> usize {
     let mut broker = Broker::new(Config::default(), Boot { seed: [1, 2], clock_origin_ms: 0 });
     let now = Instant::default();
-    let id = broker.connect(now, Peer { name: "client".into(), is_loopback: true });
+    let id = broker.connect(now, Peer { is_loopback: true, ..Peer::default() });
     let mut decoder = Decoder::new();
     let mut egress = Egress::new();
     decoder.feed(Bytes::copy_from_slice(bytes));

@@ -67,6 +67,51 @@ pub(super) const LISTENERS: [Key; 5] = [
     },
 ];
 
+pub(super) const MANAGEMENT: [Key; 3] = [
+    Key {
+        name: "management.tcp.port",
+        alias: "management.listener.port",
+        group: "management.tcp",
+        default: None,
+        example: "15672",
+        about: "The port of the management API.",
+        set: |settings, _, text| {
+            settings.management.port = Some(value::integer(text, 0, u16::MAX)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.tcp.ip",
+        alias: "management.listener.ip",
+        group: "management.tcp",
+        example: "127.0.0.1",
+        about: "The IP address of the management API. Without a configuration file it is \
+                127.0.0.1; with one it is on all interfaces, as in RabbitMQ.",
+        set: |settings, _, text| {
+            let ip = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
+            settings.management.ip = Some(ip);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "warren.management",
+        group: "management.tcp",
+        example: "127.0.0.1:15672",
+        about: "Where the management API is, over what management.tcp says: a port, for all \
+                interfaces, or an IP address and a port, or `off`.",
+        set: |settings, _, text| {
+            settings.management.address = Some(match text {
+                "off" | "none" => None,
+                address => Some(value::listen_address(address)?),
+            });
+            Ok(())
+        },
+        ..KEY
+    },
+];
+
 pub(super) const TLS: [Key; 11] = [
     Key {
         name: "ssl_options.certfile",

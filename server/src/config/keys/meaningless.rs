@@ -46,7 +46,7 @@ const fn refused(name: &'static str, why: &'static str) -> Meaningless {
 }
 
 const PROTOCOL: &str = "this protocol is not there yet";
-const MANAGEMENT: &str = "the management interface is not there yet";
+const MANAGEMENT: &str = "the management API has no such setting";
 const METRICS: &str = "metrics are not there yet";
 const ERLANG: &str = "it is about Erlang's runtime, which is not here";
 const ONE_NODE: &str = "a broker is one node so far";

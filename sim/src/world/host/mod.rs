@@ -18,12 +18,12 @@ use warren_core::{
 };
 
 use super::Link;
-use super::command::answer;
+use super::command::{self, answer};
 use super::disk::{Crash, Disk, Failing, Image, Lie};
 use super::tamper::{Fault, Tamper};
 use crate::checkers::liveness::Pace;
 use crate::checkers::{Failure, memory};
-use crate::judge::{Departure, Judge, Remains, Said, Told, Waits, Went};
+use crate::judge::{Departure, Judge, News, Remains, Said, Told, Waits, Went};
 use crate::meter::{self, in_core};
 use crate::model::Decision;
 use crate::plan::Setup;
@@ -102,8 +102,10 @@ pub(super) struct Host {
     /// What the broker is to be told next, and what the judge is told of it.
     batch: Vec<(Option<Input>, Told)>,
     /// What it was told, each with what waited in it then, and what it said: room that is kept.
-    told: VecDeque<(Told, Waits)>,
+    told: VecDeque<(Told, News)>,
     said: Vec<Said>,
+    /// Logins that were looked at, and whether the password was right.
+    verified: Vec<(ConnectionId, bool)>,
     tamper: Option<Tamper>,
 }
 
@@ -150,6 +152,7 @@ impl Host {
             batch: Vec::new(),
             told: VecDeque::new(),
             said: Vec::new(),
+            verified: Vec::new(),
             tamper,
         }
     }
@@ -185,7 +188,8 @@ impl Host {
         }
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
-        let peer = Peer { name, is_loopback: true };
+        let address = format!("127.0.0.1 {link}");
+        let peer = Peer { name, is_loopback: true, address, external: None };
         let Some(broker) = &mut self.broker else { return Ok(()) };
         let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
         self.links_by_id.insert(id, link);
@@ -396,22 +400,30 @@ impl Host {
             if let Some(input) = input {
                 in_core(|| broker.handle(Instant::from_nanos(now), input));
             }
-            self.told.push_back((what, waits(broker, &self.links_by_id)));
+            self.told.push_back((what, news(broker, &self.links_by_id)));
         }
         let position = position(broker);
         let mut said = std::mem::take(&mut self.said);
         said.clear();
-        while let Some(output) = in_core(|| self.broker.as_mut().and_then(Broker::poll_output)) {
-            self.carry_out(now, output, &mut said, judge)?;
-            if said.len() > 1_000_000 {
-                return Err(Failure::new("liveness", "the broker's outputs do not end"));
+        loop {
+            while let Some(output) = in_core(|| self.broker.as_mut().and_then(Broker::poll_output))
+            {
+                self.carry_out(now, output, &mut said, judge)?;
+                if said.len() > 1_000_000 {
+                    return Err(Failure::new("liveness", "the broker's outputs do not end"));
+                }
+                if self.dying.is_some() {
+                    break;
+                }
             }
-            if self.dying.is_some() {
-                break;
-            }
+            let Some(broker) = &mut self.broker else { break };
+            let Some((id, is_right)) = self.verified.pop() else { break };
+            let input = Input::Verified(id, is_right);
+            in_core(|| broker.handle(Instant::from_nanos(now), input));
+            self.told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
         }
         if let Some(broker) = &mut self.broker {
-            self.told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
+            self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));
         }
         let judged = judge.batch(now, position, &mut self.told, &said);
         self.said = said;
@@ -443,6 +455,10 @@ impl Host {
             }
             Output::Answered(id, result) => {
                 said.push(Said::Answered(id.0, answer(result)));
+                return Ok(());
+            }
+            Output::Verify(id, password, hash) => {
+                self.verified.push((*id, command::is_right(password, hash)));
                 return Ok(());
             }
             Output::Disk(request) => return self.submit(now, request.clone(), false),
@@ -489,7 +505,11 @@ impl Host {
                 self.links_by_id.remove(&id);
                 said.push(Said::Closed(link));
             }
-            Output::Answered(..) | Output::Event(_) | Output::Disk(_) | Output::Halt(_) => {}
+            Output::Answered(..)
+            | Output::Verify(..)
+            | Output::Event(_)
+            | Output::Disk(_)
+            | Output::Halt(_) => {}
         }
         Ok(())
     }
@@ -567,7 +587,11 @@ pub(crate) fn noted(event: &Event) -> Option<Said> {
 }
 
 /// What waits in the broker, and who went on since this was asked last.
-pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
+pub(crate) fn news(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> News {
+    broker.has_news().then(|| Box::new(waits(broker, links)))
+}
+
+fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
     let key = |id, channel| Some((*links.get(&id)?, channel));
     let went = |occurrence| match occurrence {
         Occurrence::Turn(turn) => {
@@ -576,34 +600,28 @@ pub(crate) fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) 
         Occurrence::Departure(departure) => Some(Went::Left(departed(departure))),
         Occurrence::TimedOut(id, channel) => Some(Went::TimedOut(key(id, channel)?)),
     };
-    // Mostly nothing waits and nothing happened, which is asked for after each input.
-    let (parked, occurrences) = (broker.parked(), broker.take_occurrences());
-    let decisions = broker.take_decisions();
-    if parked.is_empty() && occurrences.is_empty() && decisions.is_empty() {
-        return Waits::default();
-    }
-    let parked = parked.into_iter();
+    let parked = broker.parked().into_iter();
     let parked = parked.filter_map(|(id, channel, frames)| Some((key(id, channel)?, frames)));
     Waits {
         parked: parked.collect(),
-        went: occurrences.into_iter().filter_map(went).collect(),
-        decisions: decisions.into_iter().map(decided).collect(),
+        went: broker.take_occurrences().into_iter().filter_map(went).collect(),
+        decisions: broker.take_decisions().into_iter().map(decided).collect(),
     }
 }
 
 fn decided(decision: warren_core::Decision) -> Decision {
     match decision {
-        warren_core::Decision::Chose { exchange, destination, is_queue } => {
+        warren_core::Decision::Chose { exchange, destination, is_queue, .. } => {
             Decision::Chose { exchange, destination, is_queue }
         }
-        warren_core::Decision::Replayed { exchange, messages } => {
+        warren_core::Decision::Replayed { exchange, messages, .. } => {
             Decision::Replayed { exchange, messages }
         }
         warren_core::Decision::CommandBegun(id) => Decision::Begun(id.0),
-        warren_core::Decision::Policed { name, is_queue } => {
+        warren_core::Decision::Policed { name, is_queue, .. } => {
             Decision::Policed { name: name.to_string(), is_queue }
         }
-        warren_core::Decision::Duplicate { name, is_queue } => {
+        warren_core::Decision::Duplicate { name, is_queue, .. } => {
             Decision::Duplicate { name: name.to_string(), is_queue }
         }
         warren_core::Decision::CommandThrough(id) => Decision::Through(id.0),
@@ -613,14 +631,14 @@ fn decided(decision: warren_core::Decision) -> Decision {
 fn departed(departure: warren_core::Departure) -> Departure {
     use warren_core::Departure as Core;
     match departure {
-        Core::Expired(queue) => Departure::Expired(queue.to_string()),
-        Core::Dropped(queue) => Departure::Dropped(queue.to_string()),
-        Core::Buried(queue) => Departure::Buried(queue.to_string()),
-        Core::Kept(queue) => Departure::Kept(queue.to_string()),
-        Core::Retried(queue) => Departure::Retried(queue.to_string()),
-        Core::Refused(queue, number) => Departure::Refused(queue.to_string(), number),
-        Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.to_string()),
-        Core::QueueExpired(queue) => Departure::QueueExpired(queue.to_string()),
+        Core::Expired(queue) => Departure::Expired(queue.name.to_string()),
+        Core::Dropped(queue) => Departure::Dropped(queue.name.to_string()),
+        Core::Buried(queue) => Departure::Buried(queue.name.to_string()),
+        Core::Kept(queue) => Departure::Kept(queue.name.to_string()),
+        Core::Retried(queue) => Departure::Retried(queue.name.to_string()),
+        Core::Refused(queue, number) => Departure::Refused(queue.name.to_string(), number),
+        Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.name.to_string()),
+        Core::QueueExpired(queue) => Departure::QueueExpired(queue.name.to_string()),
     }
 }
 

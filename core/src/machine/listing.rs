@@ -1,0 +1,200 @@
+//! Listings: what there is, for those who run the broker. They change nothing, are no inputs, and
+//! come in pages: see [`listing`](crate::listing).
+
+use alloc::vec::Vec;
+
+use super::{Broker, split};
+use crate::amqp::ShortStr;
+use crate::broker::{Consumer, ConsumerId, Policy, PolicyLayer, Queue, SessionHandle};
+use crate::listing::{
+    BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, Page,
+    QueueCounters, QueueInfo, QueueNumbers, Totals, Traffic,
+};
+use crate::slab::Key;
+use crate::{ConnectionId, Mark};
+
+impl Broker {
+    /// How much there is of everything.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let (queues, exchanges, channels, consumers) = self.engine.totals();
+        let connections = self.connections.len() as u64;
+        Totals { queues, exchanges, connections, channels, consumers }
+    }
+
+    /// What happened since the broker was started.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let marks = self.engine.marks();
+        Traffic {
+            returned: marks.count(Mark::Returned),
+            unroutable: marks.count(Mark::Unroutable),
+            ..self.engine.traffic
+        }
+    }
+
+    /// What happened to the messages of queues that are gone.
+    #[must_use]
+    pub fn counters_of_the_gone(&self) -> QueueCounters {
+        self.engine.counters_of_the_gone()
+    }
+
+    /// Whether publishers wait for want of memory, and of space on the disk.
+    #[must_use]
+    pub fn alarms(&self) -> (bool, bool) {
+        (self.hindrance.memory, self.hindrance.disk)
+    }
+
+    /// The time, in milliseconds since 1970, UTC, as of the last input.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        self.engine.unix_ms()
+    }
+
+    /// What up to `limit` queues hold, from this [place](Page::next) on.
+    #[must_use]
+    pub fn list_queue_numbers(&self, from: u64, limit: usize) -> Page<QueueNumbers> {
+        self.engine.list_queue_numbers(from, limit)
+    }
+
+    /// Up to `limit` queues, from this [place](Page::next) on.
+    #[must_use]
+    pub fn list_queues(&self, from: u64, limit: usize) -> Page<QueueInfo> {
+        self.engine.list_queues(from, limit)
+    }
+
+    /// A queue.
+    #[must_use]
+    pub fn queue_info(&self, vhost: &ShortStr, name: &ShortStr) -> Option<QueueInfo> {
+        self.engine.find_queue_info(self.engine.vhost(vhost)?, name)
+    }
+
+    /// Up to `limit` exchanges of a virtual host in the order of their names, behind this one.
+    #[must_use]
+    pub fn list_exchanges(
+        &self,
+        vhost: &ShortStr,
+        after: Option<&ShortStr>,
+        limit: usize,
+    ) -> Vec<ExchangeInfo> {
+        let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
+        self.engine.list_exchanges(vhost, after, limit)
+    }
+
+    /// An exchange.
+    #[must_use]
+    pub fn exchange_info(&self, vhost: &ShortStr, name: &ShortStr) -> Option<ExchangeInfo> {
+        self.engine.find_exchange_info(self.engine.vhost(vhost)?, name)
+    }
+
+    /// Up to `limit` bindings of an exchange or a queue, behind this one.
+    #[must_use]
+    pub fn list_bindings(
+        &self,
+        vhost: &ShortStr,
+        of: BindingsOf<'_>,
+        after: Option<&BindingInfo>,
+        limit: usize,
+    ) -> Vec<BindingInfo> {
+        let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
+        self.engine.list_bindings(vhost, of, after, limit)
+    }
+
+    /// The policies of a virtual host, by name.
+    #[must_use]
+    pub fn policies(&self, vhost: &ShortStr, layer: PolicyLayer) -> Vec<Policy> {
+        let vhost = self.engine.vhost(vhost);
+        vhost.map(|vhost| self.engine.policies(vhost, layer)).unwrap_or_default()
+    }
+
+    /// Up to `limit` connections, from this [place](Page::next) on.
+    #[must_use]
+    pub fn list_connections(&self, from: u64, limit: usize) -> Page<ConnectionInfo> {
+        let mut page = Page { items: Vec::new(), next: None };
+        for (key, slot) in self.connections.iter_from(u32::try_from(from).unwrap_or(u32::MAX)) {
+            if page.items.len() == limit {
+                page.next = Some(key.index.into());
+                break;
+            }
+            page.items.push(slot.connection.info(&self.engine));
+        }
+        page
+    }
+
+    /// A connection, if it is still there.
+    #[must_use]
+    pub fn connection_info(&self, id: ConnectionId) -> Option<ConnectionInfo> {
+        let slot = self.connections.get(Key::new(id.index, id.generation))?;
+        Some(slot.connection.info(&self.engine))
+    }
+
+    /// The channels of a connection.
+    #[must_use]
+    pub fn channels_of(&self, id: ConnectionId) -> Vec<ChannelInfo> {
+        let slot = self.connections.get(Key::new(id.index, id.generation));
+        slot.map(|slot| slot.connection.channels(&self.engine, 0).collect()).unwrap_or_default()
+    }
+
+    /// Up to `limit` channels, from this [place](Page::next) on.
+    #[must_use]
+    pub fn list_channels(&self, from: u64, limit: usize) -> Page<ChannelInfo> {
+        let mut page = Page { items: Vec::new(), next: None };
+        let (first, number) = split(SessionHandle(from));
+        for (key, slot) in self.connections.iter_from(first) {
+            let number = if key.index == first { number } else { 0 };
+            for channel in slot.connection.channels(&self.engine, number) {
+                if page.items.len() == limit {
+                    page.next = Some(u64::from(key.index) << 16 | u64::from(channel.number));
+                    return page;
+                }
+                page.items.push(channel);
+            }
+        }
+        page
+    }
+
+    /// Up to `limit` consumers, from this [place](Page::next) on.
+    #[must_use]
+    pub fn list_consumers(&self, from: u64, limit: usize) -> Page<ConsumerInfo> {
+        self.engine.list_consumers(from, limit, |id, consumer, queue, handle| {
+            self.consumer_info(id, consumer, queue, handle)
+        })
+    }
+
+    /// The consumers of a queue.
+    #[must_use]
+    pub fn consumers_of(&self, vhost: &ShortStr, queue: &ShortStr) -> Vec<ConsumerInfo> {
+        let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
+        self.engine.consumers_of(vhost, queue, |id, consumer, queue, handle| {
+            self.consumer_info(id, consumer, queue, handle)
+        })
+    }
+
+    fn consumer_info(
+        &self,
+        id: ConsumerId,
+        consumer: &Consumer,
+        queue: &Queue,
+        handle: SessionHandle,
+    ) -> Option<ConsumerInfo> {
+        let (index, channel) = split(handle);
+        let slot = self.connections.get(self.connections.key_at(index)?)?;
+        let (connection, connection_name, user) = slot.connection.who();
+        Some(ConsumerInfo {
+            vhost: self.engine.vhost_name(queue.vhost).clone(),
+            queue: queue.name.clone(),
+            tag: consumer.tag.clone(),
+            connection,
+            connection_name,
+            user,
+            channel,
+            acks: !consumer.no_ack,
+            is_exclusive: queue.exclusive_consumer == Some(id),
+            is_active: queue.single_active.as_ref().is_none_or(|one| one.active() == Some(id)),
+            prefetch: consumer.prefetch,
+            unacked: consumer.unacked,
+            priority: consumer.priority,
+            timeout: consumer.timeout,
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! Listings: what there is, in pages, for those who run the broker.
+
+use warren_core::amqp::*;
+use warren_core::broker::{ApplyTo, Policy, PolicyLayer};
+use warren_core::listing::{BindingsOf, Page};
+use warren_core::{Command, CommandId, Config, Input};
+
+use super::client::World;
+
+/// All pages of a listing, so many at once.
+fn all<T>(limit: usize, list: impl Fn(u64, usize) -> Page<T>) -> Vec<T> {
+    let (mut items, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let page = list(from, limit);
+        assert!(page.items.len() <= limit);
+        items.extend(page.items);
+        next = page.next;
+    }
+    items
+}
+
+fn text(name: &str) -> ShortStr {
+    name.into()
+}
+
+#[test]
+fn every_queue_is_listed_once_however_long_the_pages_are() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    for name in ["a", "b", "c", "d", "e"] {
+        world.declare(client, name);
+    }
+    world.tell(client, 1, QueueDelete { queue: "b".into(), ..Default::default() });
+    for limit in 1..7 {
+        let queues = all(limit, |from, limit| world.broker.list_queues(from, limit));
+        let names: Vec<_> = queues.iter().map(|queue| queue.name.to_string()).collect();
+        assert_eq!(names, ["a", "c", "d", "e"], "in pages of {limit}");
+    }
+    assert_eq!(world.broker.totals().queues, 4);
+}
+
+#[test]
+fn a_queue_tells_what_it_holds_and_has_seen() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    for body in ["one", "two", "three", "four"] {
+        world.publish(client, "q", body);
+    }
+    let get = |no_ack| BasicGet { queue: "q".into(), no_ack, ..Default::default() };
+    world.tell(client, 1, get(true));
+    world.tell(client, 1, get(false));
+    world.tell(client, 1, BasicReject { delivery_tag: 2, requeue: true });
+    world.tell(client, 1, BasicQos { prefetch_count: 2, ..Default::default() });
+    world.consume(client, "q", "ctag");
+    world.tell(client, 1, BasicAck { delivery_tag: 3, ..Default::default() });
+    let queue = world.broker.queue_info(&text("/"), &text("q")).expect("is there");
+    let numbers = queue.numbers;
+    assert_eq!((numbers.ready, numbers.unacked, numbers.consumers), (0, 2, 1));
+    let counters = numbers.counters;
+    assert_eq!((counters.enqueued, counters.acked, counters.redelivered), (4, 2, 1));
+    assert_eq!((counters.got, counters.got_no_ack, counters.delivered), (1, 1, 3));
+    assert_eq!((queue.durable, queue.auto_delete, queue.owner), (false, false, None));
+    assert_eq!(world.broker.traffic().published, 4);
+    world.tell(client, 1, QueueDelete { queue: "q".into(), ..Default::default() });
+    assert_eq!(world.broker.counters_of_the_gone(), counters, "what is gone still counts");
+    let traffic = world.broker.traffic();
+    assert_eq!((traffic.queues_created, traffic.queues_deleted), (1, 1));
+}
+
+#[test]
+fn lanes_of_priorities_are_one_queue() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    let arguments = FieldTable::new(vec![("x-max-priority".into(), FieldValue::I32(5))]);
+    let declare = QueueDeclare { queue: "q".into(), arguments, ..Default::default() };
+    world.tell(client, 1, declare);
+    for priority in [0, 3, 5] {
+        let properties = BasicProperties { priority: Some(priority), ..Default::default() };
+        let frames = super::client::publish_with(client, "", "q", "body", properties.encode());
+        world.batch(frames);
+    }
+    let queues = all(2, |from, limit| world.broker.list_queues(from, limit));
+    let [queue] = &queues[..] else { panic!("{queues:?}") };
+    assert_eq!((queue.numbers.ready, queue.numbers.ready_bytes), (3, 12));
+    assert_eq!(queue.numbers.counters.enqueued, 3);
+    world.tell(client, 1, QueueDelete { queue: "q".into(), ..Default::default() });
+    assert_eq!(world.broker.counters_of_the_gone().enqueued, 3);
+}
+
+#[test]
+fn bindings_are_listed_from_both_ends_in_pages() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    for key in ["a", "b", "c"] {
+        let (queue, exchange) = ("q".into(), "amq.topic".into());
+        let routing_key = key.into();
+        world.tell(client, 1, QueueBind { queue, exchange, routing_key, ..Default::default() });
+    }
+    let (destination, source) = ("amq.fanout".into(), "amq.topic".into());
+    world.tell(client, 1, ExchangeBind { destination, source, ..Default::default() });
+    let (vhost, topic, fanout, queue) =
+        (text("/"), text("amq.topic"), text("amq.fanout"), text("q"));
+    for (of, expected) in [
+        (BindingsOf::Source(&topic), vec!["", "a", "b", "c"]),
+        (BindingsOf::Queue(&queue), vec!["a", "b", "c"]),
+        (BindingsOf::Exchange(&fanout), vec![""]),
+        (BindingsOf::Exchange(&queue), vec![]),
+    ] {
+        for limit in 1..6 {
+            let mut found = Vec::new();
+            loop {
+                let page = world.broker.list_bindings(&vhost, of, found.last(), limit);
+                let is_last = page.len() < limit;
+                found.extend(page);
+                if is_last {
+                    break;
+                }
+            }
+            let keys: Vec<_> = found.iter().map(|binding| binding.key.to_string()).collect();
+            assert_eq!(keys, expected, "{of:?} in pages of {limit}");
+            assert!(found.iter().all(|binding| binding.source == "amq.topic"));
+        }
+    }
+}
+
+#[test]
+fn exchanges_are_listed_in_the_order_of_their_names() {
+    let world = World::new(Config::default());
+    let (mut names, vhost) = (Vec::new(), text("/"));
+    loop {
+        let page = world.broker.list_exchanges(&vhost, names.last(), 2);
+        if page.is_empty() {
+            break;
+        }
+        names.extend(page.into_iter().map(|exchange| exchange.name));
+    }
+    assert_eq!(names.len() as u64, world.broker.totals().exchanges);
+    assert!(names.is_sorted() && names[0].is_empty());
+    assert!(world.broker.list_exchanges(&text("elsewhere"), None, 9).is_empty());
+}
+
+#[test]
+fn connections_channels_and_consumers_tell_whose_they_are() {
+    let mut world = World::new(Config::default());
+    let (one, other) = (world.client(), world.client());
+    world.tell(one, 2, ChannelOpen::default());
+    world.tell(one, 2, ConfirmSelect::default());
+    world.tell(one, 1, BasicQos { prefetch_count: 7, ..Default::default() });
+    world.declare(one, "q");
+    world.consume(one, "q", "ctag");
+    let waiting = world.connect();
+    let connections = all(1, |from, limit| world.broker.list_connections(from, limit));
+    let states: Vec<_> = connections.iter().map(|one| (one.id, one.state, one.channels)).collect();
+    assert_eq!(states, [(one, "running", 2), (other, "running", 1), (waiting, "starting", 0)]);
+    assert_eq!((&*connections[0].user, &connections[0].vhost), ("guest", &Some(text("/"))));
+    assert_eq!(connections[0].mechanism, "PLAIN");
+    assert!(connections[0].client_properties.find("capabilities").is_some());
+    for limit in 1..5 {
+        let channels = all(limit, |from, limit| world.broker.list_channels(from, limit));
+        let numbers: Vec<_> =
+            channels.iter().map(|one| (one.connection, one.number, one.confirms)).collect();
+        assert_eq!(numbers, [(one, 1, false), (one, 2, true), (other, 1, false)], "by {limit}");
+        assert_eq!((channels[0].prefetch, channels[0].consumers), (7, 1));
+    }
+    let consumers = all(1, |from, limit| world.broker.list_consumers(from, limit));
+    let [consumer] = &consumers[..] else { panic!("{consumers:?}") };
+    assert_eq!((consumer.connection, consumer.channel, consumer.prefetch), (one, 1, 7));
+    assert_eq!((&consumer.queue, &consumer.tag), (&text("q"), &text("ctag")));
+    assert!(consumer.acks && consumer.is_active && !consumer.is_exclusive);
+    world.input(Input::Closed(one));
+    assert!(world.broker.connection_info(one).is_none());
+    let traffic = world.broker.traffic();
+    assert_eq!((traffic.connections_opened, traffic.connections_closed), (3, 1));
+    assert_eq!((traffic.channels_opened, traffic.channels_closed), (3, 2));
+}
+
+#[test]
+fn a_queue_tells_what_policies_ask_of_it() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    let policies = [(PolicyLayer::User, "mine", 10), (PolicyLayer::Operator, "theirs", 5)];
+    for (number, (layer, name, max)) in policies.into_iter().enumerate() {
+        let definition = FieldTable::new(vec![
+            ("max-length".into(), FieldValue::I64(max)),
+            ("overflow".into(), FieldValue::text("reject-publish")),
+        ]);
+        let policy = Policy {
+            name: name.into(),
+            pattern: "^q".into(),
+            apply_to: ApplyTo::All,
+            priority: 0,
+            definition,
+        };
+        let command = Command::SetPolicy { vhost: "/".into(), layer, policy };
+        world.input(Input::Command(CommandId(number as u64), command));
+    }
+    let queue = world.broker.queue_info(&text("/"), &text("q")).expect("is there");
+    assert_eq!((queue.policy, queue.operator_policy), (Some(text("mine")), Some(text("theirs"))));
+    assert_eq!(queue.policy_definition.find("max-length"), Some(&FieldValue::I64(5)));
+    assert_eq!(queue.policy_definition.len(), 2);
+    let listed = world.broker.policies(&text("/"), PolicyLayer::Operator);
+    assert_eq!(listed.len(), 1);
+}

@@ -1,0 +1,166 @@
+//! Who makes a request, and what that person may do.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use warren_core::amqp::ShortStr;
+use warren_core::broker::{Password, PasswordHash};
+use warren_io::BrokerHandle;
+use warren_io::password::Hasher;
+
+use super::call::Failure;
+
+/// What a request asks of who makes it, in RabbitMQ's tags of users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// Any tag that lets its user in here.
+    Management,
+    Policymaker,
+    Monitoring,
+    Administrator,
+}
+
+impl Tag {
+    /// What tags a user may have for this; one is enough.
+    pub(super) const fn any_of(self) -> &'static [&'static str] {
+        match self {
+            Self::Management => &["administrator", "monitoring", "policymaker", "management"],
+            Self::Policymaker => &["administrator", "policymaker"],
+            Self::Monitoring => &["administrator", "monitoring"],
+            Self::Administrator => &["administrator"],
+        }
+    }
+
+    fn refusal(self) -> &'static str {
+        match self {
+            Self::Management => "Not management user",
+            Self::Policymaker => "User not authorised to access object",
+            Self::Monitoring => "Not monitor user",
+            Self::Administrator => "Not administrator user",
+        }
+    }
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub(super) struct Principal {
+    pub(super) name: ShortStr,
+    pub(super) tags: Vec<ShortStr>,
+    /// Whether the request comes from this machine.
+    pub(super) is_loopback: bool,
+}
+
+impl Principal {
+    /// Whether what asks for this tag is for this user.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(super) fn check(&self, tag: Tag) -> Result<(), Failure> {
+        let has_one_of = |wanted: Tag| {
+            self.tags.iter().any(|tag| wanted.any_of().iter().any(|wanted| *tag == *wanted))
+        };
+        for tag in [Tag::Management, tag] {
+            if !has_one_of(tag) {
+                return Err(Failure::not_authorised(tag.refusal()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this user has the tag, or one that is as good.
+    pub(super) fn is(&self, tag: Tag) -> bool {
+        self.check(tag).is_ok()
+    }
+}
+
+/// Finds out who makes requests.
+pub(crate) struct Users {
+    hasher: Hasher,
+    loopback_users: Vec<ShortStr>,
+    nobody_hash: PasswordHash,
+}
+
+impl Users {
+    /// These may log in from this machine only; somebody unknown is held against this hash.
+    pub(crate) fn new(
+        hasher: Hasher,
+        loopback_users: Vec<ShortStr>,
+        nobody_hash: PasswordHash,
+    ) -> Self {
+        Self { hasher, loopback_users, nobody_hash }
+    }
+
+    /// What computes hashes.
+    pub(super) fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// Finds out who makes a request from its `Authorization`.
+    ///
+    /// # Errors
+    /// When that is nobody who may.
+    pub(super) async fn log_in(
+        &self,
+        broker: &BrokerHandle,
+        authorization: Option<&[u8]>,
+        is_loopback: bool,
+    ) -> Result<Principal, Failure> {
+        let claim = authorization.and_then(basic).ok_or_else(Failure::not_authenticated)?;
+        let (name, password) = claim;
+        let wanted = name.clone();
+        let known = broker.look(move |broker| broker.user(&wanted).cloned()).await;
+        let password = Password(password.into());
+        let is_right = self.hasher.authenticate(known.as_ref(), password, &self.nobody_hash).await;
+        let known = known.filter(|_| is_right).ok_or_else(Failure::not_authenticated)?;
+        if !is_loopback && self.loopback_users.contains(&name) {
+            return Err(Failure::not_authorised("User can only log in via localhost"));
+        }
+        Ok(Principal { name, tags: known.tags, is_loopback })
+    }
+}
+
+/// The name and password of RFC 7617.
+fn basic(authorization: &[u8]) -> Option<(ShortStr, Vec<u8>)> {
+    let text = std::str::from_utf8(authorization).ok()?;
+    let (scheme, encoded) = text.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    let name = ShortStr::new(Bytes::copy_from_slice(&decoded[..colon]))?;
+    Some((name, decoded[colon + 1..].to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_a_password_are_read() {
+        let read = |text: &str| basic(text.as_bytes());
+        let guest = ("guest".into(), b"guest".to_vec());
+        assert_eq!(read("Basic Z3Vlc3Q6Z3Vlc3Q="), Some(guest.clone()));
+        assert_eq!(read("basic Z3Vlc3Q6Z3Vlc3Q="), Some(guest));
+        assert_eq!(read("Basic dTphOmI="), Some(("u".into(), b"a:b".to_vec())));
+        for wrong in ["Basic Z3Vlc3Q=", "Basic ?", "Basic", "Bearer Z3Vlc3Q6Z3Vlc3Q=", ""] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_user_may_do_what_the_tags_are_for() {
+        let user =
+            |tag: &str| Principal { name: "u".into(), tags: vec![tag.into()], is_loopback: true };
+        let all = [Tag::Management, Tag::Policymaker, Tag::Monitoring, Tag::Administrator];
+        for (tag, may) in [
+            ("administrator", [true, true, true, true]),
+            ("monitoring", [true, false, true, false]),
+            ("policymaker", [true, true, false, false]),
+            ("management", [true, false, false, false]),
+            ("impersonator", [false; 4]),
+        ] {
+            assert_eq!(all.map(|wanted| user(tag).is(wanted)), may, "{tag}");
+        }
+    }
+}

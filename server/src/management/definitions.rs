@@ -1,0 +1,385 @@
+//! Definitions: what is declared, and what is in force for it, as one object; exported and imported.
+
+use serde_json::{Value, json};
+use warren_core::amqp::{ExchangeBind, Method, QueueBind, ShortStr};
+use warren_core::broker::{Parameter, PolicyLayer};
+use warren_core::{Broker, Command};
+
+use super::call::{Answer, Call, Failure, Object, Reply, short};
+use super::json as table;
+use super::reading::{self, Bound};
+use super::session::{Refused, Session};
+use super::{
+    RABBITMQ_VERSION, binding, exchange, limit, parameter, permission, policy, queue, user, vhost,
+};
+
+/// The components under which RabbitMQ keeps operators' policies, and limits of virtual hosts, among
+/// parameters.
+const OPERATOR_POLICY: &str = "operator_policy";
+const VHOST_LIMITS: &str = "vhost-limits";
+
+/// All definitions, or those of a virtual host.
+pub(super) async fn export(call: Call) -> Answer {
+    let vhosts = call.vhosts().await?;
+    let is_one = call.param("vhost").is_some();
+    let (mut queues, mut exchanges, mut bindings) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut policies, mut parameters) = (Vec::new(), Vec::new());
+    for queue in reading::queues(&call.state.broker).await {
+        if vhosts.contains(&queue.vhost) && queue.owner.is_none() {
+            queues.push(json!({
+                "vhost": queue.vhost.to_text(),
+                "name": queue.name.to_text(),
+                "type": queue::type_of(&queue),
+                "durable": queue.durable,
+                "auto_delete": queue.auto_delete,
+                "arguments": table::from_table(&queue.arguments),
+            }));
+        }
+    }
+    for vhost in &vhosts {
+        for found in reading::exchanges(&call.state.broker, vhost).await {
+            if found.name.is_empty() {
+                continue;
+            }
+            let of = Bound::From(found.name.clone());
+            for bound in reading::bindings(&call.state.broker, vhost, &of).await {
+                let mut row = binding::row(vhost, &bound).json;
+                remove(&mut row, "properties_key");
+                bindings.push(row);
+            }
+            if !found.name.starts_with("amq.") {
+                exchanges.push(json!({
+                    "vhost": vhost.to_text(),
+                    "name": found.name.to_text(),
+                    "type": found.kind,
+                    "durable": found.durable,
+                    "auto_delete": found.auto_delete,
+                    "internal": found.internal,
+                    "arguments": table::from_table(&found.arguments),
+                }));
+            }
+        }
+        for found in policy::policies(&call.state, vhost, PolicyLayer::User).await {
+            policies.push(policy::to_json(vhost, &found));
+        }
+        for found in policy::policies(&call.state, vhost, PolicyLayer::Operator).await {
+            parameters.push(operator_policy(policy::to_json(vhost, &found)));
+        }
+        let kept = reading::parameters(&call.state.broker, Some(vhost)).await;
+        parameters.extend(kept.iter().map(parameter::to_json));
+    }
+    let mut definitions = json!({
+        "rabbit_version": RABBITMQ_VERSION,
+        "rabbitmq_version": RABBITMQ_VERSION,
+        "product_name": "Warren",
+        "product_version": env!("CARGO_PKG_VERSION"),
+        "parameters": parameters,
+        "policies": policies,
+        "queues": queues,
+        "exchanges": exchanges,
+        "bindings": bindings,
+    });
+    if is_one {
+        let parts = ["parameters", "policies", "queues", "exchanges", "bindings"];
+        for part in parts {
+            let objects = definitions[part].as_array_mut().into_iter().flatten();
+            objects.for_each(|object| remove(object, "vhost"));
+        }
+    } else {
+        definitions["rabbitmq_definition_format"] = json!("cluster");
+        export_access(&call, &mut definitions).await;
+    }
+    Ok(Reply::Json(definitions))
+}
+
+/// Adds who there is, and who may do what.
+async fn export_access(call: &Call, definitions: &mut Value) {
+    let broker = &call.state.broker;
+    let users = reading::users(broker).await;
+    definitions["users"] = users.iter().map(user::to_json).collect();
+    let mut limits = Vec::new();
+    let vhosts = reading::vhosts(broker).await.into_iter().map(|status| {
+        let (name, own) = (status.vhost.name.to_text().into_owned(), status.vhost.limits);
+        let own = limit::of_vhost_json(own);
+        if own.as_object().is_some_and(|own| !own.is_empty()) {
+            limits.push(json!({
+                "vhost": name, "component": VHOST_LIMITS, "name": "limits", "value": own,
+            }));
+        }
+        json!({ "name": name, "metadata": vhost::metadata(&status.vhost.metadata) })
+    });
+    definitions["vhosts"] = vhosts.collect();
+    if let Some(parameters) = definitions["parameters"].as_array_mut() {
+        parameters.extend(limits);
+    }
+    let permissions = reading::permissions(broker).await.into_iter();
+    definitions["permissions"] = permissions.map(|one| permission::row(one).json).collect();
+    let topics = reading::topic_permissions(broker).await.into_iter();
+    definitions["topic_permissions"] = topics.map(|one| permission::topic_row(one).json).collect();
+    let globals = parameter::globals(&call.state).await.into_iter();
+    definitions["global_parameters"] =
+        globals.map(|(name, value)| json!({ "name": name.to_text(), "value": value })).collect();
+}
+
+/// An operator's policy as the parameter that RabbitMQ keeps it as.
+fn operator_policy(policy: Value) -> Value {
+    let mut value = policy.clone();
+    remove(&mut value, "vhost");
+    remove(&mut value, "name");
+    json!({
+        "vhost": policy["vhost"],
+        "component": OPERATOR_POLICY,
+        "name": policy["name"],
+        "value": value,
+    })
+}
+
+fn remove(object: &mut Value, key: &str) {
+    if let Value::Object(object) = object {
+        object.remove(key);
+    }
+}
+
+/// Makes what is in definitions. What is there already stays as it is, but for policies.
+pub(super) async fn import(call: Call) -> Answer {
+    let own = match call.param("vhost") {
+        Some(_) => Some(call.vhost().await?),
+        None => None,
+    };
+    let definitions = match uploaded(&call)? {
+        Some(definitions) => definitions,
+        None => call.object()?,
+    };
+    let import = Import { call: &call, own };
+    if import.own.is_none() {
+        import.access(&definitions).await?;
+    }
+    import.parameters(&definitions).await?;
+    import.policies(&definitions).await?;
+    import.objects(&definitions).await?;
+    if import.own.is_none() {
+        // They are for exchanges that are there.
+        import.topic_permissions(&definitions).await?;
+    }
+    Ok(Reply::Done)
+}
+
+/// The file of a form, if that is what was sent.
+fn uploaded(call: &Call) -> Result<Option<Object>, Failure> {
+    if !call.body.starts_with(b"--") {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(&call.body).map_err(|_| Failure::bad_request("not_json"))?;
+    let part = text.split_once("\r\n\r\n").map(|(_, part)| part).unwrap_or_default();
+    let boundary = text.lines().next().unwrap_or_default();
+    let file = part.split(boundary).next().unwrap_or_default();
+    match serde_json::from_str(file.trim()) {
+        Ok(Value::Object(object)) => Ok(Some(Object(object))),
+        _ => Err(Failure::bad_request("not_json")),
+    }
+}
+
+/// An import under way.
+struct Import<'a> {
+    call: &'a Call,
+    /// The virtual host that all is for, if the path names one.
+    own: Option<ShortStr>,
+}
+
+impl Import<'_> {
+    /// Users, virtual hosts, and who may do what in them.
+    async fn access(&self, definitions: &Object) -> Result<(), Failure> {
+        let state = &self.call.state;
+        for object in list(definitions, "users")? {
+            user::put(state, short(object.text("name")?)?, &object).await?;
+        }
+        for object in list(definitions, "vhosts")? {
+            let vhost = short(object.text("name")?)?;
+            vhost::put(state, vhost.clone(), &object).await?;
+            if let Some(limits) = object.get("limits") {
+                self.set_limits(vhost, limits).await?;
+            }
+        }
+        for object in list(definitions, "permissions")? {
+            let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
+            let permission = permission::read(&object)?;
+            state.broker.command(Command::SetPermission { vhost, user, permission }).await?;
+        }
+        for object in list(definitions, "global_parameters")? {
+            let name = short(object.text("name")?)?;
+            parameter::put_global(state, name, object.required("value")?).await?;
+        }
+        Ok(())
+    }
+
+    async fn topic_permissions(&self, definitions: &Object) -> Result<(), Failure> {
+        for object in list(definitions, "topic_permissions")? {
+            let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
+            let permission = permission::read_topic(&object)?;
+            let command = Command::SetTopicPermission { vhost, user, permission };
+            self.call.state.broker.command(command).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_limits(&self, vhost: ShortStr, limits: &Value) -> Result<(), Failure> {
+        let limits = limit::of_vhost(limits)?;
+        let command = Command::SetVhostLimits { vhost, limits };
+        self.call.state.broker.command(command).await?;
+        Ok(())
+    }
+
+    /// Parameters, of which some are RabbitMQ's form of something else.
+    async fn parameters(&self, definitions: &Object) -> Result<(), Failure> {
+        for object in list(definitions, "parameters")? {
+            let component = short(object.text("component")?)?;
+            let value = object.required("value")?;
+            if component == OPERATOR_POLICY {
+                let Value::Object(value) = value.clone() else {
+                    return Err(Failure::bad_request("an operator policy is no object"));
+                };
+                let mut flat = Object(value);
+                for key in ["vhost", "name"] {
+                    flat.0.extend(object.get(key).map(|value| (key.to_owned(), value.clone())));
+                }
+                self.set_policy(PolicyLayer::Operator, &flat).await?;
+                continue;
+            }
+            let vhost = self.vhost_of(&object)?;
+            if component == VHOST_LIMITS {
+                self.set_limits(vhost, value).await?;
+                continue;
+            }
+            let name = short(object.text("name")?)?;
+            let value = parameter::encoded(value);
+            let parameter = Parameter { vhost: Some(vhost), component, name, value };
+            self.call.state.broker.command(Command::SetParameter(parameter)).await?;
+        }
+        Ok(())
+    }
+
+    async fn policies(&self, definitions: &Object) -> Result<(), Failure> {
+        for object in list(definitions, "policies")? {
+            self.set_policy(PolicyLayer::User, &object).await?;
+        }
+        Ok(())
+    }
+
+    /// The virtual host that an object is for.
+    fn vhost_of(&self, object: &Object) -> Result<ShortStr, Failure> {
+        match &self.own {
+            Some(own) => Ok(own.clone()),
+            None => short(object.text("vhost").map_err(|_| no_vhost())?),
+        }
+    }
+
+    async fn set_policy(&self, layer: PolicyLayer, object: &Object) -> Result<(), Failure> {
+        let (named, policy) = policy::read_named(object)?;
+        let vhost = self.own.clone().or(named).ok_or_else(no_vhost)?;
+        let command = Command::SetPolicy { vhost, layer, policy };
+        self.call.state.broker.command(command).await?;
+        Ok(())
+    }
+
+    /// Declares and binds, in one session for each virtual host.
+    async fn objects(&self, definitions: &Object) -> Result<(), Failure> {
+        let mut session: Option<(ShortStr, Session)> = None;
+        for kind in ["queues", "exchanges", "bindings"] {
+            for object in list(definitions, kind)? {
+                let vhost = self.vhost_of(&object)?;
+                let Some(method) = self.method(kind, &vhost, &object).await? else { continue };
+                let is_other = session.as_ref().is_none_or(|(open, _)| *open != vhost);
+                if is_other {
+                    if let Some((_, open)) = session.take() {
+                        open.close().await?;
+                    }
+                    session = Some((vhost.clone(), queue::open(self.call, &vhost).await?));
+                }
+                if let Some((_, open)) = &mut session {
+                    open.call(method).await.map_err(Refused::into_plain)?;
+                }
+            }
+        }
+        if let Some((_, open)) = session {
+            open.close().await?;
+        }
+        Ok(())
+    }
+
+    /// What makes an object; `None` if it is there, or is not for anybody to make.
+    async fn method(
+        &self,
+        kind: &str,
+        vhost: &ShortStr,
+        object: &Object,
+    ) -> Result<Option<Method>, Failure> {
+        if kind == "bindings" {
+            return bind(object).map(Some);
+        }
+        let name = short(object.text("name")?)?;
+        if name.is_empty() || name.starts_with("amq.") {
+            return Ok(None);
+        }
+        let (host, wanted, is_queue) = (vhost.clone(), name.clone(), kind == "queues");
+        let look = move |broker: &Broker| match is_queue {
+            true => broker.queue_info(&host, &wanted).is_some(),
+            false => broker.exchange_info(&host, &wanted).is_some(),
+        };
+        if self.call.state.broker.look(look).await {
+            return Ok(None);
+        }
+        Ok(Some(match is_queue {
+            true => declared_queue(&name, object)?,
+            false => exchange::declaration(&name, object)?.into(),
+        }))
+    }
+}
+
+/// The type of a queue may stand beside its arguments.
+fn declared_queue(name: &ShortStr, object: &Object) -> Result<Method, Failure> {
+    let mut declare = queue::declaration(name, object)?;
+    let has_type = declare.arguments.find("x-queue-type").is_some();
+    if let Some("quorum") = object.get("type").and_then(Value::as_str)
+        && !has_type
+    {
+        let kind = warren_core::amqp::FieldValue::text("quorum");
+        declare.arguments.push("x-queue-type".into(), kind);
+    }
+    Ok(declare.into())
+}
+
+fn bind(object: &Object) -> Result<Method, Failure> {
+    let source = short(object.text("source")?)?;
+    let destination = short(object.text("destination")?)?;
+    let routing_key = short(object.text_or("routing_key", "")?)?;
+    let arguments = object.get("arguments").map(table::to_table).transpose()?.unwrap_or_default();
+    Ok(match object.text("destination_type")? {
+        "queue" => QueueBind {
+            queue: destination,
+            exchange: source,
+            routing_key,
+            arguments,
+            ..QueueBind::default()
+        }
+        .into(),
+        "exchange" => {
+            ExchangeBind { destination, source, routing_key, arguments, ..Default::default() }
+                .into()
+        }
+        other => return Err(Failure::bad_request(format!("no destination type {other}"))),
+    })
+}
+
+fn list(definitions: &Object, key: &str) -> Result<Vec<Object>, Failure> {
+    let Some(values) = definitions.get(key) else { return Ok(Vec::new()) };
+    let wrong = || Failure::bad_request(format!("{key} is not a list of objects"));
+    let objects = values.as_array().ok_or_else(wrong)?.iter().map(|value| match value {
+        Value::Object(object) => Ok(Object(object.clone())),
+        _ => Err(wrong()),
+    });
+    objects.collect()
+}
+
+fn no_vhost() -> Failure {
+    Failure::bad_request("an object of the definitions does not say its vhost")
+}

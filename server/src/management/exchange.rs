@@ -1,0 +1,114 @@
+//! Exchanges.
+
+use serde_json::{Value, json};
+use warren_core::amqp::{ExchangeDeclare, ExchangeDelete, ShortStr};
+use warren_core::listing::ExchangeInfo;
+
+use super::State;
+use super::binding;
+use super::call::{Answer, Call, Failure, Object, Reply, short};
+use super::json as table;
+use super::page::{self, Ready};
+use super::queue::open;
+use super::reading::{self, Bound};
+
+pub(super) async fn list(call: Call) -> Answer {
+    let mut rows = Vec::new();
+    for vhost in call.vhosts().await? {
+        for info in reading::exchanges(&call.state.broker, &vhost).await {
+            let json = to_json(&info);
+            rows.push(Ready { vhost: info.vhost, name: info.name, json });
+        }
+    }
+    page::list(&call, rows)
+}
+
+pub(super) async fn one(call: Call) -> Answer {
+    let mut json = to_json(&find(&call).await?);
+    json["incoming"] = json!([]);
+    json["outgoing"] = json!([]);
+    page::one(&call, json)
+}
+
+pub(super) async fn declare(call: Call) -> Answer {
+    let (vhost, name) = (call.vhost().await?, call.name("exchange")?);
+    let declare = declaration(&name, &call.object()?)?;
+    let is_new = find_in(&call.state, &vhost, &name).await.is_none();
+    let mut session = open(&call, &vhost).await?;
+    session.call(declare).await.map_err(|refused| refused.into_plain())?;
+    session.close().await?;
+    Ok(if is_new { Reply::Created(None) } else { Reply::Done })
+}
+
+/// The declaration of an exchange that an object describes.
+///
+/// # Errors
+/// When it describes none.
+pub(super) fn declaration(name: &ShortStr, object: &Object) -> Result<ExchangeDeclare, Failure> {
+    Ok(ExchangeDeclare {
+        exchange: name.clone(),
+        kind: short(object.text_or("type", "direct")?)?,
+        durable: object.flag("durable", false)?,
+        auto_delete: object.flag("auto_delete", false)?,
+        internal: object.flag("internal", false)?,
+        arguments: object.get("arguments").map(table::to_table).transpose()?.unwrap_or_default(),
+        ..ExchangeDeclare::default()
+    })
+}
+
+pub(super) async fn delete(call: Call) -> Answer {
+    let info = find(&call).await?;
+    let delete = ExchangeDelete {
+        exchange: info.name,
+        if_unused: call.query.is_set("if-unused"),
+        ..ExchangeDelete::default()
+    };
+    let mut session = open(&call, &info.vhost).await?;
+    session.call(delete).await.map_err(|refused| refused.into_plain())?;
+    session.close().await?;
+    Ok(Reply::Done)
+}
+
+/// The bindings from it.
+pub(super) async fn bindings_from(call: Call) -> Answer {
+    let info = find(&call).await?;
+    let rows = binding::from(&call, &info.vhost, &info.name).await;
+    page::list(&call, rows)
+}
+
+/// The bindings to it.
+pub(super) async fn bindings_to(call: Call) -> Answer {
+    let info = find(&call).await?;
+    let of = Bound::ToExchange(info.name);
+    let bindings = reading::bindings(&call.state.broker, &info.vhost, &of).await;
+    let rows = bindings.iter().map(|found| binding::row(&info.vhost, found)).collect();
+    page::list(&call, rows)
+}
+
+/// The exchange that the path names.
+///
+/// # Errors
+/// When there is none.
+pub(super) async fn find(call: &Call) -> Result<ExchangeInfo, Failure> {
+    let (vhost, name) = (call.vhost().await?, call.name("exchange")?);
+    find_in(&call.state, &vhost, &name).await.ok_or_else(Failure::no_object)
+}
+
+async fn find_in(state: &State, vhost: &ShortStr, name: &ShortStr) -> Option<ExchangeInfo> {
+    let (vhost, name) = (vhost.clone(), name.clone());
+    state.broker.look(move |broker| broker.exchange_info(&vhost, &name)).await
+}
+
+fn to_json(info: &ExchangeInfo) -> Value {
+    json!({
+        "name": info.name.to_text(),
+        "vhost": info.vhost.to_text(),
+        "type": info.kind,
+        "durable": info.durable,
+        "auto_delete": info.auto_delete,
+        "internal": info.internal,
+        "arguments": table::from_table(&info.arguments),
+        "policy": table::text(info.policy.as_ref()),
+        "user_who_performed_action": "rmq-internal",
+    })
+}

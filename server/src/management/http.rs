@@ -1,0 +1,195 @@
+//! HTTP: connections, limits, who is let in, and the form of answers.
+//!
+//! A client can keep no more than a bounded amount of memory, for a bounded time: there is a limit
+//! to connections, to what stands in the head and the body of a request, and to how long each of
+//! them takes to come.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::State;
+use super::call::{Answer, Call, Failure, Query, Reply};
+use super::routes;
+
+/// How many clients are served at once; others wait.
+const CONNECTIONS_MAX: usize = 512;
+
+/// How long the head of a request may take, and its body. Between two requests a client may be
+/// silent for as long as a head may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the broker may take to carry a request out.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The most bytes in the head of a request, and the most lines.
+const HEAD_LEN_MAX: usize = 32 << 10;
+const HEADERS_MAX: usize = 64;
+
+/// How long to wait when no connection can be accepted.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Serves clients that connect to this, for ever.
+pub(super) async fn serve(listener: TcpListener, state: Rc<State>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let state = Rc::clone(&state);
+                spawn_local(async move {
+                    serve_client(stream, peer, state).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                debug!(%error, "cannot accept a connection of the management API");
+                sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+}
+
+async fn serve_client(stream: TcpStream, peer: SocketAddr, state: Rc<State>) {
+    let service = service_fn(|request| {
+        let state = Rc::clone(&state);
+        async move { Ok::<_, Infallible>(respond(state, peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_LEN_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%peer, %error, "a client of the management API is gone");
+    }
+}
+
+async fn respond(
+    state: Rc<State>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let Some((route, params)) = routes::find(&path) else {
+        return failed(&Failure::no_object());
+    };
+    let method = request.method().clone();
+    let allow = |mut response: Response<_>| {
+        let methods = HeaderValue::from_str(&route.allow()).expect("names of methods");
+        response.headers_mut().insert(header::ALLOW, methods);
+        response
+    };
+    if method == Method::OPTIONS {
+        return allow(response(StatusCode::OK, None));
+    }
+    let Some(operation) = route.operation(&method) else {
+        return allow(response(StatusCode::METHOD_NOT_ALLOWED, None));
+    };
+    let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let is_loopback = peer.ip().to_canonical().is_loopback();
+    let logged_in = state.users.log_in(&state.broker, authorization, is_loopback).await;
+    let user = match logged_in {
+        Ok(user) => user,
+        Err(failure) => {
+            if authorization.is_some() {
+                warn!(%peer, path, reason = failure.reason, "HTTP access denied");
+            }
+            return failed(&failure);
+        }
+    };
+    if let Err(failure) = user.check(operation.tag) {
+        warn!(%peer, path, user = %user.name, reason = failure.reason, "HTTP access denied");
+        return failed(&failure);
+    }
+    let reason = request.headers().get("x-reason").and_then(|value| value.to_str().ok());
+    let reason = reason.map(str::to_owned);
+    let query = Query::new(request.uri().query().unwrap_or_default());
+    let body = match read(request, operation.body_len_max).await {
+        Ok(body) => body,
+        Err(failure) => return failed(&failure),
+    };
+    let name = user.name.clone();
+    let is_reading = operation.method == Method::GET;
+    let call = Call { state, user, params, query, body, is_reading, reason };
+    let answer = match timeout(ANSWER_TIMEOUT, (operation.run)(call)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Failure::unavailable("the broker took too long to answer")),
+    };
+    if operation.method != Method::GET && answer.is_ok() {
+        tracing::info!(%peer, user = %name, %method, path, "management");
+    }
+    write(answer)
+}
+
+/// Reads the body of a request.
+async fn read(request: Request<Incoming>, len_max: usize) -> Result<Bytes, Failure> {
+    let body = Limited::new(request.into_body(), len_max).collect();
+    match timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Failure::bad_request("Exceeded HTTP request body size limit"))
+        }
+        Ok(Err(_)) => Err(Failure::bad_request("the request's body ends before its time")),
+        Err(_) => Err(Failure::bad_request("the request's body takes too long")),
+    }
+}
+
+fn write(answer: Answer) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(Reply::Json(value)) => response(StatusCode::OK, Some(&value)),
+        Ok(Reply::Status(status, value)) => response(status, Some(&value)),
+        Ok(Reply::Done) => response(StatusCode::NO_CONTENT, None),
+        Ok(Reply::Created(location)) => {
+            let mut created = response(StatusCode::CREATED, None);
+            let location = location.and_then(|at| HeaderValue::from_str(&at).ok());
+            if let Some(location) = location {
+                created.headers_mut().insert(header::LOCATION, location);
+            }
+            created
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &Failure) -> Response<Full<Bytes>> {
+    let mut response = response(failure.status, Some(&failure.body()));
+    if failure.status == StatusCode::UNAUTHORIZED && failure.error == "not_authorized" {
+        let realm = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+    }
+    response
+}
+
+fn response(status: StatusCode, body: Option<&Value>) -> Response<Full<Bytes>> {
+    let encoded = body.map(|value| serde_json::to_vec(value).expect("a value is JSON"));
+    let mut response = Response::new(Full::new(encoded.unwrap_or_default().into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if body.is_some() {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, origin"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

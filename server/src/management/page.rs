@@ -1,0 +1,276 @@
+//! Lists: filtered, sorted, cut into pages and columns, as `page`, `page_size`, `name`, `use_regex`,
+//! `sort`, `sort_reverse` and `columns` of the query say.
+//!
+//! What a row looks like in JSON is found out for those rows only that are shown, or sorted by what
+//! only that tells: a page of many queues costs little more than a page of few.
+
+use std::cmp::Ordering;
+
+use regex_lite::RegexBuilder;
+use serde_json::{Map, Value, json};
+use warren_core::amqp::ShortStr;
+
+use super::call::{Answer, Call, Failure, Query, Reply};
+
+const PAGE_SIZE: usize = 100;
+const PAGE_SIZE_MAX: usize = 500;
+
+/// An object in a list.
+pub(super) trait Row {
+    /// What it is sorted by, unless the query says otherwise.
+    fn key(&self) -> (&ShortStr, &ShortStr);
+
+    /// All of it.
+    fn json(&self) -> Value;
+
+    /// A column to sort by, where that costs less than all of it.
+    fn column(&self, _name: &str) -> Option<Value> {
+        None
+    }
+}
+
+/// A row that is there already, with what it is sorted by.
+pub(super) struct Ready {
+    pub(super) vhost: ShortStr,
+    pub(super) name: ShortStr,
+    pub(super) json: Value,
+}
+
+impl Row for Ready {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.vhost, &self.name)
+    }
+
+    fn json(&self) -> Value {
+        self.json.clone()
+    }
+}
+
+/// Answers a request for a list with as much of it as was asked for.
+///
+/// # Errors
+/// When what the query says of pages makes no sense.
+pub(super) fn list<T: Row>(call: &Call, rows: Vec<T>) -> Answer {
+    let query = &call.query;
+    let page = Page::new(query)?;
+    let total = rows.len();
+    let mut rows = rows;
+    if let Some(page) = &page {
+        page.filter(&mut rows)?;
+    }
+    sort(&mut rows, query);
+    let columns = columns(query);
+    let shown = |row: &T| pick(row.json(), columns.as_deref());
+    let Some(Page { number, size, .. }) = page else {
+        return Ok(Reply::Json(rows.iter().map(shown).collect()));
+    };
+    let (filtered, first) = (rows.len(), (number - 1).saturating_mul(size));
+    if first > filtered {
+        let reason =
+            format!("Page out of range, page: {number} page size: {size}, len: {filtered}");
+        return Err(Failure { error: "page_out_of_range", ..Failure::bad_request(reason) });
+    }
+    let items: Vec<_> = rows.iter().skip(first).take(size).map(shown).collect();
+    Ok(Reply::Json(json!({
+        "total_count": total,
+        "item_count": items.len(),
+        "filtered_count": filtered,
+        "page": number,
+        "page_size": size,
+        "page_count": filtered.div_ceil(size),
+        "items": items,
+    })))
+}
+
+/// Answers a request for one object with those columns of it that were asked for.
+pub(super) fn one(call: &Call, object: Value) -> Answer {
+    Ok(Reply::Json(pick(object, columns(&call.query).as_deref())))
+}
+
+/// The page that is asked for.
+struct Page<'a> {
+    number: usize,
+    size: usize,
+    name: &'a str,
+    is_pattern: bool,
+}
+
+impl<'a> Page<'a> {
+    /// `None` where no page is asked for.
+    fn new(query: &'a Query) -> Result<Option<Self>, Failure> {
+        let Some(number) = query.get("page").filter(|page| !page.is_empty()) else {
+            return Ok(None);
+        };
+        let invalid = || {
+            let error = "bad_request";
+            Failure { error, ..Failure::bad_request("Pagination parameters are invalid") }
+        };
+        let number: usize = number.parse().map_err(|_| invalid())?;
+        let size = match query.get("page_size") {
+            Some(size) => size.parse().map_err(|_| invalid())?,
+            None => PAGE_SIZE,
+        };
+        if number == 0 || size == 0 || size > PAGE_SIZE_MAX {
+            let reason =
+                format!("Invalid pagination parameters: page number {number}, page size {size}");
+            let error = "invalid_pagination_parameters";
+            return Err(Failure { error, ..Failure::bad_request(reason) });
+        }
+        let (name, is_pattern) = (query.get("name").unwrap_or_default(), query.is_set("use_regex"));
+        Ok(Some(Self { number, size, name, is_pattern }))
+    }
+
+    fn filter<T: Row>(&self, rows: &mut Vec<T>) -> Result<(), Failure> {
+        if self.name.is_empty() {
+            return Ok(());
+        }
+        if !self.is_pattern {
+            let wanted = self.name.to_lowercase();
+            rows.retain(|row| row.key().1.to_text().to_lowercase().contains(&wanted));
+            return Ok(());
+        }
+        let mut pattern = RegexBuilder::new(self.name);
+        let pattern = pattern.case_insensitive(true).size_limit(1 << 20).build();
+        let pattern = pattern.map_err(|error| Failure::bad_request(error.to_string()))?;
+        rows.retain(|row| pattern.is_match(&row.key().1.to_text()));
+        Ok(())
+    }
+}
+
+fn sort<T: Row>(rows: &mut Vec<T>, query: &Query) {
+    let by = query.get("sort").filter(|sort| !sort.is_empty());
+    let default = |a: &T, b: &T| a.key().cmp(&b.key());
+    match by {
+        None => rows.sort_by(default),
+        Some("name") => rows.sort_by(|a, b| (a.key().1, a.key().0).cmp(&(b.key().1, b.key().0))),
+        Some(column) => {
+            let value = |row: &T| {
+                let own = row.column(column);
+                own.unwrap_or_else(|| dotted(&row.json(), column).cloned().unwrap_or(json!(0)))
+            };
+            let mut sorted: Vec<_> = rows.drain(..).map(|row| (value(&row), row)).collect();
+            sorted.sort_by(|(a, x), (b, y)| compare(a, b).then_with(|| default(x, y)));
+            rows.extend(sorted.into_iter().map(|(_, row)| row));
+        }
+    }
+    if query.is_set("sort_reverse") {
+        rows.reverse();
+    }
+}
+
+/// What a path of keys with dots between them leads to.
+fn dotted<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, key| value.get(key)).filter(|value| !value.is_null())
+}
+
+/// Numbers come before everything else, and texts last.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    let rank = |value: &Value| match value {
+        Value::Number(_) => 0,
+        Value::Null | Value::Bool(_) => 1,
+        Value::Object(_) => 2,
+        Value::Array(_) => 3,
+        Value::String(_) => 4,
+    };
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            a.as_f64().unwrap_or_default().total_cmp(&b.as_f64().unwrap_or_default())
+        }
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        _ => rank(a).cmp(&rank(b)),
+    }
+}
+
+type Columns = Vec<Vec<String>>;
+
+fn columns(query: &Query) -> Option<Columns> {
+    let columns = query.get("columns")?.split(',').filter(|column| !column.is_empty());
+    let path = |column: &str| column.split('.').map(str::to_owned).collect();
+    Some(columns.map(path).collect())
+}
+
+/// The columns of an object that were asked for; all if none were.
+fn pick(value: Value, columns: Option<&[Vec<String>]>) -> Value {
+    let Some(columns) = columns else { return value };
+    let paths: Vec<&[String]> = columns.iter().map(Vec::as_slice).collect();
+    pick_paths(value, &paths)
+}
+
+fn pick_paths(value: Value, paths: &[&[String]]) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut picked = Map::new();
+            for (key, value) in object {
+                let below = paths.iter().filter_map(|path| {
+                    let (first, rest) = path.split_first()?;
+                    (*first == key).then_some(rest)
+                });
+                let below: Vec<&[String]> = below.collect();
+                if below.iter().any(|rest| rest.is_empty()) {
+                    picked.insert(key, value);
+                } else if !below.is_empty() {
+                    picked.insert(key, pick_paths(value, &below));
+                }
+            }
+            Value::Object(picked)
+        }
+        Value::Array(values) => values.into_iter().map(|value| pick_paths(value, paths)).collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Ready> {
+        let row = |(name, messages): (&str, u64)| {
+            let json = json!({ "name": name, "messages": messages, "deep": { "n": messages } });
+            Ready { vhost: "/".into(), name: name.into(), json }
+        };
+        [("b1", 5), ("a1", 7), ("B2", 6), ("c3", 0)].map(row).into()
+    }
+
+    fn names(query: &str) -> Vec<String> {
+        let (query, mut rows) = (Query::new(query), rows());
+        if let Some(page) = Page::new(&query).expect("makes sense") {
+            page.filter(&mut rows).expect("a pattern");
+        }
+        sort(&mut rows, &query);
+        rows.iter().map(|row| row.name.to_string()).collect()
+    }
+
+    #[test]
+    fn rows_are_sorted_by_any_column() {
+        assert_eq!(names(""), ["B2", "a1", "b1", "c3"]);
+        assert_eq!(names("sort=messages"), ["c3", "b1", "B2", "a1"]);
+        assert_eq!(names("sort=deep.n&sort_reverse=true"), ["a1", "B2", "b1", "c3"]);
+        assert_eq!(names("sort=none"), ["B2", "a1", "b1", "c3"]);
+    }
+
+    #[test]
+    fn rows_are_found_by_a_part_of_their_name_or_a_pattern() {
+        assert_eq!(names("page=1&name=B"), ["B2", "b1"]);
+        assert_eq!(names("page=1&name=%5E%5Bac%5D&use_regex=true"), ["a1", "c3"]);
+        assert_eq!(names("name=B"), ["B2", "a1", "b1", "c3"], "only pages are filtered");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_no_page() {
+        for query in ["page=0", "page=x", "page=1&page_size=501", "page=1&page_size=0"] {
+            assert!(Page::new(&Query::new(query)).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn columns_may_lie_below_others() {
+        let object = json!({ "a": { "b": 1, "c": 2 }, "d": [{ "e": 1, "f": 2 }], "g": 3 });
+        let picked = |text: &str| {
+            let query = Query::new(&format!("columns={text}"));
+            pick(object.clone(), columns(&query).as_deref())
+        };
+        assert_eq!(picked("a.b,g"), json!({ "a": { "b": 1 }, "g": 3 }));
+        assert_eq!(picked("a,d.e"), json!({ "a": { "b": 1, "c": 2 }, "d": [{ "e": 1 }] }));
+    }
+}

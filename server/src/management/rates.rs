@@ -1,0 +1,320 @@
+//! How fast things happen: found out here from the broker's counters, as long as somebody asks.
+//!
+//! Every few seconds all counters are read, a page at a time. Where nobody has asked for anything
+//! for some minutes nothing is read, and the next who asks finds no rates at first. What is kept is
+//! bounded: two readings of each queue there is, and some minutes of the sums.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use warren_core::listing::{QueueCounters, QueueNumbers, Traffic};
+
+use super::call::Query;
+use super::{State, reading};
+
+/// How often counters are read.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// For how long they are when nobody asks any more.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How many readings of the sums are kept.
+const HISTORY_LEN: usize = 720;
+
+/// What is read of a queue.
+#[derive(Clone, Copy, Default)]
+struct Reading {
+    counters: QueueCounters,
+    ready: u64,
+    unacked: u64,
+}
+
+/// Two readings of a queue.
+struct OfQueue {
+    last: Reading,
+    before: Reading,
+    /// The time between them in seconds; zero as long as there is one only.
+    seconds: f64,
+    round: u64,
+}
+
+/// All sums at one time.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    at: Instant,
+    unix_ms: u64,
+    pub(super) counters: QueueCounters,
+    pub(super) traffic: Traffic,
+    pub(super) ready: u64,
+    pub(super) unacked: u64,
+}
+
+/// See the [module](self).
+#[derive(Default)]
+pub(super) struct Rates {
+    asked: Cell<Option<Instant>>,
+    queues: RefCell<HashMap<u64, OfQueue>>,
+    round: Cell<u64>,
+    read: Cell<Option<Instant>>,
+    sums: RefCell<VecDeque<Sums>>,
+}
+
+/// Reads counters for as long as the process lives.
+pub(super) async fn sample(state: Rc<State>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if state.rates.asked.get().is_some_and(|asked| asked.elapsed() < PATIENCE) {
+            let numbers = reading::queue_numbers(&state.broker).await;
+            let sums = sums_of(&state, &numbers).await;
+            state.rates.take(&numbers, sums);
+        } else {
+            state.rates.forget();
+        }
+    }
+}
+
+/// The sums of all there is, now.
+pub(super) async fn sums(state: &State) -> Sums {
+    let numbers = reading::queue_numbers(&state.broker).await;
+    sums_of(state, &numbers).await
+}
+
+async fn sums_of(state: &State, numbers: &[QueueNumbers]) -> Sums {
+    let look = |broker: &warren_core::Broker| (broker.counters_of_the_gone(), broker.traffic());
+    let (gone, traffic) = state.broker.look(look).await;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Sums {
+        at: Instant::now(),
+        unix_ms: since_1970.as_millis() as u64,
+        counters: numbers.iter().map(|one| one.counters).sum::<QueueCounters>() + gone,
+        traffic,
+        ready: numbers.iter().map(|one| one.ready).sum(),
+        unacked: numbers.iter().map(|one| one.unacked).sum(),
+    }
+}
+
+impl Rates {
+    fn take(&self, numbers: &[QueueNumbers], sums: Sums) {
+        let now = Instant::now();
+        let since = self.read.replace(Some(now)).map(|before| now - before);
+        let seconds = since.map_or(0.0, |since| since.as_secs_f64());
+        let round = self.round.get() + 1;
+        self.round.set(round);
+        let mut queues = self.queues.borrow_mut();
+        for one in numbers {
+            let last = Reading { counters: one.counters, ready: one.ready, unacked: one.unacked };
+            let first = OfQueue { last, before: last, seconds: 0.0, round };
+            let kept = queues.entry(one.key).or_insert(first);
+            if kept.round != round {
+                *kept = OfQueue { last, before: kept.last, seconds, round };
+            }
+        }
+        queues.retain(|_, kept| kept.round == round);
+        let mut history = self.sums.borrow_mut();
+        history.push_back(sums);
+        if history.len() > HISTORY_LEN {
+            history.pop_front();
+        }
+    }
+
+    fn forget(&self) {
+        *self.queues.borrow_mut() = HashMap::new();
+        self.sums.borrow_mut().clear();
+        self.read.set(None);
+    }
+
+    fn note_asked(&self) {
+        self.asked.set(Some(Instant::now()));
+    }
+
+    /// How fast things happen in a queue.
+    pub(super) fn of_queue(&self, key: u64) -> Rate {
+        self.note_asked();
+        let queues = self.queues.borrow();
+        let of = |queue: &OfQueue| Rate {
+            counters: queue.last.counters - queue.before.counters,
+            seconds: queue.seconds,
+        };
+        queues.get(&key).map(of).unwrap_or_default()
+    }
+
+    /// How fast what a queue holds becomes more.
+    pub(super) fn growth_of_queue(&self, key: u64) -> Growth {
+        let queues = self.queues.borrow();
+        let of = |queue: &OfQueue| {
+            let per_second =
+                |last: u64, before: u64| rate(last as f64 - before as f64, queue.seconds);
+            Growth {
+                ready: per_second(queue.last.ready, queue.before.ready),
+                unacked: per_second(queue.last.unacked, queue.before.unacked),
+            }
+        };
+        queues.get(&key).map(of).unwrap_or_default()
+    }
+
+    /// The last readings of the sums, the latest last: as many as the query asks for of this kind
+    /// (`lengths`, `msg_rates`), and two at the least.
+    pub(super) fn history(&self, query: &Query, kind: &str) -> History {
+        self.note_asked();
+        let number = |what: &str| query.get(&format!("{kind}_{what}"))?.parse::<u64>().ok();
+        let age = number("age").map(Duration::from_secs);
+        let sums = self.sums.borrow();
+        let is_young = |one: &&Sums| age.is_some_and(|age| one.at.elapsed() <= age);
+        let wanted = sums.iter().rev().take_while(is_young).count();
+        let count = wanted.max(2).min(sums.len());
+        let readings = sums.iter().skip(sums.len() - count).copied().collect();
+        History { readings, is_wanted: age.is_some() }
+    }
+}
+
+/// How fast the content of a queue grows, per second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Growth {
+    pub(super) ready: f64,
+    pub(super) unacked: f64,
+}
+
+/// What was counted in a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    counters: QueueCounters,
+    seconds: f64,
+}
+
+impl Rate {
+    /// `message_stats`: counters, each with its rate.
+    pub(super) fn stats(self, counters: QueueCounters) -> Value {
+        let mut stats = Map::new();
+        let pairs = of_messages(counters).into_iter().zip(of_messages(self.counters));
+        for ((name, count), (_, counted)) in pairs {
+            stats.insert(name.into(), json!(count));
+            stats.insert(format!("{name}_details"), detail(rate(counted as f64, self.seconds)));
+        }
+        Value::Object(stats)
+    }
+}
+
+/// What RabbitMQ counts of messages that are in queues.
+fn of_messages(counters: QueueCounters) -> [(&'static str, u64); 8] {
+    let QueueCounters { delivered, delivered_no_ack, got, got_no_ack, .. } = counters;
+    [
+        ("publish", counters.enqueued),
+        ("deliver", delivered),
+        ("deliver_no_ack", delivered_no_ack),
+        ("get", got),
+        ("get_no_ack", got_no_ack),
+        ("deliver_get", delivered + delivered_no_ack + got + got_no_ack),
+        ("redeliver", counters.redelivered),
+        ("ack", counters.acked.saturating_sub(delivered_no_ack + got_no_ack)),
+    ]
+}
+
+/// Readings of the sums.
+pub(super) struct History {
+    readings: Vec<Sums>,
+    /// Whether they are asked for themselves.
+    is_wanted: bool,
+}
+
+impl History {
+    /// A sum now, under its name and with its rate.
+    pub(super) fn add(&self, stats: &mut Value, name: &str, now: u64, of: impl Fn(&Sums) -> u64) {
+        stats[name] = json!(now);
+        let last = self.readings.last().zip(self.readings.iter().rev().nth(1));
+        let per_second = |last: &Sums, before: &Sums| {
+            rate(of(last) as f64 - of(before) as f64, (last.at - before.at).as_secs_f64())
+        };
+        let mut details = detail(last.map_or(0.0, |(last, before)| per_second(last, before)));
+        if self.is_wanted {
+            let sample = |one: &Sums| json!({ "sample": of(one), "timestamp": one.unix_ms });
+            details["samples"] = self.readings.iter().rev().map(sample).collect();
+            let ends = self.readings.first().zip(self.readings.last());
+            let average = ends.map_or(0.0, |(first, last)| per_second(last, first));
+            details["avg_rate"] = json!(average);
+            let sum: u64 = self.readings.iter().map(&of).sum();
+            details["avg"] = json!(rate(sum as f64, self.readings.len() as f64));
+        }
+        stats[format!("{name}_details")] = details;
+    }
+
+    /// All that RabbitMQ counts of messages.
+    pub(super) fn message_stats(&self, now: &Sums) -> Value {
+        let mut stats = json!({});
+        for (index, (name, count)) in of_messages(now.counters).into_iter().enumerate().skip(1) {
+            self.add(&mut stats, name, count, |sums| of_messages(sums.counters)[index].1);
+        }
+        let all: [(&str, fn(&Traffic) -> u64); 5] = [
+            ("publish", |traffic| traffic.published),
+            ("confirm", |traffic| traffic.confirmed),
+            ("return_unroutable", |traffic| traffic.returned),
+            ("drop_unroutable", |traffic| traffic.unroutable),
+            ("get_empty", |traffic| traffic.get_empty),
+        ];
+        for (name, of) in all {
+            self.add(&mut stats, name, of(&now.traffic), |sums| of(&sums.traffic));
+        }
+        stats
+    }
+
+    /// How often connections, channels and queues come and go.
+    pub(super) fn churn_rates(&self, now: &Sums) -> Value {
+        let mut rates = json!({});
+        let all: [(&str, fn(&Traffic) -> u64); 7] = [
+            ("connection_created", |traffic| traffic.connections_opened),
+            ("connection_closed", |traffic| traffic.connections_closed),
+            ("channel_created", |traffic| traffic.channels_opened),
+            ("channel_closed", |traffic| traffic.channels_closed),
+            ("queue_declared", |traffic| traffic.queues_declared),
+            ("queue_created", |traffic| traffic.queues_created),
+            ("queue_deleted", |traffic| traffic.queues_deleted),
+        ];
+        for (name, of) in all {
+            self.add(&mut rates, name, of(&now.traffic), |sums| of(&sums.traffic));
+        }
+        rates
+    }
+}
+
+/// A rate as RabbitMQ has it.
+pub(super) fn detail(rate: f64) -> Value {
+    json!({ "rate": rate })
+}
+
+fn rate(counted: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { (counted / seconds * 100.0).round() / 100.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_between_two_readings_is_a_rate() {
+        let counters = QueueCounters { enqueued: 50, ..QueueCounters::default() };
+        let stats = Rate { counters, seconds: 5.0 }
+            .stats(QueueCounters { enqueued: 150, ..QueueCounters::default() });
+        assert_eq!(stats["publish"], 150);
+        assert_eq!(stats["publish_details"]["rate"], 10.0);
+        assert_eq!(Rate::default().stats(counters)["publish_details"]["rate"], 0.0);
+    }
+
+    #[test]
+    fn a_queue_that_is_gone_is_forgotten() {
+        let rates = Rates::default();
+        let sums = Sums {
+            at: Instant::now(),
+            unix_ms: 0,
+            counters: QueueCounters::default(),
+            traffic: Traffic::default(),
+            ready: 0,
+            unacked: 0,
+        };
+        let queue = |key| QueueNumbers { key, ready: 7, ..QueueNumbers::default() };
+        rates.take(&[queue(1), queue(2)], sums);
+        rates.take(&[queue(2)], sums);
+        assert_eq!(rates.queues.borrow().keys().collect::<Vec<_>>(), [&2]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Whole listings of the broker's, read a page at a time.
+
+use warren_core::amqp::ShortStr;
+use warren_core::broker::{Parameter, User, UserPermission, UserTopicPermission, VhostStatus};
+use warren_core::listing::{
+    BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, Page,
+    QueueInfo, QueueNumbers,
+};
+use warren_core::{Broker, ConnectionId};
+use warren_io::BrokerHandle;
+
+use super::session::NAME_END;
+
+/// How much is read at once. The broker does nothing else meanwhile.
+const PAGE_LEN: usize = 500;
+
+/// What a binding leads to or comes from, by its name.
+#[derive(Clone, Debug)]
+pub(super) enum Bound {
+    From(ShortStr),
+    ToQueue(ShortStr),
+    ToExchange(ShortStr),
+}
+
+/// All pages of a listing, one after the other.
+async fn all<T: Send + 'static>(
+    broker: &BrokerHandle,
+    list: impl Fn(&Broker, u64, usize) -> Page<T> + Copy + Send + 'static,
+) -> Vec<T> {
+    let (mut items, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let page = broker.look(move |broker| list(broker, from, PAGE_LEN)).await;
+        items.extend(page.items);
+        next = page.next;
+    }
+    items
+}
+
+/// All virtual hosts.
+pub(super) async fn vhosts(broker: &BrokerHandle) -> Vec<VhostStatus> {
+    behind(broker, |broker, after: Option<&VhostStatus>| {
+        let after = after.map(|last| &last.vhost.name);
+        broker.vhosts(after).take(PAGE_LEN).collect()
+    })
+    .await
+}
+
+/// All users.
+pub(super) async fn users(broker: &BrokerHandle) -> Vec<User> {
+    behind(broker, |broker, after: Option<&User>| {
+        broker.users(after.map(|last| &last.name)).take(PAGE_LEN).cloned().collect()
+    })
+    .await
+}
+
+/// What all users may do.
+pub(super) async fn permissions(broker: &BrokerHandle) -> Vec<UserPermission> {
+    behind(broker, |broker, after: Option<&UserPermission>| {
+        let after = after.map(|last| (last.vhost.clone(), last.user.clone()));
+        broker.permissions(after.as_ref()).take(PAGE_LEN).collect()
+    })
+    .await
+}
+
+/// What all users may do at topic exchanges. There are few of them: they are read at once.
+pub(super) async fn topic_permissions(broker: &BrokerHandle) -> Vec<UserTopicPermission> {
+    broker.look(|broker| broker.topic_permissions(None).collect()).await
+}
+
+/// The parameters of a virtual host, or of the whole broker.
+pub(super) async fn parameters(broker: &BrokerHandle, vhost: Option<&ShortStr>) -> Vec<Parameter> {
+    let vhost = vhost.cloned();
+    behind(broker, move |broker, after: Option<&Parameter>| {
+        let after = after.map(|last| (last.component.clone(), last.name.clone()));
+        broker.parameters(vhost.as_ref(), after.as_ref()).take(PAGE_LEN).collect()
+    })
+    .await
+}
+
+/// All of a listing of which each page begins behind the last of the one before.
+async fn behind<T: Clone + Send + 'static>(
+    broker: &BrokerHandle,
+    list: impl Fn(&Broker, Option<&T>) -> Vec<T> + Clone + Send + 'static,
+) -> Vec<T> {
+    let mut items: Vec<T> = Vec::new();
+    loop {
+        let (list, after) = (list.clone(), items.last().cloned());
+        let page = broker.look(move |broker| list(broker, after.as_ref())).await;
+        let is_last = page.len() < PAGE_LEN;
+        items.extend(page);
+        if is_last {
+            return items;
+        }
+    }
+}
+
+/// The queues of all virtual hosts.
+pub(super) async fn queues(broker: &BrokerHandle) -> Vec<QueueInfo> {
+    all(broker, Broker::list_queues).await
+}
+
+/// What all queues hold.
+pub(super) async fn queue_numbers(broker: &BrokerHandle) -> Vec<QueueNumbers> {
+    all(broker, Broker::list_queue_numbers).await
+}
+
+/// The connections of clients.
+pub(super) async fn connections(broker: &BrokerHandle) -> Vec<ConnectionInfo> {
+    let mut connections = all(broker, Broker::list_connections).await;
+    connections.retain(|connection| !connection.name.ends_with(NAME_END));
+    connections
+}
+
+/// The channels of clients.
+pub(super) async fn channels(broker: &BrokerHandle) -> Vec<ChannelInfo> {
+    let mut channels = all(broker, Broker::list_channels).await;
+    channels.retain(|channel| !channel.connection_name.ends_with(NAME_END));
+    channels
+}
+
+/// The channels of a connection.
+pub(super) async fn channels_of(broker: &BrokerHandle, id: ConnectionId) -> Vec<ChannelInfo> {
+    broker.look(move |broker| broker.channels_of(id)).await
+}
+
+/// All consumers.
+pub(super) async fn consumers(broker: &BrokerHandle) -> Vec<ConsumerInfo> {
+    all(broker, Broker::list_consumers).await
+}
+
+/// The exchanges of a virtual host.
+pub(super) async fn exchanges(broker: &BrokerHandle, vhost: &ShortStr) -> Vec<ExchangeInfo> {
+    let mut items: Vec<ExchangeInfo> = Vec::new();
+    loop {
+        let (vhost, after) = (vhost.clone(), items.last().map(|last| last.name.clone()));
+        let list = move |broker: &Broker| broker.list_exchanges(&vhost, after.as_ref(), PAGE_LEN);
+        let page = broker.look(list).await;
+        let is_last = page.len() < PAGE_LEN;
+        items.extend(page);
+        if is_last {
+            return items;
+        }
+    }
+}
+
+/// The bindings of an exchange or a queue; not those to the default exchange.
+pub(super) async fn bindings(
+    broker: &BrokerHandle,
+    vhost: &ShortStr,
+    of: &Bound,
+) -> Vec<BindingInfo> {
+    let mut items: Vec<BindingInfo> = Vec::new();
+    loop {
+        let (vhost, of, after) = (vhost.clone(), of.clone(), items.last().cloned());
+        let list = move |broker: &Broker| {
+            let of = match &of {
+                Bound::From(name) => BindingsOf::Source(name),
+                Bound::ToQueue(name) => BindingsOf::Queue(name),
+                Bound::ToExchange(name) => BindingsOf::Exchange(name),
+            };
+            broker.list_bindings(&vhost, of, after.as_ref(), PAGE_LEN)
+        };
+        let page = broker.look(list).await;
+        let is_last = page.len() < PAGE_LEN;
+        items.extend(page);
+        if is_last {
+            return items;
+        }
+    }
+}
