@@ -46,11 +46,16 @@ const VARIABLES: [(&str, Variable); 20] = [
 
 /// The files that variables name: what counts more behind the others.
 pub(super) fn files(environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
-    let named = |name| {
-        said(environment, &format!("WARREN_{name}"))
-            .or_else(|| said(environment, &format!("RABBITMQ_{name}")))
+    let named = |name: &str| {
+        let ours = said(environment, &format!("WARREN_{name}"));
+        ours.or_else(|| said(environment, &format!("RABBITMQ_{name}"))).map(PathBuf::from)
     };
-    ["CONFIG_FILE", "CONFIG_FILES"].into_iter().filter_map(named).map(PathBuf::from).collect()
+    // The second is a directory, which need not be there, or a pattern.
+    let more = named("CONFIG_FILES").map(|path| match path.extension() {
+        Some(_) => path,
+        None => path.join("*.conf"),
+    });
+    named("CONFIG_FILE").into_iter().chain(more).collect()
 }
 
 /// What variables say of keys, and what should be known of those that say nothing.

@@ -65,14 +65,6 @@ fn a_configuration_is_checked_without_a_broker_and_shown_without_secrets() {
 }
 
 #[test]
-fn the_example_that_is_shipped_is_sound() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/warren.conf.example");
-    let ended = run(&["config".as_ref(), "check".as_ref(), file.as_ref()]);
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    assert_eq!(ended.stderr, "");
-}
-
-#[test]
 fn the_first_user_comes_from_the_environment() {
     let broker = Setup::new()
         .variable("RABBITMQ_DEFAULT_USER", "bunny")

@@ -4,6 +4,7 @@
 mod certificates;
 mod configuration;
 mod management;
+mod packaging;
 mod proxy;
 mod tls;
 mod tunnel;
