@@ -1,6 +1,9 @@
 //! The management API as those see it who mean no good: every path there is, wrong credentials,
 //! paths that climb, and requests that are too large, too many-headed or too slow.
 
+use crate::certificates::Authority;
+use crate::tls::secure;
+use crate::tunnel::Client;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -35,7 +38,10 @@ fn managed() -> Broker {
 }
 
 fn connect(broker: &Broker) -> TcpStream {
-    let address = broker.management().expect("was set up with it");
+    connect_to(&broker.management().expect("was set up with it"))
+}
+
+fn connect_to(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the API listens where it says");
     stream.set_read_timeout(Some(HEAD_TIMEOUT + LATE)).expect("a time that is not zero");
     stream
@@ -43,13 +49,16 @@ fn connect(broker: &Broker) -> TcpStream {
 
 /// Sends this and reads until the connection ends.
 fn exchange(broker: &Broker, request: &[u8]) -> Response {
-    let mut stream = connect(broker);
+    exchange_on(connect(broker), request)
+}
+
+fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
     // What is too much may be answered before all of it was sent.
     let _ = stream.write_all(request);
     let mut bytes = Vec::new();
     // A reset may come behind such an answer.
     let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).expect("answers are texts");
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     Response { status, head: head.to_lowercase(), body: body.to_owned() }
@@ -249,6 +258,23 @@ fn who_is_slow_is_not_waited_for_and_holds_nobody_up() {
     }
     let waited = start.elapsed();
     assert!(waited > HEAD_TIMEOUT - Duration::from_secs(1), "only {waited:?}");
+}
+
+#[test]
+fn the_api_is_there_with_tls() {
+    let authority = Authority::new();
+    let setup = secure(&authority.server("server")).managed();
+    let setup = setup.flag("--set", "management.ssl.port=0");
+    let broker = setup.flag("--set", "management.ssl.ip=127.0.0.1").start();
+    let (_, rest) = broker.startup_line().split_once("https://").expect("says where");
+    let end = rest.find([',', ' ']).unwrap_or(rest.len());
+    let tunnel = Client::of(&authority).tunnel(&rest[..end].parse().expect("an address"));
+    let whoami = format!("GET /api/whoami HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{GUEST}\r\n");
+    let answer = exchange_on(connect_to(&tunnel.socket), whoami.as_bytes());
+    assert_eq!(answer.json()["name"], "guest");
+    let plain = exchange_on(connect_to(&rest[..end]), whoami.as_bytes());
+    assert_eq!((plain.status, &*plain.body), (0, ""), "without TLS nothing is said");
+    assert_eq!(request(&broker, "GET", "/api/whoami", GUEST, "").status, 200);
 }
 
 #[test]
