@@ -6,9 +6,9 @@ use warren_core::listing::{MessageId, MessageInfo};
 use warren_core::{Broker, Command, DelayedMessage};
 
 use super::call::{Answer, Call, Failure, Reply};
-use super::message::{self, Content};
 use super::page::{self, Ready};
-use super::queue;
+use super::session::Content;
+use super::{message, queue};
 
 /// How many messages are looked at where nothing is said of it, and at the most.
 const COUNT: usize = 10;

@@ -39,8 +39,14 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "The cluster's name" parameter::cluster_name,
         put Administrator "Names the cluster" parameter::set_cluster_name;
     "/api/feature-flags", get Management "Features that are there" overview::feature_flags;
-    "/api/deprecated-features", get Management "None" overview::deprecated_features;
-    "/api/deprecated-features/used", get Management "None" overview::deprecated_features;
+    "/api/deprecated-features", get Management "None" overview::nothing;
+    "/api/deprecated-features/used", get Management "None" overview::nothing;
+    "/api/shovels", get Monitoring "None" overview::nothing;
+    "/api/shovels/{vhost}", get Monitoring "None" overview::nothing;
+    "/api/federation-links", get Monitoring "None" overview::nothing;
+    "/api/federation-links/{vhost}", get Monitoring "None" overview::nothing;
+    "/api/auth/attempts/{node}", get Monitoring "None" overview::nothing;
+    "/api/rebalance/queues", post Administrator "Does nothing" overview::rebalance;
     "/api/nodes", get Management "All nodes" overview::nodes;
     "/api/nodes/{node}", get Monitoring "A node" overview::node;
     "/api/nodes/{node}/memory", get Monitoring "What takes memory" overview::memory;
@@ -217,8 +223,14 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "Whether what is declared is known" health::well;
     "/api/health/checks/metadata-store/initialized/with-data",
         get Management "Whether what is declared is known" health::well;
-    "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/",
+    "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts",
         get Management "Whether all queues serve" health::well;
+    "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/pattern/{pattern}",
+        get Management "Whether queues of this name serve" health::well;
+    "/api/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}",
+        get Management "Whether a virtual host's queues serve" health::well;
+    "/api/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}/pattern/{pattern}",
+        get Management "Whether a virtual host's queues of this name serve" health::well;
     "/api/aliveness-test/{vhost}",
         get Management "Sends a message and takes it" health::aliveness;
     "/api/healthchecks/node", get Monitoring "Whether the node serves" health::alarms;
