@@ -8,6 +8,7 @@ use crate::broker::{
     Parameter, Password, PasswordHash, Permission, Policy, PolicyLayer, Refusal, TopicPermission,
     UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
+use crate::listing::MessageId;
 use crate::{DiskRequest, DiskResult, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
@@ -167,6 +168,32 @@ pub enum Command {
         component: ShortStr,
         /// Its name.
         name: ShortStr,
+    },
+    /// Drops one ready message of a queue.
+    DeleteMessage {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The queue.
+        queue: ShortStr,
+        /// Which, as listings have it.
+        message: MessageId,
+    },
+    /// Takes back a delayed message.
+    CancelDelayed {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// Which, see [`DelayedMessage::id`].
+        id: u64,
+    },
+    /// A queue hands out nothing any more, or does again. Messages come to it all the same. It does
+    /// again after a start.
+    PauseQueue {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The queue.
+        queue: ShortStr,
+        /// Whether it hands out nothing.
+        is_paused: bool,
     },
     /// Closes a connection: the client is told with 320 and this text.
     CloseConnection {

@@ -10,11 +10,12 @@ use core::iter::Sum;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ConnectionId;
 use crate::amqp::{ChannelNumber, FieldTable, ShortStr};
-use crate::broker::BindingPlace;
+use crate::broker::{BindingPlace, Message};
 
 /// A part of a listing.
 #[derive(Clone, Debug)]
@@ -169,6 +170,8 @@ pub struct QueueInfo {
     pub operator_policy: Option<ShortStr>,
     /// What both ask for.
     pub policy_definition: FieldTable,
+    /// Whether it hands out nothing.
+    pub is_paused: bool,
     /// After how many returns a message is dead, if that is limited.
     pub delivery_limit: Option<u32>,
     /// The tag of the consumer that has it to itself.
@@ -177,6 +180,30 @@ pub struct QueueInfo {
     pub active_consumer: Option<ShortStr>,
     /// What it holds.
     pub numbers: QueueNumbers,
+}
+
+/// Which message of a queue: no other ever has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MessageId {
+    /// Which of the queue's rows it stands in: messages of a priority have one of their own.
+    pub row: u64,
+    /// Its place there.
+    pub position: u64,
+}
+
+/// A ready message that is in memory, or at least known there.
+#[derive(Clone, Debug)]
+pub struct MessageInfo {
+    /// Which.
+    pub id: MessageId,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How often it came back.
+    pub returns: u32,
+    /// When it expires, in milliseconds since 1970, UTC, if it does.
+    pub expires_ms: Option<u64>,
+    /// The message; `None` if that is on disk only.
+    pub message: Option<Arc<Message>>,
 }
 
 /// An exchange.

@@ -1,5 +1,7 @@
 //! Scenarios through the broker's interface: frames in, frames out, time as given.
 
+#[path = "broker/access.rs"]
+mod access;
 #[path = "broker/body_bytes.rs"]
 mod body_bytes;
 #[path = "broker/client.rs"]

@@ -12,10 +12,10 @@ use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
 use warren_core::{Boot, Config, Progress, StartError};
-use warren_io::{Disk, Listener, Node, OpenError, Shutdown};
+use warren_io::{Disk, Listener, Node, OpenError, Shutdown, Tls};
 use warren_recorder::{End, Header, Recorder};
 
-use crate::config::{ConfigErrors, ListenAddress, Machine, Settings, Sources, TlsSettings};
+use crate::config::{ConfigErrors, ListenAddress, Loaded, Machine, Settings, Sources, TlsSettings};
 use crate::logging::{self, LogArgs};
 use crate::reload::Reload;
 use crate::tls::Identity;
@@ -198,15 +198,14 @@ async fn run(
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
-    let mut urls = listen(&mut node, &mut reload)?;
-    let http = reload.loaded().management_address().map(bind_management).transpose()?;
-    urls.extend(http.iter().map(|(_, address)| format!("http://{address}")));
+    let (mut urls, tls) = listen(&mut node, &mut reload)?;
+    let http = bind_management(reload.loaded(), tls, &mut urls)?;
     announce(&urls, &data_dir);
-    if let Some((listener, _)) = http {
+    if !http.is_empty() {
         let data_dir = data_dir.clone();
         let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
         let users = management::Users::new(node.hasher(), loopback_users, nobody_hash);
-        management::start(listener, node.handle(), about, users).map_err(ServeError::System)?;
+        management::start(http, node.handle(), about, users).map_err(ServeError::System)?;
     }
     systemd::ready();
     systemd::keep_telling_of_life();
@@ -222,13 +221,14 @@ async fn run(
     }
 }
 
-/// Listens on all addresses, and gives them as clients write them.
-fn listen(node: &mut Node, reload: &mut Reload) -> Result<Vec<String>, ServeError> {
+/// Listens on all addresses of AMQP. Gives them as clients write them, and what shakes hands with
+/// those who speak TLS, if anybody is to.
+fn listen(node: &mut Node, reload: &mut Reload) -> Result<(Vec<String>, Option<Tls>), ServeError> {
     let loaded = reload.loaded();
     let (tcp, ssl) = (loaded.tcp_addresses(), loaded.ssl_addresses());
     let TlsSettings { handshake_timeout, .. } = loaded.settings.tls;
     let is_proxied = loaded.settings.proxy_protocol;
-    let tls = match ssl.is_empty() {
+    let tls = match ssl.is_empty() && loaded.management_ssl_address().is_none() {
         true => None,
         false => {
             let identity = Identity::load(&loaded.settings.tls).map_err(ServeError::Setting)?;
@@ -250,7 +250,7 @@ fn listen(node: &mut Node, reload: &mut Reload) -> Result<Vec<String>, ServeErro
         }
         node.listen(listener);
     }
-    Ok(urls)
+    Ok((urls, tls))
 }
 
 /// Listens on the first address that there is on this machine.
@@ -266,8 +266,25 @@ fn bind(address: ListenAddress) -> Result<Listener, ServeError> {
     Err(ServeError::Listen(address, error))
 }
 
-/// Listens where the management API is to be.
-fn bind_management(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
+/// Listens where the management API is to be, and adds that as clients write it.
+fn bind_management(
+    loaded: &Loaded,
+    tls: Option<Tls>,
+    urls: &mut Vec<String>,
+) -> Result<Vec<management::Listener>, ServeError> {
+    let plain = loaded.management_address().map(|address| (address, None));
+    let secure = loaded.management_ssl_address().map(|address| (address, tls));
+    let mut listeners = Vec::new();
+    for (address, tls) in plain.into_iter().chain(secure) {
+        let (socket, address) = bind_http(address)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        urls.push(format!("{scheme}://{address}"));
+        listeners.push(management::Listener { socket, tls });
+    }
+    Ok(listeners)
+}
+
+fn bind_http(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
     let mut failed = None;
     for candidate in address.candidates() {
         let bound = TcpListener::bind(candidate)

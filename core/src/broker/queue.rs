@@ -196,6 +196,8 @@ pub(crate) struct Queue {
     pub(crate) kept: KeptLetters,
     /// Its lanes, if it has others than itself, or of which queue it is one.
     pub(crate) by_level: Option<Box<ByLevel>>,
+    /// Whether it hands out nothing for now.
+    pub(crate) is_paused: bool,
     /// Whether it holds messages that go on their way later, and nobody can name it.
     pub(crate) is_delay_store: bool,
 }
@@ -263,6 +265,7 @@ impl Queue {
             dying: Dying::default(),
             kept: KeptLetters::default(),
             by_level: None,
+            is_paused: false,
         }
     }
 

@@ -176,6 +176,18 @@ impl Ready {
         }
     }
 
+    /// Up to `limit` of those that are known in memory, from this position on, in order.
+    pub(crate) fn first_from(&self, position: u64, limit: usize) -> Vec<&Entry> {
+        let of = |list: &VecDeque<Entry>| list.partition_point(|entry| entry.position < position);
+        let lists = [&self.loaded, &self.fresh].map(|list| list.range(of(list)..));
+        let [loaded, fresh] = lists.map(|list| list.filter(|entry| !entry.is_gone).take(limit));
+        let returned = self.returned.range(position..).map(|(_, entry)| entry).take(limit);
+        let mut found: Vec<_> = returned.chain(loaded).chain(fresh).collect();
+        found.sort_by_key(|entry| entry.position);
+        found.truncate(limit);
+        found
+    }
+
     /// Takes the first of those in memory.
     pub(crate) fn take(&mut self) -> Option<Entry> {
         let entry = if let Some((_, entry)) = self.returned.pop_first() {

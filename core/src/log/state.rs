@@ -20,7 +20,7 @@ use super::fact::{
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::Defaults;
 use crate::amqp::ShortStr;
-use crate::broker::{Policy, PolicyLayer, SEEN_MAX, is_deduplicating, may_have_lane};
+use crate::broker::{Policy, PolicyLayer, SEEN_MAX, VHOST, is_deduplicating, may_have_lane};
 
 /// A fact does not fit to those before it: the log says what no broker writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,8 +220,14 @@ impl State {
                 self.empty_vhost(&name);
                 self.access.apply(Fact::VhostDeleted(name));
             }
-            Fact::VhostSet(_)
-            | Fact::UserSet(_)
+            Fact::VhostSet(vhost) => {
+                // What was there before any was known is in this one.
+                if self.access.vhosts.is_empty() && vhost.name != VHOST && self.has_content() {
+                    return Err(Inconsistent("a virtual host comes before the first one"));
+                }
+                self.access.apply(Fact::VhostSet(vhost));
+            }
+            Fact::UserSet(_)
             | Fact::UserDeleted(_)
             | Fact::PermissionSet(_)
             | Fact::PermissionCleared(..)
@@ -270,11 +276,16 @@ impl State {
     /// Adds what a first start finds, if nobody could use the broker as it is. Whether anything was
     /// added.
     pub(crate) fn add_defaults(&mut self, defaults: &Defaults) -> bool {
-        let has_content = !self.queues.is_empty()
+        let has_content = self.has_content();
+        self.access.add_defaults(defaults, has_content)
+    }
+
+    /// Whether there is anything in any virtual host.
+    pub(super) fn has_content(&self) -> bool {
+        !self.queues.is_empty()
             || !self.exchanges.is_empty()
             || !self.policies.is_empty()
-            || !self.bindings.is_empty();
-        self.access.add_defaults(defaults, has_content)
+            || !self.bindings.is_empty()
     }
 
     /// Takes in a message's record, of which the places, the flags and the length of the body are

@@ -7,8 +7,8 @@ use super::{Broker, split};
 use crate::amqp::ShortStr;
 use crate::broker::{Consumer, ConsumerId, Policy, PolicyLayer, Queue, SessionHandle};
 use crate::listing::{
-    BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, Page,
-    QueueCounters, QueueInfo, QueueNumbers, Totals, Traffic,
+    BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, MessageId,
+    MessageInfo, Page, QueueCounters, QueueInfo, QueueNumbers, Totals, Traffic,
 };
 use crate::slab::Key;
 use crate::{ConnectionId, Mark};
@@ -98,6 +98,20 @@ impl Broker {
     ) -> Vec<BindingInfo> {
         let Some(vhost) = self.engine.vhost(vhost) else { return Vec::new() };
         self.engine.list_bindings(vhost, of, after, limit)
+    }
+
+    /// Up to `limit` ready messages of a queue behind this one, in the order in which they are
+    /// handed out, as far as they are known in memory; `None` if there is no such queue. They stay
+    /// where they are, and nothing is known of it to anybody else.
+    #[must_use]
+    pub fn list_messages(
+        &self,
+        vhost: &ShortStr,
+        queue: &ShortStr,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Option<Vec<MessageInfo>> {
+        self.engine.list_messages(self.engine.vhost(vhost)?, queue, after, limit)
     }
 
     /// The policies of a virtual host, by name.

@@ -204,3 +204,91 @@ fn a_queue_tells_what_policies_ask_of_it() {
     let listed = world.broker.policies(&text("/"), PolicyLayer::Operator);
     assert_eq!(listed.len(), 1);
 }
+
+#[test]
+fn messages_are_looked_at_where_they_are_and_one_is_deleted() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    for body in ["one", "two", "three"] {
+        world.publish(client, "q", body);
+    }
+    let (vhost, queue) = (text("/"), text("q"));
+    let list = |world: &World, after, limit| {
+        world.broker.list_messages(&vhost, &queue, after, limit).expect("is there")
+    };
+    let first = list(&world, None, 1);
+    assert_eq!(first[0].message.as_ref().expect("is in memory").body.len(), 3);
+    let rest = list(&world, Some(first[0].id), 9);
+    assert_eq!(rest.len(), 2);
+    assert!(rest.iter().all(|one| !one.redelivered && one.returns == 0));
+    let command =
+        Command::DeleteMessage { vhost: vhost.clone(), queue: queue.clone(), message: rest[0].id };
+    for expected in ["1 Deleted", "1 no such message is ready"] {
+        world.input(Input::Command(CommandId(1), command.clone()));
+        assert_eq!(world.answers(), [expected]);
+    }
+    world.heard(client);
+    world.tell(client, 1, BasicGet { queue: "q".into(), no_ack: true, ..Default::default() });
+    world.tell(client, 1, BasicGet { queue: "q".into(), no_ack: true, ..Default::default() });
+    world.tell(client, 1, BasicGet { queue: "q".into(), no_ack: true, ..Default::default() });
+    assert_eq!(world.heard(client), ["got one", "got three", "basic.get-empty"]);
+    assert!(world.broker.list_messages(&vhost, &text("none"), None, 9).is_none());
+}
+
+#[test]
+fn messages_of_a_higher_priority_are_listed_first() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    let arguments = FieldTable::new(vec![("x-max-priority".into(), FieldValue::I32(5))]);
+    let declare = QueueDeclare { queue: "q".into(), arguments, ..Default::default() };
+    world.tell(client, 1, declare);
+    for (priority, body) in [(0, "a"), (5, "bb"), (3, "ccc"), (5, "dddd")] {
+        let properties = BasicProperties { priority: Some(priority), ..Default::default() };
+        let frames = super::client::publish_with(client, "", "q", body, properties.encode());
+        world.batch(frames);
+    }
+    let (vhost, queue) = (text("/"), text("q"));
+    for limit in 1..6 {
+        let mut found = Vec::new();
+        loop {
+            let after = found.last().map(|last: &warren_core::listing::MessageInfo| last.id);
+            let page = world.broker.list_messages(&vhost, &queue, after, limit).expect("is there");
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page);
+        }
+        let len = |one: &warren_core::listing::MessageInfo| {
+            one.message.as_ref().map(|message| message.body.len())
+        };
+        let lens: Vec<_> = found.iter().filter_map(len).collect();
+        assert_eq!(lens, [2, 4, 3, 1], "in pages of {limit}");
+    }
+}
+
+#[test]
+fn a_paused_queue_takes_messages_and_hands_out_none() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    let pause = |world: &mut World, is_paused| {
+        let (vhost, queue) = (text("/"), text("q"));
+        let command = Command::PauseQueue { vhost, queue, is_paused };
+        world.input(Input::Command(CommandId(1), command));
+        world.answers()
+    };
+    world.publish(client, "q", "before");
+    assert_eq!(pause(&mut world, true), ["1 Updated"]);
+    assert_eq!(pause(&mut world, true), ["1 Unchanged"]);
+    let consume = BasicConsume { queue: "q".into(), no_ack: true, ..Default::default() };
+    world.tell(client, 1, BasicConsume { consumer_tag: "ctag".into(), ..consume });
+    world.publish(client, "q", "meanwhile");
+    world.heard(client);
+    world.tell(client, 1, BasicGet { queue: "q".into(), ..Default::default() });
+    assert_eq!(world.heard(client), ["basic.get-empty"]);
+    let queue = world.broker.queue_info(&text("/"), &text("q")).expect("is there");
+    assert_eq!((queue.is_paused, queue.numbers.ready), (true, 2));
+    assert_eq!(pause(&mut world, false), ["1 Updated"]);
+    assert_eq!(world.heard(client), ["ctag 3 before", "ctag 4 meanwhile"]);
+}

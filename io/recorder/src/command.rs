@@ -7,6 +7,7 @@ use warren_core::broker::{
     ApplyTo, HashAlgorithm, Parameter, PasswordHash, Permission, Policy, PolicyLayer,
     TopicPermission, UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
+use warren_core::listing::MessageId;
 use warren_core::{Command, ConnectionId};
 
 use crate::number::{put as put_number, put_bytes, take as take_number, take_bytes, take_text};
@@ -71,6 +72,19 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
         Command::ClearParameter { vhost, component, name } => {
             put_head(out, 13, [component, name]);
             put_option(out, vhost.as_ref());
+        }
+        Command::DeleteMessage { vhost, queue, message } => {
+            put_head(out, 15, [vhost, queue]);
+            put_number(out, message.row);
+            put_number(out, message.position);
+        }
+        Command::CancelDelayed { vhost, id } => {
+            put_head(out, 16, [vhost]);
+            put_number(out, *id);
+        }
+        Command::PauseQueue { vhost, queue, is_paused } => {
+            put_head(out, 17, [vhost, queue]);
+            out.push(u8::from(*is_paused));
         }
         Command::CloseConnection { connection, reason } => {
             put_head(out, 14, []);
@@ -161,6 +175,17 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
         14 => Command::CloseConnection {
             connection: ConnectionId::from_number(take_number(from)?),
             reason: take_text(from)?,
+        },
+        15 => Command::DeleteMessage {
+            vhost: take_name(from)?,
+            queue: take_name(from)?,
+            message: MessageId { row: take_number(from)?, position: take_number(from)? },
+        },
+        16 => Command::CancelDelayed { vhost: take_name(from)?, id: take_number(from)? },
+        17 => Command::PauseQueue {
+            vhost: take_name(from)?,
+            queue: take_name(from)?,
+            is_paused: take_number(from)? != 0,
         },
         _ => return None,
     })
@@ -263,7 +288,12 @@ pub(crate) mod tests {
         let parameter =
             Parameter { vhost: None, component: component.clone(), name: name.clone(), value };
         let connection = ConnectionId::from_number(3 << 32 | 4);
+        let message = MessageId { row: 3, position: 1 << 40 };
+        let queue: ShortStr = "q".into();
         vec![
+            Command::DeleteMessage { vhost: vhost.clone(), queue: queue.clone(), message },
+            Command::CancelDelayed { vhost: vhost.clone(), id: 9 },
+            Command::PauseQueue { vhost: vhost.clone(), queue, is_paused: true },
             Command::SetPolicy { vhost: "/".into(), layer, policy },
             Command::DeletePolicy { vhost: "/".into(), layer: PolicyLayer::User, name: "p".into() },
             Command::SetVhost { vhost: vhost.clone(), metadata },

@@ -109,6 +109,11 @@ impl Loaded {
         self.settings.management.or((ip, 15672).into())
     }
 
+    /// Where the management API is for those who speak TLS, if anywhere.
+    pub(crate) fn management_ssl_address(&self) -> Option<ListenAddress> {
+        self.settings.management.ssl()
+    }
+
     /// Where clients connect that speak TLS.
     pub(crate) fn ssl_addresses(&self) -> Vec<ListenAddress> {
         self.settings.ssl.or(&[])

@@ -186,15 +186,29 @@ pub(crate) struct Management {
     /// RabbitMQ's keys: the address, and the port.
     pub(crate) ip: Option<IpAddr>,
     pub(crate) port: Option<u16>,
+    /// The same of those who speak TLS.
+    pub(crate) ssl_ip: Option<IpAddr>,
+    pub(crate) ssl_port: Option<u16>,
 }
 
 impl Management {
+    /// Where it is for those who speak TLS, if anywhere: there where a port is said.
+    pub(crate) fn ssl(self) -> Option<ListenAddress> {
+        let port = self.ssl_port?;
+        Some(match self.ssl_ip {
+            Some(ip) => ListenAddress::Socket((ip, port).into()),
+            None => ListenAddress::Port(port),
+        })
+    }
+
     /// Where it is; there if nothing was said.
     pub(crate) fn or(self, default: SocketAddr) -> Option<ListenAddress> {
         let port = self.port.unwrap_or(default.port());
         match (self.address, self.ip) {
             (Some(address), _) => address,
             (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
+            // As in RabbitMQ, who has it with TLS does not have it without, unless that is said too.
+            (None, None) if self.ssl_port.is_some() && self.port.is_none() => None,
             (None, None) if default.ip().is_unspecified() || self.port.is_some() => {
                 Some(ListenAddress::Port(port))
             }

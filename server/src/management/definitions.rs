@@ -1,5 +1,7 @@
 //! Definitions: what is declared, and what is in force for it, as one object; exported and imported.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use warren_core::amqp::{ExchangeBind, Method, QueueBind, ShortStr};
 use warren_core::broker::{Parameter, PolicyLayer};
@@ -8,7 +10,7 @@ use warren_core::{Broker, Command};
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::json as table;
 use super::reading::{self, Bound};
-use super::session::{Refused, Session};
+use super::session::Refused;
 use super::{
     RABBITMQ_VERSION, binding, exchange, limit, parameter, permission, policy, queue, user, vhost,
 };
@@ -17,6 +19,9 @@ use super::{
 /// parameters.
 const OPERATOR_POLICY: &str = "operator_policy";
 const VHOST_LIMITS: &str = "vhost-limits";
+
+/// How many things are made before it is waited for the first of them: they are synced together.
+const AT_ONCE: usize = 500;
 
 /// All definitions, or those of a virtual host.
 pub(super) async fn export(call: Call) -> Answer {
@@ -156,10 +161,11 @@ pub(super) async fn import(call: Call) -> Answer {
     }
     import.parameters(&definitions).await?;
     import.policies(&definitions).await?;
+    import.objects(&definitions).await?;
     if import.own.is_none() {
+        // They are for exchanges that are there.
         import.topic_permissions(&definitions).await?;
     }
-    import.objects(&definitions).await?;
     Ok(Reply::Done)
 }
 
@@ -282,25 +288,20 @@ impl Import<'_> {
 
     /// Declares and binds, in one session for each virtual host.
     async fn objects(&self, definitions: &Object) -> Result<(), Failure> {
-        let mut session: Option<(ShortStr, Session)> = None;
+        let mut by_vhost: BTreeMap<ShortStr, Vec<Method>> = BTreeMap::new();
         for kind in ["queues", "exchanges", "bindings"] {
             for object in list(definitions, kind)? {
                 let vhost = self.vhost_of(&object)?;
-                let Some(method) = self.method(kind, &vhost, &object).await? else { continue };
-                let is_other = session.as_ref().is_none_or(|(open, _)| *open != vhost);
-                if is_other {
-                    if let Some((_, open)) = session.take() {
-                        open.close().await?;
-                    }
-                    session = Some((vhost.clone(), queue::open(self.call, &vhost).await?));
-                }
-                if let Some((_, open)) = &mut session {
-                    open.call(method).await.map_err(Refused::into_plain)?;
-                }
+                let method = self.method(kind, &vhost, &object).await?;
+                by_vhost.entry(vhost).or_default().extend(method);
             }
         }
-        if let Some((_, open)) = session {
-            open.close().await?;
+        for (vhost, methods) in by_vhost {
+            let mut session = queue::open(self.call, &vhost).await?;
+            for some in methods.chunks(AT_ONCE) {
+                session.call_all(some.to_vec()).await.map_err(Refused::into_plain)?;
+            }
+            session.close().await?;
         }
         Ok(())
     }

@@ -19,11 +19,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
+use warren_io::Tls;
 
 use super::State;
 use super::call::{Answer, Call, Failure, Query, Reply};
@@ -48,15 +50,21 @@ const HEADERS_MAX: usize = 64;
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Serves clients that connect to this, for ever.
-pub(super) async fn serve(listener: TcpListener, state: Rc<State>) {
+pub(super) async fn serve(listener: TcpListener, tls: Option<Tls>, state: Rc<State>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let state = Rc::clone(&state);
+                let (state, tls) = (Rc::clone(&state), tls.clone());
                 spawn_local(async move {
-                    serve_client(stream, peer, state).await;
+                    match tls {
+                        None => serve_client(stream, peer, state).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok((stream, _)) => serve_client(stream, peer, state).await,
+                            Err(error) => debug!(%peer, %error, "no TLS with a client"),
+                        },
+                    }
                     drop(place);
                 });
             }
@@ -68,7 +76,11 @@ pub(super) async fn serve(listener: TcpListener, state: Rc<State>) {
     }
 }
 
-async fn serve_client(stream: TcpStream, peer: SocketAddr, state: Rc<State>) {
+async fn serve_client(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    state: Rc<State>,
+) {
     let service = service_fn(|request| {
         let state = Rc::clone(&state);
         async move { Ok::<_, Infallible>(respond(state, peer, request).await) }

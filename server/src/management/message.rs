@@ -125,7 +125,8 @@ pub(super) async fn get(call: Call) -> Answer {
     Ok(Reply::Json(messages.into()))
 }
 
-fn to_json(content: &Content, is_auto: bool, truncate: Option<usize>) -> Value {
+/// A message, without what the method says that brought it.
+pub(super) fn to_json(content: &Content, is_auto: bool, truncate: Option<usize>) -> Value {
     let body = &content.body[..truncate.unwrap_or(usize::MAX).min(content.body.len())];
     let (payload, encoding) = match std::str::from_utf8(body) {
         Ok(text) if is_auto => (text.to_owned(), "string"),

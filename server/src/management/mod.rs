@@ -17,6 +17,7 @@ mod definitions;
 mod exchange;
 mod health;
 mod http;
+mod intervention;
 mod json;
 mod limit;
 mod message;
@@ -44,7 +45,7 @@ use std::time::Instant;
 
 use tokio::task::spawn_local;
 use tracing::error;
-use warren_io::BrokerHandle;
+use warren_io::{BrokerHandle, Tls};
 
 pub(crate) use auth::Users;
 use rates::Rates;
@@ -64,6 +65,13 @@ pub(crate) struct Node {
     pub(crate) urls: Vec<String>,
 }
 
+/// Where the API is served.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// What shakes hands with clients, if they speak TLS.
+    pub(crate) tls: Option<Tls>,
+}
+
 /// What all requests share.
 struct State {
     broker: BrokerHandle,
@@ -73,25 +81,29 @@ struct State {
     rates: Rates,
 }
 
-/// Serves the API on this socket, for as long as the process lives.
+/// Serves the API for as long as the process lives.
 ///
 /// # Errors
 /// When the operating system refuses what it needs.
 pub(crate) fn start(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     broker: BrokerHandle,
     node: Node,
     users: Users,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
+    for listener in &listeners {
+        listener.socket.set_nonblocking(true)?;
+    }
     let serve = move || {
         let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
                 let (started, rates) = (Instant::now(), Rates::default());
                 let state = Rc::new(State { broker, node, started, users, rates });
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                spawn_local(rates::sample(Rc::clone(&state)));
-                http::serve(listener, state).await;
+                for Listener { socket, tls } in listeners {
+                    let socket = tokio::net::TcpListener::from_std(socket)?;
+                    spawn_local(http::serve(socket, tls, Rc::clone(&state)));
+                }
+                rates::sample(state).await;
                 Ok(())
             })
         });

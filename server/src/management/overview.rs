@@ -172,9 +172,14 @@ const FEATURE_FLAGS: [&str; 8] = [
     "user_limits",
 ];
 
-/// Nothing is deprecated here.
-pub(super) async fn deprecated_features(call: Call) -> Answer {
+/// What tools ask for that is not there: features that are deprecated, shovels, links.
+pub(super) async fn nothing(call: Call) -> Answer {
     page::list(&call, Vec::<Ready>::new())
+}
+
+/// What RabbitMQ's tools do where queues have copies on several nodes.
+pub(super) async fn rebalance(_call: Call) -> Answer {
+    Ok(Reply::Done)
 }
 
 pub(super) async fn nodes(call: Call) -> Answer {

@@ -106,13 +106,14 @@ pub(super) async fn cluster_name_of(state: &State) -> Value {
     found.next().map_or(json!(state.node.name), |(_, value)| value)
 }
 
-/// The parameters of the whole broker. There is always one that says what the cluster is called.
+/// The parameters of the whole broker, by name. There is always one that says what the cluster is called.
 pub(super) async fn globals(state: &State) -> Vec<(ShortStr, Value)> {
     let kept = reading::parameters(&state.broker, None).await.into_iter();
     let mut all: Vec<_> = kept.map(|one| (one.name.clone(), decoded(&one))).collect();
     if !all.iter().any(|(name, _)| *name == CLUSTER_NAME) {
         all.push((CLUSTER_NAME.into(), json!(state.node.name)));
     }
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
     all
 }
 

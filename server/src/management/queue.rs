@@ -193,7 +193,7 @@ impl Row for QueueRow {
             "exclusive": info.owner.is_some(),
             "arguments": table::from_table(&info.arguments),
             "node": node,
-            "state": "running",
+            "state": if info.is_paused { "paused" } else { "running" },
         });
         if kind == "quorum" {
             json["leader"] = json!(node);

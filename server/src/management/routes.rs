@@ -5,8 +5,8 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, connection, definitions, exchange, health, limit, message, openapi, overview,
-    parameter, permission, policy, queue, user, vhost,
+    binding, connection, definitions, exchange, health, intervention, limit, message, openapi,
+    overview, parameter, permission, policy, queue, user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -39,8 +39,14 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "The cluster's name" parameter::cluster_name,
         put Administrator "Names the cluster" parameter::set_cluster_name;
     "/api/feature-flags", get Management "Features that are there" overview::feature_flags;
-    "/api/deprecated-features", get Management "None" overview::deprecated_features;
-    "/api/deprecated-features/used", get Management "None" overview::deprecated_features;
+    "/api/deprecated-features", get Management "None" overview::nothing;
+    "/api/deprecated-features/used", get Management "None" overview::nothing;
+    "/api/shovels", get Monitoring "None" overview::nothing;
+    "/api/shovels/{vhost}", get Monitoring "None" overview::nothing;
+    "/api/federation-links", get Monitoring "None" overview::nothing;
+    "/api/federation-links/{vhost}", get Monitoring "None" overview::nothing;
+    "/api/auth/attempts/{node}", get Monitoring "None" overview::nothing;
+    "/api/rebalance/queues", post Administrator "Does nothing" overview::rebalance;
     "/api/nodes", get Management "All nodes" overview::nodes;
     "/api/nodes/{node}", get Monitoring "A node" overview::node;
     "/api/nodes/{node}/memory", get Monitoring "What takes memory" overview::memory;
@@ -93,6 +99,17 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/queues/{vhost}/{queue}/get", post Management "Takes messages of a queue" message::get;
     "/api/queues/{vhost}/{queue}/actions",
         post Administrator "Does something to a queue's copies" queue::act;
+
+    "/api/queues/{vhost}/{queue}/messages",
+        get Administrator "A queue's messages, which stay as they are" intervention::browse;
+    "/api/queues/{vhost}/{queue}/messages/{id}",
+        delete Administrator "Deletes one message" intervention::delete;
+    "/api/queues/{vhost}/{queue}/pause",
+        put Administrator "Has a queue hand out nothing" intervention::pause(true),
+        delete Administrator "Has a queue hand out messages again" intervention::pause(false);
+    "/api/delayed/{vhost}", get Administrator "Messages that are delayed" intervention::delayed;
+    "/api/delayed/{vhost}/{id}",
+        delete Administrator "Takes a delayed message back" intervention::cancel;
 
     "/api/bindings", get Management "All bindings" binding::list;
     "/api/bindings/{vhost}", get Management "A virtual host's bindings" binding::list;
@@ -206,8 +223,14 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "Whether what is declared is known" health::well;
     "/api/health/checks/metadata-store/initialized/with-data",
         get Management "Whether what is declared is known" health::well;
-    "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/",
+    "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts",
         get Management "Whether all queues serve" health::well;
+    "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts/pattern/{pattern}",
+        get Management "Whether queues of this name serve" health::well;
+    "/api/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}",
+        get Management "Whether a virtual host's queues serve" health::well;
+    "/api/health/checks/quorum-queues-without-elected-leaders/vhost/{vhost}/pattern/{pattern}",
+        get Management "Whether a virtual host's queues of this name serve" health::well;
     "/api/aliveness-test/{vhost}",
         get Management "Sends a message and takes it" health::aliveness;
     "/api/healthchecks/node", get Monitoring "Whether the node serves" health::alarms;

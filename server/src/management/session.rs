@@ -160,6 +160,22 @@ impl Session {
         self.call_on(CHANNEL, method).await
     }
 
+    /// Has the broker carry out methods of which each has an answer, without waiting for one after
+    /// the other.
+    ///
+    /// # Errors
+    /// When the broker refuses one: those before it were carried out.
+    pub(super) async fn call_all(&mut self, methods: Vec<Method>) -> Result<(), Refused> {
+        for method in &methods {
+            self.push(CHANNEL, method);
+        }
+        self.flush().await?;
+        for _ in &methods {
+            self.receive().await?;
+        }
+        Ok(())
+    }
+
     async fn call_on(
         &mut self,
         channel: u16,

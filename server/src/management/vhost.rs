@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use warren_core::Command;
 use warren_core::amqp::ShortStr;
-use warren_core::broker::{VhostMetadata, VirtualHost};
+use warren_core::broker::{Permission, VhostMetadata, VirtualHost};
 
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::page::{self, Ready};
@@ -29,7 +29,15 @@ pub(super) async fn one(call: Call) -> Answer {
 }
 
 pub(super) async fn set(call: Call) -> Answer {
-    put(&call.state, call.name("vhost")?, &call.object()?).await
+    let vhost = call.name("vhost")?;
+    let reply = put(&call.state, vhost.clone(), &call.object()?).await?;
+    if matches!(reply, Reply::Created(_)) {
+        // As in RabbitMQ, who has made it may do everything in it.
+        let (user, permission) = (call.user.name, Permission::full());
+        let command = Command::SetPermission { vhost, user, permission };
+        call.state.broker.command(command).await?;
+    }
+    Ok(reply)
 }
 
 /// Makes a virtual host of an object, or changes one. What is not said stays as it is.

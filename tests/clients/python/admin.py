@@ -92,6 +92,30 @@ def policies_and_limits():
         assert own("list", listing) == []
 
 
+def users_and_virtual_hosts():
+    """rabbitmqadmin makes users, virtual hosts, permissions, limits and parameters, and closes"""
+    user, vhost = f"{RUN}-u", f"{RUN}-v"
+    admin("declare", "vhost", f"name={vhost}")
+    admin("declare", "user", f"name={user}", "password=secret", "tags=administrator")
+    of = (f"vhost={vhost}", f"user={user}")
+    admin("declare", "permission", *of, "configure=.*", "write=.*", "read=.*")
+    assert {one["user"] for one in own("list", "permissions")} == {"guest", user}
+    admin("-u", user, "-p", "secret", "-V", vhost, "declare", "queue", "name=q")
+    assert [one["vhost"] for one in own("list", "queues")] == [vhost]
+    admin("declare", "vhost_limit", f"vhost={vhost}", "name=max-queues", "value=1")
+    assert own("list", "vhost_limits") == [{"vhost": vhost, "value": {"max-queues": 1}}]
+    admin("-V", vhost, "declare", "queue", "name=q2", fails="queue limit")
+    parameter = ("component=mine", f"name={RUN}")
+    admin("-V", vhost, "declare", "parameter", *parameter, 'value={"a": 1}')
+    assert own("list", "parameters")[0]["value"] == {"a": 1}
+    admin("-V", vhost, "delete", "parameter", *parameter)
+    admin("delete", "permission", *of)
+    admin("delete", "user", f"name={user}")
+    admin("delete", "vhost", f"name={vhost}")
+    for kind in ("users", "vhosts", "permissions", "queues", "parameters"):
+        assert own("list", kind) == [], kind
+
+
 def exports_and_imports():
     """rabbitmqadmin exports definitions and imports them"""
     queue = f"{RUN}-d"
@@ -126,6 +150,7 @@ def main():
         declares_and_lists,
         publishes_and_gets,
         policies_and_limits,
+        users_and_virtual_hosts,
         exports_and_imports,
         shows,
     ):

@@ -11,11 +11,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import pika
 from pika.exceptions import NackError
 
-from flows import RUN, bodies, connect, deliveries, name, next_message
+from flows import HOST, PORT, RUN, bodies, connect, deliveries, name, next_message
 from extensions import count, until
 
 API = f"http://{sys.argv[2]}/api"
@@ -288,6 +289,100 @@ def listed(connection, channel):
         channel.queue_delete(queue)
 
 
+def log_in(user, password, vhost):
+    """A connection of this user, or the text with which it is refused."""
+    credentials = pika.PlainCredentials(user, password)
+    parameters = pika.ConnectionParameters(HOST, int(PORT), vhost, credentials)
+    try:
+        return pika.BlockingConnection(parameters)
+    except pika.exceptions.AMQPConnectionError as error:
+        return repr(error)
+
+
+def users(connection, channel):
+    """users, virtual hosts and permissions are set over HTTP, and count for clients at once"""
+    user, vhost = name("user"), name("vhost")
+    done(call("PUT", f"vhosts/{vhost}", {"description": "mine", "tags": "a,b"}), 201)
+    done(call("PUT", f"users/{user}", {"password": "secret", "tags": "management"}), 201)
+    assert "refused" in log_in(user, "secret", vhost), "has no permission yet"
+    everything = {"configure": ".*", "write": ".*", "read": f"^{RUN}"}
+    done(call("PUT", f"permissions/{vhost}/{user}", everything), 201)
+    done(call("PUT", f"permissions/{vhost}/{user}", everything), 204)
+    assert get(f"permissions/{vhost}/{user}") == {"user": user, "vhost": vhost, **everything}
+    assert [one["user"] for one in get(f"users/{user}/permissions")] == [user]
+    own = log_in(user, "secret", vhost)
+    own_channel = own.channel()
+    own_channel.queue_declare("q")
+    try:
+        own_channel.basic_get("q")
+        raise AssertionError("may not read it")
+    except pika.exceptions.ChannelClosedByBroker as closed:
+        assert closed.reply_code == 403 and "read access to queue 'q'" in closed.reply_text
+    credentials = f"{user}:secret"
+    assert call("GET", "whoami", user=credentials)[1]["tags"] == ["management"]
+    done(call("GET", "users", user=credentials), 401)
+    done(call("GET", "queues/%2F", user=credentials), 401)
+    assert [one["name"] for one in call("GET", "queues", user=credentials)[1]] == ["q"]
+    refused = call("POST", f"queues/{vhost}/q/get", GET_ONE, user=credentials)
+    assert refused[0] == 401 and "read access to queue 'q'" in refused[1]["reason"], refused
+    listed = [one for one in get("connections") if one["user"] == user]
+    listed = [one for one in listed if one["state"] == "running"]
+    done(call("DELETE", f"connections/{urllib.parse.quote(listed[0]['name'], '')}"), 204)
+    try:
+        for _ in range(50):
+            own.process_data_events(0.1)
+        raise AssertionError("is still open")
+    except pika.exceptions.ConnectionClosedByBroker as closed:
+        expected = (320, "CONNECTION_FORCED - Closed via management plugin")
+        assert (closed.reply_code, closed.reply_text) == expected
+    done(call("PUT", f"vhost-limits/{vhost}/max-connections", {"value": 0}), 204)
+    assert get(f"vhost-limits/{vhost}") == [{"vhost": vhost, "value": {"max-connections": 0}}]
+    assert "limit (0) is reached" in log_in(user, "secret", vhost)
+    done(call("DELETE", f"vhost-limits/{vhost}/max-connections"), 204)
+    done(call("PUT", f"users/{user}", {"password": "other", "tags": []}), 204)
+    assert "refused" in log_in(user, "secret", vhost)
+    log_in(user, "other", vhost).close()
+    done(call("GET", "whoami", user=f"{user}:other"), 401)
+    done(call("DELETE", f"users/{user}"), 204)
+    assert "refused" in log_in(user, "other", vhost)
+    done(call("DELETE", f"vhosts/{vhost}"), 204)
+    done(call("GET", f"vhosts/{vhost}"), 404)
+
+
+GET_ONE = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
+
+
+def rabbitmqs_definitions(connection, channel):
+    """what RabbitMQ 3.10 has exported is imported, and its users log in with their old passwords"""
+    definitions = json.loads((Path(__file__).parent / "definitions-3.10.json").read_text())
+    done(call("POST", "definitions", definitions), 204)
+    own = log_in("shopper", "s3cret", "shop")
+    own_channel = own.channel()
+    own_channel.confirm_delivery()
+    own_channel.basic_publish("orders", "order.new", b"1")
+    assert next_message(own_channel, "orders.new")[2] == b"1"
+    own.close()
+    exported = get("definitions")
+    for key, names in (
+        ("users", ("name", "password_hash", "hashing_algorithm", "tags")),
+        ("permissions", ("user", "vhost", "configure", "write", "read")),
+        ("topic_permissions", ("user", "vhost", "exchange", "write", "read")),
+        ("policies", ("vhost", "name", "pattern", "apply-to", "definition", "priority")),
+        ("parameters", ("vhost", "component", "name", "value")),
+        ("queues", ("vhost", "name", "durable", "auto_delete", "arguments")),
+        ("exchanges", ("vhost", "name", "type", "durable", "auto_delete", "internal")),
+        ("bindings", ("vhost", "source", "destination", "routing_key", "arguments")),
+    ):
+        kept = [[one.get(of) for of in names] for one in exported[key]]
+        for one in definitions[key]:
+            wanted = [one.get(of) for of in names]
+            assert wanted in kept or "guest" in wanted, (key, one, exported[key])
+    done(call("POST", "definitions", exported), 204)
+    assert get("definitions") == exported, "again comes to the same"
+    done(call("DELETE", "vhosts/shop"), 204)
+    done(call("POST", "users/bulk-delete", {"users": ["shopper", "watcher", "nobody-at-all"]}), 204)
+
+
 def taken_over(connection, channel):
     """definitions that were exported make what was there, when it is gone"""
     queue, exchange = name("def-q"), name("def-x")
@@ -339,6 +434,45 @@ def healthy(connection, channel):
     assert node["running"] and get(f"nodes/{node['name']}")["mem_used"] > 0
 
 
+def looked_at(connection, channel):
+    """messages are looked at without being taken, one is deleted, a queue is paused (Warren only)"""
+    queue = name("look")
+    path = f"queues/%2F/{queue}"
+    channel.queue_declare(queue)
+    for n in range(3):
+        channel.basic_publish("", queue, f"{n}", pika.BasicProperties(message_id=f"{n}"))
+    until(lambda: get(path)["messages"] == 3, "all were published")
+    seen = get(f"{path}/messages")
+    assert [one["payload"] for one in seen] == ["0", "1", "2"], seen
+    assert [one["properties"]["message_id"] for one in seen] == ["0", "1", "2"]
+    assert len(get(f"{path}/messages?count=1&after={seen[0]['id']}")) == 1
+    done(call("DELETE", f"{path}/messages/{seen[1]['id']}"), 204)
+    done(call("DELETE", f"{path}/messages/{seen[1]['id']}"), 404)
+    done(call("PUT", f"{path}/pause"), 204)
+    assert get(path)["state"] == "paused"
+    assert channel.basic_get(queue)[0] is None
+    done(call("DELETE", f"{path}/pause"), 204)
+    got = [next_message(channel, queue) for _ in range(2)]
+    assert bodies(got) == ["0", "2"] and not any(method.redelivered for method, _, _ in got)
+    channel.queue_delete(queue)
+
+
+def delayed_messages(connection, channel):
+    """messages that are delayed are listed and taken back (Warren only)"""
+    queue = name("later")
+    channel.queue_declare(queue)
+    later = pika.BasicProperties(headers={"x-delay": 600000})
+    before = get("delayed/%2F?count=500")
+    channel.basic_publish("", queue, b"later", later)
+    until(lambda: len(get("delayed/%2F?count=500")) == len(before) + 1, "is delayed")
+    [own] = [one for one in get("delayed/%2F?count=500") if one not in before]
+    assert abs(own["due_at"] / 1000 - time.time() - 600) < 30, own
+    done(call("DELETE", f"delayed/%2F/{own['id']}"), 204)
+    done(call("DELETE", f"delayed/%2F/{own['id']}"), 404)
+    assert get("delayed/%2F?count=500") == before
+    channel.queue_delete(queue)
+
+
 FLOWS = (
     policies_come_and_go,
     message_ttl,
@@ -349,12 +483,16 @@ FLOWS = (
     declared_over_http,
     listed,
     taken_over,
+    users,
+    rabbitmqs_definitions,
     healthy,
 )
+WARRENS_OWN = (looked_at, delayed_messages)
 
 
 def main():
-    for flow in FLOWS:
+    is_warren = get("overview")["product_name"] == "Warren"
+    for flow in FLOWS + (WARRENS_OWN if is_warren else ()):
         connection = connect()
         flow(connection, connection.channel())
         connection.close()

@@ -1,6 +1,9 @@
 //! The management API as those see it who mean no good: every path there is, wrong credentials,
 //! paths that climb, and requests that are too large, too many-headed or too slow.
 
+use crate::certificates::Authority;
+use crate::tls::secure;
+use crate::tunnel::Client;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -35,7 +38,10 @@ fn managed() -> Broker {
 }
 
 fn connect(broker: &Broker) -> TcpStream {
-    let address = broker.management().expect("was set up with it");
+    connect_to(&broker.management().expect("was set up with it"))
+}
+
+fn connect_to(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the API listens where it says");
     stream.set_read_timeout(Some(HEAD_TIMEOUT + LATE)).expect("a time that is not zero");
     stream
@@ -43,13 +49,16 @@ fn connect(broker: &Broker) -> TcpStream {
 
 /// Sends this and reads until the connection ends.
 fn exchange(broker: &Broker, request: &[u8]) -> Response {
-    let mut stream = connect(broker);
+    exchange_on(connect(broker), request)
+}
+
+fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
     // What is too much may be answered before all of it was sent.
     let _ = stream.write_all(request);
     let mut bytes = Vec::new();
     // A reset may come behind such an answer.
     let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).expect("answers are texts");
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     Response { status, head: head.to_lowercase(), body: body.to_owned() }
@@ -97,6 +106,54 @@ fn every_path_refuses_no_and_wrong_credentials() {
             assert!(response.head.contains("www-authenticate: basic realm="), "{response:?}");
         }
     }
+}
+
+#[test]
+fn every_path_refuses_users_without_the_tags_for_it() {
+    let broker = managed();
+    let names = ["none", "management", "policymaker", "monitoring"];
+    for name in names {
+        let tag = if name == "none" { "mine" } else { name };
+        let body = json!({"password": name, "tags": tag}).to_string();
+        let made = request(&broker, "PUT", &format!("/api/users/{name}"), GUEST, &body);
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let credentials = [
+        "Authorization: Basic bm9uZTpub25l\r\n",
+        "Authorization: Basic bWFuYWdlbWVudDptYW5hZ2VtZW50\r\n",
+        "Authorization: Basic cG9saWN5bWFrZXI6cG9saWN5bWFrZXI=\r\n",
+        "Authorization: Basic bW9uaXRvcmluZzptb25pdG9yaW5n\r\n",
+    ];
+    let description = request(&broker, "GET", "/api/openapi.json", GUEST, "").json();
+    for (method, path) in operations(&broker) {
+        let described = described(&description, &method, &path);
+        let tags = described["x-tags-any-of"].as_array().expect("says who may").clone();
+        assert!(tags.contains(&json!("administrator")), "{method} {path}");
+        for (name, headers) in names.into_iter().zip(credentials) {
+            let response = request(&broker, &method, &path, headers, "{}");
+            let is_refused = response.status == 401;
+            assert!(is_refused || tags.contains(&json!(name)), "{method} {path}: {name}");
+            let changes = method != "GET" && response.status < 300;
+            // Exporting and closing nothing are all that is done to no object at all.
+            let is_harmless = path.starts_with("/api/connections/username");
+            assert!(!changes || is_harmless, "{method} {path}: {name}: {response:?}");
+        }
+    }
+}
+
+/// What is said of an operation, by a path with something in the place of parameters.
+fn described<'a>(description: &'a Value, method: &str, path: &str) -> &'a Value {
+    let paths = description["paths"].as_object().expect("has paths");
+    let is_it = |template: &str| {
+        let parts = template.split('/').zip(path.split('/'));
+        let count = template.split('/').count() == path.split('/').count();
+        count && parts.into_iter().all(|(own, given)| own == given || own.starts_with('{'))
+    };
+    let exact = |template: &&String| {
+        template.split('/').zip(path.split('/')).filter(|(own, given)| own == given).count()
+    };
+    let found = paths.keys().filter(|template| is_it(template)).max_by_key(exact);
+    &paths[found.expect("is described")][method.to_lowercase()]
 }
 
 #[test]
@@ -201,6 +258,23 @@ fn who_is_slow_is_not_waited_for_and_holds_nobody_up() {
     }
     let waited = start.elapsed();
     assert!(waited > HEAD_TIMEOUT - Duration::from_secs(1), "only {waited:?}");
+}
+
+#[test]
+fn the_api_is_there_with_tls() {
+    let authority = Authority::new();
+    let setup = secure(&authority.server("server")).managed();
+    let setup = setup.flag("--set", "management.ssl.port=0");
+    let broker = setup.flag("--set", "management.ssl.ip=127.0.0.1").start();
+    let (_, rest) = broker.startup_line().split_once("https://").expect("says where");
+    let end = rest.find([',', ' ']).unwrap_or(rest.len());
+    let tunnel = Client::of(&authority).tunnel(&rest[..end].parse().expect("an address"));
+    let whoami = format!("GET /api/whoami HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{GUEST}\r\n");
+    let answer = exchange_on(connect_to(&tunnel.socket), whoami.as_bytes());
+    assert_eq!(answer.json()["name"], "guest");
+    let plain = exchange_on(connect_to(&rest[..end]), whoami.as_bytes());
+    assert_eq!((plain.status, &*plain.body), (0, ""), "without TLS nothing is said");
+    assert_eq!(request(&broker, "GET", "/api/whoami", GUEST, "").status, 200);
 }
 
 #[test]

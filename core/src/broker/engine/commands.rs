@@ -60,6 +60,13 @@ impl Engine {
             Command::ClearParameter { vhost, component, name } => {
                 self.clear_parameter(vhost.as_ref(), &component, &name)
             }
+            Command::DeleteMessage { vhost, queue, message } => {
+                return self.delete_message(&vhost, &queue, message);
+            }
+            Command::CancelDelayed { vhost, id } => return self.take_back(&vhost, id),
+            Command::PauseQueue { vhost, queue, is_paused } => {
+                return self.pause_queue(&vhost, &queue, is_paused);
+            }
             // Connections are not the engine's.
             Command::CloseConnection { .. } => Ok(Done::Unchanged),
         }?;

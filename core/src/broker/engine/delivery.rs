@@ -400,7 +400,10 @@ impl Engine {
             return Err(Refusal::single_active(&Resource { kind: "queue", name, vhost }));
         }
         let lane = self.next_lane(id);
-        let next = self.next_of(lane);
+        let next = match queue.is_paused {
+            true => Next::None,
+            false => self.next_of(lane),
+        };
         match next {
             Next::None => {
                 self.traffic.get_empty += 1;
@@ -557,6 +560,9 @@ impl Engine {
         if !queue.getters.is_empty() {
             self.asked.push_back(id);
         }
+        if queue.is_paused {
+            return;
+        }
         while self.queues.get(id).is_some_and(|queue| queue.turns.next().is_some()) {
             let lane = self.next_lane(id);
             let next = self.next_of(lane);
@@ -638,7 +644,7 @@ impl Engine {
                 None => queue.ready.is_empty(),
                 Some(_) => self.ready_len(*id) == 0,
             };
-            let next = queue.turns.next().filter(|_| is_idle);
+            let next = queue.turns.next().filter(|_| is_idle && !queue.is_paused);
             let Some(consumer) = next.and_then(|id| self.consumers.get(id)) else { return false };
             let session = self.sessions.get(consumer.session);
             consumer.no_ack && session.is_some_and(|session| session.can_serve(consumer))

@@ -101,6 +101,7 @@ impl Engine {
             policy: queue.policies.user.clone(),
             operator_policy: queue.policies.operator.clone(),
             policy_definition: host.policies.asked(&queue.policies).merged(),
+            is_paused: queue.is_paused,
             delivery_limit: queue.settings.delivery_limit,
             exclusive_consumer: queue.exclusive_consumer.and_then(tag),
             active_consumer: active.and_then(tag),

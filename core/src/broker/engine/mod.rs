@@ -12,6 +12,7 @@ mod delivery;
 mod duplicates;
 mod handover;
 mod history;
+mod intervention;
 mod keeping;
 mod lanes;
 mod listing;

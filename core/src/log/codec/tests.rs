@@ -7,6 +7,10 @@ use proptest::prelude::*;
 use super::super::format::{RECORD_HEADER_LEN, RecordHeader};
 use super::*;
 use crate::amqp::FieldValue;
+use crate::broker::{
+    HashAlgorithm, Parameter, PasswordHash, Permission, TopicPermission, User, UserLimits,
+    UserPermission, UserTopicPermission, VhostLimits, VhostMetadata, VirtualHost,
+};
 
 fn any_name() -> impl Strategy<Value = ShortStr> {
     "[a-zé.#*-]{0,9}".prop_map(|text| ShortStr::from(text.as_str()))
@@ -110,6 +114,74 @@ fn any_seen() -> impl Strategy<Value = Fact> {
     })
 }
 
+fn any_names() -> impl Strategy<Value = Vec<ShortStr>> {
+    prop::collection::vec(any_name(), 0..3)
+}
+
+fn any_limits() -> impl Strategy<Value = [Option<u64>; 2]> {
+    let limit = || prop::option::of(0..u64::MAX);
+    (limit(), limit()).prop_map(|(first, second)| [first, second])
+}
+
+fn any_vhost() -> impl Strategy<Value = Fact> {
+    let default_type = prop::option::of("[a-z]{1,9}".prop_map(|text| ShortStr::from(&*text)));
+    let metadata = (".{0,9}", any_names(), default_type, any::<bool>());
+    (any_name(), metadata, any_limits()).prop_map(|(name, metadata, limits)| {
+        let (description, tags, default_queue_type, protected) = metadata;
+        let metadata = VhostMetadata { description, tags, default_queue_type, protected };
+        let [max_connections, max_queues] = limits;
+        Fact::VhostSet(VirtualHost {
+            name,
+            metadata,
+            limits: VhostLimits { max_connections, max_queues },
+        })
+    })
+}
+
+fn any_user() -> impl Strategy<Value = Fact> {
+    let algorithm = (0..HashAlgorithm::ALL.len()).prop_map(|at| HashAlgorithm::ALL[at]);
+    let hash = (algorithm, any_bytes(40));
+    (any_name(), hash, any_names(), any_limits()).prop_map(|(name, hash, tags, limits)| {
+        let password_hash = PasswordHash { algorithm: hash.0, bytes: hash.1 };
+        let [max_connections, max_channels] = limits;
+        let limits = UserLimits { max_connections, max_channels };
+        Fact::UserSet(User { name, password_hash, tags, limits })
+    })
+}
+
+fn any_access() -> impl Strategy<Value = Fact> {
+    let pair = || (any_name(), any_name());
+    let permission = (pair(), [".{0,9}", ".{0,9}", ".{0,9}"]).prop_map(|((vhost, user), texts)| {
+        let [configure, write, read] = texts;
+        let permission = Permission { configure, write, read };
+        Fact::PermissionSet(UserPermission { vhost, user, permission })
+    });
+    let topic = (pair(), any_name(), [".{0,9}", ".{0,9}"]).prop_map(
+        |((vhost, user), exchange, [write, read])| {
+            let permission = TopicPermission { exchange, write, read };
+            Fact::TopicPermissionSet(UserTopicPermission { vhost, user, permission })
+        },
+    );
+    let named = || (prop::option::of(any_name()), any_name(), any_name());
+    let parameter = (named(), any_bytes(9)).prop_map(|((vhost, component, name), value)| {
+        Fact::ParameterSet(Parameter { vhost, component, name, value })
+    });
+    prop_oneof![
+        any_vhost(),
+        any_name().prop_map(Fact::VhostDeleted),
+        any_user(),
+        any_name().prop_map(Fact::UserDeleted),
+        permission,
+        pair().prop_map(|(vhost, user)| Fact::PermissionCleared(vhost, user)),
+        topic,
+        (pair(), prop::option::of(any_name())).prop_map(|((vhost, user), exchange)| {
+            Fact::TopicPermissionCleared(vhost, user, exchange)
+        }),
+        parameter,
+        named().prop_map(|(vhost, of, name)| Fact::ParameterCleared(vhost, of, name)),
+    ]
+}
+
 pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
     let settled = (any_queue(), any_ranges()).prop_map(|(queue, ranges)| Settled { queue, ranges });
     let lane = (any_queue(), any::<u8>()).prop_map(|(of, level)| LaneFact { of, level });
@@ -158,6 +230,7 @@ pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
         exchange,
         (any_name(), any_name()).prop_map(|(vhost, name)| Fact::ExchangeDeleted(vhost, name)),
         any_policy(),
+        any_access(),
         (any_name(), any_layer(), any_name())
             .prop_map(|(vhost, layer, name)| Fact::PolicyDeleted(vhost, layer, name)),
         any_bound().prop_map(Fact::Bound),
@@ -200,7 +273,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_decoder_panic(
         fact in any_fact(),
-        kind in 0..20_u8,
+        kind in 0..30_u8,
         flags in 0..32_u8,
         noise in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4),
     ) {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::DiskResult;
 use crate::amqp::Properties;
-use crate::broker::{Body, Charge, Message};
+use crate::broker::{Body, Charge, Message, VirtualHost};
 use crate::log::codec::{kind, message_places};
 use crate::log::fact::{Fact, MessageFact, Place, QueueNumber};
 use crate::log::format::{
@@ -471,16 +471,47 @@ fn refusal_of_both(disk: &mut MemoryDisk) -> StartError {
 #[test]
 fn messages_of_a_queue_that_no_broker_can_have_are_kept_in_another() {
     let mut log = Log::new(&SAMPLE);
-    let (file, offset) = log.add(&[queue(7, "/other", "q")]);
+    let (file, offset) = log.add(&[queue(7, "/", "")]);
     log.add(&messages(7, 0..3));
     let before = expected(&log, SAMPLE.len() + 1);
     let refused = refusal_of_both(&mut log.disk);
-    assert!(refused.to_string().contains("a virtual host that is unknown"), "{refused}");
+    assert!(refused.to_string().contains("a name that none can have"), "{refused}");
     let (report, found) = messages_after(&mut log.disk);
     assert_eq!(report.unnamed_queues, ["salvaged.7"]);
     assert!(report.losses.iter().any(|loss| (loss.file, loss.from) == (file, offset)));
     let places = before.into_iter().chain((0..3).map(|position| (7, position)));
     assert_eq!(found, places.collect());
+}
+
+#[test]
+fn a_virtual_host_of_which_nothing_tells_is_made_for_what_is_in_it() {
+    let mut log = Log::new(&SAMPLE);
+    log.add(&[queue(7, "/other", "q")]);
+    log.add(&messages(7, 0..3));
+    let before = expected(&log, SAMPLE.len() + 1);
+    let refused = refusal_of_both(&mut log.disk);
+    assert!(refused.to_string().contains("a virtual host that is unknown"), "{refused}");
+    let (report, found) = messages_after(&mut log.disk);
+    assert_eq!((report.unnamed_queues.len(), report.losses.len()), (0, 0));
+    let places = before.into_iter().chain((0..3).map(|position| (7, position)));
+    assert_eq!(found, places.collect());
+    let state = recovered(&mut log.disk);
+    assert!(state.access.vhosts.keys().eq(["/", "/other"]));
+}
+
+#[test]
+fn what_was_in_a_virtual_host_that_is_deleted_is_not_salvaged() {
+    let mut log = Log::new(&SAMPLE);
+    let made =
+        |name: &str| Fact::VhostSet(VirtualHost { name: name.into(), ..VirtualHost::default() });
+    log.add(&[made("/"), made("v"), queue(7, "v", "q")]);
+    log.add(&messages(7, 0..3));
+    log.add(&[Fact::VhostDeleted("v".into())]);
+    let before = expected(&log, SAMPLE.len() + 1);
+    log.add(&[queue(8, "/", "")]);
+    refusal_of_both(&mut log.disk);
+    let (report, found) = messages_after(&mut log.disk);
+    assert_eq!((report.unnamed_queues.len(), found), (0, before));
 }
 
 #[test]

@@ -10,7 +10,10 @@ use super::super::fact::{MessageFact, Settled};
 use super::super::format::{NUMBER_MAX, part_len};
 use super::*;
 use crate::amqp::{FieldTable, FieldValue, Properties};
-use crate::broker::{ApplyTo, Body, Message};
+use crate::broker::{
+    ApplyTo, Body, Message, Parameter, PasswordHash, Permission, TopicPermission, User, UserLimits,
+    UserPermission, UserTopicPermission, VirtualHost,
+};
 
 const LEN: u32 = 100;
 
@@ -37,6 +40,11 @@ pub(crate) enum Step {
     DeleteExchange(u8),
     SetPolicy(u8, i64),
     DeletePolicy(u8),
+    /// A virtual host and a user of this number, and what the one may do in the other.
+    Admit(u8, u8),
+    /// The virtual host of this number, or all of it if there is none.
+    DeleteVhost(u8),
+    DeleteUser(u8),
     /// To these two, with this many positions passed over before.
     Publish([usize; 2], u64),
     Volatile(usize),
@@ -62,6 +70,9 @@ pub(crate) fn any_history() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..3_u8).prop_map(Step::DeleteExchange),
         1 => (0..3_u8, 0..9_i64).prop_map(|(name, priority)| Step::SetPolicy(name, priority)),
         1 => (0..3_u8).prop_map(Step::DeletePolicy),
+        1 => (0..3_u8, 0..3_u8).prop_map(|(vhost, user)| Step::Admit(vhost, user)),
+        1 => (0..3_u8).prop_map(Step::DeleteVhost),
+        1 => (0..3_u8).prop_map(Step::DeleteUser),
         9 => ([some(), some()], 0..3_u64)
             .prop_map(|(queues, gap)| Step::Publish(queues, gap)),
         1 => some().prop_map(Step::Volatile),
@@ -115,6 +126,42 @@ fn bound(source: u8, target: Target) -> Bound {
 
 fn layer(number: u8) -> PolicyLayer {
     if number == 0 { PolicyLayer::User } else { PolicyLayer::Operator }
+}
+
+fn numbered(prefix: &str, number: u8) -> ShortStr {
+    format!("{prefix}{number}").as_str().into()
+}
+
+/// A user who may do everything in a virtual host, of which much is known. Beside it there is the
+/// one in which all else is.
+fn admission(vhost: ShortStr, user: ShortStr) -> Vec<Fact> {
+    let made = |name: ShortStr| Fact::VhostSet(VirtualHost { name, ..VirtualHost::default() });
+    let topic =
+        TopicPermission { exchange: exchange(0), write: "w".into(), read: "{vhost}".into() };
+    let hash = PasswordHash { bytes: Bytes::from_static(b"hash"), ..PasswordHash::NONE };
+    let (component, name) = (ShortStr::from("c"), ShortStr::from("n"));
+    let value = Bytes::from_static(b"{}");
+    vec![
+        made("/".into()),
+        made(vhost.clone()),
+        Fact::UserSet(User {
+            name: user.clone(),
+            password_hash: hash,
+            tags: vec!["t".into()],
+            limits: UserLimits::default(),
+        }),
+        Fact::PermissionSet(UserPermission {
+            vhost: vhost.clone(),
+            user: user.clone(),
+            permission: Permission::full(),
+        }),
+        Fact::TopicPermissionSet(UserTopicPermission {
+            vhost: vhost.clone(),
+            user,
+            permission: topic,
+        }),
+        Fact::ParameterSet(Parameter { vhost: Some(vhost), component, name, value }),
+    ]
 }
 
 fn exchange(number: u8) -> ShortStr {
@@ -242,6 +289,9 @@ fn facts(
             Fact::PolicySet(PolicyFact { vhost, layer, policy })
         }
         Step::DeletePolicy(name) => Fact::PolicyDeleted("/".into(), layer(name), exchange(name)),
+        Step::Admit(vhost, user) => return admission(numbered("v", vhost), numbered("u", user)),
+        Step::DeleteVhost(vhost) => Fact::VhostDeleted(numbered("v", vhost)),
+        Step::DeleteUser(user) => Fact::UserDeleted(numbered("u", user)),
         Step::Publish(queues, gap) => {
             let mut places: Vec<Place> = Vec::new();
             for at in queues {
@@ -480,4 +530,88 @@ fn what_nobody_asked_to_be_seen_is_refused() {
     let mut state = State::default();
     state.apply(seeing(1, false), 0, LEN).expect("fits");
     assert!(state.apply(seen(Witness::Queue(QueueNumber(1)), 0, 0..1), 0, LEN).is_err());
+}
+
+/// A queue, an exchange and a binding in the virtual host `v1`, and a message.
+fn in_vhost() -> Vec<Fact> {
+    let mut queue = queue_fact(QueueNumber(70));
+    if let Fact::QueueDeclared(queue) = &mut queue {
+        queue.vhost = "v1".into();
+    }
+    let declared = ExchangeFact {
+        vhost: "v1".into(),
+        name: exchange(7),
+        kind: "topic".into(),
+        auto_delete: false,
+        internal: false,
+        arguments: FieldTable::default(),
+    };
+    let to_queue = Bound { vhost: "v1".into(), ..bound(7, Target::Queue(QueueNumber(70))) };
+    let to_exchange = Bound { vhost: "v1".into(), ..bound(1, Target::Exchange(exchange(7))) };
+    let place = Place { queue: QueueNumber(70), position: 0 };
+    vec![
+        queue,
+        Fact::ExchangeDeclared(declared),
+        Fact::Bound(to_queue),
+        Fact::Bound(to_exchange),
+        message(vec![place], false, false),
+    ]
+}
+
+fn applied(facts: impl IntoIterator<Item = Fact>) -> Result<State, Inconsistent> {
+    let mut state = State::default();
+    for fact in facts {
+        state.apply(fact, 1, 100)?;
+    }
+    Ok(state)
+}
+
+#[test]
+fn a_virtual_host_goes_with_all_that_is_in_it_and_said_of_it() {
+    let admitted = || admission("v1".into(), "u1".into());
+    let before = applied(admitted()).expect("consistent");
+    let facts = admitted().into_iter().chain(in_vhost());
+    let full = applied(facts.clone()).expect("consistent");
+    assert_eq!((full.queues.len(), full.exchanges.len(), full.bindings().len()), (1, 1, 2));
+    let mut state = applied(facts.chain([Fact::VhostDeleted("v1".into())])).expect("consistent");
+    // What comes of its messages afterwards means nothing.
+    let settled = Settled { queue: QueueNumber(70), ranges: vec![(0, 0)] };
+    state.apply(Fact::Settled(vec![settled]), 1, 100).expect("passed over");
+    assert!(state.queues.is_empty() && state.exchanges.is_empty());
+    assert_eq!(state.bindings().len(), 0);
+    assert!(state.access.permissions.is_empty() && state.access.topic_permissions.is_empty());
+    assert!(state.access.parameters.is_empty());
+    assert_eq!(state.access.users, before.access.users);
+    assert!(state.segments.values().all(|segment| segment.live == 0));
+    // Of the same name, another one.
+    admitted().into_iter().for_each(|fact| state.apply(fact, 1, 100).expect("consistent"));
+    assert_eq!(state.access.facts().count(), before.access.facts().count());
+}
+
+#[test]
+fn what_is_of_a_virtual_host_or_a_user_who_is_not_there_is_damage() {
+    let vhost = Err(Inconsistent("it is of a virtual host that is unknown"));
+    for fact in
+        in_vhost().into_iter().take(4).chain(admission("v1".into(), "u".into()).split_off(3))
+    {
+        let made = Fact::VhostSet(VirtualHost { name: "/".into(), ..VirtualHost::default() });
+        assert_eq!(applied([made, fact]).map(drop), vhost);
+    }
+    let facts = admission("v1".into(), "u1".into());
+    let user = Err(Inconsistent("it is of a user who is unknown"));
+    let facts = facts.into_iter().filter(|fact| !matches!(fact, Fact::UserSet(_)));
+    assert_eq!(applied(facts).map(drop), user);
+}
+
+#[test]
+fn an_old_directory_is_all_in_one_virtual_host_to_which_others_come() {
+    let mut state = applied([queue_fact(QueueNumber(1))]).expect("it needs no virtual host");
+    let defaults = Defaults { vhost: "v".into(), ..Defaults::default() };
+    assert!(state.add_defaults(&defaults));
+    assert!(state.access.vhosts.keys().eq(["/", "v"]));
+    assert_eq!((state.access.users.len(), state.access.permissions.len()), (1, 2));
+    assert!(!state.add_defaults(&defaults), "once is enough");
+    state.apply(Fact::UserDeleted("guest".into()), 1, 100).expect("consistent");
+    assert!(state.add_defaults(&defaults), "somebody must be able to enter");
+    assert_eq!((state.access.vhosts.len(), state.access.permissions.len()), (2, 1));
 }

@@ -67,7 +67,7 @@ pub(super) const LISTENERS: [Key; 5] = [
     },
 ];
 
-pub(super) const MANAGEMENT: [Key; 3] = [
+pub(super) const MANAGEMENT: [Key; 5] = [
     Key {
         name: "management.tcp.port",
         alias: "management.listener.port",
@@ -91,6 +91,30 @@ pub(super) const MANAGEMENT: [Key; 3] = [
         set: |settings, _, text| {
             let ip = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
             settings.management.ip = Some(ip);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.port",
+        group: "management.ssl",
+        example: "15671",
+        about: "The port of the management API for those who speak TLS, with what ssl_options \
+                says. Without management.tcp.port there is no other then.",
+        set: |settings, _, text| {
+            settings.management.ssl_port = Some(value::integer(text, 0, u16::MAX)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.ip",
+        group: "management.ssl",
+        example: "127.0.0.1",
+        about: "The IP address of that port: all interfaces, if nothing is said.",
+        set: |settings, _, text| {
+            let ip = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
+            settings.management.ssl_ip = Some(ip);
             Ok(())
         },
         ..KEY

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::amqp::{FieldTable, ShortStr};
-use crate::broker::VHOST;
+use crate::broker::{VHOST, VirtualHost};
 use crate::log::deadlines::Deadlines;
 use crate::log::extents::Extent;
 use crate::log::fact::{Fact, Place, QueueFact, QueueNumber};
@@ -82,6 +82,9 @@ impl Messages {
     /// When it does not fit to what is known, and so was left out. Messages of a queue whose
     /// declaration was are kept.
     pub(super) fn apply(&mut self, fact: Fact) -> Result<(), Inconsistent> {
+        if let Some(vhost) = fact.vhost() {
+            self.make_vhost(vhost)?;
+        }
         match &fact {
             Fact::Settled(settled) => {
                 for settled in settled {
@@ -132,8 +135,28 @@ impl Messages {
                 }
                 return self.state.apply(fact, 0, 0);
             }
+            Fact::VhostDeleted(name) => {
+                for number in self.state.queues_in(name) {
+                    self.queues.remove(&number.0);
+                    self.deleted.insert(number.0);
+                }
+                return self.state.apply(fact, 0, 0);
+            }
             Fact::Message(_) | Fact::Segment(_) | Fact::Messages(_) | Fact::Seen(_) => {}
             _ => return self.state.apply(fact, 0, 0),
+        }
+        Ok(())
+    }
+
+    /// Something is in a virtual host. If that is not known, what told of it is lost.
+    fn make_vhost(&mut self, name: &ShortStr) -> Result<(), Inconsistent> {
+        if self.state.access.has_vhost(name) {
+            return Ok(());
+        }
+        let has_old = self.state.access.vhosts.is_empty() && self.state.has_content();
+        for name in has_old.then_some(VHOST).into_iter().chain([name.clone()]) {
+            let made = VirtualHost { name, ..VirtualHost::default() };
+            self.state.apply(Fact::VhostSet(made), 0, 0)?;
         }
         Ok(())
     }
@@ -150,6 +173,9 @@ impl Messages {
         let unnamed: Vec<QueueNumber> =
             numbers.filter(|number| !known.contains_key(number)).collect();
         let mut given = Vec::new();
+        if !unnamed.is_empty() {
+            self.make_vhost(&VHOST).expect("it may always be there");
+        }
         for number in unnamed {
             let mut name = format!("salvaged.{}", number.0);
             while names.contains(&ShortStr::from(name.as_str())) {
