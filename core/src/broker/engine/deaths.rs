@@ -140,6 +140,10 @@ impl Engine {
     /// Drops the first messages of a queue that has more than it may: those that a consumer would
     /// get next.
     pub(super) fn trim(&mut self, id: QueueId) {
+        // The last checkpoint may be written: a start drops them.
+        if self.log.is_closing() {
+            return;
+        }
         let Some(queue) = self.queues.get(id).filter(|queue| queue.settings.is_limited()) else {
             return;
         };
