@@ -51,8 +51,8 @@ fn checked(report: &CheckReport) -> Findings {
         Count(batches, "batch", "batches"),
         Count(records, "record", "records"),
     )];
-    let CheckReport { queues, exchanges, policies, bindings, messages, .. } = *report;
-    let contents = Contents { queues, exchanges, policies, bindings, messages }.to_string();
+    let CheckReport { queues, exchanges, policies, bindings, messages, values, .. } = *report;
+    let contents = Contents { queues, exchanges, policies, bindings, messages, values }.to_string();
     lines.push(match report.basis {
         Basis::Nothing => "what queues and messages there are cannot be told".into(),
         Basis::Checkpoint => format!("{contents}, as of the last checkpoint"),
@@ -85,8 +85,8 @@ fn salvaged(report: &SalvageReport) -> Findings {
         lines.push(format!("dropped: {place}: {text}"));
         lines.extend(messages.iter().map(|lost| format!("    {}", lost_messages(lost))));
     }
-    let SalvageReport { queues, exchanges, policies, bindings, messages, .. } = *report;
-    let contents = Contents { queues, exchanges, policies, bindings, messages };
+    let SalvageReport { queues, exchanges, policies, bindings, messages, values, .. } = *report;
+    let contents = Contents { queues, exchanges, policies, bindings, messages, values };
     lines.push(format!("kept: {contents}"));
     lines.extend(report.unnamed_queues.iter().map(|name| {
         format!("    a queue whose name is lost: it is called {name} in virtual host / now")
@@ -144,11 +144,13 @@ struct Contents {
     policies: u64,
     bindings: u64,
     messages: u64,
+    /// That are remembered by what deduplicates.
+    values: u64,
 }
 
 impl Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { queues, exchanges, policies, bindings, messages } = *self;
+        let Self { queues, exchanges, policies, bindings, messages, values } = *self;
         write!(
             f,
             "{} in {}; {} and {} of their own",
@@ -157,9 +159,12 @@ impl Display for Contents {
             Count(exchanges, "exchange", "exchanges"),
             Count(bindings, "binding", "bindings"),
         )?;
-        match policies {
+        if policies > 0 {
+            write!(f, "; {}", Count(policies, "policy", "policies"))?;
+        }
+        match values {
             0 => Ok(()),
-            _ => write!(f, "; {}", Count(policies, "policy", "policies")),
+            _ => write!(f, "; {}", Count(values, "remembered value", "remembered values")),
         }
     }
 }
@@ -179,6 +184,7 @@ mod tests {
             queues: 2,
             policies: 1,
             messages: 300,
+            values: 7,
             bytes: 412 << 20,
             basis: Basis::Log,
             ..CheckReport::default()
@@ -188,7 +194,8 @@ mod tests {
         assert_eq!(
             findings.written(Path::new("d")),
             "412.0 MiB of files: 1 segment in use, with 300 batches of 301 records\n\
-             300 messages in 2 durable queues; 0 exchanges and 0 bindings of their own; 1 policy\n\
+             300 messages in 2 durable queues; 0 exchanges and 0 bindings of their own; 1 policy; \
+             7 remembered values\n\
              a broker would start\n\
              d: nothing is wrong\n"
         );

@@ -336,18 +336,20 @@ const BUILDS: &str = "it builds; cargo has said above why not";
 fn build(package: &str) -> Option<PathBuf> {
     let (target, profile) = build_location();
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let status = build_command(root, package, &target).status().expect("cargo can be run");
+    let status = build_command(root, &[package], &target).status().expect("cargo can be run");
     status.success().then(|| target.join(profile).join(package))
 }
 
-/// What builds the program of a package, which has its name, for the profile of the test that runs.
-pub(crate) fn build_command(root: &Path, package: &str, target: &Path) -> Command {
+/// What builds the programs of packages, which have their names, for the profile of the test that
+/// runs.
+pub(crate) fn build_command(root: &Path, packages: &[&str], target: &Path) -> Command {
     let profile = profile();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let cargo_profile = if profile == "debug" { "dev" } else { profile.as_str() };
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "-p", package, "--bin", package])
+        .args(["build", "--quiet"])
+        .args(packages.iter().flat_map(|package| ["-p", package, "--bin", package]))
         .args(["--profile", cargo_profile])
         .arg("--target-dir")
         .arg(target)

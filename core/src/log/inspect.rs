@@ -54,7 +54,7 @@ pub struct CheckReport {
     pub batches: u64,
     /// The records in these.
     pub records: u64,
-    /// What the following five rest on.
+    /// What the following six rest on.
     pub basis: Basis,
     /// Durable queues.
     pub queues: u64,
@@ -66,6 +66,8 @@ pub struct CheckReport {
     pub bindings: u64,
     /// Messages that are not done with; one in two queues counts twice.
     pub messages: u64,
+    /// Values that exchanges and queues remember, which deduplicate.
+    pub values: u64,
     /// Of all files, in bytes.
     pub bytes: u64,
     /// All that is wrong, sorted by file and offset.
@@ -122,6 +124,8 @@ pub struct SalvageReport {
     pub bindings: u64,
     /// Messages that were kept; one in two queues counts twice.
     pub messages: u64,
+    /// Values that are still remembered.
+    pub values: u64,
     /// How many of these were copied to new segments.
     pub copied: u64,
 }

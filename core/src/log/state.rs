@@ -119,6 +119,11 @@ impl State {
             && self.bindings.is_empty()
     }
 
+    /// How many values are remembered.
+    pub(crate) fn seen_count(&self) -> u64 {
+        self.seen.values().map(|seen| seen.values.len() as u64).sum()
+    }
+
     /// The queue of this name.
     pub(super) fn queue_named(&self, vhost: &ShortStr, name: &ShortStr) -> Option<QueueNumber> {
         self.names.get(&(vhost.clone(), name.clone())).copied()

@@ -55,6 +55,7 @@ pub(super) async fn check(disk: Disk) -> Result<CheckReport, StartError> {
         report.policies = now.policies.len() as u64;
         report.bindings = now.bindings().len() as u64;
         report.messages = now.queues.values().map(|queue| queue.extents.live()).sum();
+        report.values = now.seen_count();
     }
     let mut checker = Checker::new(now, state.as_ref(), outcome.as_ref());
     for (&segment, &len) in &files.segments {

@@ -41,13 +41,14 @@ pub(super) async fn salvage(disk: Disk) -> Result<SalvageReport, StartError> {
         return Err(error);
     }
     if report.is_clean() {
-        let CheckReport { queues, exchanges, policies, bindings, messages, .. } = report;
+        let CheckReport { queues, exchanges, policies, bindings, messages, values, .. } = report;
         return Ok(SalvageReport {
             queues,
             exchanges,
             policies,
             bindings,
             messages,
+            values,
             ..SalvageReport::default()
         });
     }
@@ -471,6 +472,7 @@ impl<'a> Gathering<'a> {
             policies: state.policies.len() as u64,
             bindings: state.bindings().len() as u64,
             messages: state.queues.values().map(|queue| queue.extents.live()).sum(),
+            values: state.seen_count(),
             copied,
         })
     }

@@ -10,6 +10,7 @@ use super::*;
 use crate::DiskResult;
 use crate::amqp::Properties;
 use crate::broker::{Body, Charge, Message, VirtualHost};
+use crate::log::checkpoint;
 use crate::log::codec::{kind, message_places};
 use crate::log::fact::{Fact, MessageFact, Place, QueueNumber};
 use crate::log::format::{
@@ -20,7 +21,7 @@ use crate::log::memory_disk::{MemoryDisk, coin};
 use crate::log::recovery::RecoveryOutput;
 use crate::log::recovery::tests::implausible::queue;
 use crate::log::recovery::tests::{Log, NODE, SAMPLE, essence, recovered, refusal};
-use crate::log::state::tests::{Step, any_history};
+use crate::log::state::tests::{Step, any_history, having_seen};
 use crate::{DiskError, DiskOp};
 
 macro_rules! driven {
@@ -586,4 +587,16 @@ fn what_the_disk_does_not_read_is_damage_and_the_rest_is_kept() {
     let kept = messages_after(&mut log.disk).1;
     assert!(kept.is_subset(&all));
     assert_eq!(kept.len() as u64, report.messages);
+}
+
+#[test]
+fn values_that_are_remembered_are_counted() {
+    let state = having_seen(5);
+    let mut disk = MemoryDisk::default();
+    let bytes = checkpoint::of_state(&state).concat();
+    disk.put(FileId::Checkpoint(state.next_batch), bytes);
+    let report = checked(&mut disk);
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.queues, report.exchanges, report.values), (1, 1, 10));
+    assert_eq!(salvaged(&mut disk).values, 10);
 }
