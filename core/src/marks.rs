@@ -139,7 +139,7 @@ marks! {
         "An answer waits for the disk."
 
     // Who may do what.
-    DefaultsAdded "defaults-added" Nightly
+    DefaultsAdded "defaults-added" Rare
         "A start finds no user or no virtual host, and makes those that a first start makes."
     VhostDeleted "vhost-deleted" Common
         "A virtual host is deleted with all that is in it."
@@ -153,24 +153,20 @@ marks! {
         "A user may not publish to an exchange, or bind something."
     ReadRefused "read-refused" Common
         "A user may not consume from a queue, or bind to an exchange."
-    TopicRefused "topic-refused" Common
+    TopicRefused "topic-refused" Nightly
         "A user may not publish or bind with a routing key."
     VhostRefused "vhost-refused" Common
         "A user may do nothing in the virtual host that a client wants to open."
-    VhostConnectionLimit "vhost-connection-limit" Common
+    VhostConnectionLimit "vhost-connection-limit" Rare
         "A virtual host has as many connections as it may."
-    UserConnectionLimit "user-connection-limit" Common
+    UserConnectionLimit "user-connection-limit" Nightly
         "A user has as many connections as allowed."
-    ChannelLimitReached "channel-limit-reached" Common
+    ChannelLimitReached "channel-limit-reached" Nightly
         "A user has as many channels as allowed."
-    QueueLimitReached "queue-limit-reached" Common
+    QueueLimitReached "queue-limit-reached" Rare
         "A virtual host has as many queues as it may."
-    DefaultQueueType "default-queue-type" Common
-        "A queue gets the type that is usual in its virtual host."
-    RefusalDelayed "refusal-delayed" Nightly
+    RefusalDelayed "refusal-delayed" Common
         "Logins from an address failed time and again: the answer waits."
-    VerifiedTooLate "verified-too-late" Nightly
-        "Whether a password is right is found out when the user has changed meanwhile."
 
     // Messages that die.
     MessageExpired "message-expired" Common

@@ -81,8 +81,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", hide = true)]
     queue_window: Option<String>,
 
-    /// Record what goes into the broker, for `warren-sim replay DIR`: everything that clients send,
-    /// logins too, but for the bodies of messages. Each start makes a file of its own
+    /// Record what goes into the broker, for `warren-sim replay DIR`: everything that clients send
+    /// but for passwords and the bodies of messages. Each start makes a file of its own
     #[arg(long, value_name = "DIR")]
     record: Option<String>,
 

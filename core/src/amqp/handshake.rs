@@ -240,7 +240,6 @@ impl Examined {
                 return Err("wrong password");
             }
             if self.hash.as_ref() != Some(&user.password_hash) {
-                ctx.engine.mark(Mark::VerifiedTooLate);
                 return Err("password was changed meanwhile");
             }
         }

@@ -36,6 +36,13 @@ impl AccessState {
         self.vhosts.contains_key(name) || self.vhosts.is_empty() && *name == VHOST
     }
 
+    /// Whether anything is said of any virtual host.
+    pub(super) fn has_content(&self) -> bool {
+        !self.permissions.is_empty()
+            || !self.topic_permissions.is_empty()
+            || self.parameters.keys().any(|(vhost, ..)| vhost.is_some())
+    }
+
     /// Whether what a fact declares is in a virtual host that is there, and of a user who is.
     ///
     /// # Errors
@@ -146,8 +153,8 @@ impl AccessState {
     }
 
     /// Adds what a first start finds, if there is no user or no virtual host: nobody could use the
-    /// broker. `has_content` tells of things in `/`, which is all that an old directory has. Whether
-    /// anything was added.
+    /// broker. `has_content` tells of things in `/`, which is all that an old directory has.
+    /// Whether anything was added.
     pub(crate) fn add_defaults(&mut self, defaults: &Defaults, has_content: bool) -> bool {
         if !self.users.is_empty() && !self.vhosts.is_empty() {
             return false;

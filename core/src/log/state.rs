@@ -291,6 +291,7 @@ impl State {
             || !self.exchanges.is_empty()
             || !self.policies.is_empty()
             || !self.bindings.is_empty()
+            || self.access.has_content()
     }
 
     /// Takes in a message's record, of which the places, the flags and the length of the body are

@@ -1,12 +1,18 @@
-//! What a client sent, without its bodies: pieces of the stream as they are, and between them the
-//! length and the hash of what is left out.
+//! What a client sent, without its bodies and secrets: pieces of the stream as they are, but for
+//! [secrets](crate::secrets), and between them the length and the hash of what is left out.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::follower::Follower;
+use crate::follower::{Follower, FrameStart, Run};
+use crate::secrets::{MASK, Secrets};
 use crate::{hash, number};
+
+/// The beginning and the end of a frame, around its payload.
+const PREFIX_LEN: usize = 7;
+const KIND_METHOD: u8 = 1;
 
 /// What stands between bodies is kept for comparison if it is no longer than this, in bytes.
 const REPEAT_LEN_MAX: usize = 1024;
@@ -16,9 +22,13 @@ const REPEAT_LEN_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Elider(HashMap<u32, Stream>);
 
+/// Where a client's stream is.
 #[derive(Debug, Default)]
 struct Stream {
     follower: Follower,
+    secrets: Secrets,
+    /// The bytes to be masked of what is looked at.
+    masked: Vec<Range<usize>>,
     /// What stood before the last body.
     last: Vec<u8>,
 }
@@ -36,7 +46,7 @@ impl Elider {
         let stream = self.0.entry(index).or_default();
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (kept, body) = split(&mut stream.follower, rest);
+            let (kept, body) = stream.split(rest);
             stream.put(out, &rest[..kept]);
             rest = &rest[kept..];
             if !rest.is_empty() {
@@ -49,15 +59,62 @@ impl Elider {
 }
 
 impl Stream {
+    /// Appends what stands between bodies, but for secrets.
     fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
-        if bytes == self.last && !bytes.is_empty() {
+        let is_plain = self.masked.is_empty();
+        if is_plain && !bytes.is_empty() && bytes == self.last {
             return out.push(0);
         }
         number::put(out, bytes.len() as u64 + 1);
+        let from = out.len();
         out.extend_from_slice(bytes);
+        for range in self.masked.drain(..) {
+            out[from + range.start..from + range.end].fill(MASK);
+        }
         self.last.clear();
-        if bytes.len() <= REPEAT_LEN_MAX {
+        if is_plain && bytes.len() <= REPEAT_LEN_MAX {
             self.last.extend_from_slice(bytes);
+        }
+    }
+
+    /// How many bytes come before a body, and how many of the body then.
+    fn split(&mut self, bytes: &[u8]) -> (usize, usize) {
+        let mut kept = 0;
+        while kept < bytes.len() {
+            let within = self.follower.frame();
+            let run = self.follower.run(&bytes[kept..]);
+            if run.is_body {
+                return (kept, run.len);
+            }
+            self.find_secrets(within, run, bytes, kept);
+            kept += run.len;
+        }
+        (kept, 0)
+    }
+
+    /// Looks for secrets in a run, which stands at `at`, and was begun `within` a frame.
+    fn find_secrets(&mut self, within: Option<FrameStart>, run: Run, bytes: &[u8], at: usize) {
+        let Some(frame) = within.or(run.begins) else { return };
+        if frame.channel != 0 || frame.kind != KIND_METHOD {
+            return;
+        }
+        if run.begins.is_some() {
+            self.secrets.begin();
+        }
+        let end = at + run.len;
+        let payload = match (within, run.begins) {
+            (Some(_), _) => at..end,
+            // It is all there, with its end.
+            (None, Some(_)) if run.len > PREFIX_LEN => at + PREFIX_LEN..end - 1,
+            _ => return,
+        };
+        for at in payload {
+            if self.secrets.is_secret(bytes[at]) {
+                match self.masked.last_mut() {
+                    Some(last) if last.end == at => last.end += 1,
+                    _ => self.masked.push(at..at + 1),
+                }
+            }
         }
     }
 }
@@ -79,22 +136,37 @@ impl Repeats {
     }
 }
 
-/// How many bytes come before a body, and how many of the body then.
-fn split(follower: &mut Follower, bytes: &[u8]) -> (usize, usize) {
-    let mut kept = 0;
-    while kept < bytes.len() {
-        let run = follower.run(&bytes[kept..]);
-        if run.is_body {
-            return (kept, run.len);
-        }
-        kept += run.len;
-    }
-    (kept, 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A login and a message.
+    fn stream() -> Vec<u8> {
+        let mut bytes = b"AMQP\0\0\x09\x01".to_vec();
+        let mut start_ok = vec![0, 10, 0, 11, 0, 0, 0, 0, 5];
+        start_ok.extend_from_slice(b"PLAIN\0\0\0\x0D\0guest\0secret\x05en_US");
+        for (kind, channel, payload) in [(1, 0, &start_ok[..]), (3, 1, b"a secret")] {
+            bytes.extend_from_slice(&[kind, 0, channel, 0, 0, 0, payload.len() as u8]);
+            bytes.extend_from_slice(payload);
+            bytes.push(0xCE);
+        }
+        bytes
+    }
+
+    #[test]
+    fn no_password_is_kept_however_the_stream_is_cut() {
+        let stream = stream();
+        for cut in 0..stream.len() {
+            let (mut elider, mut out) = (Elider::default(), Vec::new());
+            for piece in [&stream[..cut], &stream[cut..]] {
+                elider.put(&mut out, 7, piece);
+            }
+            let text = String::from_utf8_lossy(&out);
+            assert!(!text.contains("secret") && text.contains('*'), "cut at {cut}: {text:?}");
+            let masked = out.iter().filter(|byte| **byte == MASK).count();
+            assert!(masked >= 6, "cut at {cut}");
+        }
+    }
 
     #[test]
     fn what_is_the_same_again_is_said_in_a_byte_and_read_again() {

@@ -3,6 +3,7 @@
 //! Checkers look at single facts (a delivery, an answer, a count) and know nothing of networks and
 //! plans. Who calls them, and when, is the business of the judge.
 
+pub mod access;
 pub mod ack_final;
 pub mod alarms;
 pub mod confirms;

@@ -57,6 +57,11 @@ impl Judge {
             }
             Told::Bad(link, bad) => (link, 0, format!("no frame: {bad:?}")),
             Told::Closed(link) => (link, 0, "end of stream".to_owned()),
+            Told::Verified(link, is_right) => {
+                let text =
+                    if *is_right { "the password is right" } else { "the password is wrong" };
+                (link, 0, text.to_owned())
+            }
             Told::Stopped(reason) => {
                 let text = format!("> is to stop: {reason}");
                 return self.trace.line(&self.model, now, "", &text, None);

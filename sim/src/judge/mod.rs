@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use warren_core::{Broker, QueueStatus};
 
 use crate::checkers::{
-    Failure, alarms, conservation, delays, duplicates, fairness, liveness, memory, protocol,
-    single_active, topology,
+    Failure, access, alarms, conservation, delays, duplicates, fairness, liveness, memory,
+    protocol, single_active, topology,
 };
 use crate::model::{
     Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, NOTHING, Parked, Phase, Promise,
@@ -213,6 +213,7 @@ impl Judge {
                 self.check_queues(broker)?;
             }
             self.check_alarms()?;
+            access::check(broker, &self.model.access)?;
             self.check_memory(broker)?;
         }
         let is_timer_due = broker.poll_timeout().is_some_and(|at| at.as_nanos() <= now);

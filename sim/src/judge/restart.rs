@@ -3,7 +3,9 @@
 use warren_core::Broker;
 
 use super::{Found, Judge, Position};
-use crate::checkers::{Failure, ack_final, confirms, conservation, disk, no_loss, topology};
+use crate::checkers::{
+    Failure, access, ack_final, confirms, conservation, disk, no_loss, topology,
+};
 use crate::model::{Promise, STORE};
 use crate::plan::Setup;
 use crate::world::{Image, names_of};
@@ -136,6 +138,7 @@ impl Judge {
         self.model.setup = setup.clone();
         let listed = broker.queues();
         let is_lost = no_loss::check_log(self.model.restart(found))?;
+        access::check(broker, &self.model.access)?;
         topology::check_list(&listed, &self.queues_by_name())?;
         for status in &broker.delays() {
             let left = self.model.store().map_or(0, |store| store.ready.len() as u64);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::channel::{Partial, Settle};
+use super::message::further_keys;
 use super::routing::{Look, Route};
 use super::timeouts::integer;
 use super::{
@@ -25,6 +26,7 @@ impl Model {
         if method.bit("immediate") {
             return Err(Refusal::hard_any_text(&[540]));
         }
+        self.check_publish(key.0, exchange)?;
         match self.exchanges.get(exchange) {
             None if !exchange.is_empty() => {
                 let text = format!("no exchange '{exchange}' in vhost '/'");
@@ -36,10 +38,11 @@ impl Model {
             }
             _ => {}
         }
-        if let Some(user) = properties.text("user-id").filter(|user| *user != "guest") {
-            let text =
-                format!("user_id property set to '{user}' but authenticated user was 'guest'");
-            return Err(Refusal::soft(406, text));
+        let mut keys = vec![method.text("routing-key")];
+        keys.extend(further_keys(&properties));
+        self.check_published(key.0, exchange, &keys)?;
+        if let Some(user) = properties.text("user-id") {
+            self.check_user_id(key.0, user)?;
         }
         super::delays::check(&properties)?;
         let mut reply_consumer = None;

@@ -275,6 +275,9 @@ impl Model {
             );
             return self.refuse(key.0, Refusal::hard(530, text), Some((20, 10)));
         }
+        if let Err(refusal) = self.check_channels(key.0) {
+            return self.refuse(key.0, refusal, Some((20, 10)));
+        }
         let channel = self.channel_mut(key);
         let Channel { replies, ended, .. } = std::mem::take(channel);
         *channel = Channel { phase: Phase::Open, replies, ended, ..Channel::default() };
@@ -282,6 +285,7 @@ impl Model {
     }
 
     fn on_open_channel(&mut self, key: ChannelKey, method: &Method) -> Result<(), Refusal> {
+        self.check_method(key, method)?;
         match method.name() {
             "channel.open" => Err(Refusal::hard(504, "second 'channel.open' seen")),
             "channel.close" => {

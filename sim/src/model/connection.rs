@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::access::Claim;
 use super::channel::{Channel, Phase};
 use super::{Expected, Model, Refusal, Told, Waits};
 use crate::wire::{Bad, Frame, Method, Value};
@@ -64,7 +65,16 @@ pub struct Connection {
     pub has_backlog: bool,
     /// Whether the broker may close it without a further word.
     pub may_end: bool,
-    wants_refusals: bool,
+    /// Whether it wants to be told that it may not come in.
+    pub(super) wants_refusals: bool,
+    /// How it logs in.
+    pub(super) mechanism: String,
+    /// Who it says it is, until that is found out.
+    pub(super) claim: Option<Claim>,
+    /// Who it is.
+    pub user: String,
+    /// Where it works.
+    pub vhost: String,
 }
 
 impl Connection {
@@ -85,6 +95,10 @@ impl Connection {
             has_backlog: false,
             may_end: false,
             wants_refusals: false,
+            mechanism: String::new(),
+            claim: None,
+            user: String::new(),
+            vhost: String::new(),
         }
     }
 }
@@ -127,6 +141,7 @@ impl Model {
             Told::Frame(link, frame) if self.hears(link) => self.hear_frame(link, frame, waits),
             Told::Bad(link, bad) if self.hears(link) => self.on_bad(link, &bad),
             Told::Closed(link) if self.hears(link) => self.end_connection(link),
+            Told::Verified(link, is_right) => self.on_verified(link, is_right),
             Told::Received(link) => {
                 self.hears(link);
             }
@@ -163,6 +178,10 @@ impl Model {
         for link in links {
             let stage = self.connection_mut(link).stage;
             match stage {
+                // Who may not come in may be kept waiting for that to be said.
+                Stage::Refused if self.connection_mut(link).user.is_empty() => {
+                    self.end_handshake(link);
+                }
                 Stage::Gone | Stage::Closing | Stage::Refused => {}
                 Stage::Running => self.refuse(link, Refusal::hard(320, reason), Some((0, 0))),
                 _ => self.end_handshake(link),
@@ -243,10 +262,8 @@ impl Model {
             (Stage::Start, "connection.start-ok") => self.on_start_ok(link, method),
             (Stage::Tune, "connection.tune-ok") => self.on_tune_ok(link, method),
             (Stage::Open, "connection.open") => {
-                let vhost = method.text("virtual-host");
-                if vhost != "/" {
-                    return Err(Refusal::hard(530, format!("vhost {vhost} not found")));
-                }
+                self.open_vhost(link, method.text("virtual-host"))?;
+                let connection = self.connection_mut(link);
                 connection.stage = Stage::Running;
                 connection.replies.push_back(Expected::Method("connection.open-ok"));
                 Ok(())
@@ -260,8 +277,9 @@ impl Model {
                 Ok(())
             }
             (Stage::Running, "connection.update-secret") => {
+                self.look_anew(link)?;
                 let reply = Expected::Method("connection.update-secret-ok");
-                connection.replies.push_back(reply);
+                self.connection_mut(link).replies.push_back(reply);
                 Ok(())
             }
             _ => Err(Refusal::hard_any_text(&[503, 504, 505])),
@@ -276,27 +294,20 @@ impl Model {
         let is_capable = |name: &str| {
             capabilities.is_some_and(|table| table.contains(&(name.to_owned(), Value::Bool(true))))
         };
-        let response = String::from_utf8_lossy(method.blob("response")).into_owned();
+        let mechanism = method.text("mechanism");
+        let claim = Claim::read(mechanism, method.blob("response"));
+        let knows_passwords = self.knows_passwords;
         let connection = self.connection_mut(link);
         connection.wants_cancels = is_capable("consumer_cancel_notify");
         connection.wants_blocked = is_capable("connection.blocked");
         connection.wants_refusals = is_capable("authentication_failure_close");
-        if response.matches("guest").count() == 2 {
-            connection.stage = Stage::Tune;
-            connection.replies.push_back(Expected::Tune);
-            return Ok(());
+        connection.mechanism = mechanism.to_owned();
+        let claim = claim.ok_or_else(|| Refusal::hard_any_text(&[502]))?;
+        connection.claim = Some(claim.clone());
+        if knows_passwords {
+            let is_in = self.enters(&claim);
+            self.log_in(link, &claim, is_in);
         }
-        if connection.wants_refusals {
-            let mechanism = method.text("mechanism");
-            let text = format!(
-                "Login was refused using authentication mechanism {mechanism}. \
-                 For details see the broker logfile."
-            );
-            self.refuse(link, Refusal::hard(403, text), Some((0, 0)));
-            return Ok(());
-        }
-        connection.stage = Stage::Refused;
-        connection.may_end = true;
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use super::connection::Stage;
 use super::duplicates::Memory;
 use super::policies::Policies;
 use super::{
-    Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId, Together,
-    topology,
+    Access, Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId,
+    Together, topology,
 };
 
 /// How far a broker's log is.
@@ -64,6 +64,7 @@ pub(super) struct Durable {
     bindings: Vec<Binding>,
     queues: BTreeMap<QueueId, Queue>,
     policies: Policies,
+    access: Access,
     seen: Memory,
 }
 
@@ -246,7 +247,8 @@ impl Model {
         }
         let policies = self.policies.clone();
         let seen = self.durable_memory();
-        Durable { exchanges, bindings: bindings.cloned().collect(), queues, policies, seen }
+        let (bindings, access) = (bindings.cloned().collect(), self.access.clone());
+        Durable { exchanges, bindings, queues, policies, access, seen }
     }
 
     /// Whether the binding outlives the process: both its ends do.
@@ -262,8 +264,9 @@ impl Model {
     }
 
     fn take_up(&mut self, state: Durable) {
-        let Durable { mut exchanges, bindings, mut queues, policies, seen } = state;
-        (self.policies, self.seen) = (policies, seen);
+        let Durable { mut exchanges, bindings, mut queues, policies, access, seen } = state;
+        (self.policies, self.access, self.seen) = (policies, access, seen);
+        self.access.add_defaults();
         for queue in queues.values_mut() {
             queue.policy = self.policy_of(queue);
             let tells_returns = queue.tells_returns();

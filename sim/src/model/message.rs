@@ -189,11 +189,7 @@ impl Message {
     #[must_use]
     pub fn keys(&self) -> Vec<&str> {
         let mut keys = vec![self.key.as_str()];
-        for (name, value) in self.properties.headers().into_iter().flatten() {
-            if let ("CC" | "BCC", Value::Array(values)) = (name.as_str(), value) {
-                keys.extend(values.iter().filter_map(Value::as_text));
-            }
-        }
+        keys.extend(further_keys(&self.properties));
         keys
     }
 
@@ -223,6 +219,17 @@ impl Message {
             seen.headers().is_some_and(|table| table.iter().any(|(name, _)| name == "BCC"));
         !shows_bcc && visible(&self.properties) == visible(seen)
     }
+}
+
+/// The routing keys of the headers `CC` and `BCC`.
+pub(super) fn further_keys(properties: &Properties) -> Vec<&str> {
+    let mut keys = Vec::new();
+    for (name, value) in properties.headers().into_iter().flatten() {
+        if let ("CC" | "BCC", Value::Array(values)) = (name.as_str(), value) {
+            keys.extend(values.iter().filter_map(Value::as_text));
+        }
+    }
+    keys
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! consumer, when, how many confirms at once) the model makes none: the judge tells it what the
 //! broker chose, once the checkers have allowed it.
 
+mod access;
 mod basic;
 mod channel;
 mod choices;
@@ -29,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use foldhash::fast::FixedState;
 use smol_str::SmolStr;
 
+pub use access::{Access, AccessWish, Claim, User};
 pub use channel::{Channel, Mode, Phase, Unacked};
 pub use choices::Decision;
 pub(crate) use connection::HANDSHAKE_NS;
@@ -74,6 +76,8 @@ pub enum Told {
     Disk,
     /// So many bytes are free on the disk.
     DiskFree(u64),
+    /// Whether the password of this connection's client is the right one.
+    Verified(usize, bool),
     /// Those who run the broker want this, under this number.
     Command(u64, Wish),
     /// Time passed.
@@ -148,6 +152,10 @@ pub struct Model {
     pub disk_free: Option<u64>,
     /// What of the past may come back at a start.
     pub history: History,
+    /// Who may do what.
+    pub access: Access,
+    /// Whether the passwords that clients give are those that were set: a recording has neither.
+    pub knows_passwords: bool,
     policies: Policies,
     /// What is due to wishes, by their numbers.
     answers: BTreeMap<u64, (Answer, Option<Promise>)>,
@@ -196,6 +204,8 @@ impl Model {
             alarms: BTreeSet::new(),
             disk_free: None,
             history: History::default(),
+            access: Access::default(),
+            knows_passwords: true,
             policies: Policies::new(),
             answers: BTreeMap::new(),
             wishes: VecDeque::new(),
@@ -204,6 +214,7 @@ impl Model {
             is_stopped: false,
             made: 0,
         };
+        model.access.add_defaults();
         // As if one before it had ended in order.
         model.end(true);
         model

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Exchange, Model, Promise, Queue, QueueId};
+use super::{AccessWish, Decision, Exchange, Model, Promise, Queue, QueueId};
 use crate::wire::{Table, Value};
 
 /// A policy.
@@ -29,6 +29,8 @@ pub enum Wish {
     Set(bool, String, Policy),
     /// That one is gone.
     Unset(bool, String),
+    /// Something about who may do what.
+    Access(AccessWish),
     /// Something that the model does not know.
     Other,
 }
@@ -86,6 +88,8 @@ impl Model {
         let Some((_, wish)) = wish.filter(|(first, _)| *first == number) else {
             return self.fault("policies", format!("wish {number} is not the next"));
         };
+        let before = self.access.clone();
+        let is_about_access = matches!(wish, Wish::Access(_));
         let answer = match wish {
             _ if self.is_stopped => Answer::Refused,
             Wish::Set(is_operator, _, policy) if !makes_sense(&policy, is_operator) => {
@@ -99,12 +103,14 @@ impl Model {
                 let before = self.policies.remove(&(is_operator, name));
                 if before.is_some() { Answer::Deleted } else { Answer::Refused }
             }
-            // There is one virtual host.
+            Wish::Access(wish) => self.grant(wish),
             Wish::Other => Answer::Refused,
         };
         let is_refused = answer == Answer::Refused;
+        // What was so before is no news, and was promised to whoever made it so.
+        let is_old = is_about_access && self.access == before;
         let promise = Promise { batch: self.history.batch, ..Promise::default() };
-        self.answers.insert(number, (answer, (!is_refused).then_some(promise)));
+        self.answers.insert(number, (answer, (!is_refused && !is_old).then_some(promise)));
         self.under_way = (!is_refused).then_some(number);
     }
 
@@ -268,7 +274,7 @@ fn makes_sense(policy: &Policy, is_operator: bool) -> bool {
 
 /// Whether a pattern is found in a text: plain characters, `.`, `[abc]`, `*` behind one of these,
 /// `^` at its beginning and `$` at its end.
-fn is_found(pattern: &str, text: &str) -> bool {
+pub(super) fn is_found(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     match pattern.split_first() {

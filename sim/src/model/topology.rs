@@ -59,6 +59,11 @@ const KINDS: [&str; 10] = [
     "x-recent-history",
 ];
 
+/// Whether there is such a type of exchanges.
+pub(super) fn is_kind(name: &str) -> bool {
+    KINDS.contains(&name)
+}
+
 /// Where a binding leads.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Destination {
@@ -166,6 +171,7 @@ impl Model {
                 return Err(Refusal::soft(403, text));
             }
             duplicates::check(method.table("arguments"))?;
+            self.check_queues(name)?;
             self.create_queue(key, method)
         };
         if !method.bit("passive") {

@@ -89,6 +89,7 @@ impl Replay {
         let setup = setup_of(&recording);
         let mut judge = Judge::new(&setup, keeps_trace);
         judge.model.clock_origin_ms = header.boot.clock_origin_ms;
+        judge.model.knows_passwords = false;
         Self {
             unread: None,
             now: 0,
@@ -215,8 +216,8 @@ impl Replay {
             }
             Event::Verified(index, is_right) => {
                 if let Some(connection) = self.connections.get(&index) {
-                    let id = connection.id;
-                    self.tell(Input::Verified(id, is_right), Told::Tick);
+                    let (id, link) = (connection.id, connection.link);
+                    self.tell(Input::Verified(id, is_right), Told::Verified(link, is_right));
                 }
             }
             Event::Disk(id, outcome) => return self.take_result(OpId(id), outcome),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::judge::{Said, Told};
-use crate::model::Wish;
+use crate::model::{AccessWish, Claim, Wish};
 use crate::plan::{Plan, Setup, Step, Who};
 use crate::wire::{Frame, Incoming, Method, Properties, Table, Value};
 
@@ -140,6 +140,13 @@ impl Scribe {
                     self.push(Step::new(Who::Client(client.number), "eof"));
                 }
             }
+            // What the password was, nobody knows. In a plan it is everybody's the same.
+            Told::Verified(link, false) => {
+                let connect = self.clients.get(link).and_then(|client| client.connect);
+                if let Some(connect) = connect.and_then(|at| self.steps.get_mut(at)) {
+                    *connect = connect.clone().with("password", "wrong");
+                }
+            }
             Told::Stopped(_) => self.push(Step::new(Who::World, "stop")),
             Told::Command(_, wish) => wished(wish).into_iter().for_each(|step| self.push(step)),
             _ => {}
@@ -155,7 +162,11 @@ impl Scribe {
                 let properties = method.table("client-properties");
                 let is_plain = !properties.iter().any(|(name, _)| name == "capabilities");
                 let is_amqplain = method.text("mechanism") == "AMQPLAIN";
-                let step = connect.clone();
+                let mut step = connect.clone();
+                let claim = Claim::read(method.text("mechanism"), method.blob("response"));
+                if let Some(claim) = claim.filter(|claim| claim.user != "guest") {
+                    step = step.with("user", word(&claim.user));
+                }
                 *connect = step.flag("plain_client", is_plain).flag("amqplain", is_amqplain);
             }
             ("connection.tune-ok", Some(connect)) => {
@@ -472,8 +483,58 @@ fn wished(wish: &Wish) -> Option<Step> {
             let step = Step::new(Who::World, "unpolicy").with("name", word(name));
             Some(step.flag("operator", *is_operator))
         }
+        Wish::Access(wish) => access(wish),
         Wish::Other => None,
     }
+}
+
+/// The same of one about who may do what.
+fn access(wish: &AccessWish) -> Option<Step> {
+    let step = |verb: &str| Step::new(Who::World, verb);
+    let limited = |verb: &str, name: &str, keys: [&str; 2], limits: &[Option<u64>; 2]| {
+        let step = step(verb).with("name", word(name));
+        let limits = keys.into_iter().zip(limits);
+        limits.fold(step, |step, (key, limit)| match limit {
+            Some(limit) => step.with(key, limit),
+            None => step,
+        })
+    };
+    let of = |verb: &str, vhost: &str, user: &str| {
+        step(verb).with("vhost", word(vhost)).with("user", word(user))
+    };
+    let patterned = |step: Step, keys: &[&str], patterns: &[String]| {
+        keys.iter().zip(patterns).fold(step, |step, (key, text)| step.with(key, word(text)))
+    };
+    Some(match wish {
+        AccessWish::Vhost(name) => step("vhost").with("name", word(name)),
+        AccessWish::NoVhost(name) => step("unvhost").with("name", word(name)),
+        AccessWish::LimitVhost(name, limits) => {
+            limited("limit_vhost", name, ["connections", "queues"], limits)
+        }
+        AccessWish::User(name, _, tags) => {
+            let step = step("user").with("name", word(name));
+            match tags.as_ref().filter(|tags| !tags.is_empty()) {
+                Some(tags) => step.with("tags", word(&tags.join("+"))),
+                None => step,
+            }
+        }
+        AccessWish::NoUser(name) => step("unuser").with("name", word(name)),
+        AccessWish::LimitUser(name, limits) => {
+            limited("limit_user", name, ["connections", "channels"], limits)
+        }
+        AccessWish::Permit(vhost, user, patterns) => {
+            patterned(of("permit", vhost, user), &["configure", "write", "read"], patterns)
+        }
+        AccessWish::Forbid(vhost, user) => of("forbid", vhost, user),
+        AccessWish::PermitTopic(vhost, user, exchange, patterns) => {
+            let step = of("permit_topic", vhost, user).with("x", word(exchange));
+            patterned(step, &["write", "read"], patterns)
+        }
+        AccessWish::FreeTopic(vhost, user, exchange) => {
+            let step = of("free_topic", vhost, user);
+            exchange.iter().fold(step, |step, exchange| step.with("x", word(exchange)))
+        }
+    })
 }
 
 /// A text as one word of a plan.

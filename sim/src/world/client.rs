@@ -141,6 +141,10 @@ impl Client {
             Stage::Gone | Stage::Closing => {}
             Stage::Handshake => self.backlog.push(step.clone()),
             Stage::Open => match step.who {
+                // What is in other virtual hosts nobody keeps account of.
+                Who::Channel(..)
+                    if self.connect.value("vhost").is_some_and(|vhost| vhost != "/")
+                        && !matches!(step.verb(), "open" | "close") => {}
                 Who::Channel(_, channel) => {
                     let channel = self.settling_channel(channel, step);
                     request::send(self, channel, step, serial);
@@ -280,10 +284,11 @@ impl Client {
     fn send_start_ok(&mut self) {
         let is_amqplain = self.connect.is("amqplain");
         let password = self.connect.value("password").unwrap_or("guest");
+        let user = self.connect.value("user").unwrap_or("guest");
         let response = if is_amqplain {
-            request::amqplain("guest", password)
+            request::amqplain(user, password)
         } else {
-            format!("\0guest\0{password}").into_bytes()
+            format!("\0{user}\0{password}").into_bytes()
         };
         let mut properties = Table::new();
         if !self.connect.is("plain_client") {

@@ -2,11 +2,14 @@
 //! the model is.
 
 use warren_core::amqp::{FieldTable, FieldValue, ShortStr};
-use warren_core::broker::{ApplyTo, HashAlgorithm, Password, PasswordHash, Policy, PolicyLayer};
+use warren_core::broker::{
+    ApplyTo, HashAlgorithm, Password, PasswordHash, Permission, Policy, PolicyLayer,
+    TopicPermission, UserChange, UserLimits, VhostLimits, VhostMetadata,
+};
 use warren_core::{Command, Defaults, Done};
 
 use super::request::headers;
-use crate::model::{self, Answer, Wish};
+use crate::model::{self, AccessWish, Answer, Wish};
 use crate::plan::Step;
 use crate::wire::{Table, Value};
 
@@ -28,8 +31,109 @@ pub(super) fn of_step(step: &Step) -> Option<Command> {
             Some(Command::SetPolicy { vhost, layer, policy })
         }
         "unpolicy" => Some(Command::DeletePolicy { vhost, layer, name }),
-        _ => None,
+        _ => access(step),
     }
+}
+
+/// The verbs of steps that are commands.
+const VERBS: [&str; 12] = [
+    "policy",
+    "unpolicy",
+    "vhost",
+    "unvhost",
+    "limit_vhost",
+    "user",
+    "unuser",
+    "limit_user",
+    "permit",
+    "forbid",
+    "permit_topic",
+    "free_topic",
+];
+
+/// Whether a step of this verb is a command.
+pub(super) fn is_one(verb: &str) -> bool {
+    VERBS.contains(&verb)
+}
+
+/// The command of a step about who may do what.
+fn access(step: &Step) -> Option<Command> {
+    let text = |key: &str| step.text(key).to_owned();
+    let name = |key: &str| ShortStr::from(step.text(key));
+    let limit = |key: &str| step.value(key).and_then(|limit| limit.parse().ok());
+    let (vhost, user) = (ShortStr::from(step.value("vhost").unwrap_or("/")), name("user"));
+    Some(match step.verb() {
+        "vhost" => Command::SetVhost { vhost: name("name"), metadata: VhostMetadata::default() },
+        "unvhost" => Command::DeleteVhost { vhost: name("name") },
+        "limit_vhost" => {
+            let (max_connections, max_queues) = (limit("connections"), limit("queues"));
+            let limits = VhostLimits { max_connections, max_queues };
+            Command::SetVhostLimits { vhost: name("name"), limits }
+        }
+        "user" => {
+            let tags = step.value("tags").map(|tags| tags.split('+').map(Into::into).collect());
+            let password_hash = Some(hash(step.value("password").unwrap_or("guest")));
+            Command::SetUser { user: name("name"), change: UserChange { password_hash, tags } }
+        }
+        "unuser" => Command::DeleteUser { user: name("name") },
+        "limit_user" => {
+            let (max_connections, max_channels) = (limit("connections"), limit("channels"));
+            let limits = UserLimits { max_connections, max_channels };
+            Command::SetUserLimits { user: name("name"), limits }
+        }
+        "permit" => {
+            let (configure, write, read) = (text("configure"), text("write"), text("read"));
+            let permission = Permission { configure, write, read };
+            Command::SetPermission { vhost, user, permission }
+        }
+        "forbid" => Command::ClearPermission { vhost, user },
+        "permit_topic" => {
+            let (write, read) = (text("write"), text("read"));
+            let permission = TopicPermission { exchange: name("x"), write, read };
+            Command::SetTopicPermission { vhost, user, permission }
+        }
+        "free_topic" => {
+            let exchange = step.value("x").map(ShortStr::from);
+            Command::ClearTopicPermission { vhost, user, exchange }
+        }
+        _ => return None,
+    })
+}
+
+/// What the model is told of such a command.
+fn access_wish(command: &Command) -> Option<AccessWish> {
+    let name = |name: &ShortStr| name.to_string();
+    Some(match command {
+        Command::SetVhost { vhost, .. } => AccessWish::Vhost(name(vhost)),
+        Command::DeleteVhost { vhost } => AccessWish::NoVhost(name(vhost)),
+        Command::SetVhostLimits { vhost, limits } => {
+            AccessWish::LimitVhost(name(vhost), [limits.max_connections, limits.max_queues])
+        }
+        Command::SetUser { user, change } => {
+            let password = change.password_hash.as_ref().and_then(|hash| hash.bytes.get(4..));
+            let password = password.map(|text| String::from_utf8_lossy(text).into_owned());
+            let tags = change.tags.as_ref().map(|tags| tags.iter().map(name).collect());
+            AccessWish::User(name(user), password, tags)
+        }
+        Command::DeleteUser { user } => AccessWish::NoUser(name(user)),
+        Command::SetUserLimits { user, limits } => {
+            AccessWish::LimitUser(name(user), [limits.max_connections, limits.max_channels])
+        }
+        Command::SetPermission { vhost, user, permission } => {
+            let Permission { configure, write, read } = permission.clone();
+            AccessWish::Permit(name(vhost), name(user), [configure, write, read])
+        }
+        Command::ClearPermission { vhost, user } => AccessWish::Forbid(name(vhost), name(user)),
+        Command::SetTopicPermission { vhost, user, permission } => {
+            let TopicPermission { exchange, write, read } = permission.clone();
+            let exchange = exchange.to_string();
+            AccessWish::PermitTopic(name(vhost), name(user), exchange, [write, read])
+        }
+        Command::ClearTopicPermission { vhost, user, exchange } => {
+            AccessWish::FreeTopic(name(vhost), name(user), exchange.as_ref().map(name))
+        }
+        _ => return None,
+    })
 }
 
 /// What the model is told of a command.
@@ -55,7 +159,7 @@ pub(crate) fn wish(command: &Command) -> Wish {
         Command::DeletePolicy { vhost, layer, name } if *vhost == "/" => {
             Wish::Unset(*layer == PolicyLayer::Operator, name.to_string())
         }
-        _ => Wish::Other,
+        command => access_wish(command).map_or(Wish::Other, Wish::Access),
     }
 }
 

@@ -177,7 +177,7 @@ impl World {
             "power" => self.host.crash(self.now, Crash::Power(seed), judge)?,
             "restart" => return self.start(Some(step), judge),
             "stop" => return self.stop("maintenance", judge),
-            "policy" | "unpolicy" => self.host.command(self.now, step, judge)?,
+            verb if command::is_one(verb) => self.host.command(self.now, step, judge)?,
             "pause" => self.host.pause(self.now + step.number("us", 0) * 1000),
             _ => {
                 self.harm_disk(step);

@@ -1,7 +1,7 @@
 //! Permissions: what a user may configure, write and read in a virtual host, by patterns of names.
 //!
 //! As in RabbitMQ a pattern is found anywhere in a name unless it says where, an empty one allows
-//! nothing, and the default exchange goes by the name `amq.default`.
+//! nothing.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -164,7 +164,7 @@ impl Rules {
             Right::Write => &self.write,
             Right::Read => &self.read,
         };
-        rule.allows(if name.is_empty() { b"amq.default" } else { name })
+        rule.allows(name)
     }
 }
 
@@ -262,8 +262,8 @@ mod tests {
             ("^$", "anything", false),
             ("b", "abc", true),
             ("^b", "abc", false),
-            ("^(a|amq\\.default)$", "", true),
-            ("^amq\\.gen", "", false),
+            ("^(a|b)$", "b", true),
+            ("^$", "", true),
         ] {
             assert_eq!(allows(pattern, name), expected, "{pattern} for {name}");
         }

@@ -1,6 +1,8 @@
 //! Who may do what: users and permissions come and go, and everybody who wants something is held
 //! against them.
 //!
+//! The default exchange goes by the name `amq.default` here, as in RabbitMQ.
+//!
 //! That permissions changed counts as a change of the topology: what channels remember of where
 //! they may publish ends with it.
 
@@ -284,6 +286,9 @@ impl Engine {
         name: &ShortStr,
     ) -> Result<(), Refusal> {
         let vhost = self.vhost_name(who.vhost);
+        let default = ShortStr::from_static("amq.default");
+        let is_default = kind == "exchange" && name.is_empty();
+        let name = if is_default { &default } else { name };
         if self.directory.allows((vhost, who.user), right, name) {
             return Ok(());
         }
@@ -292,8 +297,6 @@ impl Engine {
             Right::Write => Mark::WriteRefused,
             Right::Read => Mark::ReadRefused,
         });
-        let default = ShortStr::from_static("amq.default");
-        let name = if name.is_empty() { &default } else { name };
         Err(Refusal::no_right(right, &Resource { kind, name, vhost }, who.user))
     }
 

@@ -3,6 +3,7 @@
 //! Each feature and fault class is left out of many runs, so that each is also seen alone. There
 //! is one stream of numbers per concern, so that a new draw in one leaves the others as they were.
 
+mod access;
 mod consumers;
 mod crowd;
 mod deaths;
@@ -22,6 +23,7 @@ mod workload;
 use fastrand::Rng;
 
 use super::{Plan, Setup, Step, Who};
+use access::AccessFeatures;
 use consumers::ConsumerFeatures;
 use crowd::CrowdFeatures;
 use deaths::DeathFeatures;
@@ -160,6 +162,7 @@ struct Draw {
     deaths: Rng,
     levels: Rng,
     policies: Rng,
+    access: Rng,
     delays: Rng,
     rooms: Rng,
     duplicates: Rng,
@@ -172,6 +175,7 @@ struct Draw {
     death_features: DeathFeatures,
     level_features: LevelFeatures,
     policy_features: PolicyFeatures,
+    access_features: AccessFeatures,
     delay_features: DelayFeatures,
     room_features: RoomFeatures,
     duplicate_features: DuplicateFeatures,
@@ -209,6 +213,8 @@ pub fn draw(seed: u64) -> Plan {
     let level_features = LevelFeatures::draw(&mut levels);
     let mut policies = stream(22);
     let policy_features = PolicyFeatures::draw(&mut policies, &mut setup);
+    let mut access = stream(29);
+    let access_features = AccessFeatures::draw(&mut access);
     let mut delays = stream(23);
     let delay_features = DelayFeatures::draw(&mut delays);
     let mut rooms = stream(25);
@@ -239,6 +245,7 @@ pub fn draw(seed: u64) -> Plan {
         deaths,
         levels,
         policies,
+        access,
         delays,
         rooms,
         duplicates,
@@ -251,6 +258,7 @@ pub fn draw(seed: u64) -> Plan {
         death_features,
         level_features,
         policy_features,
+        access_features,
         delay_features,
         room_features,
         duplicate_features,
@@ -263,6 +271,7 @@ pub fn draw(seed: u64) -> Plan {
     draw.draw_death_arguments();
     draw.draw_level_arguments();
     draw.draw_duplicate_arguments();
+    draw.admit();
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -273,6 +282,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.strain();
         draw.hand_over();
         draw.policy();
+        draw.access();
         draw.delay();
         draw.misuse_deduplication();
         draw.pause();
@@ -427,6 +437,7 @@ impl Draw {
             step = step.with("heartbeat_s", pick(net, &[0, 1, 3]));
         }
         step = step.flag("plain_client", net.f32() < 0.2).flag("amqplain", net.f32() < 0.2);
+        let step = self.as_somebody(step);
         self.push(step);
     }
 

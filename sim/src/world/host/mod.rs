@@ -188,7 +188,7 @@ impl Host {
         }
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
-        let address = format!("127.0.0.1 {link}");
+        let address = format!("client {client}");
         let peer = Peer { name, is_loopback: true, address, external: None };
         let Some(broker) = &mut self.broker else { return Ok(()) };
         let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
@@ -420,7 +420,9 @@ impl Host {
             let Some((id, is_right)) = self.verified.pop() else { break };
             let input = Input::Verified(id, is_right);
             in_core(|| broker.handle(Instant::from_nanos(now), input));
-            self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));
+            let told = self.links_by_id.get(&id).map(|link| Told::Verified(*link, is_right));
+            let told = told.unwrap_or(Told::Tick);
+            self.told.push_back((told, news(broker, &self.links_by_id)));
         }
         if let Some(broker) = &mut self.broker {
             self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));

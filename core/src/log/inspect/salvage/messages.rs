@@ -82,7 +82,11 @@ impl Messages {
     /// When it does not fit to what is known, and so was left out. Messages of a queue whose
     /// declaration was are kept.
     pub(super) fn apply(&mut self, fact: Fact) -> Result<(), Inconsistent> {
-        if let Some(vhost) = fact.vhost() {
+        let vhost = match &fact {
+            Fact::VhostSet(VirtualHost { name, .. }) if *name != VHOST => Some(name),
+            fact => fact.vhost(),
+        };
+        if let Some(vhost) = vhost {
             self.make_vhost(vhost)?;
         }
         match &fact {
