@@ -484,8 +484,8 @@ impl Broker {
         self.engine.memory()
     }
 
-    /// Whether [`Self::parked`], [`Self::take_occurrences`] or [`Self::take_decisions`] has anything
-    /// to tell: mostly none has. For checkers.
+    /// Whether [`Self::parked`], [`Self::take_occurrences`] or [`Self::take_decisions`] has
+    /// anything to tell: mostly none has. For checkers.
     #[must_use]
     pub fn has_news(&self) -> bool {
         !self.occurrences.is_empty()

@@ -133,8 +133,8 @@ impl AccessState {
     }
 
     /// Adds what a first start finds, if there is no user or no virtual host: nobody could use the
-    /// broker. `has_content` tells of things in `/`, which is all that an old directory has. Whether
-    /// anything was added.
+    /// broker. `has_content` tells of things in `/`, which is all that an old directory has.
+    /// Whether anything was added.
     pub(crate) fn add_defaults(&mut self, defaults: &Defaults, has_content: bool) -> bool {
         if !self.users.is_empty() && !self.vhosts.is_empty() {
             return false;

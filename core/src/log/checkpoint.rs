@@ -47,8 +47,8 @@ impl Reason {
 
 /// The bytes of a checkpoint with these facts, in pieces. `len` and `count` of the header are
 /// filled in. Facts come in this order: segments; virtual hosts; users; permissions; topic
-/// permissions; parameters; policies; exchanges; each queue and then its messages; bindings; what was
-/// seen.
+/// permissions; parameters; policies; exchanges; each queue and then its messages; bindings; what
+/// was seen.
 pub(crate) fn encode(
     mut header: CheckpointHeader,
     facts: impl IntoIterator<Item = Fact>,

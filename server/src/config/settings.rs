@@ -207,7 +207,7 @@ impl Management {
         match (self.address, self.ip) {
             (Some(address), _) => address,
             (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
-            // As in RabbitMQ, who has it with TLS does not have it without, unless that is said too.
+            // As in RabbitMQ, who has it with TLS has it without only if that is said too.
             (None, None) if self.ssl_port.is_some() && self.port.is_none() => None,
             (None, None) if default.ip().is_unspecified() || self.port.is_some() => {
                 Some(ListenAddress::Port(port))

@@ -171,7 +171,7 @@ impl Engine {
         Ok(Done::Deleted)
     }
 
-    /// Lets go of some more of what is in a virtual host that is deleted. Whether that was the last.
+    /// Lets go of some more of what is in a virtual host that is deleted. Whether that was all.
     pub(super) fn empty_on(&mut self) -> bool {
         let Some(Emptying { vhost, queue: next }) = self.emptying else { return true };
         let most = self.limits.policy_slice;
