@@ -212,6 +212,9 @@ fn of_messages(counters: QueueCounters) -> [(&'static str, u64); 8] {
     ]
 }
 
+/// One of the counters.
+type Count = fn(&Traffic) -> u64;
+
 /// Readings of the sums.
 pub(super) struct History {
     readings: Vec<Sums>,
@@ -246,7 +249,7 @@ impl History {
         for (index, (name, count)) in of_messages(now.counters).into_iter().enumerate().skip(1) {
             self.add(&mut stats, name, count, |sums| of_messages(sums.counters)[index].1);
         }
-        let all: [(&str, fn(&Traffic) -> u64); 5] = [
+        let all: [(&str, Count); 5] = [
             ("publish", |traffic| traffic.published),
             ("confirm", |traffic| traffic.confirmed),
             ("return_unroutable", |traffic| traffic.returned),
@@ -262,7 +265,7 @@ impl History {
     /// How often connections, channels and queues come and go.
     pub(super) fn churn_rates(&self, now: &Sums) -> Value {
         let mut rates = json!({});
-        let all: [(&str, fn(&Traffic) -> u64); 7] = [
+        let all: [(&str, Count); 7] = [
             ("connection_created", |traffic| traffic.connections_opened),
             ("connection_closed", |traffic| traffic.connections_closed),
             ("channel_created", |traffic| traffic.channels_opened),
