@@ -246,7 +246,7 @@ impl History {
         for (index, (name, count)) in of_messages(now.counters).into_iter().enumerate().skip(1) {
             self.add(&mut stats, name, count, |sums| of_messages(sums.counters)[index].1);
         }
-        let all: [(&str, fn(&Traffic) -> u64); 5] = [
+        let all: [Counted; 5] = [
             ("publish", |traffic| traffic.published),
             ("confirm", |traffic| traffic.confirmed),
             ("return_unroutable", |traffic| traffic.returned),
@@ -262,7 +262,7 @@ impl History {
     /// How often connections, channels and queues come and go.
     pub(super) fn churn_rates(&self, now: &Sums) -> Value {
         let mut rates = json!({});
-        let all: [(&str, fn(&Traffic) -> u64); 7] = [
+        let all: [Counted; 7] = [
             ("connection_created", |traffic| traffic.connections_opened),
             ("connection_closed", |traffic| traffic.connections_closed),
             ("channel_created", |traffic| traffic.channels_opened),
@@ -277,6 +277,9 @@ impl History {
         rates
     }
 }
+
+/// What RabbitMQ calls something that happens in the broker, and how often it did.
+type Counted = (&'static str, fn(&Traffic) -> u64);
 
 /// A rate as RabbitMQ has it.
 pub(super) fn detail(rate: f64) -> Value {

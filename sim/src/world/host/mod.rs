@@ -420,7 +420,7 @@ impl Host {
             let Some((id, is_right)) = self.verified.pop() else { break };
             let input = Input::Verified(id, is_right);
             in_core(|| broker.handle(Instant::from_nanos(now), input));
-            self.told.push_back((Told::Tick, waits(broker, &self.links_by_id)));
+            self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));
         }
         if let Some(broker) = &mut self.broker {
             self.told.push_back((Told::Tick, news(broker, &self.links_by_id)));
