@@ -34,6 +34,8 @@ pub struct Broker {
     failed_logins: FailedLogins,
     engine: Engine,
     connections: Slab<Slot>,
+    /// How many there ever were.
+    arrivals: u64,
     out: VecDeque<Output>,
     /// When which connection wants to be looked after; one entry per connection at the most. It
     /// may be early: what is due is found out when its time comes.
@@ -72,6 +74,8 @@ struct UnderWay {
 #[derive(Debug)]
 struct Slot {
     connection: Connection,
+    /// How many had come before it.
+    arrival: u64,
     timer: Option<Instant>,
 }
 
@@ -111,6 +115,7 @@ impl Broker {
             engine,
             config,
             connections: Slab::new(),
+            arrivals: 0,
             out: VecDeque::new(),
             timers: BTreeSet::new(),
             unconfirmed: VecDeque::new(),
@@ -134,7 +139,8 @@ impl Broker {
         let key = self.connections.next_key();
         let id = ConnectionId { index: key.index, generation: key.generation };
         let connection = Connection::new(id, peer, &self.config, now);
-        self.connections.insert(Slot { connection, timer: None });
+        self.connections.insert(Slot { connection, arrival: self.arrivals, timer: None });
+        self.arrivals += 1;
         self.engine.traffic.connections_opened += 1;
         if let Some(reason) = self.shutdown.clone() {
             self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
@@ -729,13 +735,19 @@ impl Broker {
         }
     }
 
+    /// Ends all connections in the order in which they came, and so gives back what they hold: a
+    /// queue's messages may die of it, one after the other.
     fn shut_down(&mut self, reason: String) {
-        let ids: Vec<_> = self
+        let mut ids: Vec<_> = self
             .connections
             .iter()
-            .map(|(key, _)| ConnectionId { index: key.index, generation: key.generation })
+            .map(|(key, slot)| {
+                let id = ConnectionId { index: key.index, generation: key.generation };
+                (slot.arrival, id)
+            })
             .collect();
-        for id in ids {
+        ids.sort_unstable_by_key(|(arrival, _)| *arrival);
+        for (_, id) in ids {
             self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
         }
         self.shutdown = Some(reason);

@@ -81,6 +81,8 @@ marks! {
         "A broker starts in an empty directory."
     FirstStartAgain "first-start-again" Nightly
         "A first start was cut off, and another begins anew."
+    FirstStartRepeated "first-start-repeated" Common
+        "Nothing was noted since a broker's first start: its checkpoint is written anew."
     CleanStart "clean-start" Common
         "There is nothing to replay: the broker was stopped."
     CheckpointCutOff "checkpoint-cut-off" Nightly

@@ -45,7 +45,7 @@ pub(crate) struct Paged {
     /// How many of them are forgotten at a start.
     pub(crate) volatile: u64,
     /// Those of them that are not written yet.
-    pub(crate) unwritten: Vec<Unwritten>,
+    pub(crate) unwritten: VecDeque<Unwritten>,
 }
 
 /// Messages by position. Always the first is taken; so what comes back was before all that never
@@ -61,8 +61,8 @@ pub(crate) struct Ready {
     /// How many those are, and how many of them are forgotten at a start.
     paged: u64,
     paged_volatile: u64,
-    /// Those of them that are not written yet.
-    unwritten: Vec<Unwritten>,
+    /// Those of them that are not written yet, sorted.
+    unwritten: VecDeque<Unwritten>,
     /// About how many bytes those in memory take that are on disk too.
     cached: usize,
     /// How many entries stand for messages that have left from between others. None is a first one.
@@ -126,7 +126,7 @@ impl Ready {
         self.paged_volatile += u64::from(message.is_volatile);
         self.weight.come(message.size.bytes(), !message.is_volatile);
         self.weight.page(Weighed::unwritten(message));
-        self.unwritten.push(message);
+        self.unwritten.push_back(message);
     }
 
     /// Whether any that are on disk only are still to be written.
@@ -137,7 +137,7 @@ impl Ready {
     /// All that the log was given is being written.
     pub(crate) fn note_written(&mut self) {
         if !self.unwritten.is_empty() {
-            self.unwritten = Vec::new();
+            self.unwritten = VecDeque::new();
         }
     }
 
@@ -242,8 +242,8 @@ impl Ready {
         if self.paged == 0 || position < self.paged_from {
             return None;
         }
-        if let Some(at) = self.unwritten.iter().position(|other| other.position == position) {
-            let left = self.unwritten.remove(at);
+        let found = self.unwritten.binary_search_by_key(&position, |other| other.position);
+        if let Some(left) = found.ok().and_then(|at| self.unwritten.remove(at)) {
             self.paged -= 1;
             self.paged_volatile -= u64::from(left.is_volatile);
             self.weight.load(Weighed::unwritten(left));
@@ -313,7 +313,7 @@ impl Ready {
             self.weight.page(Weighed::new(entry));
             let Entry { item, position, is_volatile, size, .. } = *entry;
             if item >= first_item {
-                self.unwritten.push(Unwritten { item, position, is_volatile, size });
+                self.unwritten.push_back(Unwritten { item, position, is_volatile, size });
             }
         };
         core::mem::take(&mut self.loaded).iter().filter(|entry| !entry.is_gone).for_each(&mut note);
@@ -325,6 +325,7 @@ impl Ready {
         });
         self.gone = 0;
         if let Some(first) = first {
+            self.unwritten.make_contiguous().sort_unstable_by_key(|message| message.position);
             self.paged_from = if self.paged == 0 { first } else { first.min(self.paged_from) };
             self.paged += count;
             self.paged_volatile += volatile;

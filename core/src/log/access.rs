@@ -132,6 +132,19 @@ impl AccessState {
         vhosts.chain(users).chain(permissions).chain(topics).chain(parameters)
     }
 
+    /// Whether there is nothing, or nobody and nothing but those whom a first start makes.
+    pub(crate) fn is_first(&self, defaults: &Defaults) -> bool {
+        let counts = [self.users.len(), self.vhosts.len(), self.permissions.len()];
+        let is_empty = counts == [0; 3];
+        let is_made = counts == [1; 3]
+            && self
+                .users
+                .get(&defaults.user)
+                .is_some_and(|user| user.tags == defaults.tags && user.limits == <_>::default())
+            && self.vhosts.contains_key(&defaults.vhost);
+        (is_empty || is_made) && self.topic_permissions.is_empty() && self.parameters.is_empty()
+    }
+
     /// Adds what a first start finds, if there is no user or no virtual host: nobody could use the
     /// broker. `has_content` tells of things in `/`, which is all that an old directory has.
     /// Whether anything was added.

@@ -108,6 +108,17 @@ impl State {
         }
     }
 
+    /// Whether nothing is in it but what a first start makes.
+    pub(super) fn is_blank(&self, defaults: &Defaults) -> bool {
+        self.access.is_first(defaults)
+            && self.segments.is_empty()
+            && self.exchanges.is_empty()
+            && self.policies.is_empty()
+            && self.queues.is_empty()
+            && self.seen.is_empty()
+            && self.bindings.is_empty()
+    }
+
     /// The queue of this name.
     pub(super) fn queue_named(&self, vhost: &ShortStr, name: &ShortStr) -> Option<QueueNumber> {
         self.names.get(&(vhost.clone(), name.clone())).copied()

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use warren_core::amqp::*;
 use warren_core::broker::Message;
-use warren_core::{Config, ConnectionId, Event, Output};
+use warren_core::{Config, ConnectionId, DiskRequest, Event, Lane, Output};
 
-use super::client::{World, publish_with};
+use super::client::{World, persist, publish_with};
+use super::disk::of;
 
 fn text(value: &'static str) -> FieldValue {
     FieldValue::text(value)
@@ -425,4 +426,45 @@ fn very_many_expire_in_several_turns() {
     assert!(ready(&world, "q") > 0, "others have their turn");
     world.pass(Duration::ZERO);
     assert_eq!(ready(&world, "q"), 0);
+}
+
+/// The most that messages take while the disk does what it is asked for, as far as this holds.
+fn most_memory(world: &mut World, which: impl Fn(&DiskRequest) -> bool) -> u64 {
+    let mut most = world.broker.memory();
+    while world.step(&which, false) {
+        most = most.max(world.broker.memory());
+    }
+    most
+}
+
+#[test]
+fn the_dead_take_no_more_memory_than_they_may() {
+    let limit = 20_000;
+    let mut world = World::with_disk(Config { memory_max: limit, ..Config::default() });
+    let client = world.client();
+    let (exchange, key) = (("x-dead-letter-exchange", text("")), "x-dead-letter-routing-key");
+    let dying = [exchange, (key, text("dead")), ("x-message-ttl", FieldValue::I32(60_000))];
+    for (name, arguments) in [("q", &dying[..]), ("dead", &[])] {
+        let entries = arguments.iter().map(|(name, value)| ((*name).into(), value.clone()));
+        let arguments = FieldTable::new(entries.collect());
+        let declare =
+            QueueDeclare { queue: name.into(), durable: true, arguments, ..Default::default() };
+        world.tell(client, 1, declare);
+        world.settle();
+    }
+    for _ in 0..300 {
+        world.write(persist(client, "q", "m"));
+        world.settle();
+    }
+    world.heard(client);
+    assert_eq!(ready(&world, "q"), 300);
+    world.pass(Duration::from_secs(60));
+    // First only reads are answered: what is written is to wait for the log.
+    let mut most = most_memory(&mut world, of(Lane::Read));
+    for _ in 0..300 {
+        most = most.max(most_memory(&mut world, |_| true));
+        world.pass(20 * MS);
+    }
+    assert_eq!(ready(&world, "dead"), 300);
+    assert!(most <= limit + 2000, "{most}");
 }

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::elide::Repeats;
 use crate::event::Event;
 use crate::file::MAGIC;
 use crate::header::{FORMAT, Header};
-use crate::number::{take_as, take_bytes, take_u64};
+use crate::number::{take_as, take_u64};
 
 /// A recording, from its first event to its last.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Recording {
     source: BufReader<File>,
     events: Bytes,
     reads: Bytes,
+    repeats: Repeats,
     is_cut: bool,
 }
 
@@ -86,7 +88,8 @@ impl Recording {
         let mut head = take(&mut source, len)?.ok_or(ReadError::Damaged)?;
         let header = Header::take(&mut head).ok_or(ReadError::OtherFormat)?;
         let (events, reads) = (Bytes::new(), Bytes::new());
-        Ok(Self { header, source, events, reads, is_cut: false })
+        let repeats = Repeats::default();
+        Ok(Self { header, source, events, reads, repeats, is_cut: false })
     }
 
     /// What the broker was started with.
@@ -114,16 +117,16 @@ impl Recording {
         Event::take(&mut self.events).map(Some).ok_or(ReadError::Damaged)
     }
 
-    /// What was read, `len` bytes with bodies.
+    /// What was read from the connection of this index, `len` bytes with bodies.
     ///
     /// # Errors
     /// When there are not so many.
-    pub fn pieces(&mut self, len: u32) -> Result<Vec<Piece>, ReadError> {
+    pub fn pieces(&mut self, index: u32, len: u32) -> Result<Vec<Piece>, ReadError> {
         let mut pieces = Vec::new();
         let mut left = len as usize;
         while left > 0 {
             let piece = match pieces.len() % 2 {
-                0 => take_bytes(&mut self.reads).map(Piece::Plain),
+                0 => self.repeats.take(&mut self.reads, index).map(Piece::Plain),
                 _ => take_as(&mut self.reads)
                     .and_then(|len| Some(Piece::Body(len, take_u64(&mut self.reads)?))),
             };

@@ -35,6 +35,9 @@ const AGE_MAX: Duration = Duration::from_millis(100);
 /// So many chunks may wait for the writer; with more the recording ends.
 const CHUNKS_MAX: usize = 256;
 
+/// So many chunks that were written are kept for their room.
+const SPARES_MAX: usize = 4;
+
 /// How long a process that ends waits for the writer.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -75,6 +78,8 @@ struct Shared {
 struct Buffer {
     chunk: Chunk,
     began: Instant,
+    /// Empty chunks that were written before; what is not there is allocated.
+    spares: Option<Receiver<Chunk>>,
 }
 
 /// Ends a recording: from any thread, also from one that panics.
@@ -99,6 +104,7 @@ impl Recorder {
         info!("recording to {}", limits.path.display());
 
         let (chunks, for_writer) = sync_channel(CHUNKS_MAX);
+        let (spent, spares) = sync_channel(SPARES_MAX);
         let (done, is_done) = channel();
         let [is_over, is_behind] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let writer = Writer {
@@ -106,13 +112,14 @@ impl Recorder {
             path: limits.path,
             written: bytes.len() as u64,
             len_max: limits.len_max,
+            spent,
             is_over: Arc::clone(&is_over),
             is_behind: Arc::clone(&is_behind),
         };
         let work = move || writer.run(&for_writer, done);
         thread::Builder::new().name("recorder".into()).spawn(work)?;
         let shared = Shared {
-            buffer: Mutex::default(),
+            buffer: Mutex::new(Buffer { spares: Some(spares), ..Buffer::default() }),
             writer: chunks,
             is_over,
             is_behind,
@@ -294,8 +301,8 @@ impl Active {
 impl Buffer {
     fn take(&mut self, now: Instant) -> Chunk {
         self.began = now;
-        let next = self.chunk.next();
-        std::mem::replace(&mut self.chunk, next)
+        let spare = self.spares.as_ref().and_then(|spares| spares.try_recv().ok());
+        std::mem::replace(&mut self.chunk, spare.unwrap_or_default())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
 use tracing::{info, warn};
 
@@ -31,11 +31,10 @@ impl Chunk {
         self.events.len() + self.reads.len()
     }
 
-    /// An empty one, with as much room as this one needed.
-    pub(crate) fn next(&self) -> Self {
-        let [events, reads] =
-            [&self.events, &self.reads].map(|part| Vec::with_capacity(part.len()));
-        Self { events, reads, is_last: false }
+    /// Forgets what is in it; its room stays.
+    fn clear(&mut self) {
+        self.events.clear();
+        self.reads.clear();
     }
 }
 
@@ -46,6 +45,9 @@ pub(crate) struct Writer {
     pub(crate) path: PathBuf,
     pub(crate) written: u64,
     pub(crate) len_max: u64,
+    /// Where chunks go that are written, for their room: what is fresh from the allocator costs
+    /// the broker's thread more than it takes to fill it.
+    pub(crate) spent: SyncSender<Chunk>,
     /// Set when nothing more is to be recorded.
     pub(crate) is_over: Arc<AtomicBool>,
     /// Set when something was not recorded, because this thread is too far behind.
@@ -64,13 +66,15 @@ impl Writer {
 
     fn write_all(&mut self, chunks: &Receiver<Chunk>) -> io::Result<()> {
         while let Ok(chunk) = chunks.recv() {
+            let is_last = chunk.is_last;
             if !self.write(&chunk)? {
                 info!("the recording {} is as long as it may be: it ends", self.path.display());
                 return self.end("it is as long as it may be");
             }
-            if chunk.is_last {
+            if is_last {
                 return Ok(());
             }
+            self.give_back(chunk);
             if self.is_behind.load(Ordering::Relaxed) {
                 warn!("the recording {} ends: its disk is too slow", self.path.display());
                 // What waits was recorded in time.
@@ -91,6 +95,12 @@ impl Writer {
             self.block(&chunk.events, &chunk.reads)?;
         }
         Ok(has_room)
+    }
+
+    /// If there is enough of it already, the room goes.
+    fn give_back(&self, mut chunk: Chunk) {
+        chunk.clear();
+        let _ = self.spent.try_send(chunk);
     }
 
     fn end(&mut self, reason: &str) -> io::Result<()> {

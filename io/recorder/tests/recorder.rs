@@ -39,8 +39,8 @@ fn events(dir: &std::path::Path) -> Vec<Event> {
     let mut recording = Recording::open(&path).expect("is a recording");
     let mut events = Vec::new();
     while let Some(event) = recording.next_event().expect("is whole") {
-        if let Event::Read { len, .. } = event {
-            recording.pieces(len).expect("is whole");
+        if let Event::Read { index, len } = event {
+            recording.pieces(index, len).expect("is whole");
         }
         events.push(event);
     }
@@ -72,8 +72,8 @@ fn what_was_recorded_is_read_without_bodies() {
     assert_eq!(format!("{:?}", recording.header().config), format!("{:?}", header().config));
     let mut found = Vec::new();
     while let Some(event) = recording.next_event().expect("is whole") {
-        if let Event::Read { len, .. } = event {
-            let pieces = recording.pieces(len).expect("is whole");
+        if let Event::Read { index, len } = event {
+            let pieces = recording.pieces(index, len).expect("is whole");
             let [Piece::Plain(before), Piece::Body(len, _), Piece::Plain(behind)] = &pieces[..]
             else {
                 panic!("{pieces:?}")

@@ -364,6 +364,8 @@ pub(super) struct Answers {
     sent_at: Vec<Instant>,
     now: Instant,
     pub(super) histogram: Histogram<u64>,
+    /// If they are to be kept: how long each answer took, by the message's number less 1.
+    pub(super) took: Option<Vec<Duration>>,
     blocked: Option<String>,
 }
 
@@ -378,8 +380,15 @@ impl Answers {
             refused: 0,
             now,
             histogram: latency::histogram(),
+            took: None,
             blocked: None,
         }
+    }
+
+    /// Keeps how long each answer takes.
+    pub(super) fn keeping(mut self, messages: u64) -> Self {
+        self.took = Some(vec![Duration::ZERO; usize::try_from(messages).unwrap_or(0)]);
+        self
     }
 
     pub(super) fn answered(&self) -> u64 {
@@ -415,10 +424,15 @@ impl Sink for Answers {
     fn confirm(&mut self, confirm: Confirm) -> Result<(), BenchError> {
         let count = if confirm.refused { &mut self.refused } else { &mut self.confirmed };
         let (sent_at, histogram, now) = (&self.sent_at, &mut self.histogram, self.now);
+        let kept = &mut self.took;
         self.window.settle(confirm, self.published, |number| {
             *count += 1;
             let took = now.saturating_duration_since(sent_at[place(number, sent_at)]);
             histogram.saturating_record(latency::nanoseconds(took).max(1));
+            let at = usize::try_from(number - 1).ok();
+            if let Some(kept) = kept.as_mut().zip(at).and_then(|(kept, at)| kept.get_mut(at)) {
+                *kept = took;
+            }
         })
     }
 

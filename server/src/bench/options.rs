@@ -72,6 +72,10 @@ struct TimersArgs {
     /// From each time to the next, in whole milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1)]
     step: u64,
+    /// Messages that have the same time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    together: u64,
     /// Messages that may be unconfirmed at a time
     #[arg(long, value_name = "WINDOW", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -419,6 +423,7 @@ impl TimersArgs {
             persistent: !self.transient,
             lead_ms: u64::try_from(self.lead.as_millis()).unwrap_or(u64::MAX),
             step_ms: self.step,
+            together: self.together,
             confirm: self.confirm,
             pid: self.pid,
             json: self.json,

@@ -2,8 +2,10 @@
 //!
 //! A message is either a dead letter when its time to live in one queue is over, or held back by an
 //! exchange that delays. Times differ by a step, and go to the messages in no order, so that what
-//! is due next may stand anywhere. How late a message is counts from when it was handed to the
-//! socket, plus its time, to when it was read: the way to the broker and back is part of it.
+//! is due next may stand anywhere. A message's time begins when the broker takes it in, which is
+//! after it was handed to the socket and before its confirm was read. So how late it is, until it is
+//! read again, is told from both: the truth is in between. They differ for those messages that were
+//! under way while the broker or its machine stood still as they were published.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +42,8 @@ pub(super) struct TimersPlan {
     pub(super) lead_ms: u64,
     /// From each time to the next.
     pub(super) step_ms: u64,
+    /// How many messages have the same time.
+    pub(super) together: u64,
     /// How many messages may be unconfirmed.
     pub(super) confirm: u32,
     pub(super) pid: Option<u32>,
@@ -52,12 +56,12 @@ impl TimersPlan {
     fn time_ms(&self, number: u64) -> u64 {
         let stride = stride(self.messages);
         let slot = u128::from(number - 1) * u128::from(stride) % u128::from(self.messages);
-        self.lead_ms + self.step_ms * slot as u64
+        self.lead_ms + self.step_ms * (slot as u64 / self.together)
     }
 
     /// The longest time.
     fn last_ms(&self) -> u64 {
-        self.lead_ms + self.step_ms * (self.messages - 1)
+        self.lead_ms + self.step_ms * ((self.messages - 1) / self.together)
     }
 }
 
@@ -90,8 +94,13 @@ pub(super) struct TimersReport {
     refused: u64,
     confirm_us: Percentiles,
     arrive: Half,
-    /// By how much messages were late.
+    /// By how much messages were late, had their times begun when they were sent.
     late_us: Percentiles,
+    /// The same, had they begun when they were confirmed.
+    late_since_confirm_us: Percentiles,
+    /// How long after the first message had been sent the one came that was the latest so, in
+    /// milliseconds.
+    latest_at_ms: u64,
     /// Messages that came before their time.
     early: u64,
     /// Messages that did not come, or more than once.
@@ -188,9 +197,10 @@ fn measure(
         wire::basic_consume(out, &places.due, "bench-timers", true);
     })?;
     let filled = fill(plan, places, interrupt)?;
-    let mut arrivals = Arrivals::new(plan, filled.sent_at);
+    let mut arrivals = Arrivals::new(plan, filled.sent_at, filled.took);
     let arrived = arrive(plan, consumer, &mut arrivals, interrupt)?;
-    let Arrivals { late, early, repeated, received, .. } = arrivals;
+    let latest_at_ms = arrivals.latest_at().as_millis() as u64;
+    let Arrivals { late, late_since_confirm, early, repeated, received, .. } = arrivals;
     Ok(TimersReport {
         measurement: "timers",
         broker,
@@ -207,6 +217,8 @@ fn measure(
         confirm_us: Percentiles::of(Some(&filled.confirm)),
         arrive: Half::new(&arrived),
         late_us: Percentiles::of(Some(&late)),
+        late_since_confirm_us: Percentiles::of(Some(&late_since_confirm)),
+        latest_at_ms,
         early,
         missing: plan.messages - (received - repeated),
         repeated,
@@ -220,12 +232,14 @@ struct Filled {
     confirm: Histogram<u64>,
     /// When each message was handed to the socket.
     sent_at: Vec<Instant>,
+    /// How long it took then until its confirm was read.
+    took: Vec<Duration>,
 }
 
 fn fill(plan: &TimersPlan, places: &Places, interrupt: &AtomicBool) -> Result<Filled, BenchError> {
     let mut connection = Connection::open(&plan.uri, "warren bench filler")?;
     connection.call(wire::CONFIRM_SELECT_OK, "confirm.select-ok", wire::confirm_select)?;
-    let mut answers = Answers::new(ConfirmWindow::new(plan.confirm));
+    let mut answers = Answers::new(ConfirmWindow::new(plan.confirm)).keeping(plan.messages);
     let mut watch = Watch::new("published", plan.messages, plan.pid)?;
     let mut sent_at = Vec::with_capacity(usize::try_from(plan.messages).unwrap_or(0));
     let mut body = vec![0; plan.size];
@@ -260,7 +274,13 @@ fn fill(plan: &TimersPlan, places: &Places, interrupt: &AtomicBool) -> Result<Fi
         let text = "a --lead as short as this is over before all messages are published";
         return Err(BenchError::Options(text.into()));
     }
-    Ok(Filled { progress, refused: answers.refused, confirm: answers.histogram, sent_at })
+    Ok(Filled {
+        progress,
+        refused: answers.refused,
+        confirm: answers.histogram,
+        sent_at,
+        took: answers.took.unwrap_or_default(),
+    })
 }
 
 /// Appends one message.
@@ -309,26 +329,39 @@ fn arrive(
 struct Arrivals<'a> {
     plan: &'a TimersPlan,
     sent_at: Vec<Instant>,
+    took: Vec<Duration>,
     has_come: Vec<bool>,
     now: Instant,
     received: u64,
     repeated: u64,
     early: u64,
     late: Histogram<u64>,
+    late_since_confirm: Histogram<u64>,
+    /// The one that was the latest since its confirm: how late, and when it came.
+    latest: (Duration, Instant),
 }
 
 impl<'a> Arrivals<'a> {
-    fn new(plan: &'a TimersPlan, sent_at: Vec<Instant>) -> Self {
+    fn new(plan: &'a TimersPlan, sent_at: Vec<Instant>, took: Vec<Duration>) -> Self {
         Self {
             plan,
             has_come: vec![false; sent_at.len()],
             sent_at,
+            took,
             now: Instant::now(),
             received: 0,
             repeated: 0,
             early: 0,
             late: latency::histogram(),
+            late_since_confirm: latency::histogram(),
+            latest: (Duration::ZERO, Instant::now()),
         }
+    }
+
+    /// How long after the first message had been sent the latest one came.
+    fn latest_at(&self) -> Duration {
+        let first = self.sent_at.first().copied();
+        first.map_or(Duration::ZERO, |first| self.latest.1.saturating_duration_since(first))
     }
 }
 
@@ -350,7 +383,15 @@ impl Sink for Arrivals<'_> {
         }
         let time = Duration::from_millis(self.plan.time_ms(delivery.stamp));
         match self.now.checked_duration_since(self.sent_at[at] + time) {
-            Some(late) => self.late.saturating_record(latency::nanoseconds(late).max(1)),
+            Some(late) => {
+                let since_confirm = late.saturating_sub(self.took[at]);
+                if since_confirm > self.latest.0 {
+                    self.latest = (since_confirm, self.now);
+                }
+                self.late.saturating_record(latency::nanoseconds(late).max(1));
+                let since_confirm = latency::nanoseconds(since_confirm).max(1);
+                self.late_since_confirm.saturating_record(since_confirm);
+            }
             None => self.early += 1,
         }
         Ok(())
@@ -382,11 +423,15 @@ impl fmt::Display for TimersReport {
             writeln!(f, "{} REFUSED", grouped(self.refused))?;
         }
         write!(f, "\n{:<8}{}", "arrive", self.arrive)?;
-        let Percentiles { p50, p99, p99_9, max, .. } = &self.late_us;
-        writeln!(
-            f,
-            "late: p50 {p50:.0} µs, p99 {p99:.0} µs, p99.9 {p99_9:.0} µs, max {max:.0} µs"
-        )?;
+        let both = [("sent", &self.late_us), ("confirmed", &self.late_since_confirm_us)];
+        for (since, Percentiles { p50, p99, p99_9, max, .. }) in both {
+            writeln!(
+                f,
+                "late, since {since}: p50 {p50:.0} µs, p99 {p99:.0} µs, p99.9 {p99_9:.0} µs, max \
+                 {max:.0} µs"
+            )?;
+        }
+        writeln!(f, "the latest of these came after {:.1} s", self.latest_at_ms as f64 / 1000.0)?;
         if (self.early, self.missing, self.repeated) != (0, 0, 0) {
             let [early, missing, repeated] = [self.early, self.missing, self.repeated].map(grouped);
             writeln!(f, "WRONG: {early} too early, {missing} missing, {repeated} repeated")?;
@@ -410,6 +455,7 @@ mod tests {
             persistent: true,
             lead_ms: 1000,
             step_ms: 3,
+            together: 1,
             confirm: 1,
             pid: None,
             json: false,
@@ -425,6 +471,11 @@ mod tests {
             assert_eq!(times, expected, "{messages}");
             assert_eq!(times.last(), Some(&plan.last_ms()));
         }
+        let plan = TimersPlan { together: 4, ..plan(10) };
+        let mut times: Vec<u64> = (1..=10).map(|number| plan.time_ms(number)).collect();
+        times.sort_unstable();
+        assert_eq!(times, [1000, 1000, 1000, 1000, 1003, 1003, 1003, 1003, 1006, 1006]);
+        assert_eq!(plan.last_ms(), 1006);
     }
 
     #[test]
@@ -432,13 +483,15 @@ mod tests {
         let plan = plan(3);
         let long_ago = Instant::now().checked_sub(Duration::from_secs(60));
         let sent_at = [long_ago, Some(Instant::now()), long_ago].map(Option::unwrap).to_vec();
-        let mut arrivals = Arrivals::new(&plan, sent_at);
+        let took = vec![Duration::from_secs(60), Duration::ZERO, Duration::ZERO];
+        let mut arrivals = Arrivals::new(&plan, sent_at, took);
         for (tag, stamp) in (1..).zip([1, 2, 1]) {
             let delivery = Delivery { tag, redelivered: false, size: 8, stamp };
             arrivals.delivery(delivery).expect("it was published");
         }
         assert_eq!((arrivals.received, arrivals.repeated, arrivals.early), (3, 1, 1));
-        assert_eq!(arrivals.late.len(), 1);
+        assert_eq!((arrivals.late.len(), arrivals.late_since_confirm.len()), (1, 1));
+        assert!(arrivals.late_since_confirm.max() < arrivals.late.min());
         let unknown = Delivery { tag: 4, redelivered: false, size: 8, stamp: 4 };
         assert!(arrivals.delivery(unknown).is_err());
     }

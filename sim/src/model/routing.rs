@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::choices::is_choosing;
-use super::{Binding, Destination, Fates, Message, Model, QueueId};
+use super::{Binding, Destination, Message, Model, QueueId};
 use crate::wire::{Argument, Properties, Table, Value};
 
 /// What of a message exchanges look at.
@@ -113,26 +113,10 @@ impl Model {
             };
             self.remember(message, &route.histories);
             if !route.queues.is_empty() {
-                self.publish_again(message, &route.queues);
+                let again = self.add_again(self.messages[message].clone());
+                self.enqueue(again, &route.queues);
             }
         }
-    }
-
-    fn publish_again(&mut self, message: usize, queues: &BTreeSet<QueueId>) {
-        let index = self.messages.len();
-        self.messages.push(Message {
-            index,
-            is_mandatory: false,
-            sequence: None,
-            batch: self.history.batch,
-            histories: Vec::new(),
-            firsts: Vec::new(),
-            fates: Fates::default(),
-            ..self.messages[message].clone()
-        });
-        let first = self.names.get(&self.messages[message].name).copied().unwrap_or(message);
-        self.replays.entry(first).or_default().push(index);
-        self.enqueue(index, queues);
     }
 }
 

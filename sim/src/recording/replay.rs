@@ -172,7 +172,7 @@ impl Replay {
         let read = self.recording.next_event().and_then(|event| {
             Ok(match event {
                 Some(Event::Read { index, len }) => {
-                    Some((Event::Read { index, len }, self.recording.pieces(len)?))
+                    Some((Event::Read { index, len }, self.recording.pieces(index, len)?))
                 }
                 event => event.map(|event| (event, Vec::new())),
             })

@@ -104,9 +104,10 @@ fn topology(step: &Step) -> Method {
                 ("exclusive", "exclusive"),
                 ("auto-delete", "auto_delete"),
                 ("passive", "passive"),
-                nowait,
             ],
-        ),
+        )
+        // Of a queue that the broker names, nobody would know the name.
+        .with_bit("nowait", step.is("nowait") && !step.text("q").is_empty()),
         "delete" => flags(
             Method::new("queue.delete").with_text("queue", step.text("q")),
             &[("if-unused", "if_unused"), ("if-empty", "if_empty"), nowait],

@@ -140,6 +140,10 @@ impl Engine {
     /// Drops the first messages of a queue that has more than it may: those that a consumer would
     /// get next.
     pub(super) fn trim(&mut self, id: QueueId) {
+        // The last checkpoint may be written: a start drops them.
+        if self.log.is_closing() {
+            return;
+        }
         let Some(queue) = self.queues.get(id).filter(|queue| queue.settings.is_limited()) else {
             return;
         };
@@ -202,7 +206,7 @@ impl Engine {
     }
 
     /// A message of a lane, which is not among the ready ones nor handed out any more, died.
-    pub(super) fn die(&mut self, id: QueueId, entry: Entry, reason: Reason) {
+    pub(super) fn die(&mut self, id: QueueId, mut entry: Entry, reason: Reason) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         match reason {
             Reason::Rejected => queue.counts.rejected += 1,
@@ -214,6 +218,10 @@ impl Engine {
         let is_weighed = queue.settings.max_bytes.is_some() && reason == Reason::Expired;
         if queue.settings.dead_letters.is_none() && !queue.is_delay_store && !is_weighed {
             return self.forget_entry(id, &entry);
+        }
+        // Others are buried first; it can be read back by then.
+        if !queue.dying.is_empty() && entry.item != 0 && self.is_pressed() {
+            entry.message = None;
         }
         self.mourn(id, entry, reason);
     }
@@ -257,7 +265,7 @@ impl Engine {
             if self.queues.get(id).is_some_and(|queue| self.is_emptying(queue.vhost)) {
                 continue;
             }
-            while self.log.backlog() <= self.limits.log_pending_max
+            while self.may_bury()
                 && let Some((lane, entry, reason)) = self.take_dead(id)
             {
                 is_anybody = true;
@@ -273,6 +281,14 @@ impl Engine {
             }
         }
         is_anybody
+    }
+
+    /// Whether a dead letter may be made now. It leaves memory when the log has it: where too much
+    /// waits for that, it waits too.
+    fn may_bury(&self) -> bool {
+        let backlog = self.log.backlog();
+        let has_memory = self.gauge.get() <= self.limits.memory_max;
+        backlog == 0 || has_memory && backlog <= self.limits.log_pending_max
     }
 
     /// Buries one of a lane who was the first to be, or sets it aside.

@@ -671,7 +671,7 @@ impl Engine {
         };
         let is_awaited = head.is_some_and(|head| head.turns.next().is_some());
         let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
-        let is_due_soon = self.is_due_soon(deadline);
+        let is_due_soon = queue.is_delay_store && self.is_due_soon(deadline);
         let Some(queue) = self.queues.get_mut(id) else { return };
         let (position, size) = (queue.next_place().position, Size::of(message.body.len()));
         if let Some(deadline) = deadline {

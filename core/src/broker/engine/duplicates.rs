@@ -66,16 +66,11 @@ impl Engine {
             true => self.log.is_enabled(),
             false => route.queues.iter().any(keeps),
         };
-        match self.is_duplicate(seen, &sighting, is_kept) {
-            Some(gate) => {
-                self.mark(Mark::DuplicateAtExchange);
-                let name = message.exchange.clone();
-                let vhost = self.host(vhost).name.clone();
-                self.decisions.push(Decision::Duplicate { vhost, name, is_queue: false });
-                Sight::Duplicate(gate)
-            }
-            None => Sight::New(sighting),
-        }
+        let Some(gate) = self.is_duplicate(seen, &sighting, is_kept) else {
+            return Sight::New(sighting);
+        };
+        self.mark(Mark::DuplicateAtExchange);
+        self.decide_duplicate(vhost, message.exchange.clone(), false, gate)
     }
 
     /// This came of a message that an exchange had not seen.
@@ -145,15 +140,25 @@ impl Engine {
             self.mark(Mark::DeadLetterIsNoDuplicate);
             return Sight::Nothing;
         }
-        match self.is_duplicate(seen, &sighting, self.keeps(id, message)) {
-            Some(gate) => {
-                self.mark(Mark::DuplicateInQueue);
-                let (vhost, name) = (self.host(queue.vhost).name.clone(), queue.name.clone());
-                self.decisions.push(Decision::Duplicate { vhost, name, is_queue: true });
-                Sight::Duplicate(gate)
-            }
-            None => Sight::New(sighting),
-        }
+        let Some(gate) = self.is_duplicate(seen, &sighting, self.keeps(id, message)) else {
+            return Sight::New(sighting);
+        };
+        let (vhost, name) = (queue.vhost, queue.name.clone());
+        self.mark(Mark::DuplicateInQueue);
+        self.decide_duplicate(vhost, name, true, gate)
+    }
+
+    /// The exchange or queue of this name has seen a message before, which is safe behind `gate`.
+    fn decide_duplicate(
+        &mut self,
+        vhost: VhostId,
+        name: ShortStr,
+        is_queue: bool,
+        gate: BatchNumber,
+    ) -> Sight {
+        let vhost = self.vhost_name(vhost).clone();
+        self.decisions.push(Decision::Duplicate { vhost, name, is_queue });
+        Sight::Duplicate(gate)
     }
 
     /// Whether a message, which is to be kept or not, is one that came before: then the batch that

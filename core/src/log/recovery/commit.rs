@@ -36,16 +36,7 @@ pub(super) async fn begin(
     let is_again = !files.segments.is_empty() || !files.checkpoints.is_empty();
     disk.mark(if is_again { Mark::FirstStartAgain } else { Mark::FirstStart });
     // Left by a first start that was cut off.
-    for number in files.segments.keys() {
-        disk.delete(FileId::Segment(*number)).await?;
-    }
-    // There are never segments without a checkpoint.
-    if !files.segments.is_empty() {
-        disk.sync_dir().await?;
-    }
-    for number in files.checkpoints.keys() {
-        disk.delete(FileId::Checkpoint(*number)).await?;
-    }
+    clear(disk, files).await?;
     // Apart from what the engine draws.
     let entropy = Entropy::new([seed[0], !seed[1]]);
     let mut state = State::new(&CheckpointHeader {
@@ -60,6 +51,21 @@ pub(super) async fn begin(
     state.add_defaults(defaults);
     write_checkpoint(disk, &state).await?;
     Ok(state)
+}
+
+/// Deletes all that is there: segments of which nothing counts, and a first checkpoint, if any.
+async fn clear(disk: &Disk, files: &Files) -> Result<(), Refused> {
+    for number in files.segments.keys() {
+        disk.delete(FileId::Segment(*number)).await?;
+    }
+    // There are never segments without a checkpoint.
+    if !files.segments.is_empty() {
+        disk.sync_dir().await?;
+    }
+    if files.checkpoints.contains_key(&FIRST_BATCH) {
+        disk.delete(FileId::Checkpoint(FIRST_BATCH)).await?;
+    }
+    Ok(())
 }
 
 /// Makes the outcome of a replay that began with checkpoint `base` durable.
@@ -79,6 +85,15 @@ pub(super) async fn commit(
     }
     if has_newer {
         disk.sync_dir().await?;
+    }
+    // The first checkpoint may be one that an earlier start could not make durable. If it was, no
+    // other may come behind it: were both lost, it could not be told from damage.
+    if base == FIRST_BATCH && replayed.is_empty() && state.is_blank(defaults) {
+        disk.mark(Mark::FirstStartRepeated);
+        clear(disk, files).await?;
+        state.add_defaults(defaults);
+        write_checkpoint(disk, &state).await?;
+        return Ok(state);
     }
     // Then what makes room.
     for segment in &spares {

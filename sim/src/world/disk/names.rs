@@ -39,6 +39,11 @@ impl Names {
         }
     }
 
+    /// Looks through a whole file, of which anything may have come to the platter.
+    pub(super) fn scan_all(&mut self, file: Inode, platter: &[u8]) {
+        self.scan_bytes(file, 0, platter);
+    }
+
     /// The files in which a message was found.
     pub(super) fn files_of_message(&self, serial: u64) -> impl Iterator<Item = Inode> + '_ {
         self.messages.get(&serial).into_iter().flatten().copied()
