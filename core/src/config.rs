@@ -32,6 +32,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a client may take until its connection is open.
     pub handshake_timeout: Duration,
+    /// How many clients may have opened a virtual host at once. `None`: any number.
+    pub connections_max: Option<u32>,
     /// How long to wait for `connection.close-ok` before the socket is closed.
     pub close_timeout: Duration,
     /// The largest body, in bytes.
@@ -119,6 +121,7 @@ impl Default for Config {
             frame_max: 131_072,
             heartbeat: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(10),
+            connections_max: None,
             close_timeout: Duration::from_secs(30),
             message_size_max: 16 << 20,
             consumer_timeout: None,

@@ -1,5 +1,5 @@
-//! The way to a broker from other threads: to look at it, to tell it what those who run it want, and
-//! to connect to it without the network.
+//! The way to a broker from other threads: to look at it, to tell it what those who run it want,
+//! and to connect to it without the network.
 
 use std::future::pending;
 use std::io;

@@ -5,7 +5,7 @@ use std::io;
 use tracing::{error, info, warn};
 use warren_io::Tls;
 
-use crate::config::{Loaded, Sources};
+use crate::config::{Loaded, Service, Sources};
 use crate::logging::LogLevel;
 use crate::tls::Identity;
 
@@ -14,13 +14,14 @@ pub(crate) struct Reload {
     sources: Sources,
     loaded: Loaded,
     log: LogLevel,
-    tls: Option<Tls>,
+    /// Who shakes hands with whom.
+    tls: Vec<(Service, Tls)>,
 }
 
 impl Reload {
     /// What was read from these at the start.
     pub(crate) fn new(sources: Sources, loaded: Loaded, log: LogLevel) -> Self {
-        Self { sources, loaded, log, tls: None }
+        Self { sources, loaded, log, tls: Vec::new() }
     }
 
     /// What counts since the start.
@@ -28,14 +29,15 @@ impl Reload {
         &self.loaded
     }
 
-    /// Shakes hands in this name from now on, and in another once there are other files.
+    /// Shakes hands with those who come for this, in this name, and in another once there are other
+    /// files.
     ///
     /// # Errors
     /// When the operating system refuses what it needs.
-    pub(crate) fn start_tls(&mut self, identity: Identity) -> io::Result<Tls> {
+    pub(crate) fn start_tls(&mut self, service: Service, identity: Identity) -> io::Result<Tls> {
         warn_of_expiry(&identity);
         let tls = identity.start(self.loaded.settings.tls.handshake_timeout)?;
-        self.tls = Some(tls.clone());
+        self.tls.push((service, tls.clone()));
         Ok(tls)
     }
 
@@ -55,8 +57,8 @@ impl Reload {
         if !later.is_empty() {
             warn!(keys = later.join(", "), "what these say counts from the next start on");
         }
-        if let Some(tls) = &self.tls {
-            match Identity::load(&loaded.settings.tls) {
+        for (service, tls) in &self.tls {
+            match Identity::load(loaded.settings.tls_of(*service)) {
                 Ok(identity) => {
                     warn_of_expiry(&identity);
                     identity.replace(tls);

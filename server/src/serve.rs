@@ -15,7 +15,9 @@ use warren_core::{Boot, Config, Progress, StartError};
 use warren_io::{Disk, Listener, Node, OpenError, Shutdown, Tls};
 use warren_recorder::{End, Header, Recorder};
 
-use crate::config::{ConfigErrors, ListenAddress, Loaded, Machine, Settings, Sources, TlsSettings};
+use crate::config::{
+    ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
+};
 use crate::logging::{self, LogArgs};
 use crate::reload::Reload;
 use crate::tls::Identity;
@@ -198,8 +200,8 @@ async fn run(
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
-    let (mut urls, tls) = listen(&mut node, &mut reload)?;
-    let http = bind_management(reload.loaded(), tls, &mut urls)?;
+    let mut urls = listen(&mut node, &mut reload)?;
+    let http = bind_management(&mut reload, &mut urls)?;
     announce(&urls, &data_dir);
     if !http.is_empty() {
         let data_dir = data_dir.clone();
@@ -221,19 +223,15 @@ async fn run(
     }
 }
 
-/// Listens on all addresses of AMQP. Gives them as clients write them, and what shakes hands with
-/// those who speak TLS, if anybody is to.
-fn listen(node: &mut Node, reload: &mut Reload) -> Result<(Vec<String>, Option<Tls>), ServeError> {
+/// Listens on all addresses of AMQP, and gives them as clients write them.
+fn listen(node: &mut Node, reload: &mut Reload) -> Result<Vec<String>, ServeError> {
     let loaded = reload.loaded();
     let (tcp, ssl) = (loaded.tcp_addresses(), loaded.ssl_addresses());
     let TlsSettings { handshake_timeout, .. } = loaded.settings.tls;
     let is_proxied = loaded.settings.proxy_protocol;
-    let tls = match ssl.is_empty() && loaded.management_ssl_address().is_none() {
+    let tls = match ssl.is_empty() {
         true => None,
-        false => {
-            let identity = Identity::load(&loaded.settings.tls).map_err(ServeError::Setting)?;
-            Some(reload.start_tls(identity).map_err(ServeError::System)?)
-        }
+        false => Some(start_tls(reload, Service::Amqp)?),
     };
     let plain = tcp.into_iter().map(|address| (address, None));
     let secure = ssl.into_iter().map(|address| (address, tls.clone()));
@@ -250,7 +248,7 @@ fn listen(node: &mut Node, reload: &mut Reload) -> Result<(Vec<String>, Option<T
         }
         node.listen(listener);
     }
-    Ok((urls, tls))
+    Ok(urls)
 }
 
 /// Listens on the first address that there is on this machine.
@@ -268,12 +266,16 @@ fn bind(address: ListenAddress) -> Result<Listener, ServeError> {
 
 /// Listens where the management API is to be, and adds that as clients write it.
 fn bind_management(
-    loaded: &Loaded,
-    tls: Option<Tls>,
+    reload: &mut Reload,
     urls: &mut Vec<String>,
 ) -> Result<Vec<management::Listener>, ServeError> {
-    let plain = loaded.management_address().map(|address| (address, None));
-    let secure = loaded.management_ssl_address().map(|address| (address, tls));
+    let loaded = reload.loaded();
+    let (plain, secure) = (loaded.management_address(), loaded.management_ssl_address());
+    let plain = plain.map(|address| (address, None));
+    let secure = match secure {
+        Some(address) => Some((address, Some(start_tls(reload, Service::Management)?))),
+        None => None,
+    };
     let mut listeners = Vec::new();
     for (address, tls) in plain.into_iter().chain(secure) {
         let (socket, address) = bind_http(address)?;
@@ -282,6 +284,12 @@ fn bind_management(
         listeners.push(management::Listener { socket, tls });
     }
     Ok(listeners)
+}
+
+/// Shakes hands with those who come for this.
+fn start_tls(reload: &mut Reload, service: Service) -> Result<Tls, ServeError> {
+    let identity = Identity::load(reload.loaded().settings.tls_of(service));
+    reload.start_tls(service, identity.map_err(ServeError::Setting)?).map_err(ServeError::System)
 }
 
 fn bind_http(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {

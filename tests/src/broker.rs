@@ -144,6 +144,11 @@ impl Broker {
         &self.addresses
     }
 
+    /// Where its management API is with TLS, if it was set up to be.
+    pub fn secure_management(&self) -> Option<Address> {
+        addresses_in(&self.startup_line, "https://").into_iter().next()
+    }
+
     /// Where its management API is, `host:port`, if it was set up to have one.
     pub fn management(&self) -> Option<String> {
         let (_, rest) = self.startup_line.split_once("http://")?;

@@ -37,6 +37,36 @@ fn other_protocols_are_told_what_is_spoken_here() {
 }
 
 #[test]
+fn as_many_clients_open_a_virtual_host_as_there_may_be() {
+    let mut world = World::new(Config { connections_max: Some(1), ..Config::default() });
+    let open = || ConnectionOpen { virtual_host: "/".into(), ..Default::default() };
+    let first = world.client();
+    let tune_ok = ConnectionTuneOk { channel_max: 2047, frame_max: 131_072, heartbeat: 0 };
+    let mut second = || {
+        let client = world.connect();
+        world.input(Input::Frame(client, Frame::ProtocolHeader(PROTOCOL_HEADER)));
+        let start_ok = ConnectionStartOk {
+            mechanism: "PLAIN".into(),
+            response: Bytes::from_static(b"\0guest\0guest"),
+            ..Default::default()
+        };
+        world.tell(client, 0, start_ok);
+        world.tell(client, 0, tune_ok.clone());
+        world.heard(client);
+        world.tell(client, 0, open());
+        let heard = world.heard(client);
+        world.input(Input::Closed(first));
+        heard
+    };
+    let refused =
+        "connection.close NOT_ALLOWED - connection refused: node connection limit (1) is reached";
+    assert_eq!(second(), [refused]);
+    // Who was refused counts for nothing, and nor does who has gone.
+    assert_eq!(second().len(), 1);
+    assert_eq!(second(), [refused]);
+}
+
+#[test]
 fn heartbeats_go_out_every_half_interval_and_silence_ends_it() {
     let mut world = World::new(Config::default());
     let client = world.client_with(Duration::from_secs(10));

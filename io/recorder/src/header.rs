@@ -34,6 +34,7 @@ impl Header {
             frame_max,
             heartbeat,
             handshake_timeout,
+            connections_max,
             close_timeout,
             message_size_max,
             consumer_timeout,
@@ -55,6 +56,8 @@ impl Header {
             u64::from(*frame_max),
             nanos(*heartbeat),
             nanos(*handshake_timeout),
+            // Zero stands for none, and any other number for one less.
+            connections_max.map_or(0, |most| u64::from(most) + 1),
             nanos(*close_timeout),
             *message_size_max,
             // Zero stands for none.
@@ -88,6 +91,7 @@ impl Header {
             frame_max: take_as(from)?,
             heartbeat: take_duration(from)?,
             handshake_timeout: take_duration(from)?,
+            connections_max: take(from)?.checked_sub(1).and_then(|most| u32::try_from(most).ok()),
             close_timeout: take_duration(from)?,
             message_size_max: take(from)?,
             consumer_timeout: Some(take_duration(from)?).filter(|timeout| !timeout.is_zero()),

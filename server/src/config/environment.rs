@@ -52,8 +52,8 @@ pub(super) fn files(environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
     };
     // The second is a directory, which need not be there, or a pattern.
     let more = named("CONFIG_FILES").map(|path| match path.extension() {
-        Some(_) => path,
-        None => path.join("*.conf"),
+        Some(end) if end == "conf" => path,
+        _ => path.join("*.conf"),
     });
     named("CONFIG_FILE").into_iter().chain(more).collect()
 }

@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 pub(crate) use report::{ConfigCommand, main};
 pub(crate) use settings::{
-    LogSettings, LoginFrom, Machine, SanType, Settings, TlsSettings, TlsVersion,
+    LogSettings, LoginFrom, Machine, SanType, Service, Settings, TlsSettings, TlsVersion,
 };
 pub(crate) use value::ListenAddress;
 
@@ -112,6 +112,13 @@ impl Loaded {
     /// Where the management API is for those who speak TLS, if anywhere.
     pub(crate) fn management_ssl_address(&self) -> Option<ListenAddress> {
         self.settings.management.ssl()
+    }
+
+    /// What anybody is to be met with TLS for.
+    pub(crate) fn services_with_tls(&self) -> Vec<Service> {
+        let amqp = (!self.ssl_addresses().is_empty()).then_some(Service::Amqp);
+        let management = self.management_ssl_address().map(|_| Service::Management);
+        amqp.into_iter().chain(management).collect()
     }
 
     /// Where clients connect that speak TLS.

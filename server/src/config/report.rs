@@ -67,8 +67,8 @@ fn check(args: CheckArgs) -> ExitCode {
     print!("{}", effective(&loaded));
     let machine = Machine { memory: memory::total().unwrap_or(u64::MAX), disk: u64::MAX };
     let mut wrong: Vec<_> = loaded.settings.config(machine).err().into_iter().collect();
-    if !loaded.ssl_addresses().is_empty() {
-        match Identity::load(&loaded.settings.tls) {
+    for service in loaded.services_with_tls() {
+        match Identity::load(loaded.settings.tls_of(service)) {
             Ok(identity) if identity.has_expired() => {
                 eprintln!("warning: the time of the certificate for TLS is over");
             }
@@ -76,6 +76,7 @@ fn check(args: CheckArgs) -> ExitCode {
             Err(error) => wrong.push(error),
         }
     }
+    wrong.dedup();
     wrong.iter().for_each(|error| eprintln!("{error}"));
     if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

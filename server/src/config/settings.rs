@@ -149,6 +149,25 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Keys and certificates for those who connect for this.
+    pub(crate) fn tls_of(&self, service: Service) -> &TlsSettings {
+        match service {
+            Service::Management if self.management.tls.certfile.is_some() => &self.management.tls,
+            Service::Management | Service::Amqp => &self.tls,
+        }
+    }
+}
+
+/// What clients connect for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// To be served by the broker.
+    Amqp,
+    /// To run it.
+    Management,
+}
+
 fn short(text: &str) -> Result<ShortStr, String> {
     let name = ShortStr::new(text.to_owned().into_bytes().into());
     name.ok_or_else(|| format!("`{text}` is longer than 255 bytes"))
@@ -179,7 +198,7 @@ impl Listeners {
 }
 
 /// Where the management API is, as far as anything is said of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Management {
     /// All of it: nowhere, or there.
     pub(crate) address: Option<Option<ListenAddress>>,
@@ -189,11 +208,13 @@ pub(crate) struct Management {
     /// The same of those who speak TLS.
     pub(crate) ssl_ip: Option<IpAddr>,
     pub(crate) ssl_port: Option<u16>,
+    /// Keys and certificates of its own, if there is a certificate among them.
+    pub(crate) tls: TlsSettings,
 }
 
 impl Management {
     /// Where it is for those who speak TLS, if anywhere: there where a port is said.
-    pub(crate) fn ssl(self) -> Option<ListenAddress> {
+    pub(crate) fn ssl(&self) -> Option<ListenAddress> {
         let port = self.ssl_port?;
         Some(match self.ssl_ip {
             Some(ip) => ListenAddress::Socket((ip, port).into()),
@@ -202,12 +223,12 @@ impl Management {
     }
 
     /// Where it is; there if nothing was said.
-    pub(crate) fn or(self, default: SocketAddr) -> Option<ListenAddress> {
+    pub(crate) fn or(&self, default: SocketAddr) -> Option<ListenAddress> {
         let port = self.port.unwrap_or(default.port());
         match (self.address, self.ip) {
             (Some(address), _) => address,
             (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
-            // As in RabbitMQ, who has it with TLS does not have it without, unless that is said too.
+            // As in RabbitMQ, who has it with TLS has it without only if that is said too.
             (None, None) if self.ssl_port.is_some() && self.port.is_none() => None,
             (None, None) if default.ip().is_unspecified() || self.port.is_some() => {
                 Some(ListenAddress::Port(port))

@@ -66,6 +66,16 @@ where
     number.ok_or_else(|| format!("`{text}` is not a whole number from {min} to {max}"))
 }
 
+/// A number of things, or `infinity`, which is no limit.
+pub(crate) fn count(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "infinity" => Ok(None),
+        _ => integer(text, 0, u32::MAX)
+            .map(Some)
+            .map_err(|error| format!("{error}, and not `infinity`")),
+    }
+}
+
 /// Milliseconds, at least one, or `infinity`.
 pub(crate) fn milliseconds(text: &str) -> Result<Duration, String> {
     match text {
@@ -177,6 +187,9 @@ mod tests {
     fn what_is_out_of_range_is_refused_with_the_range() {
         let refused = Err("`70000` is not a whole number from 0 to 65535".to_owned());
         assert_eq!(integer("70000", 0, u16::MAX), refused);
+        assert_eq!(count("infinity"), Ok(None));
+        assert_eq!(count("0"), Ok(Some(0)));
+        assert!(count("-1").is_err());
         assert!(milliseconds("0").is_err());
         assert_eq!(milliseconds("infinity"), Ok(FOR_EVER));
         assert!(factor("1.5", 1.0).is_err());

@@ -1,4 +1,5 @@
-//! Definitions: what is declared, and what is in force for it, as one object; exported and imported.
+//! Definitions: what is declared, and what is in force for it, as one object that is exported and
+//! imported.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ use super::{
     RABBITMQ_VERSION, binding, exchange, limit, parameter, permission, policy, queue, user, vhost,
 };
 
-/// The components under which RabbitMQ keeps operators' policies, and limits of virtual hosts, among
-/// parameters.
+/// The components under which RabbitMQ keeps operators' policies, and limits of virtual hosts,
+/// among parameters.
 const OPERATOR_POLICY: &str = "operator_policy";
 const VHOST_LIMITS: &str = "vhost-limits";
 

@@ -1,5 +1,5 @@
-//! What Warren adds to RabbitMQ's API: looking at messages without taking them, deleting one of them,
-//! pausing a queue, and messages that are delayed.
+//! What Warren adds to RabbitMQ's API: looking at messages without taking them, deleting one of
+//! them, pausing a queue, and messages that are delayed.
 
 use serde_json::{Value, json};
 use warren_core::listing::{MessageId, MessageInfo};

@@ -1,5 +1,5 @@
-//! Lists: filtered, sorted, cut into pages and columns, as `page`, `page_size`, `name`, `use_regex`,
-//! `sort`, `sort_reverse` and `columns` of the query say.
+//! Lists: filtered, sorted, cut into pages and columns, as `page`, `page_size`, `name`,
+//! `use_regex`, `sort`, `sort_reverse` and `columns` of the query say.
 //!
 //! What a row looks like in JSON is found out for those rows only that are shown, or sorted by what
 //! only that tells: a page of many queues costs little more than a page of few.

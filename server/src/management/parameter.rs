@@ -106,7 +106,8 @@ pub(super) async fn cluster_name_of(state: &State) -> Value {
     found.next().map_or(json!(state.node.name), |(_, value)| value)
 }
 
-/// The parameters of the whole broker, by name. There is always one that says what the cluster is called.
+/// The parameters of the whole broker, by name. There is always one that says what the cluster is
+/// called.
 pub(super) async fn globals(state: &State) -> Vec<(ShortStr, Value)> {
     let kept = reading::parameters(&state.broker, None).await.into_iter();
     let mut all: Vec<_> = kept.map(|one| (one.name.clone(), decoded(&one))).collect();

@@ -212,6 +212,9 @@ fn of_messages(counters: QueueCounters) -> [(&'static str, u64); 8] {
     ]
 }
 
+/// One of the counters.
+type Count = fn(&Traffic) -> u64;
+
 /// Readings of the sums.
 pub(super) struct History {
     readings: Vec<Sums>,
@@ -246,7 +249,11 @@ impl History {
         for (index, (name, count)) in of_messages(now.counters).into_iter().enumerate().skip(1) {
             self.add(&mut stats, name, count, |sums| of_messages(sums.counters)[index].1);
         }
+<<<<<<< HEAD
+        let all: [(&str, Count); 5] = [
+=======
         let all: [Counted; 5] = [
+>>>>>>> conf
             ("publish", |traffic| traffic.published),
             ("confirm", |traffic| traffic.confirmed),
             ("return_unroutable", |traffic| traffic.returned),
@@ -262,7 +269,11 @@ impl History {
     /// How often connections, channels and queues come and go.
     pub(super) fn churn_rates(&self, now: &Sums) -> Value {
         let mut rates = json!({});
+<<<<<<< HEAD
+        let all: [(&str, Count); 7] = [
+=======
         let all: [Counted; 7] = [
+>>>>>>> conf
             ("connection_created", |traffic| traffic.connections_opened),
             ("connection_closed", |traffic| traffic.connections_closed),
             ("channel_created", |traffic| traffic.channels_opened),

@@ -1,8 +1,8 @@
 //! A session of AMQP in the name of who makes a request, within this process.
 //!
-//! What a request changes in the world of queues and exchanges goes this way, so that it is checked,
-//! carried out and answered as it is for any client: permissions, limits, texts of errors, and that
-//! an answer comes when what it says is durable.
+//! What a request changes in the world of queues and exchanges goes this way, so that it is
+//! checked, carried out and answered as it is for any client: permissions, limits, texts of errors,
+//! and that an answer comes when what it says is durable.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-"""pika over TLS, with a certificate of its own.
+"""pika over TLS, with a certificate of its own, which is its login.
 
     tls.py HOST:PORT CA CERTIFICATE KEY
 """
@@ -14,7 +14,10 @@ host, port = address.rsplit(":", 1)
 context = ssl.create_default_context(cafile=authority)
 context.load_cert_chain(certificate, key)
 parameters = pika.ConnectionParameters(
-    host, int(port), ssl_options=pika.SSLOptions(context, "localhost")
+    host,
+    int(port),
+    credentials=pika.credentials.ExternalCredentials(),
+    ssl_options=pika.SSLOptions(context, "localhost"),
 )
 connection = pika.BlockingConnection(parameters)
 channel = connection.channel()

@@ -157,6 +157,18 @@ fn a_port_alone_is_one_of_all_addresses() {
     broker.wait_for_log(&format!(" -> 127.0.0.1:{port}"));
 }
 
+#[test]
+fn as_many_clients_are_let_in_as_there_may_be() {
+    let broker = Setup::new().flag("--set", "max_connections=1").start();
+    let mut first = Connection::open(&broker.address()).expect("guest may connect");
+    let refused = Connection::open(&broker.address()).expect_err("one is enough");
+    let text = "NOT_ALLOWED - connection refused: node connection limit (1) is reached";
+    assert!(refused.contains("530") && refused.contains(text), "{refused}");
+    first.send(0, "Connection.Close", &json!({}));
+    first.expect("Connection.CloseOk").expect("closes");
+    Connection::open(&broker.address()).expect("there is room again");
+}
+
 /// A directory that goes when it is dropped, and a configuration file there.
 fn written(text: &str) -> (TempDir, PathBuf) {
     let scratch = TempDir::new().expect("a temporary directory can be made");

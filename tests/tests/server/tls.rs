@@ -2,18 +2,20 @@
 
 use crate::certificates::{Authority, Identity};
 use crate::tunnel::Client;
-use crate::{LATE, PROTOCOL_HEADER};
+use crate::{LATE, PROTOCOL_HEADER, start_ok};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::env;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use warren_tests::broker::{run, target_dir};
-use warren_tests::client::{Arrival, Connection};
+use warren_tests::client::{Address, Arrival, Connection};
 use warren_tests::setup::Setup;
 use warren_tests::wire::{self, Frame};
 
@@ -79,14 +81,32 @@ fn much_goes_through_in_both_directions_at_once() {
 #[test]
 fn clients_without_a_certificate_that_is_trusted_are_not_let_in_where_one_is_asked_for() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let broker = verifying(&authority).flag("--log", "debug").start();
+    let broker = verifying(&authority).start();
     let address = broker.secure_address();
     let open = |client: Client| Connection::open(&client.tunnel(&address));
     open(Client::of(&authority)).expect_err("has no certificate");
     open(Client::with(&authority, &stranger.client("bunny"))).expect_err("is not trusted");
     open(Client::with(&authority, &authority.server("other"))).expect_err("is no client's");
     open(Client::with(&authority, &authority.client("bunny"))).expect("is trusted");
-    broker.wait_for_log("bunny");
+}
+
+#[test]
+fn a_certificate_is_a_login() {
+    let authority = Authority::new();
+    let from_subject = ["default_user=O=Warren,CN=bunny", "ssl_cert_login_from=distinguished_name"];
+    let from_common_name = ["default_user=bunny", "ssl_cert_login_from=common_name"];
+    let from_host = ["default_user=localhost", "ssl_cert_login_from=subject_alternative_name"];
+    for [user, from] in [from_subject, from_common_name, from_host] {
+        let broker = verifying(&authority).flag("--set", user).flag("--set", from).start();
+        let tunnel = Client::with(&authority, &authority.client("bunny"));
+        let mut client = presented(&tunnel.tunnel(&broker.secure_address()));
+        client.expect("Connection.Tune").unwrap_or_else(|why| panic!("{user}: {why}"));
+    }
+    let broker = verifying(&authority).flag("--set", "default_user=bunny").start();
+    let stranger = Client::with(&authority, &authority.client("fox"));
+    let mut client = presented(&stranger.tunnel(&broker.secure_address()));
+    let close = client.expect("Connection.Close").expect("there is no such user");
+    assert_eq!(close["reply_code"], 403);
 }
 
 #[test]
@@ -154,6 +174,34 @@ fn files_that_cannot_be_used_are_one_sentence() {
     assert!(error.contains("other.key is not that of the certificate in "), "{error}");
 }
 
+#[test]
+fn the_management_api_may_have_a_certificate_of_its_own() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let own = other.server("management");
+    let set = |key: &str, file: &Path| format!("management.ssl.{key}={}", file.display());
+    let broker = secure(&authority.server("server"))
+        .flag("--set", "management.ssl.port=0")
+        .flag("--set", "management.ssl.ip=127.0.0.1")
+        .flag("--set", &set("certfile", &own.certificate))
+        .flag("--set", &set("keyfile", &own.key))
+        .start();
+    let address = broker.secure_management().expect("the start-up line has it");
+    let is_met_by = |authority: &Authority| {
+        let tunnel = Client::of(authority).tunnel(&address);
+        let mut stream = TcpStream::connect(&tunnel.socket).expect("the tunnel is there");
+        let sent = stream.write_all(b"GET /api/whoami HTTP/1.0\r\n\r\n");
+        let mut answer = String::new();
+        sent.and_then(|()| stream.read_to_string(&mut answer)).is_ok_and(|_| !answer.is_empty())
+    };
+    assert!(is_met_by(&other) && !is_met_by(&authority));
+    Connection::open(&Client::of(&authority).tunnel(&broker.secure_address()))
+        .expect("AMQP has the other one");
+    replace(&own, &authority.server("next"));
+    broker.signal(Signal::HUP);
+    broker.wait_for_log("the configuration was read again");
+    assert!(is_met_by(&authority) && !is_met_by(&other));
+}
+
 /// On a newcomer's machine a client that is not installed is skipped, loudly.
 #[test]
 fn pika_gets_on_with_tls() {
@@ -166,7 +214,7 @@ fn pika_gets_on_with_tls() {
         return;
     }
     let authority = Authority::new();
-    let broker = verifying(&authority).start();
+    let broker = verifying(&authority).flag("--set", "default_user=bunny").start();
     let identity = authority.client("bunny");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/python/tls.py");
     let output = Command::new(&python)
@@ -177,6 +225,18 @@ fn pika_gets_on_with_tls() {
         .expect("python runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
+}
+
+/// A client that says to be whom its certificate names.
+fn presented(address: &Address) -> Connection {
+    let mut client = Connection::plain(address).expect("anyone may connect");
+    client.send_bytes(&PROTOCOL_HEADER);
+    let start = client.expect("Connection.Start").expect("the broker begins");
+    assert!(start["mechanisms"].as_str().is_some_and(|names| names.ends_with(" EXTERNAL")));
+    let mut start_ok = start_ok("");
+    start_ok["mechanism"] = json!("EXTERNAL");
+    client.send(0, "Connection.StartOk", &start_ok);
+    client
 }
 
 /// A broker that speaks TLS, and plain beside it, on free ports.

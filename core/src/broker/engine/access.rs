@@ -354,6 +354,12 @@ impl Engine {
     /// When it may not.
     pub(crate) fn enter(&mut self, user: &ShortStr, vhost: &ShortStr) -> Result<VhostId, Refusal> {
         let refuse = |text| Err(Refusal::new(RefusalKind::NotAllowed, text));
+        let most = self.limits.connections_max;
+        if let Some(limit) = most.filter(|most| self.entered >= u64::from(*most)) {
+            return refuse(format!(
+                "connection refused: node connection limit ({limit}) is reached"
+            ));
+        }
         let Some(id) = self.vhost(vhost) else {
             return refuse(format!("vhost {vhost} not found"));
         };
@@ -372,6 +378,7 @@ impl Engine {
             ));
         }
         self.check_entry(user, id)?;
+        self.entered += 1;
         self.host_mut(id).connections += 1;
         self.directory.count_connection(user, true);
         Ok(id)
@@ -391,6 +398,7 @@ impl Engine {
 
     /// A client that had entered is gone.
     pub(crate) fn leave(&mut self, user: &ShortStr, vhost: VhostId) {
+        self.entered -= 1;
         if let Some(host) = self.vhosts.get_mut(&vhost) {
             host.connections -= 1;
         }

@@ -98,6 +98,8 @@ pub(crate) struct Engine {
     vhost_names: BTreeMap<ShortStr, VhostId>,
     next_vhost: VhostId,
     directory: Directory,
+    /// How many clients are in virtual hosts.
+    entered: u64,
     /// Those of the whole broker.
     parameters: Parameters,
     queues: Slab<Queue>,
@@ -177,6 +179,7 @@ struct Limits {
     read_len: u32,
     consumer_timeout: Option<Duration>,
     policy_slice: usize,
+    connections_max: Option<u32>,
 }
 
 impl Engine {
@@ -188,6 +191,7 @@ impl Engine {
             vhost_names: BTreeMap::new(),
             next_vhost: VhostId::default(),
             directory: Directory::default(),
+            entered: 0,
             parameters: BTreeMap::new(),
             queues: Slab::new(),
             consumers: Slab::new(),
@@ -226,6 +230,7 @@ impl Engine {
                 read_len: config.read_len.max(1),
                 consumer_timeout: config.consumer_timeout,
                 policy_slice: config.policy_slice.max(1),
+                connections_max: config.connections_max,
             },
             ack_timers: BTreeSet::new(),
             traffic: Traffic::default(),

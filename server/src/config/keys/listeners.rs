@@ -67,7 +67,7 @@ pub(super) const LISTENERS: [Key; 5] = [
     },
 ];
 
-pub(super) const MANAGEMENT: [Key; 5] = [
+pub(super) const MANAGEMENT: [Key; 11] = [
     Key {
         name: "management.tcp.port",
         alias: "management.listener.port",
@@ -99,8 +99,8 @@ pub(super) const MANAGEMENT: [Key; 5] = [
         name: "management.ssl.port",
         group: "management.ssl",
         example: "15671",
-        about: "The port of the management API for those who speak TLS, with what ssl_options \
-                says. Without management.tcp.port there is no other then.",
+        about: "The port of the management API for those who speak TLS. Without \
+                management.tcp.port there is no other then.",
         set: |settings, _, text| {
             settings.management.ssl_port = Some(value::integer(text, 0, u16::MAX)?);
             Ok(())
@@ -115,6 +115,76 @@ pub(super) const MANAGEMENT: [Key; 5] = [
         set: |settings, _, text| {
             let ip = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
             settings.management.ssl_ip = Some(ip);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.certfile",
+        example: "/etc/warren/tls/management.pem",
+        about: "Its certificate. Without one, all that is said of TLS for other clients \
+                (ssl_options) is for the management API too.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.management.tls.certfile = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.keyfile",
+        example: "/etc/warren/tls/management.key",
+        about: "The certificate's private key.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.management.tls.keyfile = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.cacertfile",
+        example: "/etc/warren/tls/ca.pem",
+        about: "Whose certificates of clients are trusted.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.management.tls.cacertfile = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.verify",
+        default: Some("verify_none"),
+        about: "With `verify_peer`, clients are asked for a certificate. Users log in with a \
+                password all the same.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.management.tls.verify_peer = value::one_of(text, &VERIFY)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.fail_if_no_peer_cert",
+        default: Some("false"),
+        about: "With management.ssl.verify = verify_peer, whether who has no certificate is not \
+                let in.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.management.tls.fail_if_no_peer_cert = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.ssl.versions.$version",
+        group: "management.ssl.versions",
+        example: "tlsv1.3",
+        about: "A version that may be spoken: tlsv1.2 or tlsv1.3; both, unless one is named.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.management.tls.versions.push(value::one_of(text, &VERSIONS)?);
             Ok(())
         },
         ..KEY
@@ -135,6 +205,13 @@ pub(super) const MANAGEMENT: [Key; 5] = [
         ..KEY
     },
 ];
+
+/// What may be said of clients' certificates.
+const VERIFY: [(&str, bool); 2] = [("verify_none", false), ("verify_peer", true)];
+
+/// Versions of TLS.
+const VERSIONS: [(&str, TlsVersion); 2] =
+    [("tlsv1.2", TlsVersion::V12), ("tlsv1.3", TlsVersion::V13)];
 
 pub(super) const TLS: [Key; 11] = [
     Key {
@@ -179,8 +256,7 @@ pub(super) const TLS: [Key; 11] = [
                 must be signed by one of ssl_options.cacertfile.",
         is_reloaded: true,
         set: |settings, _, text| {
-            let words = [("verify_none", false), ("verify_peer", true)];
-            settings.tls.verify_peer = value::one_of(text, &words)?;
+            settings.tls.verify_peer = value::one_of(text, &VERIFY)?;
             Ok(())
         },
         ..KEY
@@ -205,8 +281,7 @@ pub(super) const TLS: [Key; 11] = [
                 older ones are not there.",
         is_reloaded: true,
         set: |settings, _, text| {
-            let words = [("tlsv1.2", TlsVersion::V12), ("tlsv1.3", TlsVersion::V13)];
-            settings.tls.versions.push(value::one_of(text, &words)?);
+            settings.tls.versions.push(value::one_of(text, &VERSIONS)?);
             Ok(())
         },
         ..KEY
@@ -273,7 +348,18 @@ pub(super) const TLS: [Key; 11] = [
     },
 ];
 
-pub(super) const CONNECTIONS: [Key; 4] = [
+pub(super) const CONNECTIONS: [Key; 5] = [
+    Key {
+        name: "max_connections",
+        alias: "connection_max",
+        default: Some("infinity"),
+        about: "How many clients may be connected at once, or `infinity`.",
+        set: |settings, _, text| {
+            settings.core.connections_max = value::count(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
     Key {
         name: "heartbeat",
         default: Some("60"),

@@ -61,7 +61,7 @@ const NO_LIMIT: &str = "there is no such limit";
 const INSIDE: &str = "it is about how RabbitMQ works inside";
 
 /// More special ones come before those that begin as they do.
-const ALL: [Meaningless; 96] = [
+const ALL: [Meaningless; 98] = [
     warned("mqtt.", PROTOCOL),
     warned("web_mqtt.", PROTOCOL),
     warned("stomp.", PROTOCOL),
@@ -70,14 +70,19 @@ const ALL: [Meaningless; 96] = [
     warned("amqp1_0.", PROTOCOL),
     warned("session_max_per_connection", PROTOCOL),
     warned("link_max_per_session", PROTOCOL),
+    refused("management.listener.ssl*", "TLS for the management API is management.ssl.port"),
+    refused("management.ssl.password", "a private key that is encrypted cannot be read"),
     warned("management.", MANAGEMENT),
     warned("management_agent.", MANAGEMENT),
     warned("http_dispatch.", MANAGEMENT),
     warned("collect_statistics", MANAGEMENT),
     warned("collect_statistics_interval", MANAGEMENT),
     warned("prometheus.", METRICS),
-    refused("load_definitions", "definitions cannot be imported yet"),
-    refused("definitions.", "definitions cannot be imported yet"),
+    refused(
+        "load_definitions",
+        "definitions are imported by the management API, once the broker runs",
+    ),
+    refused("definitions.", "definitions are imported by the management API, once the broker runs"),
     warned("cluster_formation.", ONE_NODE),
     warned("cluster_partition_handling", ONE_NODE),
     warned("cluster_partition_handling.", ONE_NODE),
