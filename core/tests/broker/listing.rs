@@ -154,12 +154,7 @@ fn connections_channels_and_consumers_tell_whose_they_are() {
     let connections = all(1, |from, limit| world.broker.list_connections(from, limit));
     let states: Vec<_> = connections.iter().map(|one| (one.id, one.state, one.channels)).collect();
     assert_eq!(states, [(one, "running", 2), (other, "running", 1), (waiting, "starting", 0)]);
-<<<<<<< HEAD
     assert_eq!((&connections[0].user, &connections[0].vhost), (&text("guest"), &Some(text("/"))));
-=======
-    let first = &connections[0];
-    assert_eq!((&first.user, &first.vhost), (&text("guest"), &Some(text("/"))));
->>>>>>> conf
     assert_eq!(connections[0].mechanism, "PLAIN");
     assert!(connections[0].client_properties.find("capabilities").is_some());
     for limit in 1..5 {

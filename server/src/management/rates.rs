@@ -249,11 +249,7 @@ impl History {
         for (index, (name, count)) in of_messages(now.counters).into_iter().enumerate().skip(1) {
             self.add(&mut stats, name, count, |sums| of_messages(sums.counters)[index].1);
         }
-<<<<<<< HEAD
         let all: [(&str, Count); 5] = [
-=======
-        let all: [Counted; 5] = [
->>>>>>> conf
             ("publish", |traffic| traffic.published),
             ("confirm", |traffic| traffic.confirmed),
             ("return_unroutable", |traffic| traffic.returned),
@@ -269,11 +265,7 @@ impl History {
     /// How often connections, channels and queues come and go.
     pub(super) fn churn_rates(&self, now: &Sums) -> Value {
         let mut rates = json!({});
-<<<<<<< HEAD
         let all: [(&str, Count); 7] = [
-=======
-        let all: [Counted; 7] = [
->>>>>>> conf
             ("connection_created", |traffic| traffic.connections_opened),
             ("connection_closed", |traffic| traffic.connections_closed),
             ("channel_created", |traffic| traffic.channels_opened),
@@ -288,9 +280,6 @@ impl History {
         rates
     }
 }
-
-/// What RabbitMQ calls something that happens in the broker, and how often it did.
-type Counted = (&'static str, fn(&Traffic) -> u64);
 
 /// A rate as RabbitMQ has it.
 pub(super) fn detail(rate: f64) -> Value {
