@@ -44,7 +44,7 @@ fn a_crash_that_matters_stays() {
     let shrunk = shrink_seed(1, Fault::EmptyDisk, LONG);
     assert!(shrunk.plan.steps.len() <= 8, "{}", shrunk.plan);
     let checker = shrunk.found.checker;
-    assert!(matches!(checker, "topology" | "recovery" | "no-loss"), "{checker}");
+    assert!(matches!(checker, "topology" | "recovery" | "no-loss" | "access"), "{checker}");
 }
 
 #[test]

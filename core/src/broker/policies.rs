@@ -4,6 +4,7 @@
 //! with the same priority the one whose name comes first, which is the order in which RabbitMQ
 //! lists them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::cmp::Reverse;
 
@@ -13,15 +14,16 @@ use crate::amqp::{FieldTable, ShortStr};
 /// Where a policy stands among those of its layer: the first that matches is in force.
 pub(crate) type Rank = (Reverse<i64>, ShortStr);
 
-/// The names of the policies that are in force for something.
+/// The names of the policies that are in force for something: mostly none are, and there are many
+/// queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InForce {
-    pub(crate) user: Option<ShortStr>,
-    pub(crate) operator: Option<ShortStr>,
+    pub(crate) user: Option<Box<ShortStr>>,
+    pub(crate) operator: Option<Box<ShortStr>>,
 }
 
 impl InForce {
-    pub(crate) fn of(&mut self, layer: PolicyLayer) -> &mut Option<ShortStr> {
+    pub(crate) fn of(&mut self, layer: PolicyLayer) -> &mut Option<Box<ShortStr>> {
         match layer {
             PolicyLayer::User => &mut self.user,
             PolicyLayer::Operator => &mut self.operator,
@@ -77,14 +79,15 @@ impl Policies {
 
     /// The policies that are in force for this.
     pub(crate) fn in_force(&self, subject: Subject<'_>) -> InForce {
-        InForce { user: self.user.first_of(subject), operator: self.operator.first_of(subject) }
+        let first_of = |layer: &Layer| layer.first_of(subject).map(Box::new);
+        InForce { user: first_of(&self.user), operator: first_of(&self.operator) }
     }
 
     /// What policies in force ask for.
     pub(crate) fn asked(&self, names: &InForce) -> Asked<'_> {
         Asked {
-            user: names.user.as_ref().and_then(|name| self.user.definition(name)),
-            operator: names.operator.as_ref().and_then(|name| self.operator.definition(name)),
+            user: names.user.as_deref().and_then(|name| self.user.definition(name)),
+            operator: names.operator.as_deref().and_then(|name| self.operator.definition(name)),
         }
     }
 

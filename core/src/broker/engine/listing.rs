@@ -98,8 +98,8 @@ impl Engine {
             auto_delete: queue.auto_delete,
             owner: queue.owner.map(Into::into),
             arguments: queue.arguments.clone(),
-            policy: queue.policies.user.clone(),
-            operator_policy: queue.policies.operator.clone(),
+            policy: queue.policies.user.as_deref().cloned(),
+            operator_policy: queue.policies.operator.as_deref().cloned(),
             policy_definition: host.policies.asked(&queue.policies).merged(),
             is_paused: queue.is_paused,
             delivery_limit: queue.settings.delivery_limit,
@@ -238,8 +238,8 @@ fn exchange_info(vhost: &ShortStr, exchange: &Exchange) -> ExchangeInfo {
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: exchange.arguments.clone(),
-        policy: exchange.policies.user.clone(),
-        operator_policy: exchange.policies.operator.clone(),
+        policy: exchange.policies.user.as_deref().cloned(),
+        operator_policy: exchange.policies.operator.as_deref().cloned(),
     }
 }
 

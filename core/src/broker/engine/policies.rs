@@ -6,6 +6,7 @@
 //! there is to do has its turn in between. What is declared meanwhile is under the new policies at
 //! once, and the next command waits until this one is through.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -176,19 +177,19 @@ impl Engine {
         let is_for = changed.is_some_and(|(policy, cache)| policy.matches(subject, cache));
         let mut next = now.clone();
         let in_force = next.of(change.layer);
-        if in_force.as_ref() == Some(&change.name) {
+        if in_force.as_deref() == Some(&change.name) {
             if !is_for || change.is_lower {
-                *in_force = layer.first_of(subject);
+                *in_force = layer.first_of(subject).map(Box::new);
                 self.mark(Mark::PolicyFellBack);
             }
             return Some(next);
         }
-        let rank = in_force.as_ref().and_then(|name| layer.rank(name));
+        let rank = in_force.as_deref().and_then(|name| layer.rank(name));
         let is_first = rank.is_none_or(|rank| layer.rank(&change.name) < Some(rank));
         if !is_for || !is_first {
             return None;
         }
-        if in_force.replace(change.name.clone()).is_some() {
+        if in_force.replace(Box::new(change.name.clone())).is_some() {
             self.mark(Mark::PolicyOutranked);
         }
         Some(next)
