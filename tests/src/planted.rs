@@ -66,6 +66,13 @@ fn copy(from: &Path, to: &Path, changes: &[Change]) -> io::Result<()> {
         }
         return Ok(());
     }
+    // What an earlier copy has of files that are gone since.
+    for entry in fs::read_dir(to).into_iter().flatten() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if !from.join(name).exists() {
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+    }
     for entry in fs::read_dir(from)? {
         let name = entry?.file_name();
         if name != "target" && name != "node_modules" && name != "corpus" {

@@ -3,9 +3,9 @@
 //! A message is either a dead letter when its time to live in one queue is over, or held back by an
 //! exchange that delays. Times differ by a step, and go to the messages in no order, so that what
 //! is due next may stand anywhere. A message's time begins when the broker takes it in, which is
-//! after it was handed to the socket and before its confirm was read. So how late it is, until it is
-//! read again, is told from both: the truth is in between. They differ for those messages that were
-//! under way while the broker or its machine stood still as they were published.
+//! after it was handed to the socket and before its confirm was read. So how late it is, until it
+//! is read again, is told from both: the truth is in between. They differ for those messages that
+//! were under way while the broker or its machine stood still as they were published.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
