@@ -9,6 +9,7 @@ use warren_core::amqp::{
     BasicConsume, ChannelNumber, ChannelOpen, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
     Decoder, Egress, FieldTable, FieldValue, Frame, Method, OutFrame, PROTOCOL_HEADER, ShortStr,
 };
+use warren_core::broker::{UserPermission, VhostStatus};
 use warren_core::{
     Boot, Broker, Config, ConnectionId, DiskOp, DiskRequest, Event, FileId, Input, Instant, Lane,
     Output, Peer, QueueStatus, Recovery,
@@ -273,16 +274,39 @@ impl World {
         self.input(Input::DiskFree(u64::MAX));
     }
 
-    /// All queues are consumed.
-    pub fn consume_all(&mut self) {
+    /// All queues are consumed, as far as they can be. The messages of those that cannot: the
+    /// client is of one virtual host, and there may be others; and the directory may say that its
+    /// user may not enter that one, or not read from everything in it.
+    pub fn consume_all(&mut self) -> u64 {
+        let may_read = self.may_read();
         let at = self.client();
-        for (number, queue) in self.queues().into_iter().enumerate() {
+        let is_within_reach = |queue: &QueueStatus| may_read && queue.vhost == "/";
+        let (queues, others): (Vec<_>, Vec<_>) =
+            self.queues().into_iter().partition(is_within_reach);
+        for (number, queue) in queues.into_iter().enumerate() {
             let consumer_tag = format!("t{number}").as_str().into();
             let queue = queue.name;
             let consume = BasicConsume { queue, consumer_tag, no_ack: true, ..<_>::default() };
             self.method(at, 1, consume);
         }
         self.run_dry();
+        others.iter().map(|queue| queue.ready).sum()
+    }
+
+    /// Whether a client may enter, and read from everything where it does.
+    fn may_read(&self) -> bool {
+        let guest = ShortStr::from_static("guest");
+        let no_limits = <_>::default();
+        let is_user = self.broker.user(&guest).is_some_and(|user| user.limits == no_limits);
+        let is_open = |host: VhostStatus| {
+            host.vhost.name == "/" && host.vhost.limits.max_connections.is_none()
+        };
+        let reads_all = |set: UserPermission| {
+            set.vhost == "/" && set.user == guest && set.permission.read == ".*"
+        };
+        is_user
+            && self.broker.vhosts(None).any(is_open)
+            && self.broker.permissions(None).any(reads_all)
     }
 
     /// Goes on until nothing is under way.
