@@ -210,11 +210,7 @@ impl State {
                 self.policies.remove(&(vhost, layer, name));
             }
             Fact::Bound(bound) => {
-                let is_known = match &bound.target {
-                    Target::Queue(number) => self.queues.contains_key(number),
-                    Target::Exchange(_) => true,
-                };
-                if is_known {
+                if self.is_target_known(&bound)? {
                     let bound = Arc::new(self.detached(&bound));
                     self.incoming.insert((bound.target.clone(), bound.clone()));
                     self.bindings.insert(bound);
@@ -539,6 +535,20 @@ impl State {
                     lanes.remove(&level);
                 }
             }
+        }
+    }
+
+    /// Whether there is something where a binding leads. Exchanges may be in every virtual host.
+    ///
+    /// # Errors
+    /// When it is a queue of another virtual host.
+    fn is_target_known(&self, bound: &Bound) -> Result<bool, Inconsistent> {
+        let Target::Queue(number) = &bound.target else { return Ok(true) };
+        match self.queues.get(number) {
+            Some(queue) if queue.declaration.vhost != bound.vhost => {
+                Err(Inconsistent("a binding leads to a queue of another virtual host"))
+            }
+            queue => Ok(queue.is_some()),
         }
     }
 

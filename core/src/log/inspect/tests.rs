@@ -12,7 +12,7 @@ use crate::amqp::Properties;
 use crate::broker::{Body, Charge, Message, VirtualHost};
 use crate::log::checkpoint;
 use crate::log::codec::{kind, message_places};
-use crate::log::fact::{Fact, MessageFact, Place, QueueNumber};
+use crate::log::fact::{Bound, Fact, MessageFact, Place, QueueNumber, Target};
 use crate::log::format::{
     BATCH_HEADER_LEN, IndexEntry, NUMBER_FREE_MAX, RECORD_HEADER_LEN, RecordHeader, decode_part,
     identity, part_len, put_part,
@@ -513,6 +513,27 @@ fn what_was_in_a_virtual_host_that_is_deleted_is_not_salvaged() {
     refusal_of_both(&mut log.disk);
     let (report, found) = messages_after(&mut log.disk);
     assert_eq!((report.unnamed_queues.len(), found), (0, before));
+}
+
+#[test]
+fn a_binding_out_of_its_virtual_host_does_not_outlive_its_queue() {
+    let mut log = Log::new(&SAMPLE);
+    let made =
+        |name: &str| Fact::VhostSet(VirtualHost { name: name.into(), ..VirtualHost::default() });
+    let bound = Fact::Bound(Bound {
+        vhost: "/".into(),
+        source: "x".into(),
+        key: "k".into(),
+        target: Target::Queue(QueueNumber(7)),
+        arguments: Bytes::new(),
+    });
+    log.add(&[made("/"), made("v"), queue(7, "v", "q")]);
+    let (file, offset) = log.add(&[bound]);
+    log.add(&[Fact::QueueDeleted(QueueNumber(7))]);
+    let refused = refusal_of_both(&mut log.disk);
+    assert!(refused.to_string().contains("a queue of another virtual host"), "{refused}");
+    let (report, _) = messages_after(&mut log.disk);
+    assert!(report.losses.iter().any(|loss| (loss.file, loss.from) == (file, offset)));
 }
 
 #[test]

@@ -604,6 +604,16 @@ fn what_is_of_a_virtual_host_or_a_user_who_is_not_there_is_damage() {
 }
 
 #[test]
+fn a_binding_that_leads_out_of_its_virtual_host_is_damage() {
+    let facts = admission("v1".into(), "u1".into()).into_iter().chain(in_vhost());
+    let mut state = applied(facts).expect("consistent");
+    let outside = bound(1, Target::Queue(QueueNumber(70)));
+    let refused = state.apply(Fact::Bound(outside), 1, 100);
+    let text = "a binding leads to a queue of another virtual host";
+    assert_eq!(refused, Err(Inconsistent(text)));
+}
+
+#[test]
 fn an_old_directory_is_all_in_one_virtual_host_to_which_others_come() {
     let mut state = applied([queue_fact(QueueNumber(1))]).expect("it needs no virtual host");
     let defaults = Defaults { vhost: "v".into(), ..Defaults::default() };
