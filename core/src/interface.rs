@@ -1,5 +1,6 @@
 //! What goes into the broker and what comes out of it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
@@ -241,7 +242,7 @@ pub enum Input {
     /// Whether the password that this client gave is the right one, as [`Output::Verify`] asked.
     Verified(ConnectionId, bool),
     /// Somebody who may wants this. Answered once, by [`Output::Answered`].
-    Command(CommandId, Command),
+    Command(CommandId, Box<Command>),
     /// The time that `poll_timeout` named has come. More often is harmless.
     Tick,
     /// The broker is to stop: clients are told with 320 and this text, new ones are refused. When

@@ -193,7 +193,7 @@ impl Broker {
                 self.with(id, |connection, ctx| connection.handle_verified(is_right, ctx));
             }
             Input::Command(id, command) => {
-                self.commands.push_back((id, command));
+                self.commands.push_back((id, *command));
                 self.administer();
             }
             Input::Tick => {

@@ -15,7 +15,7 @@ fn hash() -> PasswordHash {
 
 impl World {
     fn answer(&mut self, command: Command) -> String {
-        self.input(Input::Command(CommandId(1), command));
+        self.input(Input::Command(CommandId(1), Box::new(command)));
         self.settle();
         let answers = self.answers();
         let answer = answers.last().expect("an answer");
@@ -332,7 +332,7 @@ fn a_virtual_host_goes_with_all_that_is_in_it() {
         "Refusing to delete virtual host 'v' because it is protected from deletion"
     );
     world.set_vhost("v");
-    world.input(Input::Command(CommandId(1), Command::DeleteVhost { vhost: "v".into() }));
+    world.input(Input::Command(CommandId(1), Box::new(Command::DeleteVhost { vhost: "v".into() })));
     assert_eq!(world.heard(id), ["connection.close CONNECTION_FORCED - vhost 'v' is deleted"]);
     assert_eq!(world.answers(), [""; 0], "it takes a while");
     let (_, heard) = world.enter("\0guest\0guest", "v");
@@ -366,7 +366,7 @@ fn a_start_that_comes_before_all_of_a_virtual_host_is_gone_finds_none_of_it() {
     for number in 0..9 {
         world.ask(id, declare(&format!("q{number}")));
     }
-    world.input(Input::Command(CommandId(1), Command::DeleteVhost { vhost: "v".into() }));
+    world.input(Input::Command(CommandId(1), Box::new(Command::DeleteVhost { vhost: "v".into() })));
     // Meanwhile a checkpoint is written.
     world.ask(guest, declare("other"));
     for _ in 0..40 {

@@ -200,7 +200,8 @@ mod tests {
             bytes
         };
         let mut stream = stream();
-        for (key, body) in [(7, "ab"), (7, "cd"), (7, "e"), (8, "fg"), (8, "hi"), (8, ""), (8, "j")] {
+        for (key, body) in [(7, "ab"), (7, "cd"), (7, "e"), (8, "fg"), (8, "hi"), (8, ""), (8, "j")]
+        {
             stream.extend_from_slice(&message(key, body.as_bytes()));
         }
         for cut in 0..stream.len() {

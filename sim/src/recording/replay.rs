@@ -224,7 +224,7 @@ impl Replay {
             Event::DiskFree(free) => self.tell(Input::DiskFree(free), Told::DiskFree(free)),
             Event::Command(id, command) => {
                 let told = Told::Command(id, wish(&command));
-                self.tell(Input::Command(CommandId(id), command), told);
+                self.tell(Input::Command(CommandId(id), Box::new(command)), told);
             }
             Event::Tick => self.tell(Input::Tick, Told::Tick),
             Event::Shutdown(text) => {

@@ -201,8 +201,15 @@ impl Channel {
         let routing_key = publish.routing_key;
         let charge = Charge::default();
         let is_dead_letter = false;
-        let message =
-            Message { exchange, routing_key, properties, body, persistent, is_dead_letter, charge };
+        let message = Arc::new(Message {
+            exchange,
+            routing_key,
+            properties,
+            body,
+            persistent,
+            is_dead_letter,
+            charge,
+        });
         let published = Published { route, message, mandatory: publish.mandatory, ttl, delay };
         ctx.engine.traffic.published += 1;
         match &mut self.mode {
@@ -305,7 +312,7 @@ impl Channel {
                 exchange: message.exchange.clone(),
                 routing_key: message.routing_key.clone(),
             };
-            let frame = OutFrame::Return(self.number, method, Arc::new(message));
+            let frame = OutFrame::Return(self.number, method.into(), message);
             link.send(ctx.out, ctx.now, frame);
         }
         Enqueued::nowhere(topology)

@@ -199,7 +199,7 @@ impl Host {
         }
         self.commands += 1;
         let told = Told::Command(self.commands, command::wish(&command));
-        self.batch.push((Some(Input::Command(CommandId(self.commands), command)), told));
+        self.batch.push((Some(Input::Command(CommandId(self.commands), Box::new(command))), told));
         self.flush(now, judge)
     }
 
