@@ -1,5 +1,5 @@
-//! What those who run the broker do to queues and single messages, of which the broker must be asked
-//! first which are there.
+//! What those who run the broker do to queues and single messages, of which the broker must first
+//! be asked which are there.
 
 use warren_core::amqp::ShortStr;
 use warren_core::broker::Message;
