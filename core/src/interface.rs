@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame, ShortStr};
+use crate::amqp::{AmqpError, DecodeError, FieldTable, Frame, MethodId, OutFrame, ShortStr};
 use crate::broker::{
     Parameter, Password, PasswordHash, Permission, Policy, PolicyLayer, Refusal, TopicPermission,
     UserChange, UserLimits, VhostLimits, VhostMetadata,
@@ -195,6 +195,18 @@ pub enum Command {
         queue: ShortStr,
         /// Whether it hands out nothing.
         is_paused: bool,
+    },
+    /// A queue is as these arguments say from now on, which take the place of those it was declared
+    /// with; messages that are there keep their deadlines. It has the type that it has, how it
+    /// serves consumers, its levels, and what it deduplicates by: who wants another of these is
+    /// refused.
+    SetQueueArguments {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The queue.
+        queue: ShortStr,
+        /// All arguments that it has then; of its type they need not say anything.
+        arguments: FieldTable,
     },
     /// Closes a connection: the client is told with 320 and this text.
     CloseConnection {

@@ -39,18 +39,18 @@ impl World {
         self.input(Input::Command(CommandId(id), Box::new(command)));
     }
 
-    fn command(&mut self, command: Command) -> String {
+    pub(super) fn command(&mut self, command: Command) -> String {
         self.input(Input::Command(CommandId(7), Box::new(command)));
         self.settle();
         self.answers().pop().expect("an answer")
     }
 
     /// How many messages of `q` are ready.
-    fn ready(&self) -> u64 {
+    pub(super) fn ready(&self) -> u64 {
         self.broker.queues().iter().find(|queue| queue.name == "q").expect("the queue").ready
     }
 
-    fn fill(&mut self, client: ConnectionId, count: usize) {
+    pub(super) fn fill(&mut self, client: ConnectionId, count: usize) {
         for _ in 0..count {
             self.batch(persist(client, "q", "m"));
         }

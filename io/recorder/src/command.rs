@@ -19,9 +19,7 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
             out.push(u8::from(*layer == PolicyLayer::Operator));
             put_texts(out, [&policy.pattern, policy.apply_to.name()]);
             put_number(out, policy.priority as u64);
-            let mut definition = BytesMut::new();
-            policy.definition.write(&mut definition);
-            put_bytes(out, &definition);
+            put_table(out, &policy.definition);
         }
         Command::DeletePolicy { vhost, layer, name } => {
             put_head(out, 1, [vhost, name]);
@@ -86,6 +84,10 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
             put_head(out, 17, [vhost, queue]);
             out.push(u8::from(*is_paused));
         }
+        Command::SetQueueArguments { vhost, queue, arguments } => {
+            put_head(out, 18, [vhost, queue]);
+            put_table(out, arguments);
+        }
         Command::CloseConnection { connection, reason } => {
             put_head(out, 14, []);
             put_number(out, connection.to_number());
@@ -105,7 +107,7 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
                 pattern: take_text(from)?,
                 apply_to: ApplyTo::from_name(&take_text(from)?).ok()?,
                 priority: take_number(from)? as i64,
-                definition: FieldTable::read(&mut Reader::new(&take_bytes(from)?)).ok()?,
+                definition: take_table(from)?,
             };
             Command::SetPolicy { vhost, layer, policy }
         }
@@ -187,6 +189,11 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
             queue: take_name(from)?,
             is_paused: take_number(from)? != 0,
         },
+        18 => Command::SetQueueArguments {
+            vhost: take_name(from)?,
+            queue: take_name(from)?,
+            arguments: take_table(from)?,
+        },
         _ => return None,
     })
 }
@@ -203,6 +210,12 @@ fn put_texts<const COUNT: usize>(out: &mut Vec<u8>, texts: [&str; COUNT]) {
 pub(crate) fn put_names(out: &mut Vec<u8>, names: &[ShortStr]) {
     put_number(out, names.len() as u64);
     names.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+}
+
+fn put_table(out: &mut Vec<u8>, table: &FieldTable) {
+    let mut bytes = BytesMut::new();
+    table.write(&mut bytes);
+    put_bytes(out, &bytes);
 }
 
 fn put_option(out: &mut Vec<u8>, name: Option<&ShortStr>) {
@@ -226,6 +239,10 @@ pub(crate) fn take_name(from: &mut Bytes) -> Option<ShortStr> {
 
 pub(crate) fn take_names(from: &mut Bytes) -> Option<Vec<ShortStr>> {
     (0..take_number(from)?).map(|_| take_name(from)).collect()
+}
+
+fn take_table(from: &mut Bytes) -> Option<FieldTable> {
+    FieldTable::read(&mut Reader::new(&take_bytes(from)?)).ok()
 }
 
 /// `None` when this is none; `Some(None)` when there is no name.
@@ -293,7 +310,12 @@ pub(crate) mod tests {
         vec![
             Command::DeleteMessage { vhost: vhost.clone(), queue: queue.clone(), message },
             Command::CancelDelayed { vhost: vhost.clone(), id: 9 },
-            Command::PauseQueue { vhost: vhost.clone(), queue, is_paused: true },
+            Command::PauseQueue { vhost: vhost.clone(), queue: queue.clone(), is_paused: true },
+            Command::SetQueueArguments {
+                vhost: vhost.clone(),
+                queue,
+                arguments: policy.definition.clone(),
+            },
             Command::SetPolicy { vhost: "/".into(), layer, policy },
             Command::DeletePolicy { vhost: "/".into(), layer: PolicyLayer::User, name: "p".into() },
             Command::SetVhost { vhost: vhost.clone(), metadata },

@@ -67,6 +67,9 @@ impl Engine {
             Command::PauseQueue { vhost, queue, is_paused } => {
                 return self.pause_queue(&vhost, &queue, is_paused);
             }
+            Command::SetQueueArguments { vhost, queue, arguments } => {
+                return self.set_queue_arguments(&vhost, &queue, arguments);
+            }
             // Connections are not the engine's.
             Command::CloseConnection { .. } => Ok(Done::Unchanged),
         }?;
