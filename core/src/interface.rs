@@ -10,7 +10,7 @@ use crate::broker::{
     UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
 use crate::listing::MessageId;
-use crate::{DiskRequest, DiskResult, OpId};
+use crate::{DiskRequest, DiskResult, NodeLimits, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,12 +52,18 @@ pub struct Peer {
     pub name: String,
     /// Whether the client is on this machine: only then may `guest` log in.
     pub is_loopback: bool,
+    /// Whether it is within this process: it may log in by any mechanism, is not counted among the
+    /// connections that clients open, and its coming and going are no news.
+    pub is_inside: bool,
     /// Where the client is: logins that fail time and again from the same address are answered ever
     /// later.
     pub address: String,
     /// The user that the client proved to be before: by its certificate, or within this process.
     /// The mechanism `EXTERNAL` is for these.
     pub external: Option<String>,
+    /// Whether those who run the broker are behind this client: it may do everything everywhere, and
+    /// no user need have the name in [`Self::external`]. Only ever within this process.
+    pub is_operator: bool,
 }
 
 /// What the adapter calls a command by; it chooses, and the answer has the same.
@@ -208,6 +214,8 @@ pub enum Command {
         /// All arguments that it has then; of its type they need not say anything.
         arguments: FieldTable,
     },
+    /// Sets how much there may be from now on, for as long as this broker lives.
+    SetNodeLimits(NodeLimits),
     /// Closes a connection: the client is told with 320 and this text.
     CloseConnection {
         /// Which.

@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod config;
+mod credentials;
+mod definitions;
 mod findings;
 mod logging;
 mod management;

@@ -18,6 +18,7 @@ use warren_recorder::{End, Header, Recorder};
 use crate::config::{
     ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
 };
+use crate::definitions::Definitions;
 use crate::logging::{self, LogArgs};
 use crate::reload::Reload;
 use crate::tls::Identity;
@@ -142,6 +143,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     }
     stop_on_panic(End::default());
     raise_file_limit();
+    let definitions = Definitions::read(&settings.definitions).map_err(ServeError::Setting)?;
     let unusable = |error| ServeError::DataDir(settings.data_dir.clone(), error);
     let disk = Disk::open(&settings.data_dir).map_err(unusable)?;
     let space = disk.space().map_err(|error| unusable(error.into()))?;
@@ -154,7 +156,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     stop_on_panic(end.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
     let reload = Reload::new(sources, loaded, log);
-    let served = runtime.block_on(run(disk, config, boot, recorder, reload));
+    let served = runtime.block_on(run(disk, config, boot, recorder, reload, definitions));
     match &served {
         Ok(()) => end.now("the broker was told to stop"),
         Err(error) => end.now(&format!("the broker did not start: {error}")),
@@ -182,13 +184,14 @@ async fn run(
     boot: Boot,
     mut recorder: Recorder,
     mut reload: Reload,
+    definitions: Option<Definitions>,
 ) -> Result<(), ServeError> {
     let data_dir = reload.loaded().settings.data_dir.clone();
     let end = recorder.end();
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let node_name = config.node_name.clone();
-    let (loopback_users, nobody_hash) = (config.loopback_users.clone(), config.nobody_hash.clone());
+    let loopback_users = config.loopback_users.clone();
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -200,13 +203,33 @@ async fn run(
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
+    let passwords = reload.loaded().settings.passwords.clone();
+    let users = management::Users::new(node.hasher(), loopback_users, passwords);
+    let mut about = management::Node {
+        name: node_name,
+        data_dir: data_dir.clone(),
+        memory_max,
+        disk_free_min,
+        urls: Vec::new(),
+    };
+    if let Some(definitions) = definitions {
+        let (about, users) = (about.clone(), users.clone());
+        let import = management::import(node.handle(), about, users, definitions);
+        tokio::select! {
+            imported = import => imported.map_err(ServeError::Setting)?,
+            reason = node.halted() => end_halted(&reason, &end),
+            name = signals.stop() => {
+                info!(signal = name, "stopping before the start was over");
+                node.shut_down(SHUTDOWN_TEXT.into()).await;
+                return Ok(());
+            }
+        }
+    }
     let mut urls = listen(&mut node, &mut reload)?;
     let http = bind_management(&mut reload, &mut urls)?;
     announce(&urls, &data_dir);
     if !http.is_empty() {
-        let data_dir = data_dir.clone();
-        let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
-        let users = management::Users::new(node.hasher(), loopback_users, nobody_hash);
+        about.urls = urls;
         management::start(http, node.handle(), about, users).map_err(ServeError::System)?;
     }
     systemd::ready();
@@ -314,7 +337,7 @@ async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload) {
             Asked::ToStop(name) => break name,
             Asked::ToReload => {
                 systemd::reloading();
-                reload.now();
+                reload.now(&node.handle()).await;
                 systemd::ready();
             }
         }

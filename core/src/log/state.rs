@@ -111,7 +111,7 @@ impl State {
     }
 
     /// Whether nothing is in it but what a first start makes.
-    pub(super) fn is_blank(&self, defaults: &Defaults) -> bool {
+    pub(super) fn is_blank(&self, defaults: Option<&Defaults>) -> bool {
         self.access.is_first(defaults)
             && self.segments.is_empty()
             && self.exchanges.is_empty()
@@ -279,7 +279,7 @@ impl State {
 
     /// Adds what a first start finds, if nobody could use the broker as it is. Whether anything was
     /// added.
-    pub(crate) fn add_defaults(&mut self, defaults: &Defaults) -> bool {
+    pub(crate) fn add_defaults(&mut self, defaults: Option<&Defaults>) -> bool {
         let has_content = self.has_content();
         self.access.add_defaults(defaults, has_content)
     }

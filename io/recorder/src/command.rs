@@ -8,7 +8,7 @@ use warren_core::broker::{
     TopicPermission, UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
 use warren_core::listing::MessageId;
-use warren_core::{Command, ConnectionId};
+use warren_core::{Command, ConnectionId, NodeLimits};
 
 use crate::number::{put as put_number, put_bytes, take as take_number, take_bytes, take_text};
 
@@ -87,6 +87,10 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
         Command::SetQueueArguments { vhost, queue, arguments } => {
             put_head(out, 18, [vhost, queue]);
             put_table(out, arguments);
+        }
+        Command::SetNodeLimits(limits) => {
+            put_head(out, 19, []);
+            put_node_limits(out, limits);
         }
         Command::CloseConnection { connection, reason } => {
             put_head(out, 14, []);
@@ -194,6 +198,7 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
             queue: take_name(from)?,
             arguments: take_table(from)?,
         },
+        19 => Command::SetNodeLimits(take_node_limits(from)?),
         _ => return None,
     })
 }
@@ -218,7 +223,31 @@ fn put_table(out: &mut Vec<u8>, table: &FieldTable) {
     put_bytes(out, &bytes);
 }
 
-fn put_option(out: &mut Vec<u8>, name: Option<&ShortStr>) {
+/// Zero stands for none, and any other number for one less.
+pub(crate) fn put_node_limits(out: &mut Vec<u8>, limits: &NodeLimits) {
+    let NodeLimits { connections, channels, consumers_of_channel, vhosts, queues, exchanges } =
+        *limits;
+    for limit in [connections, channels, consumers_of_channel, vhosts, queues, exchanges] {
+        put_number(out, limit.map_or(0, |most| u64::from(most) + 1));
+    }
+}
+
+pub(crate) fn take_node_limits(from: &mut Bytes) -> Option<NodeLimits> {
+    let mut take = || {
+        let number = take_number(from)?;
+        Some(number.checked_sub(1).and_then(|most| u32::try_from(most).ok()))
+    };
+    Some(NodeLimits {
+        connections: take()?,
+        channels: take()?,
+        consumers_of_channel: take()?,
+        vhosts: take()?,
+        queues: take()?,
+        exchanges: take()?,
+    })
+}
+
+pub(crate) fn put_option(out: &mut Vec<u8>, name: Option<&ShortStr>) {
     out.push(u8::from(name.is_some()));
     name.into_iter().for_each(|name| put_bytes(out, name.as_bytes()));
 }
@@ -246,7 +275,7 @@ fn take_table(from: &mut Bytes) -> Option<FieldTable> {
 }
 
 /// `None` when this is none; `Some(None)` when there is no name.
-fn take_option(from: &mut Bytes) -> Option<Option<ShortStr>> {
+pub(crate) fn take_option(from: &mut Bytes) -> Option<Option<ShortStr>> {
     match take_number(from)? {
         0 => Some(None),
         _ => take_name(from).map(Some),
@@ -344,6 +373,7 @@ pub(crate) mod tests {
             Command::ClearTopicPermission { vhost: vhost.clone(), user, exchange: None },
             Command::SetParameter(parameter),
             Command::ClearParameter { vhost: Some(vhost), component, name },
+            Command::SetNodeLimits(NodeLimits { queues: Some(0), ..NodeLimits::default() }),
             Command::CloseConnection { connection, reason: "because".into() },
         ]
     }

@@ -18,6 +18,7 @@
 //! | [`consumer`], [`hold`] | the side that consumes; one that does not acknowledge |
 //! | [`backlog`], [`backlog_report`] | one side after the other, over a deep queue |
 //! | [`timers`] | messages that come when it is their time |
+//! | [`churn`] | connections, channels and queues that come and go |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
@@ -36,6 +37,7 @@ mod backlog;
 mod backlog_report;
 mod batch;
 mod board;
+mod churn;
 mod confirms;
 mod connection;
 mod consumer;
@@ -91,6 +93,7 @@ fn measure(args: BenchArgs) -> Result<(), BenchError> {
                 false => Err(BenchError::Disorder),
             }
         }
+        Task::Churn(plan) => print(&churn::run(&plan, &interrupt)?, plan.json),
         Task::Timers(plan) => {
             let report = timers::run(&plan, &interrupt)?;
             print(&report, plan.json)?;

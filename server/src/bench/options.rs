@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::backlog::BacklogPlan;
+use super::churn::ChurnPlan;
 use super::error::BenchError;
 use super::timers::TimersPlan;
 use super::uri::Uri;
@@ -46,6 +47,35 @@ enum Measurement {
     /// over what has been published in no order. With --pid the broker's memory and CPU time are
     /// told for each tenth, of those published and of those that came.
     Timers(TimersArgs),
+    /// Open and close connections, then channels, then queues, as fast as it goes.
+    ///
+    /// With --pid, the broker's memory and open files are told from before, at the most while it
+    /// went on, and from two seconds after.
+    Churn(ChurnArgs),
+}
+
+#[derive(Debug, Args)]
+struct ChurnArgs {
+    /// The broker: amqp://user:password@host:port/vhost, percent-encoded
+    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/")]
+    uri: Uri,
+    /// Threads, each of which opens and closes one thing after the other
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    threads: u32,
+    /// How long connections come and go, and channels, and queues
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// Declare the queues durable: each declaration and each deletion waits for the disk then
+    #[arg(long)]
+    durable: bool,
+    /// A process on this machine whose memory and open files to report, with its children: the
+    /// broker
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -387,6 +417,7 @@ pub(super) enum Task {
     Backlog(BacklogPlan),
     /// Messages that come when it is their time.
     Timers(TimersPlan),
+    Churn(ChurnPlan),
 }
 
 impl TryFrom<BenchArgs> for Task {
@@ -407,9 +438,17 @@ impl TryFrom<BenchArgs> for Task {
             }
             Measurement::Backlog(args) => return args.plan().map(Self::Backlog),
             Measurement::Timers(args) => return Ok(Self::Timers(args.plan())),
+            Measurement::Churn(args) => return Ok(Self::Churn(args.into())),
         };
         let warmup = workload.warmup.unwrap_or(Duration::from_secs(warmup_s));
         Plan { workload, rate, warmup, goal }.checked().map(Self::Load)
+    }
+}
+
+impl From<ChurnArgs> for ChurnPlan {
+    fn from(args: ChurnArgs) -> Self {
+        let ChurnArgs { uri, threads, duration, durable, pid, json } = args;
+        Self { uri, threads, duration, durable, pid, json }
     }
 }
 
@@ -487,6 +526,7 @@ pub(super) mod tests {
             Task::Load(plan) => Ok(plan),
             Task::Backlog(backlog) => Ok(backlog.plan),
             Task::Timers(timers) => panic!("{timers:?}"),
+            Task::Churn(churn) => panic!("{churn:?}"),
         }
     }
 

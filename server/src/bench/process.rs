@@ -62,6 +62,13 @@ impl ProcessTree {
         statuses.map(|status| resident_bytes(&String::from_utf8_lossy(&status))).sum()
     }
 
+    /// Files, sockets and the like that the tree's processes have open; `None` where one may not be
+    /// asked.
+    pub(super) fn open_files(&self) -> Option<u64> {
+        let of = |pid| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64);
+        self.members.iter().map(of).sum()
+    }
+
     /// Bytes that the tree's processes have had written to disks since they began; `None` where one
     /// may not be asked, as it is another user's.
     pub(super) fn written_bytes(&self) -> Option<u64> {

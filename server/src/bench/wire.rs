@@ -46,6 +46,7 @@ pub(super) const CONNECTION_UNBLOCKED: u32 = id(10, 61);
 const CHANNEL_OPEN: u32 = id(20, 10);
 pub(super) const CHANNEL_OPEN_OK: u32 = id(20, 11);
 pub(super) const CHANNEL_CLOSE: u32 = id(20, 40);
+pub(super) const CHANNEL_CLOSE_OK: u32 = id(20, 41);
 const EXCHANGE_DECLARE: u32 = id(40, 10);
 pub(super) const EXCHANGE_DECLARE_OK: u32 = id(40, 11);
 const EXCHANGE_DELETE: u32 = id(40, 20);
@@ -231,6 +232,11 @@ pub(super) fn close(out: &mut Vec<u8>) {
 /// `channel.open`
 pub(super) fn channel_open(out: &mut Vec<u8>) {
     FrameWriter::method(out, CHANNEL, CHANNEL_OPEN).short_text("").end();
+}
+
+/// `channel.close` with 200.
+pub(super) fn channel_close(out: &mut Vec<u8>) {
+    FrameWriter::method(out, CHANNEL, CHANNEL_CLOSE).u16(200).short_text("bye").u32(0).end();
 }
 
 /// `exchange.declare` of an exchange that goes at a restart unless it is `durable`.

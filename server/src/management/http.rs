@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 use warren_io::Tls;
 
 use super::State;
+use super::audit;
 use super::call::{Answer, Call, Failure, Query, Reply};
 use super::routes;
 
@@ -119,17 +120,20 @@ async fn respond(
     };
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let is_loopback = peer.ip().to_canonical().is_loopback();
-    let logged_in = state.users.log_in(&state.broker, authorization, is_loopback).await;
+    let from = peer.ip().to_canonical().to_string();
+    let logged_in = state.users.log_in(&state.broker, authorization, &from, is_loopback).await;
     let user = match logged_in {
         Ok(user) => user,
         Err(failure) => {
             if authorization.is_some() {
+                let path = audit::shown(route, &params);
                 warn!(%peer, path, reason = failure.reason, "HTTP access denied");
             }
             return failed(&failure);
         }
     };
     if let Err(failure) = user.check(operation.tag) {
+        let path = audit::shown(route, &params);
         warn!(%peer, path, user = %user.name, reason = failure.reason, "HTTP access denied");
         return failed(&failure);
     }
@@ -140,16 +144,15 @@ async fn respond(
         Ok(body) => body,
         Err(failure) => return failed(&failure),
     };
-    let name = user.name.clone();
+    let asked = (route, operation);
+    let entry = audit::Entry::new(&peer, &user.name, asked, &params, reason.as_deref());
     let is_reading = operation.method == Method::GET;
     let call = Call { state, user, params, query, body, is_reading, reason };
     let answer = match timeout(ANSWER_TIMEOUT, (operation.run)(call)).await {
         Ok(answer) => answer,
         Err(_) => Err(Failure::unavailable("the broker took too long to answer")),
     };
-    if operation.method != Method::GET && answer.is_ok() {
-        tracing::info!(%peer, user = %name, %method, path, "management");
-    }
+    entry.close(&answer);
     write(answer)
 }
 

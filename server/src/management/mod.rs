@@ -9,6 +9,7 @@
 //! [`routes`] is the table of all there is: requests find their way by it, the OpenAPI description
 //! is made of it, and so is the test that nobody gets in who may not.
 
+mod audit;
 mod auth;
 mod binding;
 mod call;
@@ -44,16 +45,19 @@ use std::thread;
 use std::time::Instant;
 
 use tokio::task::spawn_local;
-use tracing::error;
+use tracing::{error, info};
 use warren_io::{BrokerHandle, Tls};
 
 pub(crate) use auth::Users;
 use rates::Rates;
 
+use crate::definitions::{Definitions, unusable};
+
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 const RABBITMQ_VERSION: &str = "4.3.5";
 
 /// What this node is.
+#[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
@@ -79,6 +83,31 @@ struct State {
     started: Instant,
     users: Users,
     rates: Rates,
+}
+
+/// Imports definitions, unless they are those that were imported last and that is enough.
+///
+/// # Errors
+/// Which file cannot be imported, and why. What came before it is there.
+pub(crate) async fn import(
+    broker: BrokerHandle,
+    node: Node,
+    users: Users,
+    definitions: Definitions,
+) -> Result<(), String> {
+    let (started, rates) = (Instant::now(), Rates::default());
+    let state = State { broker, node, started, users, rates };
+    if definitions.skip_if_unchanged && parameter::imported(&state).await == definitions.digest {
+        info!("the definitions are those that were imported last");
+        return Ok(());
+    }
+    for (file, object) in definitions.files {
+        let imported = definitions::import_all(&state, &call::Object(object)).await;
+        imported.map_err(|error| unusable(&file, &error))?;
+        info!(file = %file.display(), "definitions imported");
+    }
+    let kept = parameter::set_imported(&state, &definitions.digest).await;
+    kept.map_err(|failure| failure.reason)
 }
 
 /// Serves the API for as long as the process lives.

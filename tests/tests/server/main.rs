@@ -3,6 +3,7 @@
 
 mod certificates;
 mod configuration;
+mod definitions;
 mod management;
 mod packaging;
 mod proxy;

@@ -70,6 +70,10 @@ impl Engine {
             Command::SetQueueArguments { vhost, queue, arguments } => {
                 return self.set_queue_arguments(&vhost, &queue, arguments);
             }
+            Command::SetNodeLimits(limits) => {
+                self.node_limits = limits;
+                return Ok(Done::Updated);
+            }
             // Connections are not the engine's.
             Command::CloseConnection { .. } => Ok(Done::Unchanged),
         }?;

@@ -648,11 +648,12 @@ fn a_binding_that_leads_out_of_its_virtual_host_is_damage() {
 fn an_old_directory_is_all_in_one_virtual_host_to_which_others_come() {
     let mut state = applied([queue_fact(QueueNumber(1))]).expect("it needs no virtual host");
     let defaults = Defaults { vhost: "v".into(), ..Defaults::default() };
-    assert!(state.add_defaults(&defaults));
+    assert!(state.add_defaults(Some(&defaults)));
     assert!(state.access.vhosts.keys().eq(["/", "v"]));
     assert_eq!((state.access.users.len(), state.access.permissions.len()), (1, 2));
-    assert!(!state.add_defaults(&defaults), "once is enough");
+    assert!(!state.add_defaults(Some(&defaults)), "once is enough");
     state.apply(Fact::UserDeleted("guest".into()), 1, 100).expect("consistent");
-    assert!(state.add_defaults(&defaults), "somebody must be able to enter");
+    assert!(!state.add_defaults(None), "somebody else sees to it");
+    assert!(state.add_defaults(Some(&defaults)), "somebody must be able to enter");
     assert_eq!((state.access.vhosts.len(), state.access.permissions.len()), (2, 1));
 }

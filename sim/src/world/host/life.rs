@@ -448,7 +448,7 @@ impl Host {
             segment_len: setup.segment_len,
             disk_free_min: setup.disk_free_min,
             read_len: setup.read_len,
-            defaults: command::defaults(),
+            defaults: Some(command::defaults()),
             ..Config::default()
         }
     }
