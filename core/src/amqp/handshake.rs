@@ -136,6 +136,7 @@ impl Connection {
         let Some(claim) = self.claim.take() else { return };
         match claim.check(is_right, &self.link.peer, ctx) {
             Ok(()) => {
+                ctx.engine.traffic.logins += 1;
                 self.link.user = claim.user;
                 let tune = ConnectionTune {
                     channel_max: ctx.config.channel_max,

@@ -26,7 +26,7 @@ impl Engine {
             return Err(Refusal::new(RefusalKind::NotFound, "no such message is ready"));
         };
         if let Some(queue) = self.queues.get_mut(row) {
-            queue.counts.purged += 1;
+            queue.tally(&mut self.tallies, |counts| counts.purged += 1);
         }
         self.forget_entry(row, &entry);
         self.gate = self.log.noted();
