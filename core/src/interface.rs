@@ -404,7 +404,7 @@ pub enum Occurrence {
 }
 
 /// A queue, by its virtual host and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueName {
     /// The virtual host.
     pub vhost: ShortStr,

@@ -54,6 +54,7 @@ pub mod listing;
 mod log;
 mod machine;
 mod marks;
+pub mod metrics;
 mod slab;
 mod time;
 

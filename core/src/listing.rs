@@ -96,6 +96,8 @@ counters! {
         returned,
         /// Messages that went nowhere.
         unroutable,
+        /// How many queues messages of clients went to, all together.
+        routed,
         /// How often a message was asked for and there was none.
         get_empty,
         /// Connections.
@@ -112,6 +114,10 @@ counters! {
         queues_created,
         /// Queues that are gone.
         queues_deleted,
+        /// Clients who logged in.
+        logins,
+        /// Those who tried to, and may not.
+        logins_refused,
     }
 }
 

@@ -419,14 +419,17 @@ impl Broker {
     /// Those who waited for batches that are durable now wait no more.
     fn release_gated(&mut self) {
         let durable = self.engine.durable();
+        let mut released = 0;
         while self.gated.front().is_some_and(|(gate, _)| *gate <= durable) {
-            let Some((_, gated)) = self.gated.pop_front() else { return };
+            let Some((_, gated)) = self.gated.pop_front() else { break };
+            released += 1;
             match gated {
                 Gated::Confirms(session) => self.unconfirmed.push_back(session),
                 Gated::Command(id, done) => self.out.push_back(Output::Answered(id, Ok(done))),
                 Gated::Frames(id) => self.with(id, |connection, ctx| connection.release_held(ctx)),
             }
         }
+        self.engine.log().note_waiters(released);
     }
 
     /// The next thing to be done; `None` when all is done. To be called after each batch of

@@ -34,6 +34,8 @@ mod kept_letters;
 mod listing;
 #[path = "broker/marks.rs"]
 mod marks;
+#[path = "broker/metrics.rs"]
+mod metrics;
 #[path = "broker/policies.rs"]
 mod policies;
 #[path = "broker/priorities.rs"]

@@ -58,6 +58,8 @@ pub(crate) struct BrokerThread {
     /// When the turn began.
     now: Instant,
     connections: Table,
+    /// What came and went on all of them.
+    octets: Octets,
     /// Where reads go. Frames are slices of it; it is used anew when none of them is left.
     buffer: BytesMut,
     /// Connections whose egress has something new.
@@ -93,6 +95,7 @@ impl BrokerThread {
             clock,
             now: clock.now(),
             connections: Table::default(),
+            octets: Octets::default(),
             buffer: BytesMut::new(),
             touched: Vec::new(),
             turns_since_flush: 0,
@@ -143,6 +146,10 @@ impl BrokerThread {
                     ids.into_iter().map(octets).map(Option::unwrap_or_default).collect();
                 // Whoever asked may have gone.
                 let _ = answer.send(all);
+            }
+            Request::AllOctets(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.octets);
             }
         }
         None
@@ -233,6 +240,7 @@ impl BrokerThread {
                 Poll::Ready(Ok(1..)) => {
                     has_read = true;
                     let bytes = self.buffer.split().freeze();
+                    self.octets.received += bytes.len() as u64;
                     self.now = self.clock.now();
                     self.recorder.read(self.now, id, &bytes);
                     connection.decoder.feed(bytes);
@@ -423,6 +431,7 @@ impl BrokerThread {
                     connection.wake();
                 }
                 if written > 0 {
+                    self.octets.sent += written as u64;
                     let len = connection.egress.len();
                     self.handle(Input::EgressLen(id, len));
                 }

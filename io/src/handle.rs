@@ -31,6 +31,7 @@ pub(crate) enum Request {
     Command(Command, oneshot::Sender<Answer>),
     Connect(UnixStream, Peer),
     Octets(Vec<ConnectionId>, oneshot::Sender<Vec<Octets>>),
+    AllOctets(oneshot::Sender<Octets>),
 }
 
 /// A handle of a [`Node`](crate::Node), for any thread and runtime of tokio.
@@ -89,6 +90,12 @@ impl BrokerHandle {
     pub async fn octets(&self, connections: Vec<ConnectionId>) -> Vec<Octets> {
         let (sender, answer) = oneshot::channel();
         self.ask(Request::Octets(connections, sender), answer).await
+    }
+
+    /// What came and went on all connections since the start.
+    pub async fn all_octets(&self) -> Octets {
+        let (sender, answer) = oneshot::channel();
+        self.ask(Request::AllOctets(sender), answer).await
     }
 
     async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> T {

@@ -166,6 +166,7 @@ impl Connection {
         }
         match claim.check(is_right, &self.link.peer, ctx) {
             Ok(()) => {
+                ctx.engine.traffic.logins += 1;
                 self.link.user = claim.user;
                 let tune = ConnectionTune {
                     channel_max: ctx.config.channel_max,

@@ -42,6 +42,11 @@ impl WaitingChannels {
         self.by_turn.range(turn..).next().map(|(turn, channel)| (*turn, *channel))
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_turn.len()
+    }
+
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = SessionHandle> + '_ {
         self.by_turn.values().copied()

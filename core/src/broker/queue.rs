@@ -24,6 +24,7 @@ use super::reader::{OpenIndex, Reader};
 use super::ready::Ready;
 use super::settings::Settings;
 use super::single_active::SingleActive;
+use super::tally::{QueueKind, Tallies};
 use super::turns::Turns;
 use super::weight::{Size, Weighed};
 use crate::ConnectionId;
@@ -137,10 +138,41 @@ pub(crate) struct Counts {
     pub(crate) kept_letters: u64,
 }
 
+impl Counts {
+    /// Messages that have left for good, one way or another.
+    pub(crate) fn settled(&self) -> u64 {
+        let died = self.expired + self.dropped + self.worn_out;
+        self.acked + self.rejected + self.purged + died
+    }
+
+    /// A message is sent to a consumer, who acknowledges it or not.
+    pub(crate) fn note_delivery(&mut self, redelivered: bool, no_ack: bool) {
+        self.redelivered += u64::from(redelivered);
+        if no_ack {
+            self.delivered_no_ack += 1;
+            self.acked += 1;
+        } else {
+            self.delivered += 1;
+        }
+    }
+
+    /// A message is given to who asked for it, to be acknowledged or not.
+    pub(crate) fn note_get(&mut self, redelivered: bool, no_ack: bool) {
+        self.redelivered += u64::from(redelivered);
+        if no_ack {
+            self.got_no_ack += 1;
+            self.acked += 1;
+        } else {
+            self.got += 1;
+        }
+    }
+}
+
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) number: QueueNumber,
+    pub(crate) kind: QueueKind,
     pub(crate) vhost: VhostId,
     pub(crate) name: ShortStr,
     pub(crate) durable: bool,
@@ -228,6 +260,7 @@ impl Queue {
     ) -> Self {
         Self {
             number,
+            kind: kind(&name, &declaration.arguments),
             vhost,
             is_delay_store: name == STORE,
             name,
@@ -280,6 +313,7 @@ impl Queue {
         };
         let name = head.name.clone();
         Self {
+            kind: head.kind,
             settings: head.settings.clone(),
             by_level: Some(Box::new(ByLevel::Lane(Lane { head: id, fact }))),
             ..Self::new(number, head.vhost, name, &declaration, Owner(0), 0)
@@ -325,10 +359,28 @@ impl Queue {
         NonZeroU64::new(clock.deadline_in(millis).max(1))
     }
 
+    /// Counts what happened to messages of it, for itself and for all of its kind.
+    pub(crate) fn tally(&mut self, tallies: &mut Tallies, count: impl Fn(&mut Counts)) {
+        count(&mut self.counts);
+        count(&mut tallies.of_mut(self.kind).counts);
+    }
+
+    /// A message is handed out, to be settled.
+    pub(crate) fn lend(&mut self, tallies: &mut Tallies) {
+        self.unacked += 1;
+        tallies.of_mut(self.kind).unacked += 1;
+    }
+
+    /// A message that was handed out is settled.
+    pub(crate) fn unlend(&mut self, tallies: &mut Tallies) {
+        self.unacked -= 1;
+        tallies.of_mut(self.kind).unacked -= 1;
+    }
+
     /// The position of a message that comes in.
-    pub(crate) fn next_place(&mut self) -> Place {
+    pub(crate) fn next_place(&mut self, tallies: &mut Tallies) -> Place {
         self.next_position += 1;
-        self.counts.enqueued += 1;
+        self.tally(tallies, |counts| counts.enqueued += 1);
         self.place(self.next_position - 1)
     }
 
@@ -383,5 +435,14 @@ impl Queue {
         let entry = self.ready.take()?;
         self.handed_out_below = self.handed_out_below.max(entry.position + 1);
         Some(entry)
+    }
+}
+
+/// Of which kind a queue is that is declared with these arguments.
+fn kind(name: &ShortStr, arguments: &FieldTable) -> QueueKind {
+    match *name == STORE {
+        true => QueueKind::DelayStore,
+        false if arguments::is_quorum(arguments) => QueueKind::Quorum,
+        false => QueueKind::Classic,
     }
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::arguments;
 use super::policy::Asked;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
+use crate::metrics::DeadLetterStrategy;
 
 /// What happens to messages that a full queue has no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +84,15 @@ impl Settings {
     /// Whether there may be more messages than may be ready.
     pub(crate) fn is_limited(&self) -> bool {
         self.max_length.is_some() || self.max_bytes.is_some()
+    }
+
+    /// What becomes of the dead.
+    pub(crate) fn strategy(&self) -> DeadLetterStrategy {
+        match (&self.dead_letters, self.keeps_letters) {
+            (None, _) => DeadLetterStrategy::Disabled,
+            (Some(_), false) => DeadLetterStrategy::AtMostOnce,
+            (Some(_), true) => DeadLetterStrategy::AtLeastOnce,
+        }
     }
 
     /// What these arguments and policies, which were checked, ask for. Of limits the lowest counts,

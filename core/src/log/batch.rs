@@ -316,6 +316,11 @@ impl Encoder {
         (offset as u32, (RECORD_HEADER_LEN + body_len) as u32)
     }
 
+    /// How many records it has so far.
+    pub(crate) fn records(&self) -> u64 {
+        self.count.into()
+    }
+
     /// The batch with its header and padding, in pieces, and its length.
     pub(crate) fn finish(mut self, number: u64, durable: u64, epoch: u32) -> (Vec<Bytes>, u64) {
         let end = self.base + self.buffer.len() as u64;

@@ -19,6 +19,7 @@ mod format;
 mod inspect;
 #[cfg(test)]
 mod memory_disk;
+mod metering;
 mod recovery;
 mod sealing;
 mod segments;
@@ -45,6 +46,7 @@ pub(crate) use fact::{
 };
 pub(crate) use format::{IndexEntry, RecordHeader, decode_part, part_len, put_part};
 pub use inspect::{Basis, Check, CheckReport, Loss, LostMessages, Problem, Salvage, SalvageReport};
+use metering::LogMeters;
 pub use recovery::{Progress, Recovery, RecoveryOutput, StartError};
 use sealing::Sealing;
 pub(crate) use segments::{Segment, Segments};
@@ -193,6 +195,7 @@ pub(crate) struct Log {
     complaints: Vec<String>,
     halt: Option<String>,
     closing: Closing,
+    pub(crate) meters: LogMeters,
     /// The whole broker's.
     pub(crate) marks: Marks,
 }
@@ -254,6 +257,7 @@ impl Log {
             complaints: Vec::new(),
             halt: None,
             closing: Closing::Open,
+            meters: LogMeters::default(),
             marks: Marks::default(),
         }
     }
@@ -468,6 +472,7 @@ impl Log {
     pub(crate) fn write(&mut self, number: BatchNumber, batch: Batch, encoder: Encoder) {
         // One of which nothing is left is written, too: in the log, no number is missing.
         let (durable, epoch) = (self.durable, self.epoch);
+        self.meters.records.note(encoder.records());
         let (mut data, len) = encoder.finish(number, durable, epoch);
         let active = self.active.as_mut().expect("open while a batch is encoded");
         let file = FileId::Segment(active.segment);
@@ -489,6 +494,7 @@ impl Log {
             self.marks.reach(Mark::BatchOverlong);
         }
         self.written += len;
+        self.meters.bytes.note(len);
         let segment = active.segment;
         self.in_flight = Some(InFlight { number, segment, batch, start, is_failed: false });
         self.request(Purpose::WriteBatch, Lane::Log, DiskOp::Write { file, offset: start, data });
@@ -548,6 +554,10 @@ impl Log {
     /// Reads for the engine.
     pub(crate) fn read(&mut self, purpose: Purpose, segment: u64, offset: u64, len: u32) {
         self.segments.begin_read(segment);
+        if matches!(purpose, Purpose::ReadQueue(..)) {
+            self.meters.reads += 1;
+            self.meters.read_bytes += u64::from(len);
+        }
         let file = FileId::Segment(segment);
         self.request(purpose, Lane::Read, DiskOp::Read { file, offset, len });
     }
@@ -727,6 +737,7 @@ impl Log {
             return Completion::None;
         }
         self.durable = number;
+        self.meters.is_batch_done = true;
         self.go_on_sealing();
         self.delete_dead();
         Completion::Durable

@@ -97,6 +97,12 @@ impl Segments {
         self.full.iter().map(|(number, segment)| (*number, segment))
     }
 
+    /// How many bytes of messages that are in queues all segments have, with the one that is
+    /// written to.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.life.values().map(|life| life.bytes).fold(0, u64::saturating_add)
+    }
+
     /// Whether nothing in the segment is alive.
     pub(crate) fn is_dead(&self, segment: u64) -> bool {
         self.life.get(&segment).is_none_or(|life| life.messages == 0)

@@ -5,13 +5,14 @@ use alloc::vec::Vec;
 
 use super::{Broker, split};
 use crate::amqp::ShortStr;
-use crate::broker::{Consumer, ConsumerId, Policy, PolicyLayer, Queue, SessionHandle};
+use crate::broker::{Consumer, ConsumerId, Policy, PolicyLayer, Queue, QueueKind, SessionHandle};
 use crate::listing::{
     BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, MessageId,
-    MessageInfo, Page, QueueCounters, QueueInfo, QueueNumbers, Totals, Traffic,
+    MessageInfo, Page, QueueInfo, QueueNumbers, Totals, Traffic,
 };
+use crate::metrics::{Metrics, SumsByKind};
 use crate::slab::Key;
-use crate::{ConnectionId, Mark};
+use crate::{ConnectionId, QueueName};
 
 impl Broker {
     /// How much there is of everything.
@@ -25,18 +26,46 @@ impl Broker {
     /// What happened since the broker was started.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
-        let marks = self.engine.marks();
-        Traffic {
-            returned: marks.count(Mark::Returned),
-            unroutable: marks.count(Mark::Unroutable),
-            ..self.engine.traffic
+        self.engine.traffic()
+    }
+
+    /// What all queues hold together, and what happened to messages of theirs, also of those that
+    /// are gone. Costs the same however many there are.
+    #[must_use]
+    pub fn queue_sums(&self) -> SumsByKind {
+        let of = |kind| self.engine.queue_sums(kind);
+        SumsByKind {
+            classic: of(QueueKind::Classic),
+            quorum: of(QueueKind::Quorum),
+            delayed: of(QueueKind::DelayStore),
         }
     }
 
-    /// What happened to the messages of queues that are gone.
+    /// What is measured of the broker as a whole. Costs about the same whatever there is.
     #[must_use]
-    pub fn counters_of_the_gone(&self) -> QueueCounters {
-        self.engine.counters_of_the_gone()
+    pub fn metrics(&self) -> Metrics {
+        let engine = &self.engine;
+        let (memory_alarm, disk_alarm) = self.alarms();
+        Metrics {
+            totals: self.totals(),
+            traffic: engine.traffic(),
+            queues: self.queue_sums(),
+            message_sizes: engine.message_sizes,
+            publishers: engine.publishers,
+            memory_alarm,
+            disk_alarm,
+            gate_waiters: self.gated.len() as u64,
+            parked_channels: self.parked.len() as u64,
+            timers: self.timers.len() as u64 + engine.timers_len(),
+            memory: engine.memory_metrics(),
+            log: engine.log_metrics(),
+        }
+    }
+
+    /// The number that the data directory was given when it was made; 0 without one.
+    #[must_use]
+    pub fn log_identity(&self) -> u64 {
+        self.engine.log_identity()
     }
 
     /// Whether publishers wait for want of memory, and of space on the disk.
@@ -55,6 +84,12 @@ impl Broker {
     #[must_use]
     pub fn list_queue_numbers(&self, from: u64, limit: usize) -> Page<QueueNumbers> {
         self.engine.list_queue_numbers(from, limit)
+    }
+
+    /// The names of up to `limit` queues, from this [place](Page::next) on.
+    #[must_use]
+    pub fn list_queue_names(&self, from: u64, limit: usize) -> Page<QueueName> {
+        self.engine.list_queue_names(from, limit)
     }
 
     /// Up to `limit` queues, from this [place](Page::next) on.

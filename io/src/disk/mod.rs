@@ -22,8 +22,10 @@ use files::Files;
 mod directory;
 mod files;
 mod handles;
+mod meter;
 
 pub use directory::Space;
+pub use meter::{DiskMeter, DiskMetrics, DiskTimes, DiskUse};
 
 /// How many reads are carried out at the same time.
 const READERS: usize = 2;
@@ -43,6 +45,7 @@ const SPACE_INTERVAL_NEARLY_FULL: Duration = Duration::from_millis(100);
 pub struct Disk {
     requests: Requests,
     results: Results,
+    meter: DiskMeter,
 }
 
 impl Disk {
@@ -68,13 +71,14 @@ impl Disk {
         let directory = Arc::new(directory);
         let files = Arc::new(Files::new(Arc::clone(&directory)));
         let (done, results) = unbounded_channel();
+        let meter = DiskMeter::default();
         let lane = |names: &[&str]| -> io::Result<Sender<DiskRequest>> {
             let (sender, requests) = mpsc::channel();
             let requests = Arc::new(Mutex::new(requests));
             for name in names {
-                let (requests, files, done) =
-                    (Arc::clone(&requests), Arc::clone(&files), done.clone());
-                let work = move || carry_out(&requests, &files, &done);
+                let (requests, files) = (Arc::clone(&requests), Arc::clone(&files));
+                let (done, meter) = (done.clone(), meter.clone());
+                let work = move || carry_out(&requests, &files, &done, &meter);
                 thread::Builder::new().name((*name).into()).spawn(work)?;
             }
             Ok(sender)
@@ -86,7 +90,13 @@ impl Disk {
             directory,
             done,
         };
-        Ok(Self { requests, results: Results(results) })
+        Ok(Self { requests, results: Results(results), meter })
+    }
+
+    /// What measures how long it takes.
+    #[must_use]
+    pub fn meter(&self) -> DiskMeter {
+        self.meter.clone()
     }
 
     /// How much room there is. May wait for a slow disk.
@@ -171,12 +181,17 @@ fn carry_out(
     requests: &Mutex<Receiver<DiskRequest>>,
     files: &Files,
     done: &UnboundedSender<Input>,
+    meter: &DiskMeter,
 ) {
     loop {
         let request = requests.lock().expect("no holder panics").recv();
-        let Ok(DiskRequest { id, op, .. }) = request else { return };
+        let Ok(request) = request else { return };
+        let running = meter.begin(&request);
+        let DiskRequest { id, op, .. } = request;
+        let result = files.carry_out(op);
+        meter.end(running);
         // Nobody may be there any more to hear of it; what was asked for is done all the same.
-        let _ = done.send(Input::Disk(id, files.carry_out(op)));
+        let _ = done.send(Input::Disk(id, result));
     }
 }
 

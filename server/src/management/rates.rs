@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use warren_core::listing::{QueueCounters, QueueNumbers, Traffic};
+use warren_core::metrics::SumsByKind;
 
 use super::call::Query;
 use super::{State, reading};
@@ -68,7 +69,7 @@ pub(super) async fn sample(state: Rc<State>) {
         tokio::time::sleep(INTERVAL).await;
         if state.rates.asked.get().is_some_and(|asked| asked.elapsed() < PATIENCE) {
             let numbers = reading::queue_numbers(&state.broker).await;
-            let sums = sums_of(&state, &numbers).await;
+            let sums = sums(&state).await;
             state.rates.take(&numbers, sums);
         } else {
             state.rates.forget();
@@ -78,21 +79,16 @@ pub(super) async fn sample(state: Rc<State>) {
 
 /// The sums of all there is, now.
 pub(super) async fn sums(state: &State) -> Sums {
-    let numbers = reading::queue_numbers(&state.broker).await;
-    sums_of(state, &numbers).await
-}
-
-async fn sums_of(state: &State, numbers: &[QueueNumbers]) -> Sums {
-    let look = |broker: &warren_core::Broker| (broker.counters_of_the_gone(), broker.traffic());
-    let (gone, traffic) = state.broker.look(look).await;
+    let look = |broker: &warren_core::Broker| (broker.queue_sums(), broker.traffic());
+    let (SumsByKind { classic, quorum, .. }, traffic) = state.broker.look(look).await;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Sums {
         at: Instant::now(),
         unix_ms: since_1970.as_millis() as u64,
-        counters: numbers.iter().map(|one| one.counters).sum::<QueueCounters>() + gone,
+        counters: classic.counters + quorum.counters,
         traffic,
-        ready: numbers.iter().map(|one| one.ready).sum(),
-        unacked: numbers.iter().map(|one| one.unacked).sum(),
+        ready: classic.ready + quorum.ready,
+        unacked: classic.unacked + quorum.unacked,
     }
 }
 

@@ -2,6 +2,7 @@
 //! broker counts what the model counts.
 
 use warren_core::QueueStatus;
+use warren_core::metrics::{QueueSums, SumsByKind};
 
 use super::Failure;
 use crate::model::Queue;
@@ -41,6 +42,36 @@ pub fn check(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What all queues hold together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    ready: u64,
+    unacked: u64,
+}
+
+impl Sums {
+    /// With one queue more.
+    pub fn add(&mut self, status: &QueueStatus) {
+        self.ready += status.ready;
+        self.unacked += status.unacked;
+    }
+
+    /// Checks that the broker, which counts as it goes, comes to the same.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self, counted: &SumsByKind) -> Result<(), Failure> {
+        let sum = |of: fn(&QueueSums) -> u64| of(&counted.classic) + of(&counted.quorum);
+        let (ready, unacked) = (sum(|sums| sums.ready), sum(|sums| sums.unacked));
+        if (ready, unacked) == (self.ready, self.unacked) {
+            return Ok(());
+        }
+        let text =
+            format!("of all queues the broker counts {ready}, {unacked}; there are {self:?}");
+        Err(Failure::new(ID, text))
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +120,18 @@ mod tests {
     fn an_account_that_does_not_add_up_fails() {
         let lost = QueueStatus { acked: 0, ..status() };
         assert!(check(&lost, &queue()).is_err());
+    }
+
+    #[test]
+    fn a_sum_that_is_not_that_of_the_queues_fails() {
+        let mut sums = Sums::default();
+        sums.add(&status());
+        let counted = |ready| {
+            let classic = QueueSums { ready, ..QueueSums::default() };
+            SumsByKind { classic, ..SumsByKind::default() }
+        };
+        assert_eq!(sums.check(&counted(1)), Ok(()));
+        assert!(sums.check(&counted(2)).is_err());
     }
 
     #[test]

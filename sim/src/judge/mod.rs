@@ -265,13 +265,19 @@ impl Judge {
     /// says whether they are: mostly so, and there is no need for a list.
     fn check_known(&self, broker: &Broker) -> Result<bool, Failure> {
         let mut known = 0;
+        let mut sums = conservation::Sums::default();
         for queue in self.visible_queues() {
             let Some(status) = broker.queue("/", queue.name.as_bytes()) else { return Ok(false) };
             topology::check_kind(&status, queue)?;
             check_counts(&status, queue)?;
+            sums.add(&status);
             known += 1;
         }
-        Ok(known == broker.queues_len())
+        if known != broker.queues_len() {
+            return Ok(false);
+        }
+        sums.check(&broker.queue_sums())?;
+        Ok(true)
     }
 
     fn visible_queues(&self) -> impl Iterator<Item = &Queue> {

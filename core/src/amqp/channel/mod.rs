@@ -93,6 +93,8 @@ pub(crate) struct Channel {
     last_queue: ShortStr,
     mode: Mode,
     last_route: Option<LastRoute>,
+    /// Whether it has published anything.
+    is_publisher: bool,
     /// The exchange that was found to be open to the user last, and in which version of the
     /// topology.
     granted: Option<(u64, ShortStr)>,
@@ -142,6 +144,7 @@ impl Channel {
             last_queue: ShortStr::EMPTY,
             mode: Mode::Plain,
             last_route: None,
+            is_publisher: false,
             granted: None,
             parked: VecDeque::new(),
             parked_len: 0,
@@ -164,6 +167,7 @@ impl Channel {
         for unacked in self.unacked.take_all() {
             engine.settle(self.session, unacked.lease, Settlement::Requeue);
         }
+        engine.publishers -= u64::from(self.is_publisher);
         engine.forget_session(self.session);
     }
 

@@ -199,6 +199,11 @@ impl Channel {
             None => header.properties,
         };
         let routing_key = publish.routing_key;
+        if !self.is_publisher {
+            self.is_publisher = true;
+            ctx.engine.publishers += 1;
+        }
+        ctx.engine.message_sizes.note(body.len() as u64);
         let charge = Charge::default();
         let is_dead_letter = false;
         let message = Arc::new(Message {
@@ -211,7 +216,6 @@ impl Channel {
             charge,
         });
         let published = Published { route, message, mandatory: publish.mandatory, ttl, delay };
-        ctx.engine.traffic.published += 1;
         match &mut self.mode {
             Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
             Mode::Plain => {
@@ -300,6 +304,7 @@ impl Channel {
         ctx.engine.remember(link.vhost, &route, &message);
         let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
         if !route.is_empty() {
+            ctx.engine.traffic.routed += route.len() as u64;
             let enqueued = ctx.engine.enqueue(&route, message, ttl);
             return Enqueued { gate: enqueued.gate.max(topology), ..enqueued };
         }

@@ -125,6 +125,7 @@ impl Engine {
             message.detach();
             self.keep(&mut message);
             self.mark(Mark::MessageMoved);
+            self.log.meters.bytes_moved += u64::from(len);
             self.note_survivor(PendingMessage {
                 message: Arc::new(message),
                 spots: Spots::Many(spots),

@@ -209,12 +209,13 @@ impl Engine {
     /// A message of a lane, which is not among the ready ones nor handed out any more, died.
     pub(super) fn die(&mut self, id: QueueId, mut entry: Entry, reason: Reason) {
         let Some(queue) = self.queues.get_mut(id) else { return };
-        match reason {
-            Reason::Rejected => queue.counts.rejected += 1,
-            Reason::Expired => queue.counts.expired += 1,
-            Reason::MaxLength => queue.counts.dropped += 1,
-            Reason::DeliveryLimit => queue.counts.worn_out += 1,
-        }
+        queue.tally(&mut self.tallies, |counts| match reason {
+            Reason::Rejected => counts.rejected += 1,
+            Reason::Expired => counts.expired += 1,
+            Reason::MaxLength => counts.dropped += 1,
+            Reason::DeliveryLimit => counts.worn_out += 1,
+        });
+        self.tallies.note_death(queue, reason);
         // Who is owed must be read, so all that expire in such a queue go the same way.
         let is_weighed = queue.settings.max_bytes.is_some() && reason == Reason::Expired;
         if queue.settings.dead_letters.is_none() && !queue.is_delay_store && !is_weighed {
@@ -235,11 +236,12 @@ impl Engine {
             let (name, number) = (self.told_name(queue), enqueued + queue.counts.refused + 1);
             self.departures.push(Departure::Refused(name, number));
             let Some(queue) = self.queues.get_mut(id) else { continue };
-            queue.counts.refused += 1;
+            queue.tally(&mut self.tallies, |counts| counts.refused += 1);
             self.log.marks.reach(Mark::PublishRefused);
             let is_kept = queue.settings.overflow == Overflow::RejectPublishDeadLetter
                 && queue.settings.dead_letters.is_some();
             if is_kept {
+                self.tallies.note_death(queue, Reason::MaxLength);
                 let mut message = message.clone();
                 message.detach();
                 self.refused.push_back((id, message));
@@ -301,7 +303,10 @@ impl Engine {
         match self.send_on(id, &entry, reason, is_kept) {
             Err(why) if is_kept => return self.keep_letter(id, lane, entry, reason, why),
             Err(why) => self.lose_letter(id, why),
-            Ok(()) if is_kept => self.note_departure(id, Departure::Buried),
+            Ok(()) if is_kept => {
+                self.tally_letter(id);
+                self.note_departure(id, Departure::Buried);
+            }
             Ok(()) => {}
         }
         self.note_letter_gone(lane, entry.position);
@@ -400,7 +405,7 @@ impl Engine {
     /// A dead letter goes nowhere. Told the first time, and each time that there are twice as many.
     fn lose_letter(&mut self, id: QueueId, reason: &'static str) {
         let Some(queue) = self.queues.get_mut(id) else { return };
-        queue.counts.lost_letters += 1;
+        queue.tally(&mut self.tallies, |counts| counts.lost_letters += 1);
         let count = queue.counts.lost_letters;
         if count.is_power_of_two() {
             let (vhost, queue) = (queue.vhost, queue.name.to_string());

@@ -99,7 +99,7 @@ impl Engine {
     /// many.
     fn lose_delayed(&mut self, id: QueueId, message: &Message, reason: &'static str) {
         let Some(store) = self.queues.get_mut(id) else { return };
-        store.counts.lost_letters += 1;
+        store.tally(&mut self.tallies, |counts| counts.lost_letters += 1);
         let count = store.counts.lost_letters;
         if count.is_power_of_two() {
             let vhost = store.vhost;
@@ -132,7 +132,7 @@ impl Engine {
         }
         let Some(entry) = self.remove_ready(id, message) else { return false };
         if let Some(store) = self.queues.get_mut(id) {
-            store.counts.purged += 1;
+            store.tally(&mut self.tallies, |counts| counts.purged += 1);
         }
         self.forget_entry(id, &entry);
         self.urge_log();

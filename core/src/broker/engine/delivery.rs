@@ -412,6 +412,8 @@ impl Engine {
         match next {
             Next::None => {
                 self.traffic.get_empty += 1;
+                let kind = self.queues.get(id).map(|queue| queue.kind);
+                kind.into_iter().for_each(|kind| self.tallies.of_mut(kind).get_empty += 1);
                 self.renew(id);
                 return Ok(Asked::Empty);
             }
@@ -434,15 +436,12 @@ impl Engine {
         let message = self.hand_out(lane, &mut entry);
         let queue = self.queues.get_mut(lane).expect("just found");
         let redelivered = entry.is_redelivered();
-        queue.counts.redelivered += u64::from(redelivered);
+        queue.tally(&mut self.tallies, |counts| counts.note_get(redelivered, no_ack));
         let lease = if no_ack {
-            queue.counts.got_no_ack += 1;
-            queue.counts.acked += 1;
             self.forget_entry(lane, &entry);
             None
         } else {
-            queue.counts.got += 1;
-            queue.unacked += 1;
+            queue.lend(&mut self.tallies);
             Some(Lease { queue: lane, consumer: None, entry })
         };
         let queue = self.queues.get(id).filter(|_| !no_ack);
@@ -505,10 +504,10 @@ impl Engine {
     /// Ends a lease. Of a queue that is gone, nothing comes back.
     pub(crate) fn settle(&mut self, session: SessionId, lease: Lease, settlement: Settlement) {
         if let Some(queue) = self.queues.get_mut(lease.queue) {
-            queue.unacked -= 1;
+            queue.unlend(&mut self.tallies);
             match settlement {
                 Settlement::Ack => {
-                    queue.counts.acked += 1;
+                    queue.tally(&mut self.tallies, |counts| counts.acked += 1);
                     self.forget_entry(lease.queue, &lease.entry);
                 }
                 Settlement::Reject => self.die(lease.queue, lease.entry, Reason::Rejected),
@@ -614,13 +613,9 @@ impl Engine {
             let session_id = consumer.session;
             session.deliveries += 1;
             consumer.served_at = session.deliveries;
-            queue.counts.redelivered += u64::from(redelivered);
-            if no_ack {
-                queue.counts.delivered_no_ack += 1;
-                queue.counts.acked += 1;
-            } else {
-                queue.counts.delivered += 1;
-                queue.unacked += 1;
+            queue.tally(&mut self.tallies, |counts| counts.note_delivery(redelivered, no_ack));
+            if !no_ack {
+                queue.lend(&mut self.tallies);
                 consumer.unacked += 1;
                 session.unacked += 1;
             }
@@ -678,7 +673,8 @@ impl Engine {
         let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
         let is_due_soon = queue.is_delay_store && self.is_due_soon(deadline);
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let (position, size) = (queue.next_place().position, Size::of(message.body.len()));
+        let (position, size) =
+            (queue.next_place(&mut self.tallies).position, Size::of(message.body.len()));
         if let Some(deadline) = deadline {
             let is_durable = item != 0 && !is_volatile;
             queue.deadlines.insert(position, position, deadline, is_durable);

@@ -28,7 +28,7 @@ impl Engine {
             return Err(Refusal::new(RefusalKind::NotFound, "no such message is ready"));
         };
         if let Some(queue) = self.queues.get_mut(row) {
-            queue.counts.purged += 1;
+            queue.tally(&mut self.tallies, |counts| counts.purged += 1);
         }
         self.mark(Mark::MessageDeleted);
         self.forget_entry(row, &entry);

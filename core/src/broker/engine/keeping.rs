@@ -53,7 +53,7 @@ impl Engine {
         queue.dying.set_aside(entry, reason);
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.kept.push(lane, position, bytes);
-        queue.counts.kept_letters += u64::from(!is_again);
+        queue.tally(&mut self.tallies, |counts| counts.kept_letters += u64::from(!is_again));
         let count = queue.counts.kept_letters;
         if !is_again && count.is_power_of_two() {
             let (vhost, queue) = (queue.vhost, queue.name.to_string());

@@ -9,12 +9,12 @@ use super::super::exchange::Exchange;
 use super::super::policy::{Policy, PolicyLayer};
 use super::super::queue::{Counts, Queue, QueueId};
 use super::{Engine, VhostId};
-use crate::Instant;
 use crate::amqp::ShortStr;
 use crate::listing::{
     BindingInfo, BindingsOf, ExchangeInfo, Page, QueueCounters, QueueInfo, QueueNumbers,
 };
 use crate::slab::Slab;
+use crate::{Instant, QueueName};
 
 /// Where a binding stands among those of its source, or of its destination.
 #[derive(Clone, Debug)]
@@ -39,15 +39,18 @@ impl Engine {
         (counts.0 as u64, counts.1 as u64, counts.2 as u64, counts.3 as u64)
     }
 
-    /// What happened to the messages of queues that are gone.
-    pub(crate) fn counters_of_the_gone(&self) -> QueueCounters {
-        self.gone
-    }
-
     /// The numbers of up to `limit` queues, from this one on.
     pub(crate) fn list_queue_numbers(&self, from: u64, limit: usize) -> Page<QueueNumbers> {
         page(&self.queues, from, limit, |id, queue| {
             is_visible(queue).then(|| self.queue_numbers(id, queue))
+        })
+    }
+
+    /// The names of up to `limit` queues, from this one on.
+    pub(crate) fn list_queue_names(&self, from: u64, limit: usize) -> Page<QueueName> {
+        page(&self.queues, from, limit, |_, queue| {
+            let vhost = || self.host(queue.vhost).name.clone();
+            is_visible(queue).then(|| QueueName { vhost: vhost(), name: queue.name.clone() })
         })
     }
 
@@ -264,7 +267,7 @@ fn page<T, I>(
 }
 
 impl Counts {
-    fn to_counters(self) -> QueueCounters {
+    pub(super) fn to_counters(self) -> QueueCounters {
         QueueCounters {
             enqueued: self.enqueued,
             delivered: self.delivered,

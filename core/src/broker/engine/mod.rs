@@ -16,6 +16,7 @@ mod intervention;
 mod keeping;
 mod lanes;
 mod listing;
+mod metering;
 mod paging;
 mod policies;
 mod recovered;
@@ -49,11 +50,13 @@ use super::exchange::Exchange;
 use super::message::{Gauge, Message};
 use super::policies::Policies;
 use super::queue::{Counts, Owner, Queue, QueueId};
+use super::tally::Tallies;
 use crate::amqp::ShortStr;
 use crate::entropy::Entropy;
 use crate::hash::{self, HashMap};
-use crate::listing::{QueueCounters, Traffic};
+use crate::listing::Traffic;
 use crate::log::{BatchNumber, Log, QueueNumber};
+use crate::metrics::MessageSizes;
 use crate::slab::Slab;
 use crate::time::Clock;
 use crate::{
@@ -159,10 +162,14 @@ pub(crate) struct Engine {
     pub(crate) node_limits: NodeLimits,
     /// When which session is to be looked after for want of acknowledgements; one entry each.
     ack_timers: BTreeSet<(Instant, SessionId)>,
-    /// What happened since the start, but for what marks count.
+    /// What happened since the start, but for what is counted elsewhere.
     pub(crate) traffic: Traffic,
-    /// What happened to the messages of queues that are gone.
-    gone: QueueCounters,
+    /// What all queues hold, and what happened to messages of theirs.
+    tallies: Tallies,
+    /// What clients published, by size.
+    pub(crate) message_sizes: MessageSizes,
+    /// Sessions that have published something.
+    pub(crate) publishers: u64,
     entropy: Entropy,
     hash_seed: u64,
 }
@@ -241,7 +248,9 @@ impl Engine {
             node_limits: config.node_limits,
             ack_timers: BTreeSet::new(),
             traffic: Traffic::default(),
-            gone: QueueCounters::default(),
+            tallies: Tallies::default(),
+            message_sizes: metering::message_sizes(),
+            publishers: 0,
             entropy,
             hash_seed,
         }

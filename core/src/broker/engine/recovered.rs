@@ -86,7 +86,7 @@ impl Engine {
         let mut queue = self.empty_queue(declaration);
         let live = extents.live();
         queue.ready = Ready::on_disk(live, Weight::on_disk(bytes, next_position));
-        queue.counts.enqueued = live;
+        queue.tally(&mut self.tallies, |counts| counts.enqueued += live);
         queue.next_position = next_position.max(delivered_below);
         queue.mark = DeliveredMark { below: delivered_below, ..DeliveredMark::default() };
         queue.delivered_below = delivered_below;

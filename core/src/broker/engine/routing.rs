@@ -65,6 +65,11 @@ impl Route {
     pub(crate) fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.replies.is_empty()
     }
+
+    /// How many queues it leads to.
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len()
+    }
 }
 
 impl Engine {

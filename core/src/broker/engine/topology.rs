@@ -281,7 +281,8 @@ impl Engine {
         let purged = self.ready_len(id);
         for lane in self.lanes(id).collect::<Vec<_>>() {
             let Some(queue) = self.queues.get_mut(lane) else { continue };
-            queue.counts.purged += queue.ready.len() as u64;
+            let ready = queue.ready.len() as u64;
+            queue.tally(&mut self.tallies, |counts| counts.purged += ready);
             for entry in queue.ready.take_all() {
                 self.forget_entry(lane, &entry);
             }
@@ -437,11 +438,13 @@ impl Engine {
 
     /// Deletes a queue, its bindings and its consumers; how many messages were ready.
     pub(super) fn drop_queue(&mut self, id: QueueId) -> u64 {
-        if let Some(queue) = self.queues.get(id) {
-            self.gone = self.gone + self.counters(id, queue);
-        }
+        let unacked = self.sum(id, |lane| lane.unacked);
+        let left = self.ready_len(id) + unacked;
         let Some(mut queue) = self.queues.remove(id) else { return 0 };
         self.traffic.queues_deleted += 1;
+        let tally = self.tallies.of_mut(queue.kind);
+        tally.unacked -= unacked;
+        tally.left += left;
         if !queue.getters.is_empty() {
             self.mark(Mark::GetOrphaned);
         }
