@@ -226,7 +226,11 @@ async fn run(
         }
     }
     let mut urls = listen(&mut node, &mut reload)?;
-    let http = bind_management(&mut reload, &mut urls)?;
+    let mut http = bind_management(&mut reload, &mut urls)?;
+    match management::bind_local(&data_dir) {
+        Ok(socket) => http.push(management::Listener::Local(socket)),
+        Err(error) => warn!(%error, "there is no local socket for `warren ctl`"),
+    }
     announce(&urls, &data_dir);
     if !http.is_empty() {
         about.urls = urls;
@@ -241,7 +245,10 @@ async fn run(
         size::written(disk_free_min)
     );
     tokio::select! {
-        () = until_stopped(&node, &mut signals, reload) => Ok(()),
+        () = until_stopped(&node, &mut signals, reload) => {
+            management::unbind_local(&data_dir);
+            Ok(())
+        }
         reason = node.halted() => end_halted(&reason, &end),
     }
 }
@@ -304,7 +311,7 @@ fn bind_management(
         let (socket, address) = bind_http(address)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         urls.push(format!("{scheme}://{address}"));
-        listeners.push(management::Listener { socket, tls });
+        listeners.push(management::Listener::Tcp(socket, tls));
     }
     Ok(listeners)
 }

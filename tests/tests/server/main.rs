@@ -4,6 +4,7 @@
 mod certificates;
 mod configuration;
 mod definitions;
+mod ctl;
 mod management;
 mod packaging;
 mod proxy;
