@@ -1,6 +1,7 @@
 //! The process as people and their scripts see it: how it starts, how it stops, what bad clients
 //! and many idle ones cost.
 
+mod bench;
 mod certificates;
 mod configuration;
 mod management;
