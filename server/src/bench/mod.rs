@@ -19,6 +19,8 @@
 //! | [`backlog`], [`backlog_report`] | one side after the other, over a deep queue |
 //! | [`timers`] | messages that come when it is their time |
 //! | [`churn`] | connections, channels and queues that come and go |
+//! | [`floor`] | a relay with no broker in it, to measure against |
+//! | [`compare`] | all of it with several brokers in turn |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
@@ -38,11 +40,13 @@ mod backlog_report;
 mod batch;
 mod board;
 mod churn;
+mod compare;
 mod confirms;
 mod connection;
 mod consumer;
 mod directory;
 mod error;
+mod floor;
 mod hold;
 mod latency;
 mod options;
@@ -94,6 +98,8 @@ fn measure(args: BenchArgs) -> Result<(), BenchError> {
             }
         }
         Task::Churn(plan) => print(&churn::run(&plan, &interrupt)?, plan.json),
+        Task::Floor(args) => floor::serve(&args, &interrupt),
+        Task::Compare(plan) => print(&compare::run(&plan, &interrupt)?, plan.json),
         Task::Timers(plan) => {
             let report = timers::run(&plan, &interrupt)?;
             print(&report, plan.json)?;
