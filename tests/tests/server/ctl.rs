@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -198,7 +199,6 @@ fn users_come_and_go_with_their_passwords_tags_limits_and_permissions() {
     let mut asking = tools.command("rabbitmqctl");
     let asking = asking.args(["-q", "authenticate_user", "v"]).stdin(Stdio::piped());
     let mut child = asking.stdout(Stdio::piped()).spawn().expect("it runs");
-    use std::io::Write;
     child.stdin.take().expect("is piped").write_all(b"third\n").expect("is read");
     assert_eq!(told(&child.wait_with_output().expect("it ends")).out, "Success\n");
     assert_eq!(tools.printed(&["-q", "clear_password", "v"]), "");
@@ -363,7 +363,7 @@ fn connections_are_listed_and_closed() {
     assert_eq!(close["reply_code"], 320);
     assert!(
         close["reply_text"].as_str().is_some_and(|text| text.contains("for a reason")),
-        "{close}"
+        "{close:?}"
     );
     let mut clients: Vec<_> = (0..3).map(|_| tools.client()).collect();
     drop(client);
