@@ -57,6 +57,9 @@ pub struct Peer {
     /// The user that the client proved to be before: by its certificate, or within this process.
     /// The mechanism `EXTERNAL` is for these.
     pub external: Option<String>,
+    /// Whether those who run the broker are behind this client: it may do everything everywhere, and
+    /// no user need have the name in [`Self::external`]. Only ever within this process.
+    pub is_operator: bool,
 }
 
 /// What the adapter calls a command by; it chooses, and the answer has the same.

@@ -145,6 +145,7 @@ fn peer(from: SocketAddr, to: SocketAddr, name: Option<String>) -> Peer {
         is_loopback: is_loopback(from.ip()),
         address: canonical(from).ip().to_string(),
         external: name,
+        is_operator: false,
     }
 }
 

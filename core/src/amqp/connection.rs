@@ -713,7 +713,7 @@ impl Connection {
             Method::ConnectionUpdateSecret(_) => {
                 // Users here have no secret that runs out: there is nothing to renew. What the user
                 // may do is looked at anew, as clients count on.
-                let entry = ctx.engine.check_entry(&self.link.user, self.link.vhost);
+                let entry = ctx.engine.check_entry(self.link.claimant());
                 entry.map_err(|refusal| Fault::new(refusal.into(), method.id()))?;
                 for slot in self.channels.values_mut() {
                     if let Slot::Open(channel) = slot {

@@ -66,13 +66,19 @@ impl World {
     fn enter(&mut self, response: &'static str, vhost: &str) -> (ConnectionId, Vec<String>) {
         let local = Peer { is_loopback: true, ..Peer::default() };
         let id = self.log_in(local, "PLAIN", response);
+        let heard = self.open_vhost(id, vhost);
+        (id, heard)
+    }
+
+    /// Has a client that is logged in open a virtual host, with channel 1.
+    fn open_vhost(&mut self, id: ConnectionId, vhost: &str) -> Vec<String> {
         self.tell(id, 0, ConnectionTuneOk { channel_max: 2047, frame_max: 131_072, heartbeat: 0 });
         self.heard(id);
         self.tell(id, 0, ConnectionOpen { virtual_host: vhost.into(), ..Default::default() });
         let heard = self.heard(id);
         self.tell(id, 1, ChannelOpen::default());
         self.heard(id);
-        (id, heard)
+        heard
     }
 
     /// What comes of a method on channel 1, which is opened again if that ended it.
@@ -101,6 +107,10 @@ impl World {
         self.settle();
         self.outcome(id)
     }
+}
+
+fn proven(user: &str) -> Peer {
+    Peer { external: Some(user.into()), ..Peer::default() }
 }
 
 fn refused(right: &str, kind: &str, name: &str) -> String {
@@ -524,12 +534,34 @@ fn only_who_knows_the_password_comes_in() {
 fn who_was_proved_to_be_somebody_needs_no_password() {
     let (mut world, _) = world(Config::default());
     world.set_user("u", &[]);
-    let proven = |user: &str| Peer { external: Some(user.into()), ..Peer::default() };
     let id = world.log_in(proven("u"), "EXTERNAL", "");
     assert_eq!(world.heard(id), ["connection.start", "connection.tune"]);
     let id = world.log_in(proven("none"), "EXTERNAL", "");
     let text = REFUSED.replace("PLAIN", "EXTERNAL");
     assert_eq!(world.heard(id), ["connection.start".to_string(), text]);
+}
+
+#[test]
+fn an_operator_needs_neither_a_user_nor_permissions_and_no_limit_keeps_one_out() {
+    let (mut world, _) = world(Config { connections_max: Some(1), ..Config::default() });
+    let operator = || Peer { is_operator: true, ..proven("operator") };
+    let (_, heard) = world.enter("\0guest\0guest", "/");
+    let full = "NOT_ALLOWED - connection refused: node connection limit (1) is reached";
+    assert_eq!(heard, [format!("connection.close {full}")]);
+    let id = world.log_in(operator(), "EXTERNAL", "");
+    assert_eq!(world.heard(id), ["connection.start", "connection.tune"]);
+    assert_eq!(world.open_vhost(id, "/"), ["connection.open-ok"]);
+    assert_eq!(world.ask(id, declare("q")), "declare-ok q 0");
+    assert_eq!(world.ask(id, bind("q", "amq.topic", "k")), "queue.bind-ok");
+    assert_eq!(world.send(id, "amq.topic", "k"), "");
+    let delete = QueueDelete { queue: "q".into(), ..<_>::default() };
+    assert_eq!(world.ask(id, delete), "queue.delete-ok");
+    // A password does not make one of somebody, and neither does the name.
+    for (peer, mechanism) in [(operator(), "PLAIN"), (proven("operator"), "EXTERNAL")] {
+        let id = world.log_in(peer, mechanism, "\0operator\0");
+        let text = REFUSED.replace("PLAIN", mechanism);
+        assert_eq!(world.heard(id), ["connection.start".to_string(), text]);
+    }
 }
 
 #[test]

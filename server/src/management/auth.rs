@@ -48,9 +48,20 @@ pub(super) struct Principal {
     pub(super) tags: Vec<ShortStr>,
     /// Whether the request comes from this machine.
     pub(super) is_loopback: bool,
+    /// Whether it is one of those who run the broker: there need be no user of the name.
+    pub(super) is_operator: bool,
 }
 
+/// What operators are called.
+const OPERATOR: &str = "operator";
+
 impl Principal {
+    /// Somebody who runs the broker.
+    pub(super) fn operator() -> Self {
+        let tags = vec!["administrator".into()];
+        Self { name: OPERATOR.into(), tags, is_loopback: true, is_operator: true }
+    }
+
     /// Whether what asks for this tag is for this user.
     ///
     /// # Errors
@@ -115,7 +126,7 @@ impl Users {
         if !is_loopback && self.loopback_users.contains(&name) {
             return Err(Failure::not_authorised("User can only log in via localhost"));
         }
-        Ok(Principal { name, tags: known.tags, is_loopback })
+        Ok(Principal { name, tags: known.tags, is_loopback, is_operator: false })
     }
 }
 
@@ -150,8 +161,12 @@ mod tests {
 
     #[test]
     fn a_user_may_do_what_the_tags_are_for() {
-        let user =
-            |tag: &str| Principal { name: "u".into(), tags: vec![tag.into()], is_loopback: true };
+        let user = |tag: &str| Principal {
+            name: "u".into(),
+            tags: vec![tag.into()],
+            is_loopback: true,
+            is_operator: false,
+        };
         let all = [Tag::Management, Tag::Policymaker, Tag::Monitoring, Tag::Administrator];
         for (tag, may) in [
             ("administrator", [true, true, true, true]),

@@ -114,8 +114,8 @@ impl Session {
     ) -> Result<Self, Refused> {
         let name = format!("{}{NAME_END}", user.name);
         let external = Some(user.name.to_text().into_owned());
-        let is_loopback = user.is_loopback;
-        let peer = Peer { name, is_loopback, address: String::new(), external };
+        let (is_loopback, is_operator) = (user.is_loopback, user.is_operator);
+        let peer = Peer { name, is_loopback, address: String::new(), external, is_operator };
         let stream = UnixStream::from_std(broker.connect(peer).await?)?;
         let (incoming, outgoing) = (BytesMut::new(), BytesMut::new());
         let mut session = Self { stream, decoder: Decoder::past_header(), incoming, outgoing };
