@@ -201,7 +201,11 @@ async fn run(
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
     let mut urls = listen(&mut node, &mut reload)?;
-    let http = bind_management(&mut reload, &mut urls)?;
+    let mut http = bind_management(&mut reload, &mut urls)?;
+    match management::bind_local(&data_dir) {
+        Ok(socket) => http.push(management::Listener::Local(socket)),
+        Err(error) => warn!(%error, "there is no local socket for `warren ctl`"),
+    }
     announce(&urls, &data_dir);
     if !http.is_empty() {
         let data_dir = data_dir.clone();
@@ -218,7 +222,10 @@ async fn run(
         size::written(disk_free_min)
     );
     tokio::select! {
-        () = until_stopped(&node, &mut signals, reload) => Ok(()),
+        () = until_stopped(&node, &mut signals, reload) => {
+            management::unbind_local(&data_dir);
+            Ok(())
+        }
         reason = node.halted() => end_halted(&reason, &end),
     }
 }
@@ -281,7 +288,7 @@ fn bind_management(
         let (socket, address) = bind_http(address)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         urls.push(format!("{scheme}://{address}"));
-        listeners.push(management::Listener { socket, tls });
+        listeners.push(management::Listener::Tcp(socket, tls));
     }
     Ok(listeners)
 }

@@ -23,7 +23,7 @@ mod directory;
 mod files;
 mod handles;
 
-pub use directory::Space;
+pub use directory::{SOCKET, Space};
 
 /// How many reads are carried out at the same time.
 const READERS: usize = 2;

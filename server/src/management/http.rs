@@ -5,6 +5,7 @@
 //! them takes to come.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
@@ -28,6 +29,7 @@ use tracing::{debug, warn};
 use warren_io::Tls;
 
 use super::State;
+use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Query, Reply};
 use super::routes;
 
@@ -49,6 +51,39 @@ const HEADERS_MAX: usize = 64;
 /// How long to wait when no connection can be accepted.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    /// Somebody who says who it is.
+    Tcp(SocketAddr),
+    /// Somebody who runs the broker, unless somebody else is named.
+    Local,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
+/// Serves those who run the broker, for ever.
+pub(super) async fn serve_local(listener: UnixListener, state: Rc<State>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                spawn_local(serve_client(stream, Client::Local, Rc::clone(&state)));
+            }
+            Err(error) => {
+                debug!(%error, "cannot accept a connection of the local socket");
+                sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+}
+
 /// Serves clients that connect to this, for ever.
 pub(super) async fn serve(listener: TcpListener, tls: Option<Tls>, state: Rc<State>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -59,9 +94,9 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<Tls>, state: Rc<Sta
                 let (state, tls) = (Rc::clone(&state), tls.clone());
                 spawn_local(async move {
                     match tls {
-                        None => serve_client(stream, peer, state).await,
+                        None => serve_client(stream, Client::Tcp(peer), state).await,
                         Some(tls) => match tls.accept(stream).await {
-                            Ok((stream, _)) => serve_client(stream, peer, state).await,
+                            Ok((stream, _)) => serve_client(stream, Client::Tcp(peer), state).await,
                             Err(error) => debug!(%peer, %error, "no TLS with a client"),
                         },
                     }
@@ -76,11 +111,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<Tls>, state: Rc<Sta
     }
 }
 
-async fn serve_client(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: SocketAddr,
-    state: Rc<State>,
-) {
+async fn serve_client(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Client, state: Rc<State>) {
     let service = service_fn(|request| {
         let state = Rc::clone(&state);
         async move { Ok::<_, Infallible>(respond(state, peer, request).await) }
@@ -98,7 +129,7 @@ async fn serve_client(
 
 async fn respond(
     state: Rc<State>,
-    peer: SocketAddr,
+    peer: Client,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
@@ -118,8 +149,14 @@ async fn respond(
         return allow(response(StatusCode::METHOD_NOT_ALLOWED, None));
     };
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let is_loopback = peer.ip().to_canonical().is_loopback();
-    let logged_in = state.users.log_in(&state.broker, authorization, is_loopback).await;
+    let logged_in = match (peer, authorization) {
+        (Client::Local, None) => Ok(Principal::operator()),
+        (Client::Local, _) => state.users.log_in(&state.broker, authorization, true).await,
+        (Client::Tcp(address), _) => {
+            let is_loopback = address.ip().to_canonical().is_loopback();
+            state.users.log_in(&state.broker, authorization, is_loopback).await
+        }
+    };
     let user = match logged_in {
         Ok(user) => user,
         Err(failure) => {

@@ -20,6 +20,7 @@ mod http;
 mod intervention;
 mod json;
 mod limit;
+mod local;
 mod message;
 mod openapi;
 mod overview;
@@ -38,6 +39,7 @@ mod vhost;
 
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
@@ -48,10 +50,23 @@ use tracing::error;
 use warren_io::{BrokerHandle, Tls};
 
 pub(crate) use auth::Users;
+pub(crate) use local::{SOCKET, bind_local, unbind_local};
 use rates::Rates;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
-const RABBITMQ_VERSION: &str = "4.3.5";
+pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
+
+/// What of RabbitMQ's plugins is built in, and what it is.
+pub(crate) const PLUGINS: [(&str, &str); 8] = [
+    ("rabbitmq_auth_mechanism_ssl", "RabbitMQ SSL authentication (SASL EXTERNAL)"),
+    ("rabbitmq_consistent_hash_exchange", "Consistent Hash Exchange Type"),
+    ("rabbitmq_delayed_message_exchange", "RabbitMQ Delayed Message Exchange"),
+    ("rabbitmq_management", "RabbitMQ Management Console"),
+    ("rabbitmq_management_agent", "RabbitMQ Management Agent"),
+    ("rabbitmq_message_deduplication", "RabbitMQ Message Deduplication Plugin"),
+    ("rabbitmq_random_exchange", "RabbitMQ Random Exchange"),
+    ("rabbitmq_recent_history_exchange", "RabbitMQ Recent History Exchange"),
+];
 
 /// What this node is.
 pub(crate) struct Node {
@@ -66,10 +81,11 @@ pub(crate) struct Node {
 }
 
 /// Where the API is served.
-pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
-    /// What shakes hands with clients, if they speak TLS.
-    pub(crate) tls: Option<Tls>,
+pub(crate) enum Listener {
+    /// Who connects here says who it is. TLS is spoken if there is what shakes hands with clients.
+    Tcp(TcpListener, Option<Tls>),
+    /// Who may open this may do everything.
+    Local(UnixListener),
 }
 
 /// What all requests share.
@@ -92,16 +108,28 @@ pub(crate) fn start(
     users: Users,
 ) -> io::Result<()> {
     for listener in &listeners {
-        listener.socket.set_nonblocking(true)?;
+        match listener {
+            Listener::Tcp(socket, _) => socket.set_nonblocking(true)?,
+            Listener::Local(socket) => socket.set_nonblocking(true)?,
+        }
     }
     let serve = move || {
         let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
                 let (started, rates) = (Instant::now(), Rates::default());
                 let state = Rc::new(State { broker, node, started, users, rates });
-                for Listener { socket, tls } in listeners {
-                    let socket = tokio::net::TcpListener::from_std(socket)?;
-                    spawn_local(http::serve(socket, tls, Rc::clone(&state)));
+                for listener in listeners {
+                    let state = Rc::clone(&state);
+                    match listener {
+                        Listener::Tcp(socket, tls) => {
+                            let socket = tokio::net::TcpListener::from_std(socket)?;
+                            spawn_local(http::serve(socket, tls, state));
+                        }
+                        Listener::Local(socket) => {
+                            let socket = tokio::net::UnixListener::from_std(socket)?;
+                            spawn_local(http::serve_local(socket, state));
+                        }
+                    }
                 }
                 rates::sample(state).await;
                 Ok(())

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod configuration;
+mod ctl;
 mod management;
 mod packaging;
 mod proxy;
