@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::amqp::{
-    ChannelNumber, Connection, Context, FailedLogins, Gated, ShortStr, WaitingChannels,
+    ChannelNumber, Connection, Context, FailedLogins, Frame, Gated, ShortStr, WaitingChannels,
 };
 use crate::broker::{
     Delivery, Engine, FrontEnd, Hindrance, Message, Parameter, Refusal, RefusalKind, SessionHandle,
@@ -155,19 +155,17 @@ impl Broker {
     ///
     /// `now` must not go back.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        self.now = now;
-        self.take_occurrences();
-        self.engine.take_decisions();
-        self.engine.set_time(now);
+        if let Input::Frame(id, mut frame) = input {
+            return self.handle_frame(now, id, &mut frame);
+        }
+        self.begin(now);
         if matches!(input, Input::Tick) && self.under_way.is_some() {
             self.go_on();
             self.administer();
         }
         self.engine.expire();
         match input {
-            Input::Frame(id, frame) => {
-                self.with(id, |connection, ctx| connection.handle_frame(frame, ctx));
-            }
+            Input::Frame(..) => unreachable!("handled above"),
             Input::Malformed(id, error) => {
                 self.with(id, |connection, ctx| connection.handle_malformed(&error, ctx));
             }
@@ -203,6 +201,28 @@ impl Broker {
             }
             Input::Shutdown(reason) => self.shut_down(reason),
         }
+        self.end();
+    }
+
+    /// The same as [`Self::handle`] with [`Input::Frame`], but that the frame, of which nothing is
+    /// left, stays where it is: to move it is most of what a small one costs.
+    pub fn handle_frame(&mut self, now: Instant, id: ConnectionId, frame: &mut Frame) {
+        self.begin(now);
+        self.engine.expire();
+        self.with(id, |connection, ctx| connection.handle_frame(frame, ctx));
+        self.end();
+    }
+
+    /// An input comes.
+    fn begin(&mut self, now: Instant) {
+        self.now = now;
+        self.take_occurrences();
+        self.engine.take_decisions();
+        self.engine.set_time(now);
+    }
+
+    /// What an input leads to.
+    fn end(&mut self) {
         self.dispatch();
         self.update_hindrance();
         if core::mem::take(&mut self.is_eased) || !self.hindrance.any() {

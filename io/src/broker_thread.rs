@@ -310,18 +310,20 @@ impl BrokerThread {
             && let Some(connection) = self.connections.get_mut(id)
         {
             let is_tuned = connection.is_tuned;
-            let input = match connection.decoder.poll() {
-                Ok(Some(frame)) => Input::Frame(id, frame),
-                Err(error) => Input::Malformed(id, error),
-                Ok(None) if has_input => return,
-                Ok(None) => Input::Received(id),
-            };
+            let mut polled = connection.decoder.poll();
+            if has_input && matches!(polled, Ok(None)) {
+                return;
+            }
             if !is_recorded {
                 self.recorder.frames(self.now, id, is_tuned);
                 is_recorded = is_tuned;
             }
             has_input = true;
-            self.broker.handle(self.now, input);
+            match &mut polled {
+                Ok(Some(frame)) => self.broker.handle_frame(self.now, id, frame),
+                Err(error) => self.broker.handle(self.now, Input::Malformed(id, error.clone())),
+                Ok(None) => self.broker.handle(self.now, Input::Received(id)),
+            }
             if !is_tuned {
                 // Until then, what this frame leads to may change how the next is read.
                 self.carry_out();

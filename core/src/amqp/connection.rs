@@ -236,16 +236,16 @@ impl Connection {
     }
 
     /// Handles a frame.
-    pub(crate) fn handle_frame(&mut self, frame: Frame, ctx: &mut Context<'_>) {
+    pub(crate) fn handle_frame(&mut self, frame: &mut Frame, ctx: &mut Context<'_>) {
         self.note_received(ctx.now);
         let handled = match self.phase {
             Phase::Running => self.handle_running(frame, ctx),
             Phase::Closing => {
-                self.handle_closing(&frame, ctx);
+                self.handle_closing(frame, ctx);
                 Ok(())
             }
             Phase::Silent | Phase::Gone => Ok(()),
-            _ => self.handle_handshake(frame, ctx),
+            _ => self.handle_handshake(frame.take(), ctx),
         };
         if let Err(fault) = handled {
             self.close_with(&fault, ctx);
@@ -507,18 +507,19 @@ impl Connection {
         }
     }
 
-    fn handle_running(&mut self, frame: Frame, ctx: &mut Context<'_>) -> Result<(), Fault> {
+    fn handle_running(&mut self, frame: &mut Frame, ctx: &mut Context<'_>) -> Result<(), Fault> {
         match frame {
             Frame::Method(0, Method::ConnectionClose(_)) if self.has_parked() => {
                 ctx.engine.mark(Mark::CloseParked);
-                self.parked = Some(frame);
+                self.parked = Some(frame.take());
                 Ok(())
             }
-            Frame::Method(0, method) => self.handle_method(&method, ctx),
+            Frame::Method(0, method) => self.handle_method(method, ctx),
             Frame::Heartbeat(0) => Ok(()),
             Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => Err(unexpected_frame(8)),
             Frame::Header(0, _) | Frame::Body(0, _) => Err(expected_method()),
             Frame::Method(number, _) | Frame::Header(number, _) | Frame::Body(number, _) => {
+                let number = *number;
                 self.handle_channel_frame(number, frame, ctx)
             }
         }
@@ -542,23 +543,23 @@ impl Connection {
     fn handle_channel_frame(
         &mut self,
         number: ChannelNumber,
-        frame: Frame,
+        frame: &mut Frame,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        let method = match &frame {
+        let method = match frame {
             Frame::Method(_, method) => Some(method.id()),
             _ => None,
         };
         match self.channels.get_mut(&number) {
-            None => self.open_channel(number, &frame, ctx),
+            None => self.open_channel(number, frame, ctx),
             Some(Slot::Closing) => {
-                self.handle_closing_channel(number, &frame, ctx);
+                self.handle_closing_channel(number, frame, ctx);
                 Ok(())
             }
             Some(Slot::Open(channel)) => match method {
                 Some(ChannelClose::ID) if channel.is_parked() => {
                     ctx.engine.mark(Mark::CloseParked);
-                    channel.park(frame, &mut self.link, ctx);
+                    channel.park(frame.take(), &mut self.link, ctx);
                     Ok(())
                 }
                 Some(ChannelClose::ID) => {
@@ -649,8 +650,8 @@ impl Connection {
         let handle = channel.handle();
         let mut has_news = false;
         let (mut frames, len) = channel.take_parked();
-        while let Some(frame) = frames.pop_front() {
-            let handled = self.handle_channel_frame(number, frame, ctx);
+        while let Some(mut frame) = frames.pop_front() {
+            let handled = self.handle_channel_frame(number, &mut frame, ctx);
             if let Err(fault) = handled {
                 self.unpark(len, ctx);
                 self.close_with(&fault, ctx);
@@ -676,9 +677,9 @@ impl Connection {
     /// Handles the connection's end, if it waited and no channel's frames wait any more.
     fn resume_close(&mut self, ctx: &mut Context<'_>) {
         if !self.has_parked()
-            && let Some(frame) = self.parked.take()
+            && let Some(mut frame) = self.parked.take()
         {
-            let handled = self.handle_running(frame, ctx);
+            let handled = self.handle_running(&mut frame, ctx);
             if let Err(fault) = handled {
                 self.close_with(&fault, ctx);
             }

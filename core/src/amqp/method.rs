@@ -184,13 +184,14 @@ macro_rules! methods {
                     return Err(MethodError::NoId);
                 };
                 let id = MethodId { class, method };
+                let malformed = MethodError::Malformed(id);
                 let read = match (class, method) {
-                    $($(($class_id, $method_id) => $Method::read(&mut reader).map(Into::into),)*)*
+                    $($(($class_id, $method_id) => {
+                        Self::$Method($Method::read(&mut reader).map_err(|_| malformed)?.into())
+                    })*)*
                     _ => return Err(MethodError::Unknown(id)),
                 };
-                read.ok()
-                    .filter(|_| reader.remaining() == 0)
-                    .ok_or(MethodError::Malformed(id))
+                if reader.remaining() == 0 { Ok(read) } else { Err(malformed) }
             }
 
             /// Appends the payload of a method frame.

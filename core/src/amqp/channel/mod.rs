@@ -14,6 +14,7 @@ mod topology;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
+use core::mem::take;
 
 use self::confirms::Confirms;
 pub(crate) use self::publishing::expected_method;
@@ -81,7 +82,7 @@ pub(crate) struct Channel {
     number: ChannelNumber,
     handle: SessionHandle,
     session: SessionId,
-    incoming: Option<Incoming>,
+    incoming: Incoming,
     last_delivery_tag: u64,
     unacked: UnackedDeliveries,
     deadlines: AckDeadlines,
@@ -134,7 +135,7 @@ impl Channel {
             number,
             handle,
             session: engine.open_session(handle),
-            incoming: None,
+            incoming: Incoming::default(),
             last_delivery_tag: 0,
             unacked: UnackedDeliveries::default(),
             deadlines: AckDeadlines::default(),
@@ -173,7 +174,7 @@ impl Channel {
 
     /// The error when a method comes now: one is due while a content is being received.
     pub(crate) fn check_between_contents(&self) -> Result<(), Fault> {
-        self.incoming.as_ref().map_or(Ok(()), |incoming| Err(incoming.interrupted()))
+        if self.incoming.is_under_way() { Err(self.incoming.interrupted()) } else { Ok(()) }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -186,17 +187,17 @@ impl Channel {
     /// What the client is to be told; the channel, or with a hard error the connection, ends.
     pub(crate) fn handle_frame(
         &mut self,
-        frame: Frame,
+        frame: &mut Frame,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
         if self.is_parked() {
-            let is_ack = settled_tag(&frame).is_some();
-            if !self.may_overtake(&frame) {
+            let is_ack = settled_tag(frame).is_some();
+            if !self.may_overtake(frame) {
                 if is_ack {
                     ctx.engine.mark(Mark::AckHeldBack);
                 }
-                self.park(frame, link, ctx);
+                self.park(frame.take(), link, ctx);
                 return Ok(());
             }
             ctx.engine.mark(Mark::AckOvertook);
@@ -204,24 +205,24 @@ impl Channel {
         match frame {
             Frame::Method(_, method) => {
                 self.check_between_contents()?;
-                if self.is_hindered(&method, ctx.hindrance) {
+                if self.is_hindered(method, ctx.hindrance) {
                     ctx.engine.mark(Mark::PublisherParked);
                     ctx.parked.push(self.handle);
                     if !ctx.hindrance.is_untold() && matches!(method, Method::BasicPublish(_)) {
                         tell_blocked(link, ctx);
                     }
-                    self.park(Frame::Method(self.number, method), link, ctx);
+                    self.park(frame.take(), link, ctx);
                     return Ok(());
                 }
                 if let Method::BasicPublish(publish) = method {
-                    self.incoming = Some(Incoming::new(publish));
+                    self.incoming.begin(take(publish));
                     return Ok(());
                 }
                 let id = method.id();
                 self.handle_method(method, link, ctx).map_err(|error| Fault::new(error, id))
             }
             Frame::Header(_, header) => self.take_header(header, link, ctx),
-            Frame::Body(_, payload) => self.take_body(payload, link, ctx),
+            Frame::Body(_, payload) => self.take_body(take(payload), link, ctx),
             Frame::Heartbeat(_) | Frame::ProtocolHeader(_) => {
                 unreachable!("the connection handles these")
             }
@@ -282,7 +283,7 @@ impl Channel {
     /// Takes what waits, to be handled now.
     pub(crate) fn take_parked(&mut self) -> (VecDeque<Frame>, usize) {
         self.holds_back = HoldsBack::None;
-        (core::mem::take(&mut self.parked), core::mem::take(&mut self.parked_len))
+        (take(&mut self.parked), take(&mut self.parked_len))
     }
 
     /// Whether a frame may be handled before those that wait: it settles deliveries, and means the
@@ -334,33 +335,33 @@ impl Channel {
 
     fn handle_method(
         &mut self,
-        method: Method,
+        method: &mut Method,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         // One that was refused leaves nothing behind.
         ctx.engine.take_gate();
         match method {
-            Method::ChannelFlow(flow) => self.flow(&flow, link, ctx),
+            Method::ChannelFlow(flow) => self.flow(flow, link, ctx),
             Method::AccessRequest(_) => {
                 self.reply(AccessRequestOk { ticket: 1 }, link, ctx);
                 Ok(())
             }
-            Method::ExchangeDeclare(declare) => self.exchange_declare(*declare, link, ctx),
-            Method::ExchangeDelete(delete) => self.exchange_delete(&delete, link, ctx),
-            Method::ExchangeBind(bind) => self.exchange_bind(&bind, link, ctx),
-            Method::ExchangeUnbind(unbind) => self.exchange_unbind(&unbind, link, ctx),
-            Method::QueueDeclare(declare) => self.queue_declare(*declare, link, ctx),
-            Method::QueueBind(bind) => self.queue_bind(&bind, link, ctx),
-            Method::QueueUnbind(unbind) => self.queue_unbind(&unbind, link, ctx),
-            Method::QueuePurge(purge) => self.queue_purge(&purge, link, ctx),
-            Method::QueueDelete(delete) => self.queue_delete(&delete, link, ctx),
-            Method::BasicQos(qos) => self.qos(&qos, link, ctx),
-            Method::BasicConsume(consume) => self.consume(*consume, link, ctx),
-            Method::BasicCancel(cancel) => self.cancel(&cancel, link, ctx),
+            Method::ExchangeDeclare(declare) => self.exchange_declare(take(declare), link, ctx),
+            Method::ExchangeDelete(delete) => self.exchange_delete(delete, link, ctx),
+            Method::ExchangeBind(bind) => self.exchange_bind(bind, link, ctx),
+            Method::ExchangeUnbind(unbind) => self.exchange_unbind(unbind, link, ctx),
+            Method::QueueDeclare(declare) => self.queue_declare(take(declare), link, ctx),
+            Method::QueueBind(bind) => self.queue_bind(bind, link, ctx),
+            Method::QueueUnbind(unbind) => self.queue_unbind(unbind, link, ctx),
+            Method::QueuePurge(purge) => self.queue_purge(purge, link, ctx),
+            Method::QueueDelete(delete) => self.queue_delete(delete, link, ctx),
+            Method::BasicQos(qos) => self.qos(qos, link, ctx),
+            Method::BasicConsume(consume) => self.consume(take(consume), link, ctx),
+            Method::BasicCancel(cancel) => self.cancel(cancel, link, ctx),
             // The answer to the broker's own cancel asks for nothing.
             Method::BasicCancelOk(_) => Ok(()),
-            Method::BasicGet(get) => self.get(&get, link, ctx),
+            Method::BasicGet(get) => self.get(get, link, ctx),
             Method::BasicAck(ack) => {
                 self.settle(ack.delivery_tag, ack.multiple, Settlement::Ack, ctx)
             }
@@ -378,7 +379,7 @@ impl Channel {
                 Ok(())
             }
             Method::BasicRecoverAsync(recover) => self.recover(recover.requeue, ctx),
-            Method::ConfirmSelect(select) => self.confirm_select(&select, link, ctx),
+            Method::ConfirmSelect(select) => self.confirm_select(select, link, ctx),
             Method::TxSelect(_) => self.tx_select(link, ctx),
             Method::TxCommit(_) => self.tx_commit(link, ctx),
             Method::TxRollback(_) => self.tx_rollback(link, ctx),

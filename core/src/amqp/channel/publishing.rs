@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem::take;
 
 use bytes::Bytes;
 
@@ -27,10 +28,10 @@ const BODY_SIZE_MAX: u64 = 512 << 20;
 
 static NO_PROPERTIES: BasicProperties = BasicProperties::NONE;
 
-/// A content that is being received.
-#[derive(Debug)]
+/// A content that is being received, if one is.
+#[derive(Debug, Default)]
 pub(super) struct Incoming {
-    publish: BasicPublish,
+    publish: Option<BasicPublish>,
     header: Option<ContentHeader>,
     body: Body,
     received: u64,
@@ -46,8 +47,15 @@ pub(super) struct LastRoute {
 }
 
 impl Incoming {
-    pub(super) fn new(publish: BasicPublish) -> Self {
-        Self { publish, header: None, body: Body::default(), received: 0 }
+    /// Its method has come; nothing else is under way.
+    pub(super) fn begin(&mut self, publish: BasicPublish) {
+        self.publish = Some(publish);
+        self.received = 0;
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.publish.is_some()
     }
 
     /// The error when something else comes between.
@@ -78,11 +86,14 @@ pub(crate) fn expected_method() -> Fault {
 impl Channel {
     pub(super) fn take_header(
         &mut self,
-        header: ContentHeader,
+        header: &mut ContentHeader,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        let Some(incoming) = &mut self.incoming else { return Err(expected_method()) };
+        let incoming = &mut self.incoming;
+        if !incoming.is_under_way() {
+            return Err(expected_method());
+        }
         if incoming.header.is_some() || header.weight != 0 {
             return Err(incoming.interrupted());
         }
@@ -98,7 +109,8 @@ impl Channel {
                 "content body size {size} exceeds maximum allowed size {BODY_SIZE_MAX}"
             )));
         }
-        incoming.header = Some(header);
+        let properties = take(&mut header.properties);
+        incoming.header = Some(ContentHeader { properties, ..*header });
         self.complete(link, ctx)
     }
 
@@ -108,7 +120,10 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        let Some(incoming) = &mut self.incoming else { return Err(expected_method()) };
+        let incoming = &mut self.incoming;
+        if !incoming.is_under_way() {
+            return Err(expected_method());
+        }
         let Some(header) = &incoming.header else { return Err(incoming.interrupted()) };
         incoming.received += payload.len() as u64;
         if incoming.received > header.body_size {
@@ -123,22 +138,20 @@ impl Channel {
 
     /// Publishes the content once all of it is there.
     fn complete(&mut self, link: &mut Link, ctx: &mut Context<'_>) -> Result<(), Fault> {
-        let is_complete = |incoming: &mut Incoming| {
-            incoming.header.as_ref().is_some_and(|header| incoming.received == header.body_size)
-        };
-        let Some(incoming) = self.incoming.take_if(is_complete) else { return Ok(()) };
-        let Incoming { publish, header: Some(header), body, .. } = incoming else {
-            unreachable!("a complete content has a header")
-        };
-        self.publish(publish, header, body, link, ctx)
+        let Incoming { publish, header, body, received } = &mut self.incoming;
+        let is_complete = |header: &mut ContentHeader| header.body_size == *received;
+        let Some(mut header) = header.take_if(is_complete) else { return Ok(()) };
+        let mut publish = publish.take().expect("what has a header has a method");
+        let mut body = take(body);
+        self.publish(&mut publish, &mut header, &mut body, link, ctx)
             .map_err(|error| Fault::new(error, BasicPublish::ID))
     }
 
     fn publish(
         &mut self,
-        publish: BasicPublish,
-        header: ContentHeader,
-        body: Body,
+        publish: &mut BasicPublish,
+        header: &mut ContentHeader,
+        body: &mut Body,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
@@ -163,14 +176,14 @@ impl Channel {
 
     fn publish_with(
         &mut self,
-        publish: BasicPublish,
-        header: ContentHeader,
+        publish: &mut BasicPublish,
+        header: &mut ContentHeader,
         properties: &BasicProperties,
-        body: Body,
+        body: &mut Body,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
-        let known = self.known_route(&publish, properties, ctx);
+        let known = self.known_route(publish, properties, ctx);
         let (exchange, known) = match known {
             Some(known) => {
                 ctx.engine.mark(Mark::RouteRemembered);
@@ -180,7 +193,7 @@ impl Channel {
         };
         let ttl = time_to_live(properties)?;
         if known.is_none() {
-            check_topics(&publish, &exchange, properties, link, ctx)?;
+            check_topics(publish, &exchange, properties, link, ctx)?;
         }
         check_user(properties, link, ctx)?;
         let delay = delay(properties)?;
@@ -188,17 +201,17 @@ impl Channel {
             Some(known) => known,
             None if delay.is_some() => {
                 // Where it goes is found out when its time has come.
-                routing_keys(&publish, properties)?;
+                routing_keys(publish, properties)?;
                 Arc::default()
             }
-            None => self.find_route(&publish, &exchange, properties, link, ctx)?,
+            None => self.find_route(publish, &exchange, properties, link, ctx)?,
         };
         let persistent = properties.is_persistent();
         let properties = match self.rewritten(properties, delay.is_some())? {
             Some(rewritten) => rewritten.encode(),
-            None => header.properties,
+            None => take(&mut header.properties),
         };
-        let routing_key = publish.routing_key;
+        let routing_key = take(&mut publish.routing_key);
         if !self.is_publisher {
             self.is_publisher = true;
             ctx.engine.publishers += 1;
@@ -210,7 +223,7 @@ impl Channel {
             exchange,
             routing_key,
             properties,
-            body,
+            body: take(body),
             persistent,
             is_dead_letter,
             charge,
