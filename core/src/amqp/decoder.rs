@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use bytes::{Buf, Bytes};
 
@@ -152,8 +153,16 @@ impl Decoder {
         if self.expects_header {
             return Ok(self.poll_header());
         }
-        let Some(frame) = self.take_frame()? else { return Ok(None) };
-        parse(frame).map(Some)
+        let Some(len) = self.frame_len()? else { return Ok(None) };
+        // Most frames lie whole in the input: they are read where they are.
+        if self.partial.is_empty() && self.input.len() >= len {
+            let frame = parse(&self.input, len);
+            self.input.advance(len);
+            self.let_go();
+            return self.checked(frame);
+        }
+        let Some(frame) = self.gather(len) else { return Ok(None) };
+        self.checked(parse(&frame, len))
     }
 
     fn poll_header(&mut self) -> Option<Frame> {
@@ -162,9 +171,8 @@ impl Decoder {
         Some(Frame::ProtocolHeader(header[..].try_into().expect("eight bytes")))
     }
 
-    /// The bytes of one whole frame, end octet included.
-    fn take_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        // Most frames lie whole in the input: no copy, and no look at the partial frame.
+    /// How many bytes the next frame has, end octet included, if its beginning is there.
+    fn frame_len(&mut self) -> Result<Option<usize>, DecodeError> {
         let prefix = if self.partial.is_empty() && self.input.len() >= PREFIX_LEN {
             &self.input[..PREFIX_LEN]
         } else {
@@ -180,15 +188,7 @@ impl Decoder {
             let payload_len_max = self.frame_max.saturating_sub(FRAME_OVERHEAD as u32);
             return Err(DecodeError::FrameTooLarge { kind, payload_len, payload_len_max });
         }
-        let Some(frame) = self.gather(payload_len as usize + FRAME_OVERHEAD) else {
-            return Ok(None);
-        };
-        let found = frame[frame.len() - 1];
-        if found != FRAME_END {
-            self.lose();
-            return Err(DecodeError::NoFrameEnd { kind, found });
-        }
-        Ok(Some(frame))
+        Ok(Some(payload_len as usize + FRAME_OVERHEAD))
     }
 
     fn gather_prefix(&mut self) -> Option<&[u8]> {
@@ -218,8 +218,21 @@ impl Decoder {
         }
         self.partial.extend_from_slice(&self.input[..taken]);
         self.input.advance(taken);
+        self.let_go();
+    }
+
+    /// Whoever does not end a frame as one ends is not followed any more.
+    fn checked(&mut self, frame: Result<Frame, DecodeError>) -> Result<Option<Frame>, DecodeError> {
+        if let Err(DecodeError::NoFrameEnd { .. }) = frame {
+            self.lose();
+        }
+        frame.map(Some)
+    }
+
+    /// Lets go of the buffer that the input was read into, if nothing is left of it.
+    fn let_go(&mut self) {
         if self.input.is_empty() {
-            self.input = Bytes::new(); // lets go of the buffer it was read into
+            self.input = Bytes::new();
         }
     }
 
@@ -230,40 +243,40 @@ impl Decoder {
     }
 }
 
-/// Reads one whole frame.
-fn parse(mut frame: Bytes) -> Result<Frame, DecodeError> {
-    let kind = frame[0];
-    let channel = u16::from_be_bytes([frame[1], frame[2]]);
-    // Cut in place: another slice would be another reference to count.
-    frame.truncate(frame.len() - 1);
-    frame.advance(PREFIX_LEN);
-    let payload = frame;
+/// Reads the whole frame of so many bytes that these begin with.
+fn parse(bytes: &Bytes, len: usize) -> Result<Frame, DecodeError> {
+    let kind = bytes[0];
+    let channel = u16::from_be_bytes([bytes[1], bytes[2]]);
+    let payload = PREFIX_LEN..len - 1;
+    let found = bytes[payload.end];
+    if found != FRAME_END {
+        return Err(DecodeError::NoFrameEnd { kind, found });
+    }
     let unknown = Err(DecodeError::UnknownFrame { kind });
     match kind {
-        kind::METHOD => match Method::read(&payload) {
+        kind::METHOD => match Method::read_all(Reader::within(bytes, payload)) {
             Ok(method) => Ok(Frame::Method(channel, method)),
             Err(MethodError::NoId) => unknown,
             Err(MethodError::Unknown(id)) => Err(DecodeError::UnknownMethod(id)),
             Err(MethodError::Malformed(id)) => Err(DecodeError::MalformedMethod(id)),
         },
-        kind::HEADER => match parse_header(payload) {
+        kind::HEADER => match parse_header(bytes, payload) {
             Ok(header) => Ok(Frame::Header(channel, header)),
             Err(Malformed) => unknown,
         },
-        kind::BODY => Ok(Frame::Body(channel, payload)),
+        kind::BODY => Ok(Frame::Body(channel, bytes.slice(payload))),
         kind::HEARTBEAT if payload.is_empty() => Ok(Frame::Heartbeat(channel)),
         _ => unknown,
     }
 }
 
-fn parse_header(mut payload: Bytes) -> Result<ContentHeader, Malformed> {
-    let mut reader = Reader::new(&payload);
-    let header = ContentHeader {
+fn parse_header(bytes: &Bytes, payload: Range<usize>) -> Result<ContentHeader, Malformed> {
+    let end = payload.end;
+    let mut reader = Reader::within(bytes, payload);
+    Ok(ContentHeader {
         class_id: reader.u16()?,
         weight: reader.u16()?,
         body_size: reader.u64()?,
-        properties: Properties::default(),
-    };
-    payload.advance(reader.position());
-    Ok(ContentHeader { properties: Properties::from_wire(payload), ..header })
+        properties: Properties::within(bytes, reader.position()..end),
+    })
 }

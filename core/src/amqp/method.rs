@@ -179,7 +179,10 @@ macro_rules! methods {
             /// # Errors
             /// See [`MethodError`].
             pub fn read(payload: &Bytes) -> Result<Self, MethodError> {
-                let mut reader = Reader::new(payload);
+                Self::read_all(Reader::new(payload))
+            }
+
+            pub(super) fn read_all(mut reader: Reader<'_>) -> Result<Self, MethodError> {
                 let (Ok(class), Ok(method)) = (reader.u16(), reader.u16()) else {
                     return Err(MethodError::NoId);
                 };

@@ -4,6 +4,8 @@
 //! them as they came and sends them on unchanged; it decodes them to look, and encodes them only
 //! where it has to change one.
 
+use core::ops::Range;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reader::{Malformed, Reader};
@@ -30,6 +32,14 @@ impl Properties {
     pub fn from_wire(bytes: Bytes) -> Self {
         // Most messages have none; these then hold on to no buffer.
         if bytes[..] == [0, 0] { Self::default() } else { Self(bytes) }
+    }
+
+    /// What stands in this part of these bytes.
+    pub(crate) fn within(bytes: &Bytes, part: Range<usize>) -> Self {
+        match bytes[part.clone()] {
+            [0, 0] => Self::default(),
+            _ => Self(bytes.slice(part)),
+        }
     }
 
     /// Flags and values.

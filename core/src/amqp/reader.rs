@@ -2,6 +2,8 @@
 //!
 //! Never reads past the end, never copies: strings are slices of what was received.
 
+use core::ops::Range;
+
 use bytes::Bytes;
 
 use super::{FieldTable, ShortStr};
@@ -15,6 +17,7 @@ pub struct Malformed;
 pub struct Reader<'a> {
     bytes: &'a Bytes,
     at: usize,
+    end: usize,
     /// Bits that stand next to each other share an octet, the first in the lowest bit.
     bits: Option<(u8, u8)>,
 }
@@ -23,10 +26,20 @@ impl<'a> Reader<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub fn new(bytes: &'a Bytes) -> Self {
-        Self { bytes, at: 0, bits: None }
+        Self::within(bytes, 0..bytes.len())
     }
 
-    /// How many bytes were read.
+    /// Reads a part of these bytes; positions are counted from their beginning.
+    ///
+    /// # Panics
+    /// When they have no such part.
+    #[must_use]
+    pub fn within(bytes: &'a Bytes, part: Range<usize>) -> Self {
+        assert!(part.end <= bytes.len() && part.start <= part.end, "a part of the bytes");
+        Self { bytes, at: part.start, end: part.end, bits: None }
+    }
+
+    /// Where it is.
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
@@ -35,7 +48,7 @@ impl<'a> Reader<'a> {
     /// How many bytes are left.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
+        self.end - self.at
     }
 
     /// An octet.
@@ -131,7 +144,7 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.bits = None;
-        let bytes = self.bytes.get(self.at..self.at + N).ok_or(Malformed)?;
+        let bytes = self.bytes[self.at..self.end].get(..N).ok_or(Malformed)?;
         self.at += N;
         Ok(bytes.try_into().expect("a slice of N bytes"))
     }
