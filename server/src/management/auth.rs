@@ -95,6 +95,17 @@ impl Users {
         &self.hasher
     }
 
+    /// Whether a request is of somebody who may see how the broker is.
+    pub(crate) async fn may_monitor(
+        &self,
+        broker: &BrokerHandle,
+        authorization: Option<&[u8]>,
+        is_loopback: bool,
+    ) -> bool {
+        let user = self.log_in(broker, authorization, is_loopback).await;
+        user.is_ok_and(|user| user.is(Tag::Monitoring))
+    }
+
     /// Finds out who makes a request from its `Authorization`.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod intervention;
 mod json;
 mod limit;
 mod message;
+mod names;
 mod openapi;
 mod overview;
 mod page;
@@ -29,7 +30,7 @@ mod permission;
 mod policy;
 mod queue;
 mod rates;
-mod reading;
+pub(crate) mod reading;
 mod route;
 mod routes;
 mod session;
@@ -37,21 +38,24 @@ mod user;
 mod vhost;
 
 use std::io;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
 use std::time::Instant;
 
-use tokio::task::spawn_local;
 use tracing::error;
-use warren_io::{BrokerHandle, Tls};
+use warren_io::BrokerHandle;
 
 pub(crate) use auth::Users;
+pub(crate) use call::Query;
+use names::QueueNames;
 use rates::Rates;
 
+use crate::health::Lifecycle;
+use crate::http::Listener;
+
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
-const RABBITMQ_VERSION: &str = "4.3.5";
+pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
 
 /// What this node is.
 pub(crate) struct Node {
@@ -65,20 +69,15 @@ pub(crate) struct Node {
     pub(crate) urls: Vec<String>,
 }
 
-/// Where the API is served.
-pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
-    /// What shakes hands with clients, if they speak TLS.
-    pub(crate) tls: Option<Tls>,
-}
-
 /// What all requests share.
 struct State {
     broker: BrokerHandle,
+    lifecycle: Lifecycle,
     node: Node,
     started: Instant,
     users: Users,
     rates: Rates,
+    names: QueueNames,
 }
 
 /// Serves the API for as long as the process lives.
@@ -88,20 +87,22 @@ struct State {
 pub(crate) fn start(
     listeners: Vec<Listener>,
     broker: BrokerHandle,
+    lifecycle: Lifecycle,
     node: Node,
     users: Users,
 ) -> io::Result<()> {
-    for listener in &listeners {
-        listener.socket.set_nonblocking(true)?;
-    }
     let serve = move || {
         let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
                 let (started, rates) = (Instant::now(), Rates::default());
-                let state = Rc::new(State { broker, node, started, users, rates });
-                for Listener { socket, tls } in listeners {
-                    let socket = tokio::net::TcpListener::from_std(socket)?;
-                    spawn_local(http::serve(socket, tls, Rc::clone(&state)));
+                let names = QueueNames::default();
+                let state = State { broker, lifecycle, node, started, users, rates, names };
+                let state = Rc::new(state);
+                for listener in listeners {
+                    let state = Rc::clone(&state);
+                    listener.serve(move |peer, request| {
+                        http::respond(Rc::clone(&state), peer, request)
+                    })?;
                 }
                 rates::sample(state).await;
                 Ok(())

@@ -4,6 +4,7 @@
 mod certificates;
 mod configuration;
 mod management;
+mod metrics;
 mod packaging;
 mod proxy;
 mod tls;

@@ -60,10 +60,11 @@ pub(super) struct Section {
 }
 
 /// All of them.
-pub(super) const SECTIONS: [Section; 9] = [
+pub(super) const SECTIONS: [Section; 10] = [
     Section { title: "Where clients connect", keys: &listeners::LISTENERS },
     Section { title: "TLS", keys: &listeners::TLS },
     Section { title: "Management", keys: &listeners::MANAGEMENT },
+    Section { title: "Metrics", keys: &operation::METRICS },
     Section { title: "Connections", keys: &listeners::CONNECTIONS },
     Section { title: "Users", keys: &broker::USERS },
     Section { title: "Memory and disk", keys: &broker::MEMORY_AND_DISK },
