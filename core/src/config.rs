@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::amqp::ShortStr;
+use crate::amqp::{Mechanism, ShortStr};
 use crate::broker::{HashAlgorithm, PasswordHash, Permission};
 
 /// Who this broker is, and its only source of randomness.
@@ -32,8 +32,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a client may take until its connection is open.
     pub handshake_timeout: Duration,
-    /// How many clients may have opened a virtual host at once. `None`: any number.
-    pub connections_max: Option<u32>,
+    /// How much there may be of what clients make.
+    pub node_limits: NodeLimits,
     /// How long to wait for `connection.close-ok` before the socket is closed.
     pub close_timeout: Duration,
     /// The largest body, in bytes.
@@ -42,6 +42,9 @@ pub struct Config {
     /// queue says so; then it goes back to its queue, and its consumer is cancelled. `None`: for
     /// ever.
     pub consumer_timeout: Option<Duration>,
+    /// The type of a queue where neither its declaration nor its virtual host says it: `classic`
+    /// where this does not either.
+    pub default_queue_type: Option<ShortStr>,
     /// How many queues and exchanges a policy that changed is held against at once; what else there
     /// is to do has its turn in between.
     pub policy_slice: usize,
@@ -63,8 +66,10 @@ pub struct Config {
     /// Messages are read back from disk in pieces of about this many bytes. At least 1.
     pub read_len: u32,
     /// Who and what is there at a first start; and at any other that finds no user, or no virtual
-    /// host.
-    pub defaults: Defaults,
+    /// host. `None` where somebody else sees to it that there are some.
+    pub defaults: Option<Defaults>,
+    /// How clients may log in, in the order of preference. Those of this process are not asked.
+    pub mechanisms: Vec<Mechanism>,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<ShortStr>,
     /// What the password of somebody unknown is held against, and never is: so that it takes as
@@ -72,6 +77,24 @@ pub struct Config {
     pub nobody_hash: PasswordHash,
     /// What clients and logs are told the node is called.
     pub node_name: String,
+}
+
+/// How much there may be, of all that is on the node. `None`: any number. What is there already
+/// stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// Clients that have opened a virtual host.
+    pub connections: Option<u32>,
+    /// Channels.
+    pub channels: Option<u32>,
+    /// Consumers of one channel.
+    pub consumers_of_channel: Option<u32>,
+    /// Virtual hosts.
+    pub vhosts: Option<u32>,
+    /// Queues.
+    pub queues: Option<u32>,
+    /// Exchanges, those included that each virtual host has.
+    pub exchanges: Option<u32>,
 }
 
 /// What a first start makes.
@@ -121,10 +144,11 @@ impl Default for Config {
             frame_max: 131_072,
             heartbeat: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(10),
-            connections_max: None,
+            node_limits: NodeLimits::default(),
             close_timeout: Duration::from_secs(30),
             message_size_max: 16 << 20,
             consumer_timeout: None,
+            default_queue_type: None,
             policy_slice: 1000,
             egress_len_max: 256 << 10,
             memory_max: 1 << 30,
@@ -133,7 +157,8 @@ impl Default for Config {
             segment_len: 32 << 20,
             disk_free_min: 256 << 20,
             read_len: 1 << 20,
-            defaults: Defaults::default(),
+            defaults: Some(Defaults::default()),
+            mechanisms: Vec::from(Mechanism::ALL),
             loopback_users: Vec::from([ShortStr::from_static("guest")]),
             nobody_hash: PasswordHash {
                 algorithm: HashAlgorithm::Sha256,

@@ -1,15 +1,16 @@
 //! What goes into the broker and what comes out of it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::amqp::{AmqpError, DecodeError, Frame, MethodId, OutFrame, ShortStr};
+use crate::amqp::{AmqpError, DecodeError, FieldTable, Frame, MethodId, OutFrame, ShortStr};
 use crate::broker::{
     Parameter, Password, PasswordHash, Permission, Policy, PolicyLayer, Refusal, TopicPermission,
     UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
 use crate::listing::MessageId;
-use crate::{DiskRequest, DiskResult, OpId};
+use crate::{DiskRequest, DiskResult, NodeLimits, OpId};
 
 /// One connection, for as long as it lives; the number is never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,12 +52,18 @@ pub struct Peer {
     pub name: String,
     /// Whether the client is on this machine: only then may `guest` log in.
     pub is_loopback: bool,
+    /// Whether it is within this process: it may log in by any mechanism, is not counted among the
+    /// connections that clients open, and its coming and going are no news.
+    pub is_inside: bool,
     /// Where the client is: logins that fail time and again from the same address are answered ever
     /// later.
     pub address: String,
     /// The user that the client proved to be before: by its certificate, or within this process.
     /// The mechanism `EXTERNAL` is for these.
     pub external: Option<String>,
+    /// Whether those who run the broker are behind this client: it may do everything everywhere, and
+    /// no user need have the name in [`Self::external`]. Only ever within this process.
+    pub is_operator: bool,
 }
 
 /// What the adapter calls a command by; it chooses, and the answer has the same.
@@ -195,6 +202,20 @@ pub enum Command {
         /// Whether it hands out nothing.
         is_paused: bool,
     },
+    /// A queue is as these arguments say from now on, which take the place of those it was declared
+    /// with; messages that are there keep their deadlines. It has the type that it has, how it
+    /// serves consumers, its levels, and what it deduplicates by: who wants another of these is
+    /// refused.
+    SetQueueArguments {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The queue.
+        queue: ShortStr,
+        /// All arguments that it has then; of its type they need not say anything.
+        arguments: FieldTable,
+    },
+    /// Sets how much there may be from now on, for as long as this broker lives.
+    SetNodeLimits(NodeLimits),
     /// Closes a connection: the client is told with 320 and this text.
     CloseConnection {
         /// Which.
@@ -241,7 +262,7 @@ pub enum Input {
     /// Whether the password that this client gave is the right one, as [`Output::Verify`] asked.
     Verified(ConnectionId, bool),
     /// Somebody who may wants this. Answered once, by [`Output::Answered`].
-    Command(CommandId, Command),
+    Command(CommandId, Box<Command>),
     /// The time that `poll_timeout` named has come. More often is harmless.
     Tick,
     /// The broker is to stop: clients are told with 320 and this text, new ones are refused. When

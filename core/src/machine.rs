@@ -88,7 +88,7 @@ impl Broker {
         let entropy = Entropy::new(boot.seed);
         let clock = Clock::new(boot.clock_origin_ms);
         let mut state = State::default();
-        state.add_defaults(&config.defaults);
+        state.add_defaults(config.defaults.as_ref());
         let engine = Engine::recovered(entropy, &config, clock, Log::disabled(), state);
         Self::with_engine(config, engine)
     }
@@ -138,10 +138,11 @@ impl Broker {
         self.now = now;
         let key = self.connections.next_key();
         let id = ConnectionId { index: key.index, generation: key.generation };
+        let from_outside = u64::from(!peer.is_inside);
         let connection = Connection::new(id, peer, &self.config, now);
         self.connections.insert(Slot { connection, arrival: self.arrivals, timer: None });
         self.arrivals += 1;
-        self.engine.traffic.connections_opened += 1;
+        self.engine.traffic.connections_opened += from_outside;
         if let Some(reason) = self.shutdown.clone() {
             self.with(id, |connection, ctx| connection.shut_down(&reason, ctx));
         }
@@ -193,7 +194,7 @@ impl Broker {
                 self.with(id, |connection, ctx| connection.handle_verified(is_right, ctx));
             }
             Input::Command(id, command) => {
-                self.commands.push_back((id, command));
+                self.commands.push_back((id, *command));
                 self.administer();
             }
             Input::Tick => {
@@ -701,10 +702,12 @@ impl Broker {
     }
 
     fn forget(&mut self, key: Key<Slot>) {
-        if let Some(Slot { timer: Some(timer), .. }) = self.connections.remove(key) {
+        let Some(mut slot) = self.connections.remove(key) else { return };
+        if let Some(timer) = slot.timer {
             self.timers.remove(&(timer, key.index));
         }
-        self.engine.traffic.connections_closed += 1;
+        let from_outside = !slot.connection.link().peer.is_inside;
+        self.engine.traffic.connections_closed += u64::from(from_outside);
         // Its place in the queue is not for the next connection of this index.
         self.parked.remove_all_of(key.index);
     }

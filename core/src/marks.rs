@@ -457,6 +457,14 @@ marks! {
         "The answer to a command waits for the disk."
     CommandRefused "command-refused" Common
         "A command makes no sense, and changes nothing."
+    ArgumentsChanged "arguments-changed" Common
+        "A queue that is there gets other arguments."
+    QueuePaused "queue-paused" Common
+        "A queue is told to hand out nothing for a while."
+    MessageDeleted "message-deleted" Common
+        "A ready message is dropped at the wish of those who run the broker."
+    DelayedCancelled "delayed-cancelled" Common
+        "A message that waits for its time is taken back."
     PolicyApplied "policy-applied" Common
         "A queue that is there gets other settings by a policy."
     PolicyInSlices "policy-in-slices" Common

@@ -44,6 +44,8 @@ mod priorities;
 mod publishing;
 #[path = "broker/purging.rs"]
 mod purging;
+#[path = "broker/queue_arguments.rs"]
+mod queue_arguments;
 #[path = "broker/timeouts.rs"]
 mod timeouts;
 #[path = "broker/waiting.rs"]

@@ -133,7 +133,7 @@ impl BrokerThread {
                 self.next_command += 1;
                 self.commands.insert(id, answer);
                 self.now = self.clock.now();
-                self.handle(Input::Command(id, command));
+                self.handle(Input::Command(id, Box::new(command)));
                 self.end_turn();
             }
             Request::Connect(stream, peer) => match UnixStream::from_std(stream) {

@@ -143,8 +143,10 @@ fn peer(from: SocketAddr, to: SocketAddr, name: Option<String>) -> Peer {
     Peer {
         name: format!("{} -> {}", canonical(from), canonical(to)),
         is_loopback: is_loopback(from.ip()),
+        is_inside: false,
         address: canonical(from).ip().to_string(),
         external: name,
+        is_operator: false,
     }
 }
 

@@ -11,7 +11,7 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use tokio::sync::Semaphore;
-use warren_core::broker::{HashAlgorithm, Password, PasswordHash, User};
+use warren_core::broker::{HashAlgorithm, Password, PasswordHash};
 
 /// So many hashes are computed at once. One of Argon2id takes tens of milliseconds of a processor,
 /// and some 20 MiB.
@@ -104,23 +104,6 @@ impl Hasher {
         self.run(move || is_right(&password, &hash)).await
     }
 
-    /// Whether a password is that of this user, who is there or not: it takes as long.
-    /// `nobody_hash` is what the password of nobody is held against, as
-    /// [`Config::nobody_hash`](warren_core::Config::nobody_hash) says.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub async fn authenticate(
-        &self,
-        user: Option<&User>,
-        password: Password,
-        nobody_hash: &PasswordHash,
-    ) -> bool {
-        let hash = user.map(|user| &user.password_hash).filter(|hash| !hash.bytes.is_empty());
-        let is_right = self.is_right(password, hash.unwrap_or(nobody_hash).clone()).await;
-        is_right && hash.is_some()
-    }
-
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let _permit = self.0.acquire().await.expect("it is never closed");
         tokio::task::spawn_blocking(work).await.expect("hashing does not panic")
@@ -168,27 +151,7 @@ mod tests {
     #[test]
     fn guest_is_the_password_of_a_first_start() {
         let config = Config::default();
-        assert!(is_right(&password("guest"), &config.defaults.password_hash));
+        assert!(is_right(&password("guest"), &config.defaults.expect("a user").password_hash));
         assert!(!is_right(&password(""), &config.nobody_hash));
-    }
-
-    #[test]
-    fn who_has_no_password_or_is_not_there_cannot_enter_with_one() {
-        crate::runtime().expect("a runtime").block_on(async {
-            let (hasher, config) = (Hasher::default(), Config::default());
-            let user = |password_hash| User {
-                name: "u".into(),
-                password_hash,
-                tags: Vec::new(),
-                limits: warren_core::broker::UserLimits::default(),
-            };
-            let (guest, nobody) = (config.defaults.password_hash, config.nobody_hash);
-            let known = user(guest);
-            assert!(hasher.authenticate(Some(&known), password("guest"), &nobody).await);
-            assert!(!hasher.authenticate(Some(&known), password("other"), &nobody).await);
-            let without = user(PasswordHash::NONE);
-            assert!(!hasher.authenticate(Some(&without), password(""), &nobody).await);
-            assert!(!hasher.authenticate(None, password("guest"), &nobody).await);
-        });
     }
 }

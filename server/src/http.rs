@@ -6,10 +6,11 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -43,11 +44,43 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// What is answered.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Client {
+    /// Somebody who says who it is.
+    Tcp(SocketAddr),
+    /// Somebody who runs the broker, unless somebody else is named.
+    Local,
+}
+
+impl Client {
+    /// The IP address, empty for who has none, and whether that is on this machine.
+    pub(crate) fn whence(self) -> (String, bool) {
+        match self {
+            Self::Local => (String::new(), true),
+            Self::Tcp(address) => {
+                let ip = address.ip().to_canonical();
+                (ip.to_string(), ip.is_loopback())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Local => f.write_str("local"),
+        }
+    }
+}
+
 /// Where something is served.
-pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
-    /// What shakes hands with clients, if they speak TLS.
-    pub(crate) tls: Option<Tls>,
+pub(crate) enum Listener {
+    /// Who connects here says who it is. TLS is spoken if there is what shakes hands with clients.
+    Tcp(TcpListener, Option<Tls>),
+    /// Who may open this may do everything.
+    Local(UnixListener),
 }
 
 impl Listener {
@@ -57,31 +90,57 @@ impl Listener {
     /// When the operating system refuses what it needs.
     pub(crate) fn serve<F: Future<Output = Answer> + 'static>(
         self,
-        respond: impl Fn(SocketAddr, Request<Incoming>) -> F + Clone + 'static,
+        respond: impl Fn(Client, Request<Incoming>) -> F + Clone + 'static,
     ) -> io::Result<()> {
-        self.socket.set_nonblocking(true)?;
-        let socket = tokio::net::TcpListener::from_std(self.socket)?;
-        spawn_local(serve(socket, self.tls, respond));
+        match self {
+            Self::Tcp(socket, tls) => {
+                socket.set_nonblocking(true)?;
+                let socket = tokio::net::TcpListener::from_std(socket)?;
+                spawn_local(serve(socket, tls, respond));
+            }
+            Self::Local(socket) => {
+                socket.set_nonblocking(true)?;
+                let socket = tokio::net::UnixListener::from_std(socket)?;
+                spawn_local(serve_local(socket, respond));
+            }
+        }
         Ok(())
+    }
+}
+
+async fn serve_local<F: Future<Output = Answer> + 'static>(
+    listener: tokio::net::UnixListener,
+    respond: impl Fn(Client, Request<Incoming>) -> F + Clone + 'static,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                spawn_local(serve_client(stream, Client::Local, respond.clone()));
+            }
+            Err(error) => {
+                debug!(%error, "cannot accept a connection of the local socket");
+                sleep(RETRY_DELAY).await;
+            }
+        }
     }
 }
 
 async fn serve<F: Future<Output = Answer> + 'static>(
     listener: tokio::net::TcpListener,
     tls: Option<Tls>,
-    respond: impl Fn(SocketAddr, Request<Incoming>) -> F + Clone + 'static,
+    respond: impl Fn(Client, Request<Incoming>) -> F + Clone + 'static,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let (respond, tls) = (respond.clone(), tls.clone());
+                let (respond, tls, client) = (respond.clone(), tls.clone(), Client::Tcp(peer));
                 spawn_local(async move {
                     match tls {
-                        None => serve_client(stream, peer, respond).await,
+                        None => serve_client(stream, client, respond).await,
                         Some(tls) => match tls.accept(stream).await {
-                            Ok((stream, _)) => serve_client(stream, peer, respond).await,
+                            Ok((stream, _)) => serve_client(stream, client, respond).await,
                             Err(error) => debug!(%peer, %error, "no TLS with a client of HTTP"),
                         },
                     }
@@ -98,8 +157,8 @@ async fn serve<F: Future<Output = Answer> + 'static>(
 
 async fn serve_client<F: Future<Output = Answer>>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: SocketAddr,
-    respond: impl Fn(SocketAddr, Request<Incoming>) -> F,
+    peer: Client,
+    respond: impl Fn(Client, Request<Incoming>) -> F,
 ) {
     let service = service_fn(|request| {
         let answer = respond(peer, request);

@@ -1,11 +1,15 @@
 //! The `warren` binary: its command line, and nothing else.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod config;
+mod credentials;
+mod ctl;
+mod definitions;
 mod findings;
 mod health;
 mod http;
@@ -41,6 +45,14 @@ enum Command {
     /// Say what a configuration comes to, and what can stand in one.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Run a broker that is there, with the commands of rabbitmqctl, rabbitmq-diagnostics and
+    /// rabbitmq-plugins
+    Ctl(ctl::CtlArgs),
+    /// Write the manual page of warren, or of one of its commands, such as ctl
+    Man {
+        /// The command
+        command: Option<String>,
+    },
     /// Put load on any AMQP 0-9-1 broker and measure what it does.
     Bench(bench::BenchArgs),
     /// Look for damage in a data directory that no broker uses, and change nothing.
@@ -52,10 +64,22 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some((tool, name)) = arguments.first().and_then(ctl::Tool::named) {
+        return ctl::main(tool, name, &arguments);
+    }
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) if arguments.get(1).is_some_and(|command| command == "ctl") => {
+            return ctl::usage_error(&error, &arguments[2..]);
+        }
+        Err(error) => error.exit(),
+    };
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve(&args),
         Command::Config(command) => config::main(command),
+        Command::Ctl(args) => ctl::run_args(&args, Cli::command()),
+        Command::Man { command } => ctl::manual(command.as_deref(), Cli::command()),
         Command::Bench(args) => bench::main(args),
         Command::Check(args) => repair::check(&args),
         Command::Salvage(args) => repair::salvage(&args),

@@ -3,7 +3,8 @@
 use std::io;
 
 use tracing::{error, info, warn};
-use warren_io::Tls;
+use warren_core::Command;
+use warren_io::{BrokerHandle, Tls};
 
 use crate::config::{Loaded, Service, Sources};
 use crate::logging::LogLevel;
@@ -42,7 +43,7 @@ impl Reload {
     }
 
     /// Reads everything again, and does what can be done at once. What is wrong stays as it was.
-    pub(crate) fn now(&self) {
+    pub(crate) async fn now(&self, broker: &BrokerHandle) {
         let loaded = match self.sources.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
@@ -53,6 +54,9 @@ impl Reload {
             }
         };
         self.log.set(loaded.settings.log.level());
+        let limits = Command::SetNodeLimits(loaded.settings.core.node_limits);
+        // A broker that is stopping does not need any.
+        let _ = broker.command(limits).await;
         let later = self.loaded.changes_for_a_start(&loaded);
         if !later.is_empty() {
             warn!(keys = later.join(", "), "what these say counts from the next start on");

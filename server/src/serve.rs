@@ -20,6 +20,7 @@ use warren_recorder::{End, Header, Recorder};
 use crate::config::{
     ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
 };
+use crate::definitions::Definitions;
 use crate::health::Lifecycle;
 use crate::logging::{self, LogArgs};
 use crate::reload::Reload;
@@ -151,6 +152,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     }
     stop_on_panic(End::default());
     raise_file_limit();
+    let definitions = Definitions::read(&settings.definitions).map_err(ServeError::Setting)?;
     let unusable = |error| ServeError::DataDir(settings.data_dir.clone(), error);
     let disk = Disk::open(&settings.data_dir).map_err(unusable)?;
     let space = disk.space().map_err(|error| unusable(error.into()))?;
@@ -163,7 +165,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     stop_on_panic(end.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
     let reload = Reload::new(sources, loaded, log);
-    let served = runtime.block_on(run(disk, config, boot, recorder, reload));
+    let served = runtime.block_on(run(disk, config, boot, recorder, reload, definitions));
     match &served {
         Ok(()) => end.now("the broker was told to stop"),
         Err(error) => end.now(&format!("the broker did not start: {error}")),
@@ -191,13 +193,14 @@ async fn run(
     boot: Boot,
     mut recorder: Recorder,
     mut reload: Reload,
+    definitions: Option<Definitions>,
 ) -> Result<(), ServeError> {
     let data_dir = reload.loaded().settings.data_dir.clone();
     let end = recorder.end();
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let node_name = config.node_name.clone();
-    let (loopback_users, nobody_hash) = (config.loopback_users.clone(), config.nobody_hash.clone());
+    let loopback_users = config.loopback_users.clone();
     let lifecycle = Lifecycle::default();
     let metrics = start_metrics(&reload, &config, disk.meter(), lifecycle.clone())?;
     let recovered = tokio::select! {
@@ -212,15 +215,39 @@ async fn run(
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
     lifecycle.recovered(node.handle());
+    let passwords = reload.loaded().settings.passwords.clone();
+    let users = management::Users::new(node.hasher(), loopback_users, passwords);
+    let mut about = management::Node {
+        name: node_name,
+        data_dir: data_dir.clone(),
+        memory_max,
+        disk_free_min,
+        urls: Vec::new(),
+    };
+    if let Some(definitions) = definitions {
+        let (about, users) = (about.clone(), users.clone());
+        let import = management::import(node.handle(), about, users, definitions);
+        tokio::select! {
+            imported = import => imported.map_err(ServeError::Setting)?,
+            reason = node.halted() => end_halted(&reason, &end),
+            name = signals.stop() => {
+                info!(signal = name, "stopping before the start was over");
+                node.shut_down(SHUTDOWN_TEXT.into()).await;
+                return Ok(());
+            }
+        }
+    }
     let mut urls = listen(&mut node, &mut reload)?;
-    let http = bind_management(&mut reload, &mut urls)?;
+    let mut http = bind_management(&mut reload, &mut urls)?;
+    match management::bind_local(&data_dir) {
+        Ok(socket) => http.push(http::Listener::Local(socket)),
+        Err(error) => warn!(%error, "there is no local socket for `warren ctl`"),
+    }
     lifecycle.serving();
     announce(&urls, metrics, &data_dir);
     if !http.is_empty() {
-        let data_dir = data_dir.clone();
         urls.extend(metrics.map(|address| format!("http/prometheus://{address}")));
-        let about = management::Node { name: node_name, data_dir, memory_max, disk_free_min, urls };
-        let users = management::Users::new(node.hasher(), loopback_users, nobody_hash);
+        about.urls = urls;
         let served = management::start(http, node.handle(), lifecycle.clone(), about, users);
         served.map_err(ServeError::System)?;
     }
@@ -233,7 +260,10 @@ async fn run(
         size::written(disk_free_min)
     );
     tokio::select! {
-        () = until_stopped(&node, &mut signals, reload, &lifecycle) => Ok(()),
+        () = until_stopped(&node, &mut signals, reload, &lifecycle) => {
+            management::unbind_local(&data_dir);
+            Ok(())
+        }
         reason = node.halted() => end_halted(&reason, &end),
     }
 }
@@ -296,7 +326,7 @@ fn bind_management(
         let (socket, address) = bind_http(address).map_err(ServeError::listen_management)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         urls.push(format!("{scheme}://{address}"));
-        listeners.push(http::Listener { socket, tls });
+        listeners.push(http::Listener::Tcp(socket, tls));
     }
     Ok(listeners)
 }
@@ -313,8 +343,8 @@ fn start_metrics(
     let (socket, address) = bind_http(address).map_err(ServeError::listen_metrics)?;
     let settings = &loaded.settings;
     let users = settings.metrics.has_authentication.then(|| {
-        let (loopback_users, hash) = (config.loopback_users.clone(), config.nobody_hash.clone());
-        management::Users::new(Hasher::default(), loopback_users, hash)
+        let (hasher, passwords) = (Hasher::default(), settings.passwords.clone());
+        management::Users::new(hasher, config.loopback_users.clone(), passwords)
     });
     let source = metrics::Source {
         lifecycle,
@@ -328,7 +358,7 @@ fn start_metrics(
         users,
         started: Instant::now(),
     };
-    let listener = http::Listener { socket, tls: None };
+    let listener = http::Listener::Tcp(socket, None);
     metrics::start(vec![listener], source).map_err(ServeError::System)?;
     Ok(Some(address))
 }
@@ -361,7 +391,7 @@ async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload, lifec
             Asked::ToStop(name) => break name,
             Asked::ToReload => {
                 systemd::reloading();
-                reload.now();
+                reload.now(&node.handle()).await;
                 systemd::ready();
             }
         }

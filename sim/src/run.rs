@@ -128,6 +128,7 @@ impl Run {
         self.enter("heal");
         self.world.heal(&mut self.judge)?;
         self.start()?;
+        self.resume()?;
         self.enter("converge");
         self.converge()?;
         self.close_all()?;
@@ -190,6 +191,15 @@ impl Run {
             course: self.course,
             trace: self.judge.trace.lines().to_vec(),
         }
+    }
+
+    /// No queue is paused any more.
+    fn resume(&mut self) -> Result<(), Failure> {
+        let paused = self.judge.model.queues.values().filter(|queue| queue.is_paused);
+        for queue in paused.map(|queue| queue.name.clone()).collect::<Vec<_>>() {
+            self.execute(&Step::new(Who::World, "resume_queue").with("q", queue))?;
+        }
+        Ok(())
     }
 
     /// Starts the broker if it is gone; now nothing keeps it from starting.

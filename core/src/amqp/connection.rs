@@ -33,6 +33,8 @@ pub(super) enum Phase {
     Header,
     /// Waiting for `connection.start-ok`.
     Starting,
+    /// Waiting until it may be found out who the client is: too many want to log in from there.
+    Queued,
     /// Waiting until it is found out who the client is.
     Examined,
     /// It may not log in, and is told so when it has waited for long enough.
@@ -55,7 +57,9 @@ impl Phase {
     /// As RabbitMQ calls it in its errors.
     fn name(self) -> &'static str {
         match self {
-            Self::Header | Self::Starting | Self::Examined | Self::Refused => "starting",
+            Self::Header | Self::Starting | Self::Queued | Self::Examined | Self::Refused => {
+                "starting"
+            }
             Self::Tuning => "tuning",
             Self::Opening => "opening",
             Self::Running => "running",
@@ -101,11 +105,11 @@ pub(crate) struct Connection {
     pub(super) client_name: Option<String>,
     pub(super) greeting: Option<Box<Greeting>>,
     /// When the client connected.
-    opened: Instant,
+    pub(super) opened: Instant,
     /// How the client logs in.
     pub(super) mechanism: ShortStr,
     /// What it says who it is, while that is found out.
-    pub(super) claim: Option<Examined>,
+    pub(super) claim: Option<Box<Examined>>,
     /// Whether it counts as a connection of its user and virtual host.
     pub(super) has_entered: bool,
     pub(super) channel_max: u16,
@@ -120,7 +124,7 @@ pub(crate) struct Connection {
     /// A frame that waits until no channel's frames wait any more: the connection's end.
     parked: Option<Frame>,
     /// When the phase ends by itself; not in phase `Running`.
-    deadline: Instant,
+    pub(super) deadline: Instant,
     has_received: bool,
 }
 
@@ -280,6 +284,7 @@ impl Connection {
             Phase::Closing | Phase::Silent => {}
             _ => self.report_end(Some("the client went away without closing".into()), ctx),
         }
+        self.forget_claim(ctx);
         self.release(ctx.engine);
         self.phase = Phase::Gone;
     }
@@ -335,6 +340,9 @@ impl Connection {
         }
         if self.phase == Phase::Refused {
             return self.refuse_login(ctx);
+        }
+        if self.phase == Phase::Queued && ctx.now < self.opened + ctx.config.handshake_timeout {
+            return self.ask(ctx);
         }
         if self.phase != Phase::Running {
             if matches!(self.phase, Phase::Header) && !self.has_received {
@@ -392,6 +400,7 @@ impl Connection {
 
     /// Closes the socket, now.
     pub(super) fn cut(&mut self, ctx: &mut Context<'_>) {
+        self.forget_claim(ctx);
         self.release(ctx.engine);
         self.phase = Phase::Gone;
         ctx.out.push_back(Output::Close(self.link.id));
@@ -399,6 +408,9 @@ impl Connection {
 
     /// Reports that the connection ended.
     pub(super) fn report_end(&self, error: Option<String>, ctx: &mut Context<'_>) {
+        if self.link.peer.is_inside {
+            return;
+        }
         let peer = self.link.peer.name.clone();
         ctx.out.push_back(Output::Event(Event::ConnectionClosed { peer, error }));
     }
@@ -713,7 +725,7 @@ impl Connection {
             Method::ConnectionUpdateSecret(_) => {
                 // Users here have no secret that runs out: there is nothing to renew. What the user
                 // may do is looked at anew, as clients count on.
-                let entry = ctx.engine.check_entry(&self.link.user, self.link.vhost);
+                let entry = ctx.engine.check_entry(self.link.claimant());
                 entry.map_err(|refusal| Fault::new(refusal.into(), method.id()))?;
                 for slot in self.channels.values_mut() {
                     if let Slot::Open(channel) = slot {

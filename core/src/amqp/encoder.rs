@@ -75,7 +75,7 @@ impl Egress {
                 return self.put_content(*channel, &get_ok.message, before);
             }
             OutFrame::Return(channel, method, message) => {
-                self.put_method(*channel, &method.clone().into());
+                self.put_method(*channel, &Method::BasicReturn(method.clone()));
                 return self.put_content(*channel, message, before);
             }
             OutFrame::Heartbeat => put_frame(&mut self.tail, kind::HEARTBEAT, 0, |_| ()),

@@ -1,5 +1,6 @@
 //! Frames: what travels on a connection, in each direction.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
@@ -68,7 +69,7 @@ pub enum OutFrame {
     /// A message that was asked for: `basic.get-ok`, header and body.
     GetOk(ChannelNumber, GetOk),
     /// A message that could not be routed: `basic.return`, header and body.
-    Return(ChannelNumber, BasicReturn, Arc<Message>),
+    Return(ChannelNumber, Box<BasicReturn>, Arc<Message>),
     /// A sign of life.
     Heartbeat,
 }

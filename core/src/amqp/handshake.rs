@@ -14,7 +14,7 @@ use super::link::{Capabilities, Fault, on_channel};
 use super::method::*;
 use super::sasl::{self, Claim, SaslError};
 use super::{AmqpError, FieldTable, FieldValue, ReplyCode, ShortStr};
-use crate::broker::PasswordHash;
+use crate::broker::{Password, PasswordHash};
 use crate::{Config, Event, Mark, Output, Peer};
 
 /// The smallest frame size that a client may ask for, in bytes (§4.2.3 asks for 4096).
@@ -58,7 +58,8 @@ impl Connection {
         let offer = match header {
             // The second is that of 0-9, which is near enough for those who still send it.
             PROTOCOL_HEADER | [b'A', b'M', b'Q', b'P', 1, 1, 0, 9] => {
-                let start = start(ctx.config, sasl::mechanisms(&self.link.peer));
+                let start =
+                    start(ctx.config, sasl::mechanisms(&ctx.config.mechanisms, &self.link.peer));
                 self.link.send(ctx.out, ctx.now, on_channel(0, start));
                 self.phase = Phase::Starting;
                 return;
@@ -93,7 +94,8 @@ impl Connection {
         self.mechanism = start_ok.mechanism.detached();
         self.greeting = Some(Box::new(Greeting::new(&start_ok.client_properties)));
         let (mechanism, response) = (start_ok.mechanism.as_bytes(), &start_ok.response);
-        let claim = match Claim::read(mechanism, response, &self.link.peer) {
+        let (peer, allowed) = (&self.link.peer, &ctx.config.mechanisms);
+        let claim = match Claim::read(mechanism, response, peer, allowed) {
             Ok(claim) => claim,
             Err(SaslError::UnknownMechanism) => {
                 self.report_refusal("", "unknown authentication mechanism", ctx);
@@ -111,20 +113,45 @@ impl Connection {
         Ok(())
     }
 
-    /// Has it found out whether a claim holds. Somebody unknown is kept waiting for as long as
-    /// somebody known.
+    /// Has it found out whether a claim holds.
     fn examine(&mut self, Claim { user, password }: Claim, ctx: &mut Context<'_>) {
-        let known = ctx.engine.directory().user(&user).map(|user| user.password_hash.clone());
-        let hash = known.as_ref().filter(|hash| !hash.bytes.is_empty());
-        let asked = hash.cloned().unwrap_or_else(|| ctx.config.nobody_hash.clone());
-        self.claim = Some(Examined { user, hash: known, is_proven: password.is_none() });
+        let is_proven = password.is_none();
+        let claim = Examined { user, password, hash: None, is_proven, is_asked: false };
+        self.claim = Some(Box::new(claim));
+        if is_proven {
+            self.phase = Phase::Examined;
+            return self.handle_verified(false, ctx);
+        }
+        self.link.set_examined(ctx.out, true);
+        self.ask(ctx);
+    }
+
+    /// Asks whether a password is right, unless too many want to log in from there: then it is
+    /// tried again. Somebody unknown is kept waiting for as long as somebody known.
+    pub(super) fn ask(&mut self, ctx: &mut Context<'_>) {
+        let Some(claim) = &mut self.claim else { return };
+        if let Err(wait) = ctx.failed_logins.open(&self.link.peer.address, ctx.now) {
+            let left = (self.opened + ctx.config.handshake_timeout).since(ctx.now);
+            return self.enter(Phase::Queued, wait.min(left), ctx);
+        }
+        let known = ctx.engine.directory().user(&claim.user);
+        claim.hash = known.map(|user| user.password_hash.clone());
+        let hash = claim.hash.as_ref().filter(|hash| !hash.bytes.is_empty());
+        let hash = hash.cloned().unwrap_or_else(|| ctx.config.nobody_hash.clone());
+        claim.is_asked = true;
+        let password = claim.password.take();
         self.phase = Phase::Examined;
-        match password {
-            Some(password) => {
-                self.link.set_examined(ctx.out, true);
-                ctx.out.push_back(Output::Verify(self.link.id, password, asked));
-            }
-            None => self.handle_verified(false, ctx),
+        self.deadline = self.opened + ctx.config.handshake_timeout;
+        let password = password.expect("it is asked about once");
+        ctx.out.push_back(Output::Verify(self.link.id, password, hash));
+    }
+
+    /// Nobody waits for what is found out of a claim any more. Who does not wait for the answer is
+    /// as good as refused.
+    pub(super) fn forget_claim(&mut self, ctx: &mut Context<'_>) {
+        if self.claim.take().is_some_and(|claim| claim.is_asked) {
+            ctx.failed_logins.close(&self.link.peer.address);
+            ctx.failed_logins.note(&self.link.peer.address, ctx.now);
         }
     }
 
@@ -134,9 +161,17 @@ impl Connection {
             return;
         }
         let Some(claim) = self.claim.take() else { return };
-        match claim.check(is_right, &self.link.peer, ctx) {
+        if claim.is_asked {
+            ctx.failed_logins.close(&self.link.peer.address);
+        }
+        let checked = claim.check(is_right, &self.link.peer, ctx);
+        if !self.link.peer.is_inside {
+            ctx.engine.traffic.note_login(checked.is_ok());
+        } else if !claim.is_proven {
+            ctx.engine.traffic.note_login_inside(checked.is_ok());
+        }
+        match checked {
             Ok(()) => {
-                ctx.engine.traffic.logins += 1;
                 self.link.user = claim.user;
                 let tune = ConnectionTune {
                     channel_max: ctx.config.channel_max,
@@ -190,12 +225,16 @@ impl Connection {
     }
 
     fn open(&mut self, open: &ConnectionOpen, ctx: &mut Context<'_>) -> Result<(), Fault> {
-        let entered = ctx.engine.enter(&self.link.user, &open.virtual_host);
+        let Peer { is_operator, .. } = self.link.peer;
+        let entered = ctx.engine.enter(&self.link.user, &open.virtual_host, is_operator);
         self.link.vhost =
             entered.map_err(|refusal| Fault::new(refusal.into(), ConnectionOpen::ID))?;
         self.has_entered = true;
         self.link.send(ctx.out, ctx.now, on_channel(0, ConnectionOpenOk::default()));
         self.phase = Phase::Running;
+        if self.link.peer.is_inside {
+            return Ok(());
+        }
         ctx.out.push_back(Output::Event(Event::ConnectionOpened {
             peer: self.link.peer.name.clone(),
             user: self.link.user.to_string(),
@@ -218,10 +257,14 @@ impl Connection {
 #[derive(Debug)]
 pub(super) struct Examined {
     user: ShortStr,
+    /// What the client gave, until it is asked whether that is right.
+    password: Option<Password>,
     /// What the password is held against, if there is such a user.
     hash: Option<PasswordHash>,
     /// Whether it was proved before.
     is_proven: bool,
+    /// Whether it is being found out.
+    is_asked: bool,
 }
 
 impl Examined {
@@ -230,6 +273,9 @@ impl Examined {
     /// # Errors
     /// Why it does not, for the log.
     fn check(&self, is_right: bool, peer: &Peer, ctx: &Context<'_>) -> Result<(), &'static str> {
+        if peer.is_operator && self.is_proven {
+            return Ok(());
+        }
         let Some(user) = ctx.engine.directory().user(&self.user) else {
             return Err("no such user");
         };

@@ -128,7 +128,7 @@ impl Link {
 
     /// Who its channels act for.
     pub(crate) fn claimant(&self) -> Claimant<'_> {
-        Claimant { user: &self.user, vhost: self.vhost }
+        Claimant { user: &self.user, vhost: self.vhost, is_operator: self.peer.is_operator }
     }
 
     /// Sends a frame, behind those of its channel that wait for the disk.

@@ -5,6 +5,8 @@
 //! extensions (`exchange.bind`, `basic.nack`, `confirm.select`, `connection.blocked`,
 //! `connection.update-secret`; `access.request` from 0-9).
 
+use alloc::boxed::Box;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reader::{Malformed, Reader};
@@ -119,9 +121,16 @@ impl Argument for FieldTable {
     }
 }
 
+/// How [`Method`] has a method: those that are longer than the ones of every message are boxed, so
+/// that frames are short, as they are moved several times.
+macro_rules! held {
+    ($Method:ident) => { $Method };
+    ($Method:ident boxed) => { Box<$Method> };
+}
+
 macro_rules! methods {
     ($($class_id:literal $class_name:literal {
-        $($method_id:literal $method_name:literal $Method:ident
+        $($method_id:literal $method_name:literal $Method:ident $($boxed:ident)?
             { $($field:ident : $type:ty),* $(,)? })*
     })*) => {
         $($(
@@ -137,7 +146,7 @@ macro_rules! methods {
 
             impl From<$Method> for Method {
                 fn from(method: $Method) -> Self {
-                    Self::$Method(method)
+                    Self::$Method(method.into())
                 }
             }
         )*)*
@@ -145,7 +154,7 @@ macro_rules! methods {
         /// Any method.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs)] // each variant is its struct, which has a doc
-        pub enum Method { $($($Method($Method),)*)* }
+        pub enum Method { $($($Method(held!($Method $($boxed)?)),)*)* }
 
         impl Method {
             /// Every method's number.
@@ -211,11 +220,11 @@ macro_rules! methods {
 
 methods! {
     10 "connection" {
-        10 "start" ConnectionStart {
+        10 "start" ConnectionStart boxed {
             version_major: u8, version_minor: u8, server_properties: FieldTable,
             mechanisms: Bytes, locales: Bytes,
         }
-        11 "start-ok" ConnectionStartOk {
+        11 "start-ok" ConnectionStartOk boxed {
             client_properties: FieldTable, mechanism: ShortStr, response: Bytes, locale: ShortStr,
         }
         20 "secure" ConnectionSecure { challenge: Bytes }
@@ -250,7 +259,7 @@ methods! {
         11 "request-ok" AccessRequestOk { ticket: u16 }
     }
     40 "exchange" {
-        10 "declare" ExchangeDeclare {
+        10 "declare" ExchangeDeclare boxed {
             ticket: u16, exchange: ShortStr, kind: ShortStr, passive: bool, durable: bool,
             auto_delete: bool, internal: bool, nowait: bool, arguments: FieldTable,
         }
@@ -259,26 +268,26 @@ methods! {
             ticket: u16, exchange: ShortStr, if_unused: bool, nowait: bool,
         }
         21 "delete-ok" ExchangeDeleteOk {}
-        30 "bind" ExchangeBind {
+        30 "bind" ExchangeBind boxed {
             ticket: u16, destination: ShortStr, source: ShortStr, routing_key: ShortStr,
             nowait: bool, arguments: FieldTable,
         }
         31 "bind-ok" ExchangeBindOk {}
-        40 "unbind" ExchangeUnbind {
+        40 "unbind" ExchangeUnbind boxed {
             ticket: u16, destination: ShortStr, source: ShortStr, routing_key: ShortStr,
             nowait: bool, arguments: FieldTable,
         }
         51 "unbind-ok" ExchangeUnbindOk {}
     }
     50 "queue" {
-        10 "declare" QueueDeclare {
+        10 "declare" QueueDeclare boxed {
             ticket: u16, queue: ShortStr, passive: bool, durable: bool, exclusive: bool,
             auto_delete: bool, nowait: bool, arguments: FieldTable,
         }
         11 "declare-ok" QueueDeclareOk {
             queue: ShortStr, message_count: u32, consumer_count: u32,
         }
-        20 "bind" QueueBind {
+        20 "bind" QueueBind boxed {
             ticket: u16, queue: ShortStr, exchange: ShortStr, routing_key: ShortStr,
             nowait: bool, arguments: FieldTable,
         }
@@ -289,7 +298,7 @@ methods! {
             ticket: u16, queue: ShortStr, if_unused: bool, if_empty: bool, nowait: bool,
         }
         41 "delete-ok" QueueDeleteOk { message_count: u32 }
-        50 "unbind" QueueUnbind {
+        50 "unbind" QueueUnbind boxed {
             ticket: u16, queue: ShortStr, exchange: ShortStr, routing_key: ShortStr,
             arguments: FieldTable,
         }
@@ -298,7 +307,7 @@ methods! {
     60 "basic" {
         10 "qos" BasicQos { prefetch_size: u32, prefetch_count: u16, global: bool }
         11 "qos-ok" BasicQosOk {}
-        20 "consume" BasicConsume {
+        20 "consume" BasicConsume boxed {
             ticket: u16, queue: ShortStr, consumer_tag: ShortStr, no_local: bool, no_ack: bool,
             exclusive: bool, nowait: bool, arguments: FieldTable,
         }
@@ -309,15 +318,15 @@ methods! {
             ticket: u16, exchange: ShortStr, routing_key: ShortStr, mandatory: bool,
             immediate: bool,
         }
-        50 "return" BasicReturn {
+        50 "return" BasicReturn boxed {
             reply_code: u16, reply_text: ShortStr, exchange: ShortStr, routing_key: ShortStr,
         }
-        60 "deliver" BasicDeliver {
+        60 "deliver" BasicDeliver boxed {
             consumer_tag: ShortStr, delivery_tag: u64, redelivered: bool, exchange: ShortStr,
             routing_key: ShortStr,
         }
         70 "get" BasicGet { ticket: u16, queue: ShortStr, no_ack: bool }
-        71 "get-ok" BasicGetOk {
+        71 "get-ok" BasicGetOk boxed {
             delivery_tag: u64, redelivered: bool, exchange: ShortStr, routing_key: ShortStr,
             message_count: u32,
         }

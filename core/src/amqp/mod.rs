@@ -33,5 +33,6 @@ pub use frame::*;
 pub use method::*;
 pub use properties::{BasicProperties, Properties};
 pub use reader::{Malformed, Reader};
+pub use sasl::Mechanism;
 pub use shortstr::ShortStr;
 pub(crate) use waiting::WaitingChannels;

@@ -1,25 +1,57 @@
 //! Logging in: the mechanisms of `connection.start-ok`, and what a client says with them.
 
+use alloc::vec::Vec;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{FieldTable, FieldValue, Reader, ShortStr};
 use crate::Peer;
 use crate::broker::Password;
 
-/// What the broker offers, in its order of preference.
-const MECHANISMS: &str = "PLAIN AMQPLAIN ANONYMOUS";
+/// How a client may log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// With a user's name and password (RFC 4616).
+    Plain,
+    /// The same in a table, as AMQP 0-8 had it.
+    AmqPlain,
+    /// As `guest`, for as long as the password of that is `guest`.
+    Anonymous,
+    /// As who the client proved before to be.
+    External,
+}
 
-/// The same to a client that has proved before who it is.
-const MECHANISMS_OF_PROVEN: &str = "PLAIN AMQPLAIN ANONYMOUS EXTERNAL";
+impl Mechanism {
+    /// All of them, in the broker's order of preference.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::AmqPlain, Self::Anonymous, Self::External];
+
+    /// What clients call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::AmqPlain => "AMQPLAIN",
+            Self::Anonymous => "ANONYMOUS",
+            Self::External => "EXTERNAL",
+        }
+    }
+}
 
 /// The user and password that `ANONYMOUS` stands for: whoever changes or removes them closes that
 /// door too.
 const ANONYMOUS: (&str, &str) = ("guest", "guest");
 
-/// The mechanisms for this client.
-pub(crate) fn mechanisms(peer: &Peer) -> Bytes {
-    let names = if peer.external.is_some() { MECHANISMS_OF_PROVEN } else { MECHANISMS };
-    Bytes::from_static(names.as_bytes())
+/// The mechanisms that this client may use, where these are allowed.
+fn offered(allowed: &[Mechanism], peer: &Peer) -> impl Iterator<Item = Mechanism> {
+    let allowed = if peer.is_inside { &Mechanism::ALL } else { allowed };
+    let is_proven = peer.external.is_some();
+    allowed.iter().copied().filter(move |own| *own != Mechanism::External || is_proven)
+}
+
+/// Their names, as the client is told them.
+pub(crate) fn mechanisms(allowed: &[Mechanism], peer: &Peer) -> Bytes {
+    let names: Vec<_> = offered(allowed, peer).map(Mechanism::name).collect();
+    names.join(" ").into()
 }
 
 /// What a client says who it is.
@@ -38,18 +70,27 @@ pub(crate) enum SaslError {
 }
 
 impl Claim {
-    /// Reads what this client responds with a mechanism.
-    pub(crate) fn read(mechanism: &[u8], response: &Bytes, peer: &Peer) -> Result<Self, SaslError> {
-        match (mechanism, &peer.external) {
-            (b"PLAIN", _) => read_plain(response).ok_or(SaslError::Malformed),
-            (b"AMQPLAIN", _) => read_amqplain(response).ok_or(SaslError::Malformed),
-            (b"ANONYMOUS", _) => {
+    /// Reads what this client responds with a mechanism, where these are allowed.
+    pub(crate) fn read(
+        mechanism: &[u8],
+        response: &Bytes,
+        peer: &Peer,
+        allowed: &[Mechanism],
+    ) -> Result<Self, SaslError> {
+        let mut offered = offered(allowed, peer);
+        let chosen = offered.find(|offered| offered.name().as_bytes() == mechanism);
+        match chosen.ok_or(SaslError::UnknownMechanism)? {
+            Mechanism::Plain => read_plain(response).ok_or(SaslError::Malformed),
+            Mechanism::AmqPlain => read_amqplain(response).ok_or(SaslError::Malformed),
+            Mechanism::Anonymous => {
                 let (user, password) = ANONYMOUS;
                 let password = Bytes::from_static(password.as_bytes());
                 Ok(Self { user: user.into(), password: Some(Password(password)) })
             }
-            (b"EXTERNAL", Some(user)) => Ok(Self { user: named(user.as_bytes()), password: None }),
-            _ => Err(SaslError::UnknownMechanism),
+            Mechanism::External => {
+                let user = peer.external.as_ref().ok_or(SaslError::UnknownMechanism)?;
+                Ok(Self { user: named(user.as_bytes()), password: None })
+            }
         }
     }
 }
@@ -84,7 +125,8 @@ mod tests {
     use super::*;
 
     fn read(mechanism: &str, response: &[u8], peer: &Peer) -> Result<Claim, SaslError> {
-        Claim::read(mechanism.as_bytes(), &Bytes::copy_from_slice(response), peer)
+        let response = Bytes::copy_from_slice(response);
+        Claim::read(mechanism.as_bytes(), &response, peer, &Mechanism::ALL)
     }
 
     fn claim(user: &str, password: &'static str) -> Result<Claim, SaslError> {
@@ -118,10 +160,25 @@ mod tests {
     fn external_is_for_those_who_proved_before_who_they_are() {
         let stranger = Peer::default();
         assert_eq!(read("EXTERNAL", b"guest", &stranger), Err(SaslError::UnknownMechanism));
-        assert!(!mechanisms(&stranger).ends_with(b"EXTERNAL"));
+        assert_eq!(mechanisms(&Mechanism::ALL, &stranger), "PLAIN AMQPLAIN ANONYMOUS");
         let proven = Peer { external: Some("alice".into()), ..Peer::default() };
         let claim = Claim { user: "alice".into(), password: None };
         assert_eq!(read("EXTERNAL", b"guest", &proven), Ok(claim));
-        assert!(mechanisms(&proven).ends_with(b" EXTERNAL"));
+        assert!(mechanisms(&Mechanism::ALL, &proven).ends_with(b" EXTERNAL"));
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_neither_offered_nor_taken_from_outside() {
+        let allowed = [Mechanism::External, Mechanism::AmqPlain];
+        let plain = Bytes::from_static(b"\0u\0p");
+        let external = Some("alice".into());
+        let proven = Peer { external, ..Peer::default() };
+        assert_eq!(mechanisms(&allowed, &proven), "EXTERNAL AMQPLAIN");
+        assert_eq!(mechanisms(&allowed, &Peer::default()), "AMQPLAIN");
+        let read = |peer: &Peer| Claim::read(b"PLAIN", &plain, peer, &allowed);
+        assert_eq!(read(&proven), Err(SaslError::UnknownMechanism));
+        let inside = Peer { is_inside: true, ..proven };
+        assert!(read(&inside).is_ok());
+        assert_eq!(mechanisms(&[Mechanism::Plain], &inside), mechanisms(&Mechanism::ALL, &inside));
     }
 }

@@ -38,6 +38,8 @@ enum Check {
 /// The longest that a message or a queue may be told to live, in milliseconds: ten years.
 pub(crate) const EXPIRATION_MAX: u64 = 315_360_000_000;
 
+const QUEUE_TYPE: &str = "x-queue-type";
+
 pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
 /// The arguments that mean something to a queue: checked, kept, and compared when it is declared
@@ -61,7 +63,7 @@ const KNOWN: &[(&str, Check)] = &[
     ("x-queue-mode", Check::Any),
     ("x-queue-version", Check::Any),
     ("x-queue-master-locator", Check::Text),
-    ("x-queue-type", Check::OneOf(&["classic", "quorum", "stream"], "unsupported_queue_type")),
+    (QUEUE_TYPE, Check::OneOf(&["classic", "quorum", "stream"], "unsupported_queue_type")),
     ("x-single-active-consumer", Check::Bool),
     (CONSUMER_TIMEOUT, Check::Integer(0)),
     ("x-delivery-limit", Check::Integer(-1)),
@@ -70,6 +72,11 @@ const KNOWN: &[(&str, Check)] = &[
     DEDUPLICATING[2],
     DEDUPLICATING[3],
 ];
+
+/// Those that a queue has for as long as it lives: its messages, or what its consumers hold, are
+/// where they are because of them.
+const FIXED: [&str; 7] =
+    [QUEUE_TYPE, "x-max-priority", "x-single-active-consumer", DEDUPLICATION, SIZE, TTL, HEADER];
 
 /// Those of deduplication, which exchanges have too.
 const DEDUPLICATING: [(&str, Check); 4] = [
@@ -144,7 +151,7 @@ fn check_type(declaration: &QueueDeclaration, resource: &Resource<'_>) -> Result
     let invalid = |property| {
         Err(Refusal::precondition(format!("invalid property '{property}' for {resource}")))
     };
-    match declaration.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
+    match declaration.arguments.find(QUEUE_TYPE).and_then(FieldValue::as_longstr) {
         Some(b"stream") => {
             Err(Refusal::new(RefusalKind::NotImplemented, "queues of type 'stream'"))
         }
@@ -208,7 +215,7 @@ pub(crate) fn single_active(arguments: &FieldTable) -> Option<SingleActive> {
 
 /// Whether these are the arguments of a quorum queue.
 pub(crate) fn is_quorum(arguments: &FieldTable) -> bool {
-    let kind = arguments.find("x-queue-type").and_then(FieldValue::as_longstr);
+    let kind = arguments.find(QUEUE_TYPE).and_then(FieldValue::as_longstr);
     kind == Some(b"quorum")
 }
 
@@ -261,6 +268,43 @@ pub(crate) fn check_equivalent(
     check_same(names, &declaration.arguments, &queue.arguments, &resource)
 }
 
+/// The arguments that a queue has when these take the place of its own. It stays of its type if
+/// they do not name one.
+///
+/// # Errors
+/// Which one is wrong, and how, or which one cannot change.
+pub(crate) fn changed(
+    queue: &Queue,
+    mut arguments: FieldTable,
+    vhost: &ShortStr,
+) -> Result<FieldTable, Refusal> {
+    if arguments.find(QUEUE_TYPE).is_none()
+        && let Some(kind) = queue.arguments.find(QUEUE_TYPE)
+    {
+        arguments.push(QUEUE_TYPE.into(), kind.clone());
+    }
+    let declaration = QueueDeclaration {
+        name: queue.name.clone(),
+        durable: queue.durable,
+        exclusive: queue.owner.is_some(),
+        auto_delete: queue.auto_delete,
+        arguments,
+    };
+    check(&declaration, &queue.name, vhost)?;
+    if let Some(argument) = fixed_that_differs(&declaration.arguments, &queue.arguments) {
+        let resource = Resource { kind: "queue", name: &queue.name, vhost };
+        let text = format!("arg '{argument}' for {resource} cannot be changed");
+        return Err(Refusal::precondition(text));
+    }
+    Ok(declaration.arguments.canonical())
+}
+
+/// The argument that two tables differ in, of those that a queue has for as long as it lives.
+pub(crate) fn fixed_that_differs(a: &FieldTable, b: &FieldTable) -> Option<&'static str> {
+    let differs = |name: &&str| !is_same(find(a, name).as_ref(), find(b, name).as_ref());
+    FIXED.into_iter().find(differs)
+}
+
 /// Whether these arguments are the same in both.
 fn check_same(
     names: impl Iterator<Item = &'static str>,
@@ -289,7 +333,7 @@ fn check_same(
 /// No type said is the type `classic`.
 fn find(arguments: &FieldTable, name: &str) -> Option<FieldValue> {
     match arguments.find(name) {
-        None if name == "x-queue-type" => Some(FieldValue::text("classic")),
+        None if name == QUEUE_TYPE => Some(FieldValue::text("classic")),
         found => found.cloned(),
     }
 }

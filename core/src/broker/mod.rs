@@ -42,7 +42,7 @@ pub use access::{
     UserChange, UserLimits, UserPermission, UserTopicPermission, VhostLimits, VhostMetadata,
     VhostStatus, VirtualHost,
 };
-pub(crate) use arguments::EXPIRATION_MAX;
+pub(crate) use arguments::{EXPIRATION_MAX, fixed_that_differs};
 pub use consumer::{Consume, SessionHandle};
 pub(crate) use consumer::{Consumer, ConsumerId, SessionId};
 pub use death::Reason;

@@ -140,30 +140,33 @@ impl AccessState {
     }
 
     /// Whether there is nothing, or nobody and nothing but those whom a first start makes.
-    pub(crate) fn is_first(&self, defaults: &Defaults) -> bool {
+    pub(crate) fn is_first(&self, defaults: Option<&Defaults>) -> bool {
         let counts = [self.users.len(), self.vhosts.len(), self.permissions.len()];
         let is_empty = counts == [0; 3];
-        let is_made = counts == [1; 3]
-            && self
-                .users
-                .get(&defaults.user)
-                .is_some_and(|user| user.tags == defaults.tags && user.limits == <_>::default())
-            && self.vhosts.contains_key(&defaults.vhost);
+        let is_default = |defaults: &Defaults| {
+            let user = self.users.get(&defaults.user);
+            user.is_some_and(|user| user.tags == defaults.tags && user.limits == <_>::default())
+                && self.vhosts.contains_key(&defaults.vhost)
+        };
+        let is_made = counts == [1; 3] && defaults.is_some_and(is_default);
         (is_empty || is_made) && self.topic_permissions.is_empty() && self.parameters.is_empty()
     }
 
     /// Adds what a first start finds, if there is no user or no virtual host: nobody could use the
-    /// broker. `has_content` tells of things in `/`, which is all that an old directory has.
-    /// Whether anything was added.
-    pub(crate) fn add_defaults(&mut self, defaults: &Defaults, has_content: bool) -> bool {
+    /// broker. `has_content` tells of things in `/`, which is all that an old directory has: that
+    /// is there then, whatever else a start makes. Whether anything was added.
+    pub(crate) fn add_defaults(&mut self, defaults: Option<&Defaults>, has_content: bool) -> bool {
         if !self.users.is_empty() && !self.vhosts.is_empty() {
             return false;
         }
         let old = (has_content && self.vhosts.is_empty()).then_some(VHOST);
-        for name in old.into_iter().chain([defaults.vhost.clone()]) {
+        let is_any = old.is_some() || defaults.is_some();
+        let own = defaults.map(|defaults| defaults.vhost.clone());
+        for name in old.into_iter().chain(own) {
             if !self.vhosts.contains_key(&name) {
                 self.apply(Fact::VhostSet(VirtualHost { name: name.clone(), ..<_>::default() }));
             }
+            let Some(defaults) = defaults else { continue };
             if !self.users.contains_key(&defaults.user) {
                 self.apply(Fact::UserSet(User {
                     name: defaults.user.clone(),
@@ -180,7 +183,7 @@ impl AccessState {
                 }));
             }
         }
-        true
+        is_any
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) mod kind {
     pub(crate) const TOPIC_PERMISSION_CLEARED: u8 = 26;
     pub(crate) const PARAMETER_SET: u8 = 27;
     pub(crate) const PARAMETER_CLEARED: u8 = 28;
+    pub(crate) const ARGUMENTS_SET: u8 = 29;
 }
 
 /// The flags of message records.
@@ -116,6 +117,9 @@ impl Fact {
                 },
             }),
             kind::QUEUE_DELETED => Self::QueueDeleted(cursor.queue()?),
+            kind::ARGUMENTS_SET => {
+                Self::ArgumentsSet(cursor.queue()?, decode_table(&cursor.str32()?)?)
+            }
             kind::EXCHANGE_DECLARED => Self::ExchangeDeclared(ExchangeFact {
                 vhost: cursor.str8()?,
                 name: cursor.str8()?,
@@ -165,6 +169,7 @@ impl Fact {
                 (kind::QUEUE_DECLARED, flags | flag(queue.lane.is_some(), LANE))
             }
             Self::QueueDeleted(_) => (kind::QUEUE_DELETED, 0),
+            Self::ArgumentsSet(..) => (kind::ARGUMENTS_SET, 0),
             Self::ExchangeDeclared(exchange) => {
                 let flags = flag(exchange.auto_delete, AUTO_DELETE);
                 (kind::EXCHANGE_DECLARED, flags | flag(exchange.internal, INTERNAL))
@@ -210,6 +215,10 @@ impl Fact {
                 }
             }
             Self::QueueDeleted(queue) => out.put_u64_le(queue.0),
+            Self::ArgumentsSet(queue, arguments) => {
+                out.put_u64_le(queue.0);
+                put_table(out, arguments);
+            }
             Self::ExchangeDeclared(exchange) => {
                 put_str8(out, &exchange.vhost);
                 put_str8(out, &exchange.name);

@@ -225,6 +225,8 @@ pub(crate) enum Fact {
     Seen(SeenFact),
     QueueDeclared(QueueFact),
     QueueDeleted(QueueNumber),
+    /// In place of those that the queue was declared with; the same of what is for good.
+    ArgumentsSet(QueueNumber, FieldTable),
     ExchangeDeclared(ExchangeFact),
     /// Of a virtual host, by name.
     ExchangeDeleted(ShortStr, ShortStr),

@@ -141,8 +141,12 @@ impl DiskMachine for Recovery {
 }
 
 /// From the files of a directory to the state that they say, which is durable then.
-async fn recover(disk: Disk, seed: [u64; 2], defaults: Defaults) -> Result<State, StartError> {
-    let recovered = recover_from(&disk, seed, &defaults).await;
+async fn recover(
+    disk: Disk,
+    seed: [u64; 2],
+    defaults: Option<Defaults>,
+) -> Result<State, StartError> {
+    let recovered = recover_from(&disk, seed, defaults.as_ref()).await;
     if let Err(StartError::Disk { .. }) = recovered {
         disk.mark(Mark::StartHindered);
     }
@@ -152,7 +156,7 @@ async fn recover(disk: Disk, seed: [u64; 2], defaults: Defaults) -> Result<State
 async fn recover_from(
     disk: &Disk,
     seed: [u64; 2],
-    defaults: &Defaults,
+    defaults: Option<&Defaults>,
 ) -> Result<State, StartError> {
     let files = Files::list(disk).await?;
     match base::choose(disk, &files).await? {

@@ -19,8 +19,10 @@ use super::fact::{
 };
 use super::format::{CheckpointHeader, NUMBER_FREE_MAX};
 use crate::Defaults;
-use crate::amqp::ShortStr;
-use crate::broker::{Policy, PolicyLayer, SEEN_MAX, VHOST, is_deduplicating, may_have_lane};
+use crate::amqp::{FieldTable, ShortStr};
+use crate::broker::{
+    Policy, PolicyLayer, SEEN_MAX, VHOST, fixed_that_differs, is_deduplicating, may_have_lane,
+};
 
 /// A fact does not fit to those before it: the log says what no broker writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl State {
     }
 
     /// Whether nothing is in it but what a first start makes.
-    pub(super) fn is_blank(&self, defaults: &Defaults) -> bool {
+    pub(super) fn is_blank(&self, defaults: Option<&Defaults>) -> bool {
         self.access.is_first(defaults)
             && self.segments.is_empty()
             && self.exchanges.is_empty()
@@ -189,6 +191,7 @@ impl State {
             Fact::Seen(seen) => self.see(seen)?,
             Fact::QueueDeclared(queue) => self.declare(queue)?,
             Fact::QueueDeleted(number) => self.delete(number),
+            Fact::ArgumentsSet(number, arguments) => self.set_arguments(number, arguments)?,
             Fact::ExchangeDeclared(exchange) => {
                 let exchange = ExchangeFact {
                     vhost: exchange.vhost.detached(),
@@ -276,7 +279,7 @@ impl State {
 
     /// Adds what a first start finds, if nobody could use the broker as it is. Whether anything was
     /// added.
-    pub(crate) fn add_defaults(&mut self, defaults: &Defaults) -> bool {
+    pub(crate) fn add_defaults(&mut self, defaults: Option<&Defaults>) -> bool {
         let has_content = self.has_content();
         self.access.add_defaults(defaults, has_content)
     }
@@ -483,6 +486,22 @@ impl State {
             self.lanes.entry(of).or_default().insert(level, number);
         }
         self.queues.insert(number, state);
+        Ok(())
+    }
+
+    /// Lanes have no arguments, and some of a queue's are for ever.
+    fn set_arguments(
+        &mut self,
+        number: QueueNumber,
+        arguments: FieldTable,
+    ) -> Result<(), Inconsistent> {
+        let Some(queue) = self.queues.get_mut(&number) else { return Ok(()) };
+        let before = &mut queue.declaration.arguments;
+        let is_lane = queue.declaration.lane.is_some();
+        if is_lane || fixed_that_differs(&arguments, before).is_some() {
+            return Err(Inconsistent("a queue gets arguments that it cannot have"));
+        }
+        *before = arguments;
         Ok(())
     }
 

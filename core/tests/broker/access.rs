@@ -3,19 +3,21 @@
 use bytes::Bytes;
 use warren_core::amqp::*;
 use warren_core::broker::*;
-use warren_core::{Command, CommandId, Config, ConnectionId, Input, Mark, Output, Peer};
+use warren_core::{
+    Command, CommandId, Config, ConnectionId, Input, Mark, NodeLimits, Output, Peer,
+};
 
 use super::client::{World, persist, persist_to, publish_with};
 use super::durability::world;
 
 /// The password of everybody in here: `guest`.
 fn hash() -> PasswordHash {
-    Config::default().defaults.password_hash
+    Config::default().defaults.expect("a user").password_hash
 }
 
 impl World {
     fn answer(&mut self, command: Command) -> String {
-        self.input(Input::Command(CommandId(1), command));
+        self.input(Input::Command(CommandId(1), Box::new(command)));
         self.settle();
         let answers = self.answers();
         let answer = answers.last().expect("an answer");
@@ -66,13 +68,19 @@ impl World {
     fn enter(&mut self, response: &'static str, vhost: &str) -> (ConnectionId, Vec<String>) {
         let local = Peer { is_loopback: true, ..Peer::default() };
         let id = self.log_in(local, "PLAIN", response);
+        let heard = self.open_vhost(id, vhost);
+        (id, heard)
+    }
+
+    /// Has a client that is logged in open a virtual host, with channel 1.
+    fn open_vhost(&mut self, id: ConnectionId, vhost: &str) -> Vec<String> {
         self.tell(id, 0, ConnectionTuneOk { channel_max: 2047, frame_max: 131_072, heartbeat: 0 });
         self.heard(id);
         self.tell(id, 0, ConnectionOpen { virtual_host: vhost.into(), ..Default::default() });
         let heard = self.heard(id);
         self.tell(id, 1, ChannelOpen::default());
         self.heard(id);
-        (id, heard)
+        heard
     }
 
     /// What comes of a method on channel 1, which is opened again if that ended it.
@@ -101,6 +109,10 @@ impl World {
         self.settle();
         self.outcome(id)
     }
+}
+
+fn proven(user: &str) -> Peer {
+    Peer { external: Some(user.into()), ..Peer::default() }
 }
 
 fn refused(right: &str, kind: &str, name: &str) -> String {
@@ -332,7 +344,7 @@ fn a_virtual_host_goes_with_all_that_is_in_it() {
         "Refusing to delete virtual host 'v' because it is protected from deletion"
     );
     world.set_vhost("v");
-    world.input(Input::Command(CommandId(1), Command::DeleteVhost { vhost: "v".into() }));
+    world.input(Input::Command(CommandId(1), Box::new(Command::DeleteVhost { vhost: "v".into() })));
     assert_eq!(world.heard(id), ["connection.close CONNECTION_FORCED - vhost 'v' is deleted"]);
     assert_eq!(world.answers(), [""; 0], "it takes a while");
     let (_, heard) = world.enter("\0guest\0guest", "v");
@@ -366,7 +378,7 @@ fn a_start_that_comes_before_all_of_a_virtual_host_is_gone_finds_none_of_it() {
     for number in 0..9 {
         world.ask(id, declare(&format!("q{number}")));
     }
-    world.input(Input::Command(CommandId(1), Command::DeleteVhost { vhost: "v".into() }));
+    world.input(Input::Command(CommandId(1), Box::new(Command::DeleteVhost { vhost: "v".into() })));
     // Meanwhile a checkpoint is written.
     world.ask(guest, declare("other"));
     for _ in 0..40 {
@@ -524,12 +536,35 @@ fn only_who_knows_the_password_comes_in() {
 fn who_was_proved_to_be_somebody_needs_no_password() {
     let (mut world, _) = world(Config::default());
     world.set_user("u", &[]);
-    let proven = |user: &str| Peer { external: Some(user.into()), ..Peer::default() };
     let id = world.log_in(proven("u"), "EXTERNAL", "");
     assert_eq!(world.heard(id), ["connection.start", "connection.tune"]);
     let id = world.log_in(proven("none"), "EXTERNAL", "");
     let text = REFUSED.replace("PLAIN", "EXTERNAL");
     assert_eq!(world.heard(id), ["connection.start".to_string(), text]);
+}
+
+#[test]
+fn an_operator_needs_neither_a_user_nor_permissions_and_no_limit_keeps_one_out() {
+    let node_limits = NodeLimits { connections: Some(1), ..NodeLimits::default() };
+    let (mut world, _) = world(Config { node_limits, ..Config::default() });
+    let operator = || Peer { is_operator: true, ..proven("operator") };
+    let (_, heard) = world.enter("\0guest\0guest", "/");
+    let full = "NOT_ALLOWED - connection refused: node connection limit (1) is reached";
+    assert_eq!(heard, [format!("connection.close {full}")]);
+    let id = world.log_in(operator(), "EXTERNAL", "");
+    assert_eq!(world.heard(id), ["connection.start", "connection.tune"]);
+    assert_eq!(world.open_vhost(id, "/"), ["connection.open-ok"]);
+    assert_eq!(world.ask(id, declare("q")), "declare-ok q 0");
+    assert_eq!(world.ask(id, bind("q", "amq.topic", "k")), "queue.bind-ok");
+    assert_eq!(world.send(id, "amq.topic", "k"), "");
+    let delete = QueueDelete { queue: "q".into(), ..<_>::default() };
+    assert_eq!(world.ask(id, delete), "queue.delete-ok");
+    // A password does not make one of somebody, and neither does the name.
+    for (peer, mechanism) in [(operator(), "PLAIN"), (proven("operator"), "EXTERNAL")] {
+        let id = world.log_in(peer, mechanism, "\0operator\0");
+        let text = REFUSED.replace("PLAIN", mechanism);
+        assert_eq!(world.heard(id).last(), Some(&text));
+    }
 }
 
 #[test]
@@ -570,6 +605,121 @@ fn who_tries_time_and_again_is_answered_ever_later() {
     assert_eq!(world.heard(id), [""; 0]);
     world.pass(std::time::Duration::from_millis(1));
     assert_eq!(world.heard(id), ["resume", REFUSED]);
+}
+
+#[test]
+fn guesses_side_by_side_are_no_quicker() {
+    let (mut world, _) = world(Config::default());
+    let peer = || Peer { address: "b".into(), ..Peer::default() };
+    let guess = |world: &mut World| world.log_in(peer(), "PLAIN", "\0u\0wrong");
+    for _ in 0..11 {
+        // Who goes away is as good as refused.
+        let id = guess(&mut world);
+        world.input(Input::Closed(id));
+    }
+    // Eight refusals wait to go out, the first of them for 250 ms.
+    world.verifies = false;
+    let is_asked = |world: &World, id: ConnectionId| {
+        let mut outputs = world.outputs().iter();
+        outputs.any(|output| matches!(output, Output::Verify(about, ..) if *about == id))
+    };
+    let ms = std::time::Duration::from_millis;
+    let id = guess(&mut world);
+    world.pass(ms(249));
+    assert!(!is_asked(&world, id));
+    world.pass(ms(1));
+    assert!(is_asked(&world, id));
+    // While it is being found out it takes a place, and when it is gone its refusal does.
+    let next = guess(&mut world);
+    world.pass(ms(100));
+    assert!(!is_asked(&world, next));
+    world.input(Input::Closed(id));
+    world.pass(ms(100));
+    assert!(!is_asked(&world, next));
+    world.pass(ms(100));
+    assert!(is_asked(&world, next), "the second refusal has gone out");
+}
+
+#[test]
+fn a_start_makes_nobody_where_somebody_else_sees_to_it() {
+    let mut world = World::with_disk(Config { defaults: None, ..Config::default() });
+    assert_eq!((world.broker.users(None).count(), world.broker.vhosts(None).count()), (0, 0));
+    world.set_vhost("v");
+    world.set_user("u", &[]);
+    world.restart(Config::default());
+    assert!(world.broker.users(None).map(|user| &user.name).eq(["u"]));
+    assert!(world.broker.vhosts(None).map(|status| status.vhost.name).eq(["v"]));
+}
+
+#[test]
+fn a_mechanism_that_is_not_allowed_is_not_taken() {
+    let mechanisms = vec![Mechanism::AmqPlain];
+    let mut world = World::new(Config { mechanisms, ..Config::default() });
+    let local = || Peer { is_loopback: true, ..Peer::default() };
+    for (mechanism, response) in [("PLAIN", "\0guest\0guest"), ("ANONYMOUS", "")] {
+        let id = world.log_in(local(), mechanism, response);
+        assert_eq!(world.heard(id), ["connection.start"], "{mechanism}");
+    }
+    let response = "\u{5}LOGINS\0\0\0\u{5}guest\u{8}PASSWORDS\0\0\0\u{5}guest";
+    let id = world.log_in(local(), "AMQPLAIN", response);
+    assert!(world.heard(id).contains(&"connection.tune".into()));
+}
+
+#[test]
+fn there_is_no_more_on_the_node_than_there_may_be() {
+    let (mut world, id) = world(Config::default());
+    let limit = |world: &mut World, limits| world.done(Command::SetNodeLimits(limits));
+    let declare =
+        |name: &str| QueueDeclare { queue: name.into(), durable: true, ..Default::default() };
+    let exchange = |name: &str| ExchangeDeclare {
+        exchange: name.into(),
+        kind: "direct".into(),
+        ..Default::default()
+    };
+    let none = NodeLimits::default();
+    limit(&mut world, NodeLimits { queues: Some(1), ..none });
+    assert_eq!(world.ask(id, declare("q")), "declare-ok q 0", "it is there");
+    let text = "channel.close PRECONDITION_FAILED - cannot declare queue 'r': queue limit in \
+                cluster (1) is reached";
+    assert_eq!(world.ask(id, declare("r")), text);
+    limit(&mut world, NodeLimits { exchanges: Some(7), ..none });
+    let text = "channel.close PRECONDITION_FAILED - cannot declare exchange 'x' in vhost '/': \
+                exchange limit of 7 is reached";
+    assert_eq!(world.ask(id, exchange("x")), text);
+    limit(&mut world, NodeLimits { vhosts: Some(1), ..none });
+    let metadata = VhostMetadata::default();
+    let refused = world.answer(Command::SetVhost { vhost: "v".into(), metadata });
+    assert_eq!(refused, "cannot create vhost 'v': vhost limit of 1 is reached");
+    limit(&mut world, NodeLimits { channels: Some(1), ..none });
+    world.tell(id, 2, ChannelOpen::default());
+    let text = "connection.close NOT_ALLOWED - number of channels opened on node \
+                'warren@localhost' has reached the maximum allowed limit of (1)";
+    assert_eq!(world.heard(id), [text]);
+    limit(&mut world, NodeLimits { consumers_of_channel: Some(1), ..none });
+    let (id, _) = world.enter("\0guest\0guest", "/");
+    let consume = || BasicConsume { queue: "q".into(), ..Default::default() };
+    assert!(world.ask(id, consume()).starts_with("basic.consume-ok"));
+    let text = "connection.close NOT_ALLOWED - reached maximum (1) of consumers per channel";
+    assert_eq!(world.ask(id, consume()), text);
+}
+
+#[test]
+fn a_queue_is_of_the_type_that_the_node_has_for_those_that_do_not_say() {
+    let default_queue_type = Some("quorum".into());
+    let (mut world, id) = world(Config { default_queue_type, ..Config::default() });
+    let declare =
+        |name: &str, durable| QueueDeclare { queue: name.into(), durable, ..Default::default() };
+    world.ask(id, declare("q", true));
+    world.ask(id, declare("transient", false));
+    let is_quorum = |world: &World, name: &str| {
+        let info = world.broker.queue_info(&"/".into(), &name.into()).expect("is there");
+        info.arguments.find("x-queue-type").is_some()
+    };
+    assert!(is_quorum(&world, "q") && !is_quorum(&world, "transient"));
+    let metadata = VhostMetadata { default_queue_type: Some("classic".into()), ..<_>::default() };
+    world.done(Command::SetVhost { vhost: "/".into(), metadata });
+    world.ask(id, declare("classic", true));
+    assert!(!is_quorum(&world, "classic"), "what the virtual host says counts first");
 }
 
 #[test]

@@ -261,7 +261,7 @@ fn set_limit(world: &mut World, layer: PolicyLayer, max: i64) {
     let (name, pattern, apply_to) = ("p".into(), "^q$".into(), ApplyTo::All);
     let policy = Policy { name, pattern, apply_to, priority: 0, definition };
     let command = Command::SetPolicy { vhost: "/".into(), layer, policy };
-    world.input(Input::Command(CommandId(1), command));
+    world.input(Input::Command(CommandId(1), Box::new(command)));
     world.settle();
     assert!(world.answers()[0].ends_with("ated"));
 }

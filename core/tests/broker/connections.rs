@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use warren_core::amqp::*;
-use warren_core::{Config, Input};
+use warren_core::{Config, Input, NodeLimits};
 
 use super::client::{World, publish};
 
@@ -38,7 +38,10 @@ fn other_protocols_are_told_what_is_spoken_here() {
 
 #[test]
 fn as_many_clients_open_a_virtual_host_as_there_may_be() {
-    let mut world = World::new(Config { connections_max: Some(1), ..Config::default() });
+    let mut world = World::new(Config {
+        node_limits: NodeLimits { connections: Some(1), ..NodeLimits::default() },
+        ..Config::default()
+    });
     let open = || ConnectionOpen { virtual_host: "/".into(), ..Default::default() };
     let first = world.client();
     let tune_ok = ConnectionTuneOk { channel_max: 2047, frame_max: 131_072, heartbeat: 0 };

@@ -321,8 +321,7 @@ fn a_queue_that_is_declared_anew_has_seen_nothing() {
     let (mut world, client) = world();
     for _ in 0..2 {
         let mut batch = Vec::new();
-        for declare in [Method::QueueDeclare(queue("q", &[ASKED])), exchange("x", &[ASKED]).into()]
-        {
+        for declare in [Method::from(queue("q", &[ASKED])), exchange("x", &[ASKED]).into()] {
             batch.push(Input::Frame(client, Frame::Method(1, declare)));
         }
         let bind = QueueBind { queue: "q".into(), exchange: "x".into(), ..Default::default() };
@@ -369,7 +368,7 @@ fn wrong_arguments_and_other_ones_are_refused() {
     let sized = |size| [ASKED, ("x-cache-size", FieldValue::I64(size))];
     assert_eq!(refused(exchange("x", &sized(5)).into()), "exchange.declare-ok");
     for (of, declare) in [
-        ("exchange 'x'", Method::ExchangeDeclare(exchange("x", &sized(6)))),
+        ("exchange 'x'", Method::from(exchange("x", &sized(6)))),
         ("exchange 'x'", exchange("x", &[ASKED]).into()),
     ] {
         let text = format!("inequivalent arg 'x-cache-size' for {of} in vhost '/': received");

@@ -204,7 +204,7 @@ fn a_policy_may_ask_for_it_and_no_more() {
         let policy = Policy { name, pattern, apply_to, priority: 0, definition };
         let (vhost, layer) = ("/".into(), PolicyLayer::User);
         let command = Command::SetPolicy { vhost, layer, policy };
-        world.input(Input::Command(CommandId(1), command));
+        world.input(Input::Command(CommandId(1), Box::new(command)));
         world.settle();
     };
     let strategy = text("dead-letter-strategy", "at-least-once");

@@ -198,7 +198,7 @@ fn a_queue_tells_what_policies_ask_of_it() {
             definition,
         };
         let command = Command::SetPolicy { vhost: "/".into(), layer, policy };
-        world.input(Input::Command(CommandId(number as u64), command));
+        world.input(Input::Command(CommandId(number as u64), Box::new(command)));
     }
     let queue = world.broker.queue_info(&text("/"), &text("q")).expect("is there");
     assert_eq!((queue.policy, queue.operator_policy), (Some(text("mine")), Some(text("theirs"))));
@@ -228,7 +228,7 @@ fn messages_are_looked_at_where_they_are_and_one_is_deleted() {
     let command =
         Command::DeleteMessage { vhost: vhost.clone(), queue: queue.clone(), message: rest[0].id };
     for expected in ["1 Deleted", "1 no such message is ready"] {
-        world.input(Input::Command(CommandId(1), command.clone()));
+        world.input(Input::Command(CommandId(1), Box::new(command.clone())));
         assert_eq!(world.answers(), [expected]);
     }
     world.heard(client);
@@ -278,7 +278,7 @@ fn a_paused_queue_takes_messages_and_hands_out_none() {
     let pause = |world: &mut World, is_paused| {
         let (vhost, queue) = (text("/"), text("q"));
         let command = Command::PauseQueue { vhost, queue, is_paused };
-        world.input(Input::Command(CommandId(1), command));
+        world.input(Input::Command(CommandId(1), Box::new(command)));
         world.answers()
     };
     world.publish(client, "q", "before");

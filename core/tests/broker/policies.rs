@@ -36,21 +36,21 @@ impl World {
     /// Asks for a policy and looks at what comes of that at once.
     fn begin(&mut self, id: u64, policy: Policy) {
         let command = Command::SetPolicy { vhost: "/".into(), layer: User, policy };
-        self.input(Input::Command(CommandId(id), command));
+        self.input(Input::Command(CommandId(id), Box::new(command)));
     }
 
-    fn command(&mut self, command: Command) -> String {
-        self.input(Input::Command(CommandId(7), command));
+    pub(super) fn command(&mut self, command: Command) -> String {
+        self.input(Input::Command(CommandId(7), Box::new(command)));
         self.settle();
         self.answers().pop().expect("an answer")
     }
 
     /// How many messages of `q` are ready.
-    fn ready(&self) -> u64 {
+    pub(super) fn ready(&self) -> u64 {
         self.broker.queues().iter().find(|queue| queue.name == "q").expect("the queue").ready
     }
 
-    fn fill(&mut self, client: ConnectionId, count: usize) {
+    pub(super) fn fill(&mut self, client: ConnectionId, count: usize) {
         for _ in 0..count {
             self.batch(persist(client, "q", "m"));
         }
@@ -66,11 +66,11 @@ fn a_command_is_answered_when_what_it_changed_is_on_disk() {
     let (mut world, _) = world(Config::default());
     let policy = limit("p", "^q$", 0, 3);
     let command = Command::SetPolicy { vhost: "/".into(), layer: User, policy };
-    world.input(Input::Command(CommandId(1), command.clone()));
+    world.input(Input::Command(CommandId(1), Box::new(command.clone())));
     assert_eq!(world.answers(), [""; 0]);
     world.settle();
     assert_eq!(world.answers(), ["1 Created"]);
-    world.input(Input::Command(CommandId(2), command));
+    world.input(Input::Command(CommandId(2), Box::new(command)));
     assert_eq!(world.answers(), ["2 Updated"], "nothing has changed");
     assert_eq!(world.unset(User, "p"), "7 Deleted");
     assert_eq!(world.unset(User, "p"), "7 Parameter does not exist");
@@ -322,7 +322,7 @@ fn many_queues_follow_a_policy_in_under_a_second() {
     for (what, command) in [("set", set(1)), ("changed", set(3)), ("deleted", unset)] {
         let begin = Instant::now();
         let mut longest = Duration::ZERO;
-        let mut next = vec![Input::Command(CommandId(1), command)];
+        let mut next = vec![Input::Command(CommandId(1), Box::new(command))];
         let mut published = 0;
         while world.answers().is_empty() {
             for input in next.drain(..) {

@@ -69,7 +69,7 @@ pub(super) fn any_content(frame_max: u32) -> impl Strategy<Value = OutFrame> {
                     let routing_key = message.routing_key.clone();
                     let method =
                         BasicReturn { reply_code, reply_text: text, exchange, routing_key };
-                    OutFrame::Return(channel, method, message)
+                    OutFrame::Return(channel, method.into(), message)
                 }
             }
         },
@@ -113,7 +113,9 @@ fn parts(frame: &OutFrame) -> (u16, Method, &Message) {
             };
             (*channel, method.into(), &get_ok.message)
         }
-        OutFrame::Return(channel, method, message) => (*channel, method.clone().into(), message),
+        OutFrame::Return(channel, method, message) => {
+            (*channel, Method::BasicReturn(method.clone()), message)
+        }
         OutFrame::ProtocolHeader(_) | OutFrame::Method(..) | OutFrame::Heartbeat => {
             panic!("a frame without content: {frame:?}")
         }

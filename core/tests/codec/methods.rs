@@ -4,6 +4,8 @@
 //! passes over them and writes the value that the specification asks for: zero or empty, unless
 //! another one is given here.
 
+use std::borrow::Borrow;
+
 use amq_protocol::protocol::{
     AMQPClass, access, basic, channel, confirm, connection, exchange, queue, tx,
 };
@@ -50,7 +52,8 @@ macro_rules! methods {
         /// The method as `amq-protocol` has it, without its reserved fields.
         pub(super) fn method_to_theirs(method: &Method) -> AMQPClass {
             match method { $($(
-                Method::$Ours($Ours { $($field,)* $($($own: _,)*)? }) => {
+                Method::$Ours(method) => {
+                    let $Ours { $($field,)* $($($own: _,)*)? } = Borrow::<$Ours>::borrow(method);
                     AMQPClass::$Class($class::AMQPMethod::$Theirs($class::$Theirs {
                         $($field: $field.to_theirs(),)*
                     }))

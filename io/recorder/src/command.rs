@@ -8,7 +8,7 @@ use warren_core::broker::{
     TopicPermission, UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
 use warren_core::listing::MessageId;
-use warren_core::{Command, ConnectionId};
+use warren_core::{Command, ConnectionId, NodeLimits};
 
 use crate::number::{put as put_number, put_bytes, take as take_number, take_bytes, take_text};
 
@@ -19,9 +19,7 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
             out.push(u8::from(*layer == PolicyLayer::Operator));
             put_texts(out, [&policy.pattern, policy.apply_to.name()]);
             put_number(out, policy.priority as u64);
-            let mut definition = BytesMut::new();
-            policy.definition.write(&mut definition);
-            put_bytes(out, &definition);
+            put_table(out, &policy.definition);
         }
         Command::DeletePolicy { vhost, layer, name } => {
             put_head(out, 1, [vhost, name]);
@@ -86,6 +84,14 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
             put_head(out, 17, [vhost, queue]);
             out.push(u8::from(*is_paused));
         }
+        Command::SetQueueArguments { vhost, queue, arguments } => {
+            put_head(out, 18, [vhost, queue]);
+            put_table(out, arguments);
+        }
+        Command::SetNodeLimits(limits) => {
+            put_head(out, 19, []);
+            put_node_limits(out, limits);
+        }
         Command::CloseConnection { connection, reason } => {
             put_head(out, 14, []);
             put_number(out, connection.to_number());
@@ -105,7 +111,7 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
                 pattern: take_text(from)?,
                 apply_to: ApplyTo::from_name(&take_text(from)?).ok()?,
                 priority: take_number(from)? as i64,
-                definition: FieldTable::read(&mut Reader::new(&take_bytes(from)?)).ok()?,
+                definition: take_table(from)?,
             };
             Command::SetPolicy { vhost, layer, policy }
         }
@@ -187,6 +193,12 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
             queue: take_name(from)?,
             is_paused: take_number(from)? != 0,
         },
+        18 => Command::SetQueueArguments {
+            vhost: take_name(from)?,
+            queue: take_name(from)?,
+            arguments: take_table(from)?,
+        },
+        19 => Command::SetNodeLimits(take_node_limits(from)?),
         _ => return None,
     })
 }
@@ -205,7 +217,37 @@ pub(crate) fn put_names(out: &mut Vec<u8>, names: &[ShortStr]) {
     names.iter().for_each(|name| put_bytes(out, name.as_bytes()));
 }
 
-fn put_option(out: &mut Vec<u8>, name: Option<&ShortStr>) {
+fn put_table(out: &mut Vec<u8>, table: &FieldTable) {
+    let mut bytes = BytesMut::new();
+    table.write(&mut bytes);
+    put_bytes(out, &bytes);
+}
+
+/// Zero stands for none, and any other number for one less.
+pub(crate) fn put_node_limits(out: &mut Vec<u8>, limits: &NodeLimits) {
+    let NodeLimits { connections, channels, consumers_of_channel, vhosts, queues, exchanges } =
+        *limits;
+    for limit in [connections, channels, consumers_of_channel, vhosts, queues, exchanges] {
+        put_number(out, limit.map_or(0, |most| u64::from(most) + 1));
+    }
+}
+
+pub(crate) fn take_node_limits(from: &mut Bytes) -> Option<NodeLimits> {
+    let mut take = || {
+        let number = take_number(from)?;
+        Some(number.checked_sub(1).and_then(|most| u32::try_from(most).ok()))
+    };
+    Some(NodeLimits {
+        connections: take()?,
+        channels: take()?,
+        consumers_of_channel: take()?,
+        vhosts: take()?,
+        queues: take()?,
+        exchanges: take()?,
+    })
+}
+
+pub(crate) fn put_option(out: &mut Vec<u8>, name: Option<&ShortStr>) {
     out.push(u8::from(name.is_some()));
     name.into_iter().for_each(|name| put_bytes(out, name.as_bytes()));
 }
@@ -228,8 +270,12 @@ pub(crate) fn take_names(from: &mut Bytes) -> Option<Vec<ShortStr>> {
     (0..take_number(from)?).map(|_| take_name(from)).collect()
 }
 
+fn take_table(from: &mut Bytes) -> Option<FieldTable> {
+    FieldTable::read(&mut Reader::new(&take_bytes(from)?)).ok()
+}
+
 /// `None` when this is none; `Some(None)` when there is no name.
-fn take_option(from: &mut Bytes) -> Option<Option<ShortStr>> {
+pub(crate) fn take_option(from: &mut Bytes) -> Option<Option<ShortStr>> {
     match take_number(from)? {
         0 => Some(None),
         _ => take_name(from).map(Some),
@@ -293,7 +339,12 @@ pub(crate) mod tests {
         vec![
             Command::DeleteMessage { vhost: vhost.clone(), queue: queue.clone(), message },
             Command::CancelDelayed { vhost: vhost.clone(), id: 9 },
-            Command::PauseQueue { vhost: vhost.clone(), queue, is_paused: true },
+            Command::PauseQueue { vhost: vhost.clone(), queue: queue.clone(), is_paused: true },
+            Command::SetQueueArguments {
+                vhost: vhost.clone(),
+                queue,
+                arguments: policy.definition.clone(),
+            },
             Command::SetPolicy { vhost: "/".into(), layer, policy },
             Command::DeletePolicy { vhost: "/".into(), layer: PolicyLayer::User, name: "p".into() },
             Command::SetVhost { vhost: vhost.clone(), metadata },
@@ -322,6 +373,7 @@ pub(crate) mod tests {
             Command::ClearTopicPermission { vhost: vhost.clone(), user, exchange: None },
             Command::SetParameter(parameter),
             Command::ClearParameter { vhost: Some(vhost), component, name },
+            Command::SetNodeLimits(NodeLimits { queues: Some(0), ..NodeLimits::default() }),
             Command::CloseConnection { connection, reason: "because".into() },
         ]
     }

@@ -31,6 +31,9 @@ struct Stream {
     masked: Vec<Range<usize>>,
     /// What stood before the last body.
     last: Vec<u8>,
+    /// Where the stream was before that, and where behind it. From there, the same bytes lead to the
+    /// same place: they need not be followed again.
+    around_last: Option<[Follower; 2]>,
 }
 
 impl Elider {
@@ -79,17 +82,34 @@ impl Stream {
 
     /// How many bytes come before a body, and how many of the body then.
     fn split(&mut self, bytes: &[u8]) -> (usize, usize) {
+        if let Some(kept) = self.repeat(bytes) {
+            let rest = &bytes[kept..];
+            return (kept, if rest.is_empty() { 0 } else { self.follower.run(rest).len });
+        }
+        let start = self.follower;
         let mut kept = 0;
         while kept < bytes.len() {
-            let within = self.follower.frame();
+            let before = self.follower;
             let run = self.follower.run(&bytes[kept..]);
             if run.is_body {
+                self.around_last = Some([start, before]);
                 return (kept, run.len);
             }
-            self.find_secrets(within, run, bytes, kept);
+            self.find_secrets(before.frame(), run, bytes, kept);
             kept += run.len;
         }
+        self.around_last = None;
         (kept, 0)
+    }
+
+    /// How many bytes are those that stood before the last body; they are passed over.
+    fn repeat(&mut self, bytes: &[u8]) -> Option<usize> {
+        let [before, behind] = self.around_last?;
+        let is_again = !self.last.is_empty() && self.follower == before;
+        (is_again && bytes.starts_with(&self.last)).then(|| {
+            self.follower = behind;
+            self.last.len()
+        })
     }
 
     /// Looks for secrets in a run, which stands at `at`, and was begun `within` a frame.
@@ -165,6 +185,42 @@ mod tests {
             assert!(!text.contains("secret") && text.contains('*'), "cut at {cut}: {text:?}");
             let masked = out.iter().filter(|byte| **byte == MASK).count();
             assert!(masked >= 6, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_followed_again_is_split_as_if_it_were() {
+        let message = |key: u8, body: &[u8]| {
+            let mut bytes = Vec::new();
+            for (kind, payload) in [(1, &[0, 60, 0, 40, key][..]), (2, b"header"), (3, body)] {
+                bytes.extend_from_slice(&[kind, 0, 1, 0, 0, 0, payload.len() as u8]);
+                bytes.extend_from_slice(payload);
+                bytes.push(0xCE);
+            }
+            bytes
+        };
+        let mut stream = stream();
+        for (key, body) in [(7, "ab"), (7, "cd"), (7, "e"), (8, "fg"), (8, "hi"), (8, ""), (8, "j")]
+        {
+            stream.extend_from_slice(&message(key, body.as_bytes()));
+        }
+        for cut in 0..stream.len() {
+            let mut elider = Stream::default();
+            let mut plain = Follower::default();
+            for mut piece in [&stream[..cut], &stream[cut..]] {
+                while !piece.is_empty() {
+                    let (kept, body) = elider.split(piece);
+                    elider.put(&mut Vec::new(), &piece[..kept]);
+                    let mut at = 0;
+                    while at < kept + body {
+                        let run = plain.run(&piece[at..]);
+                        assert_eq!(run.is_body, at >= kept, "cut at {cut}");
+                        at += run.len;
+                    }
+                    assert_eq!((at, plain), (kept + body, elider.follower), "cut at {cut}");
+                    piece = &piece[at..];
+                }
+            }
         }
     }
 

@@ -238,19 +238,22 @@ impl Event {
     }
 }
 
-fn put_peer(out: &mut Vec<u8>, Peer { name, is_loopback, address, external }: &Peer) {
+fn put_peer(out: &mut Vec<u8>, peer: &Peer) {
+    let Peer { name, is_loopback, is_inside, address, external, is_operator } = peer;
     put_bytes(out, name.as_bytes());
     put_bytes(out, address.as_bytes());
-    out.push(u8::from(*is_loopback));
+    let flags = [*is_loopback, *is_operator, *is_inside].map(u8::from);
+    out.push(flags[0] | flags[1] << 1 | flags[2] << 2);
     out.push(u8::from(external.is_some()));
     external.iter().for_each(|user| put_bytes(out, user.as_bytes()));
 }
 
 fn take_peer(from: &mut Bytes) -> Option<Peer> {
     let (name, address) = (take_text(from)?, take_text(from)?);
-    let is_loopback = take(from)? != 0;
+    let place = take(from)?;
+    let [is_loopback, is_operator, is_inside] = [1, 2, 4].map(|flag| place & flag != 0);
     let external = if take(from)? != 0 { Some(take_text(from)?) } else { None };
-    Some(Peer { name, is_loopback, address, external })
+    Some(Peer { name, is_loopback, is_inside, address, external, is_operator })
 }
 
 #[cfg(test)]
@@ -258,7 +261,9 @@ mod tests {
     use super::*;
 
     fn peer(external: Option<String>) -> Peer {
-        Peer { name: "a -> b".into(), is_loopback: true, address: "a".into(), external }
+        let is_operator = external.is_some();
+        let (name, address) = ("a -> b".into(), "a".into());
+        Peer { name, is_loopback: true, is_inside: true, address, external, is_operator }
     }
 
     #[test]

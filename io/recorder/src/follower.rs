@@ -25,7 +25,7 @@ pub struct Run {
 }
 
 /// Where a stream is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// So many octets of the protocol header are to come.
     Header(usize),
@@ -41,7 +41,7 @@ enum Place {
 ///
 /// What is no stream of frames is followed as if it were one: from the first octet on which the
 /// broker's decoder stumbles, the connection is lost, and what follows is of no account.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follower(Place);
 
 impl Default for Follower {

@@ -58,25 +58,20 @@ impl OutputHash {
     /// Takes an output in.
     pub fn add(&mut self, output: &Output) {
         match output {
-            Output::Send(id, frame) => {
-                self.about(1, *id);
-                self.frame(frame);
-            }
+            Output::Send(id, frame) => self.frame(about(1, *id), frame),
             Output::FrameMax(id, frame_max) => {
-                self.about(2, *id);
-                self.number(u64::from(*frame_max));
+                self.numbers([about(2, *id), u64::from(*frame_max)]);
             }
-            Output::PauseReading(id) => self.about(3, *id),
-            Output::ResumeReading(id) => self.about(4, *id),
-            Output::Close(id) => self.about(5, *id),
+            Output::PauseReading(id) => self.number(about(3, *id)),
+            Output::ResumeReading(id) => self.number(about(4, *id)),
+            Output::Close(id) => self.number(about(5, *id)),
             Output::Disk(request) => self.request(request),
             Output::Answered(id, result) => {
-                self.number(10);
-                self.number(id.0);
-                self.number(result.as_ref().map_or(u64::MAX, |done| *done as u64));
+                let done = result.as_ref().map_or(u64::MAX, |done| *done as u64);
+                self.numbers([10, id.0, done]);
             }
             // Neither password nor hash: a recording has none of them.
-            Output::Verify(id, ..) => self.about(11, *id),
+            Output::Verify(id, ..) => self.number(about(11, *id)),
             Output::Halt(reason) => self.text(7, reason.as_bytes()),
             // Words for people, which may change without anything else.
             Output::Event(_) => self.number(8),
@@ -101,36 +96,33 @@ impl OutputHash {
     }
 
     fn text(&mut self, kind: u64, text: &[u8]) {
-        self.number(kind);
-        self.number(of_bytes(text));
+        self.numbers([kind, of_bytes(text)]);
     }
 
-    fn about(&mut self, kind: u64, id: ConnectionId) {
-        self.number(kind << 32 | id.index() as u64);
-    }
-
-    fn frame(&mut self, frame: &OutFrame) {
+    /// A frame that goes where this number says.
+    fn frame(&mut self, to: u64, frame: &OutFrame) {
         match frame {
             OutFrame::Deliver(channel, deliver) => {
                 let [names, body_len] = lens(&deliver.message);
                 let tag = deliver.delivery_tag << 1 | u64::from(deliver.redelivered);
-                self.numbers([20 << 32 | u64::from(*channel), tag, names, body_len]);
+                self.numbers([to, 20 << 32 | u64::from(*channel), tag, names, body_len]);
             }
             OutFrame::GetOk(channel, get_ok) => {
                 let [names, body_len] = lens(&get_ok.message);
                 let tag = get_ok.delivery_tag << 1 | u64::from(get_ok.redelivered);
                 let left = u64::from(get_ok.message_count);
-                self.numbers([21 << 32 | u64::from(*channel), tag, left, names, body_len]);
+                self.numbers([to, 21 << 32 | u64::from(*channel), tag, left, names, body_len]);
             }
             OutFrame::Return(channel, _, message) => {
                 let [names, body_len] = lens(message);
-                self.numbers([22 << 32 | u64::from(*channel), names, body_len]);
+                self.numbers([to, 22 << 32 | u64::from(*channel), names, body_len]);
             }
             OutFrame::Method(channel, Method::BasicAck(ack)) => {
                 let tag = ack.delivery_tag << 1 | u64::from(ack.multiple);
-                self.numbers([23 << 32 | u64::from(*channel), tag]);
+                self.numbers([to, 23 << 32 | u64::from(*channel), tag]);
             }
             OutFrame::ProtocolHeader(_) | OutFrame::Heartbeat | OutFrame::Method(..) => {
+                self.number(to);
                 self.encoded(frame);
             }
         }
@@ -145,8 +137,6 @@ impl OutputHash {
     }
 
     fn request(&mut self, request: &DiskRequest) {
-        self.number(6 << 32 | request.lane as u64);
-        self.number(request.id.0);
         let (kind, file, a, b) = match &request.op {
             DiskOp::Create { file, len } => (1, Some(file), *len, 0),
             DiskOp::Write { file, offset, data } => {
@@ -165,8 +155,12 @@ impl OutputHash {
             Some(FileId::Checkpoint(number)) => number << 1 | 1,
             None => u64::MAX,
         };
-        [kind, file, a, b].into_iter().for_each(|number| self.number(number));
+        self.numbers([6 << 32 | request.lane as u64, request.id.0, kind, file, a, b]);
     }
+}
+
+fn about(kind: u64, id: ConnectionId) -> u64 {
+    kind << 32 | id.index() as u64
 }
 
 /// The lengths of all that a message is made of: what it is follows from its place.

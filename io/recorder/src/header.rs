@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use warren_core::amqp::Mechanism;
 use warren_core::broker::Permission;
 use warren_core::{Boot, Config, Defaults};
 
-use crate::command::{put_hash, put_names, take_hash, take_name, take_names};
+use crate::command::{
+    put_hash, put_names, put_node_limits, put_option, take_hash, take_name, take_names,
+    take_node_limits, take_option,
+};
 use crate::number::{put, put_bytes, take, take_as, take_text, take_u64};
 
 /// The version of what is written; others are not read.
-pub(crate) const FORMAT: u64 = 4;
+pub(crate) const FORMAT: u64 = 5;
 
 /// What a broker was started with.
 #[derive(Clone, Debug)]
@@ -34,10 +38,11 @@ impl Header {
             frame_max,
             heartbeat,
             handshake_timeout,
-            connections_max,
+            node_limits,
             close_timeout,
             message_size_max,
             consumer_timeout,
+            default_queue_type,
             policy_slice,
             egress_len_max,
             memory_max,
@@ -47,6 +52,7 @@ impl Header {
             disk_free_min,
             read_len,
             defaults,
+            mechanisms,
             loopback_users,
             nobody_hash,
             node_name,
@@ -56,8 +62,6 @@ impl Header {
             u64::from(*frame_max),
             nanos(*heartbeat),
             nanos(*handshake_timeout),
-            // Zero stands for none, and any other number for one less.
-            connections_max.map_or(0, |most| u64::from(most) + 1),
             nanos(*close_timeout),
             *message_size_max,
             // Zero stands for none.
@@ -72,7 +76,12 @@ impl Header {
             u64::from(*read_len),
         ];
         limits.into_iter().for_each(|limit| put(out, limit));
-        put_defaults(out, defaults);
+        put_node_limits(out, node_limits);
+        put_option(out, default_queue_type.as_ref());
+        out.push(u8::from(defaults.is_some()));
+        defaults.iter().for_each(|defaults| put_defaults(out, defaults));
+        put(out, mechanisms.len() as u64);
+        mechanisms.iter().for_each(|own| put_bytes(out, own.name().as_bytes()));
         put_names(out, loopback_users);
         put_hash(out, nobody_hash);
         put_bytes(out, node_name.as_bytes());
@@ -91,7 +100,6 @@ impl Header {
             frame_max: take_as(from)?,
             heartbeat: take_duration(from)?,
             handshake_timeout: take_duration(from)?,
-            connections_max: take(from)?.checked_sub(1).and_then(|most| u32::try_from(most).ok()),
             close_timeout: take_duration(from)?,
             message_size_max: take(from)?,
             consumer_timeout: Some(take_duration(from)?).filter(|timeout| !timeout.is_zero()),
@@ -103,7 +111,10 @@ impl Header {
             segment_len: take_as(from)?,
             disk_free_min: take(from)?,
             read_len: take_as(from)?,
-            defaults: take_defaults(from)?,
+            node_limits: take_node_limits(from)?,
+            default_queue_type: take_option(from)?,
+            defaults: if take(from)? == 0 { None } else { Some(take_defaults(from)?) },
+            mechanisms: take_mechanisms(from)?,
             loopback_users: take_names(from)?,
             nobody_hash: take_hash(from)?,
             node_name: take_text(from)?,
@@ -134,6 +145,12 @@ fn take_defaults(from: &mut Bytes) -> Option<Defaults> {
             read: take_text(from)?,
         },
     })
+}
+
+fn take_mechanisms(from: &mut Bytes) -> Option<Vec<Mechanism>> {
+    let count = take(from)?;
+    let one = |name: String| Mechanism::ALL.into_iter().find(|own| own.name() == name);
+    (0..count).map(|_| take_text(from).and_then(one)).collect()
 }
 
 fn nanos(duration: Duration) -> u64 {

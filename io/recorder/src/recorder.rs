@@ -206,7 +206,7 @@ impl Recorder {
             Input::Closed(id) => Event::Closed(index(*id)),
             Input::Disk(id, result) => return active.disk(now, *id, result),
             Input::DiskFree(free) => Event::DiskFree(*free),
-            Input::Command(id, command) => Event::Command(id.0, command.clone()),
+            Input::Command(id, command) => Event::Command(id.0, (**command).clone()),
             Input::Verified(id, is_right) => Event::Verified(index(*id), *is_right),
             Input::Tick => Event::Tick,
             Input::Shutdown(text) => {

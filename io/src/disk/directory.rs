@@ -17,6 +17,9 @@ use super::OpenError;
 /// The file that whoever uses the directory holds an advisory lock on.
 const LOCK: &str = "lock";
 
+/// The socket of those who run the broker; whoever makes it takes care of its permissions.
+pub const SOCKET: &str = "ctl.sock";
+
 /// The permissions of the directory: what is in it is nobody else's business.
 const MODE: u32 = 0o700;
 
@@ -166,7 +169,8 @@ fn holds_nothing_else(path: &Path) -> io::Result<bool> {
         let name = entry?.file_name();
         let name = name.to_str().unwrap_or("");
         // What a filesystem of its own has in its root counts for nothing.
-        let is_ours = [LOCK, "lost+found"].contains(&name) || FileId::from_name(name).is_some();
+        let is_ours =
+            [LOCK, SOCKET, "lost+found"].contains(&name) || FileId::from_name(name).is_some();
         if !is_ours {
             return Ok(false);
         }

@@ -18,6 +18,9 @@
 //! | [`consumer`], [`hold`] | the side that consumes; one that does not acknowledge |
 //! | [`backlog`], [`backlog_report`] | one side after the other, over a deep queue |
 //! | [`timers`] | messages that come when it is their time |
+//! | [`churn`] | connections, channels and queues that come and go |
+//! | [`floor`] | a relay with no broker in it, to measure against |
+//! | [`compare`] | all of it with several brokers in turn |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
@@ -36,11 +39,14 @@ mod backlog;
 mod backlog_report;
 mod batch;
 mod board;
+mod churn;
+mod compare;
 mod confirms;
 mod connection;
 mod consumer;
 mod directory;
 mod error;
+mod floor;
 mod hold;
 mod latency;
 mod options;
@@ -91,6 +97,9 @@ fn measure(args: BenchArgs) -> Result<(), BenchError> {
                 false => Err(BenchError::Disorder),
             }
         }
+        Task::Churn(plan) => print(&churn::run(&plan, &interrupt)?, plan.json),
+        Task::Floor(args) => floor::serve(&args, &interrupt),
+        Task::Compare(plan) => print(&compare::run(&plan, &interrupt)?, plan.json),
         Task::Timers(plan) => {
             let report = timers::run(&plan, &interrupt)?;
             print(&report, plan.json)?;

@@ -6,10 +6,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Subcommand, ValueEnum};
 
 use super::backlog::BacklogPlan;
+use super::churn::ChurnPlan;
+use super::compare::{CompareArgs, ComparePlan};
 use super::error::BenchError;
+use super::floor::FloorArgs;
 use super::timers::TimersPlan;
 use super::uri::Uri;
 
@@ -46,6 +49,47 @@ enum Measurement {
     /// over what has been published in no order. With --pid the broker's memory and CPU time are
     /// told for each tenth, of those published and of those that came.
     Timers(TimersArgs),
+    /// Open and close connections, then channels, then queues, as fast as it goes.
+    ///
+    /// With --pid, the broker's memory and open files are told from before, at the most while it
+    /// went on, and from two seconds after.
+    Churn(ChurnArgs),
+    /// Relay messages with no broker in between, so that others can be measured against it.
+    ///
+    /// It reads what is published and writes it to who consumes, and nothing else; with --dir, what
+    /// is durable is written and synced before it is confirmed, once for each read. What this load
+    /// generator measures against it is what the machine can do.
+    Floor(FloorArgs),
+    /// Measure several brokers in turn with the same workloads, and the floor with them.
+    ///
+    /// Each workload is measured several times with each broker, in turn, and the medians are told,
+    /// with what they are of the floor's and of the base's: of the last broker that was named.
+    /// With --pid the CPU time and the memory of a broker are told, its children's included.
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Args)]
+struct ChurnArgs {
+    /// The broker: amqp://user:password@host:port/vhost, percent-encoded
+    #[arg(long, default_value = "amqp://guest:guest@127.0.0.1:5672/")]
+    uri: Uri,
+    /// Threads, each of which opens and closes one thing after the other
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    threads: u32,
+    /// How long connections come and go, and channels, and queues
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// Declare the queues durable: each declaration and each deletion waits for the disk then
+    #[arg(long)]
+    durable: bool,
+    /// A process on this machine whose memory and open files to report, with its children: the
+    /// broker
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -327,9 +371,32 @@ pub(super) struct Plan {
     pub(super) warmup: Duration,
     /// When it ends.
     pub(super) goal: Goal,
+    /// Whether nothing is told of the progress.
+    pub(super) is_quiet: bool,
 }
 
 impl Plan {
+    /// What these words come to behind `warren bench`, for `uri`: a part of another measurement.
+    ///
+    /// # Panics
+    ///
+    /// If they ask for anything else than a load, or contradict each other.
+    pub(super) fn part(words: &str, uri: &Uri) -> Self {
+        let command = BenchArgs::augment_args(clap::Command::new("bench").no_binary_name(true));
+        let args = command
+            .try_get_matches_from(words.split_whitespace())
+            .and_then(|matches| BenchArgs::from_arg_matches(&matches))
+            .unwrap_or_else(|error| panic!("{error}"));
+        match Task::try_from(args) {
+            Ok(Task::Load(mut plan)) => {
+                plan.workload.uri = uri.clone();
+                plan.is_quiet = true;
+                plan
+            }
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
     /// How many queues each message goes to.
     pub(super) fn copies(&self) -> u64 {
         match self.workload.exchange {
@@ -387,6 +454,11 @@ pub(super) enum Task {
     Backlog(BacklogPlan),
     /// Messages that come when it is their time.
     Timers(TimersPlan),
+    Churn(ChurnPlan),
+    /// To be measured.
+    Floor(FloorArgs),
+    /// The same with several brokers.
+    Compare(ComparePlan),
 }
 
 impl TryFrom<BenchArgs> for Task {
@@ -407,9 +479,19 @@ impl TryFrom<BenchArgs> for Task {
             }
             Measurement::Backlog(args) => return args.plan().map(Self::Backlog),
             Measurement::Timers(args) => return Ok(Self::Timers(args.plan())),
+            Measurement::Churn(args) => return Ok(Self::Churn(args.into())),
+            Measurement::Floor(args) => return Ok(Self::Floor(args)),
+            Measurement::Compare(args) => return args.plan().map(Self::Compare),
         };
         let warmup = workload.warmup.unwrap_or(Duration::from_secs(warmup_s));
-        Plan { workload, rate, warmup, goal }.checked().map(Self::Load)
+        Plan { workload, rate, warmup, goal, is_quiet: false }.checked().map(Self::Load)
+    }
+}
+
+impl From<ChurnArgs> for ChurnPlan {
+    fn from(args: ChurnArgs) -> Self {
+        let ChurnArgs { uri, threads, duration, durable, pid, json } = args;
+        Self { uri, threads, duration, durable, pid, json }
     }
 }
 
@@ -457,7 +539,8 @@ impl BacklogArgs {
             json: self.json,
         };
         let goal = Goal::Count(messages);
-        let plan = Plan { workload, rate: None, warmup: Duration::ZERO, goal }.checked()?;
+        let plan = Plan { workload, rate: None, warmup: Duration::ZERO, goal, is_quiet: false };
+        let plan = plan.checked()?;
         if let Some(name) = &self.queue
             && !(1..=200).contains(&name.len())
         {
@@ -486,7 +569,7 @@ pub(super) mod tests {
         match Task::try_from(cli.bench).map_err(|error| error.to_string())? {
             Task::Load(plan) => Ok(plan),
             Task::Backlog(backlog) => Ok(backlog.plan),
-            Task::Timers(timers) => panic!("{timers:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -57,9 +57,33 @@ impl ProcessTree {
 
     /// Bytes of memory that the tree holds now; what its processes share counts for each.
     pub(super) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that its processes held, each at its own time, since they began or since
+    /// [`forget_peak`](Self::forget_peak).
+    pub(super) fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Has the peak begin anew with what the processes hold now, where that is allowed.
+    pub(super) fn forget_peak(&self) {
+        for pid in &self.members {
+            let _not_allowed = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let statuses = self.members.iter();
         let statuses = statuses.filter_map(|pid| fs::read(format!("/proc/{pid}/status")).ok());
-        statuses.map(|status| resident_bytes(&String::from_utf8_lossy(&status))).sum()
+        statuses.map(|status| bytes_of(field, &String::from_utf8_lossy(&status))).sum()
+    }
+
+    /// Files, sockets and the like that the tree's processes have open; `None` where one may not be
+    /// asked.
+    pub(super) fn open_files(&self) -> Option<u64> {
+        let of = |pid| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64);
+        self.members.iter().map(of).sum()
     }
 
     /// Bytes that the tree's processes have had written to disks since they began; `None` where one
@@ -133,8 +157,8 @@ fn stat(text: &str) -> Option<Stat> {
     Some(Stat { parent: number(4)?, own: time(14, 15)?, children: time(16, 17)? })
 }
 
-fn resident_bytes(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+fn bytes_of(field: &str, status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kibibytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
@@ -173,8 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn resident_memory_is_read_in_bytes() {
-        assert_eq!(resident_bytes("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t    1234 kB\n"), 1234 * 1024);
-        assert_eq!(resident_bytes("Name:\ta thread of the kernel\n"), 0);
+    fn memory_is_read_in_bytes() {
+        let status = "Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t    1234 kB\n";
+        assert_eq!(bytes_of("VmRSS:", status), 1234 * 1024);
+        assert_eq!(bytes_of("VmHWM:", status), 9 * 1024);
+        assert_eq!(bytes_of("VmRSS:", "Name:\ta thread of the kernel\n"), 0);
     }
 }

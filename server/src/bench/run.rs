@@ -286,7 +286,7 @@ impl Supervisor<'_> {
         let mut warm = self.plan.warmup.is_zero();
         let mut last = None;
         let mut interrupted_at = None;
-        let mut progress = Progress::new(epoch);
+        let mut progress = Progress::new(epoch, self.plan.is_quiet);
         let mut looked = epoch;
         loop {
             thread::sleep(TICK);
@@ -461,6 +461,7 @@ impl Cpu {
 /// The line that is printed each second, and the check that there is something to say in it.
 struct Progress {
     epoch: Instant,
+    is_quiet: bool,
     printed_at: Instant,
     printed: Totals,
     moved_at: Instant,
@@ -468,11 +469,12 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(epoch: Instant) -> Self {
-        Self { epoch, printed_at: epoch, printed: Totals::default(), moved_at: epoch, moved: 0 }
+    fn new(epoch: Instant, is_quiet: bool) -> Self {
+        let printed = Totals::default();
+        Self { epoch, is_quiet, printed_at: epoch, printed, moved_at: epoch, moved: 0 }
     }
 
-    /// Prints if it is time to; returns whether it did.
+    /// Prints if it is time to, unless it is to be quiet; returns whether it was time.
     fn tick(&mut self, now: Instant, totals: &Totals, warm: bool) -> bool {
         let time = now - self.printed_at;
         if time < PROGRESS_INTERVAL {
@@ -480,6 +482,10 @@ impl Progress {
         }
         let done = totals.since(&self.printed);
         let per_s = |count: u64| count as f64 / time.as_secs_f64();
+        (self.printed_at, self.printed) = (now, *totals);
+        if self.is_quiet {
+            return true;
+        }
         eprintln!(
             "{:5.1} s  published {:>9.0}/s  confirmed {:>9.0}/s  consumed {:>9.0}/s{}",
             (now - self.epoch).as_secs_f64(),
@@ -488,7 +494,6 @@ impl Progress {
             per_s(done.consumed),
             if warm { "" } else { "  (warm-up)" },
         );
-        (self.printed_at, self.printed) = (now, *totals);
         true
     }
 
@@ -508,7 +513,7 @@ mod tests {
     #[test]
     fn a_run_is_stalled_only_after_ten_seconds_without_movement() {
         let epoch = Instant::now();
-        let mut progress = Progress::new(epoch);
+        let mut progress = Progress::new(epoch, false);
         assert!(!progress.is_stalled(epoch + Duration::from_secs(9), 0));
         assert!(!progress.is_stalled(epoch + Duration::from_millis(9_900), 1));
         assert!(!progress.is_stalled(epoch + Duration::from_millis(19_800), 1));

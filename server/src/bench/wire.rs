@@ -34,47 +34,48 @@ const fn id(class: u16, method: u16) -> u32 {
 }
 
 pub(super) const CONNECTION_START: u32 = id(10, 10);
-const CONNECTION_START_OK: u32 = id(10, 11);
+pub(super) const CONNECTION_START_OK: u32 = id(10, 11);
 pub(super) const CONNECTION_TUNE: u32 = id(10, 30);
-const CONNECTION_TUNE_OK: u32 = id(10, 31);
-const CONNECTION_OPEN: u32 = id(10, 40);
+pub(super) const CONNECTION_TUNE_OK: u32 = id(10, 31);
+pub(super) const CONNECTION_OPEN: u32 = id(10, 40);
 pub(super) const CONNECTION_OPEN_OK: u32 = id(10, 41);
 pub(super) const CONNECTION_CLOSE: u32 = id(10, 50);
 pub(super) const CONNECTION_CLOSE_OK: u32 = id(10, 51);
 pub(super) const CONNECTION_BLOCKED: u32 = id(10, 60);
 pub(super) const CONNECTION_UNBLOCKED: u32 = id(10, 61);
-const CHANNEL_OPEN: u32 = id(20, 10);
+pub(super) const CHANNEL_OPEN: u32 = id(20, 10);
 pub(super) const CHANNEL_OPEN_OK: u32 = id(20, 11);
 pub(super) const CHANNEL_CLOSE: u32 = id(20, 40);
-const EXCHANGE_DECLARE: u32 = id(40, 10);
+pub(super) const CHANNEL_CLOSE_OK: u32 = id(20, 41);
+pub(super) const EXCHANGE_DECLARE: u32 = id(40, 10);
 pub(super) const EXCHANGE_DECLARE_OK: u32 = id(40, 11);
-const EXCHANGE_DELETE: u32 = id(40, 20);
+pub(super) const EXCHANGE_DELETE: u32 = id(40, 20);
 pub(super) const EXCHANGE_DELETE_OK: u32 = id(40, 21);
-const QUEUE_DECLARE: u32 = id(50, 10);
+pub(super) const QUEUE_DECLARE: u32 = id(50, 10);
 pub(super) const QUEUE_DECLARE_OK: u32 = id(50, 11);
-const QUEUE_BIND: u32 = id(50, 20);
+pub(super) const QUEUE_BIND: u32 = id(50, 20);
 pub(super) const QUEUE_BIND_OK: u32 = id(50, 21);
-const QUEUE_DELETE: u32 = id(50, 40);
+pub(super) const QUEUE_DELETE: u32 = id(50, 40);
 pub(super) const QUEUE_DELETE_OK: u32 = id(50, 41);
-const BASIC_QOS: u32 = id(60, 10);
+pub(super) const BASIC_QOS: u32 = id(60, 10);
 pub(super) const BASIC_QOS_OK: u32 = id(60, 11);
-const BASIC_CONSUME: u32 = id(60, 20);
+pub(super) const BASIC_CONSUME: u32 = id(60, 20);
 pub(super) const BASIC_CONSUME_OK: u32 = id(60, 21);
 pub(super) const BASIC_CANCEL: u32 = id(60, 30);
-const BASIC_PUBLISH: u32 = id(60, 40);
+pub(super) const BASIC_PUBLISH: u32 = id(60, 40);
 pub(super) const BASIC_DELIVER: u32 = id(60, 60);
 pub(super) const BASIC_ACK: u32 = id(60, 80);
 pub(super) const BASIC_NACK: u32 = id(60, 120);
-const CONFIRM_SELECT: u32 = id(85, 10);
+pub(super) const CONFIRM_SELECT: u32 = id(85, 10);
 pub(super) const CONFIRM_SELECT_OK: u32 = id(85, 11);
 
 /// The class that every content header names.
 const CLASS_BASIC: u16 = 60;
 /// The bits of a content header's flags that say which properties follow, in this order.
 const HAS_HEADERS: u16 = 1 << 13;
-const HAS_DELIVERY_MODE: u16 = 1 << 12;
+pub(super) const HAS_DELIVERY_MODE: u16 = 1 << 12;
 const HAS_EXPIRATION: u16 = 1 << 8;
-const DELIVERY_MODE_PERSISTENT: u8 = 2;
+pub(super) const DELIVERY_MODE_PERSISTENT: u8 = 2;
 
 /// What a message says of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,7 +105,7 @@ pub(super) enum Value<'a> {
 pub(super) type Table<'a> = &'a [(&'a str, Value<'a>)];
 
 /// One frame under construction at the end of a buffer.
-struct FrameWriter<'a> {
+pub(super) struct FrameWriter<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
 }
@@ -117,52 +118,61 @@ impl<'a> FrameWriter<'a> {
         frame
     }
 
-    fn method(out: &'a mut Vec<u8>, channel: u16, id: u32) -> Self {
+    /// A method's frame, without its arguments.
+    pub(super) fn method(out: &'a mut Vec<u8>, channel: u16, id: u32) -> Self {
         let mut frame = Self::new(out, FRAME_METHOD, channel);
         frame.u32(id);
         frame
     }
 
     /// Fills in the length and appends the end octet.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let len = self.out.len() - self.start - FRAME_HEAD_LEN;
         let at = self.start + 3;
         self.out[at..at + 4].copy_from_slice(&length(len).to_be_bytes());
         self.out.push(FRAME_END);
     }
 
-    fn u8(&mut self, value: u8) -> &mut Self {
+    /// Appends an octet.
+    pub(super) fn u8(&mut self, value: u8) -> &mut Self {
         self.out.push(value);
         self
     }
 
-    fn u16(&mut self, value: u16) -> &mut Self {
+    /// Appends two octets.
+    pub(super) fn u16(&mut self, value: u16) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn u32(&mut self, value: u32) -> &mut Self {
+    /// Appends four octets.
+    pub(super) fn u32(&mut self, value: u32) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn u64(&mut self, value: u64) -> &mut Self {
+    /// Appends eight octets.
+    pub(super) fn u64(&mut self, value: u64) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    /// Appends these as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.out.extend_from_slice(bytes);
         self
     }
 
-    fn short_text(&mut self, text: &str) -> &mut Self {
+    /// Appends a short string.
+    pub(super) fn short_text(&mut self, text: &str) -> &mut Self {
         let len = u8::try_from(text.len()).expect("names are made or checked to fit 255 bytes");
         self.u8(len).bytes(text.as_bytes())
     }
 
-    fn long_bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    /// Appends a long string.
+    pub(super) fn long_bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.u32(length(bytes.len())).bytes(bytes)
     }
 
-    fn table(&mut self, table: Table<'_>) -> &mut Self {
+    /// Appends a field table.
+    pub(super) fn table(&mut self, table: Table<'_>) -> &mut Self {
         let at = self.out.len();
         self.u32(0);
         for (key, value) in table {
@@ -231,6 +241,11 @@ pub(super) fn close(out: &mut Vec<u8>) {
 /// `channel.open`
 pub(super) fn channel_open(out: &mut Vec<u8>) {
     FrameWriter::method(out, CHANNEL, CHANNEL_OPEN).short_text("").end();
+}
+
+/// `channel.close` with 200.
+pub(super) fn channel_close(out: &mut Vec<u8>) {
+    FrameWriter::method(out, CHANNEL, CHANNEL_CLOSE).u16(200).short_text("bye").u32(0).end();
 }
 
 /// `exchange.declare` of an exchange that goes at a restart unless it is `durable`.

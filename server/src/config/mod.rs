@@ -50,6 +50,11 @@ impl Sources {
         Self { files, environment: variables.filter_map(text).collect(), flags: Vec::new() }
     }
 
+    /// Whether flags or variables name files.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.files.is_empty() || !environment::files(&self.environment).is_empty()
+    }
+
     /// Reads everything.
     ///
     /// # Errors

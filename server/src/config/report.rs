@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{Loaded, Machine, Said, Sources, environment, keys};
+use crate::definitions::Definitions;
 use crate::memory;
 use crate::tls::Identity;
 
@@ -67,6 +68,7 @@ fn check(args: CheckArgs) -> ExitCode {
     print!("{}", effective(&loaded));
     let machine = Machine { memory: memory::total().unwrap_or(u64::MAX), disk: u64::MAX };
     let mut wrong: Vec<_> = loaded.settings.config(machine).err().into_iter().collect();
+    wrong.extend(Definitions::read(&loaded.settings.definitions).err());
     for service in loaded.services_with_tls() {
         match Identity::load(loaded.settings.tls_of(service)) {
             Ok(identity) if identity.has_expired() => {

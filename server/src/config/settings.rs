@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use warren_core::amqp::ShortStr;
-use warren_core::broker::{HashAlgorithm, Password, Permission};
+use warren_core::amqp::{Mechanism, ShortStr};
+use warren_core::broker::{HashAlgorithm, Password, PasswordHash, Permission};
 use warren_core::{Config, Defaults};
 use warren_io::password;
 
 use super::value::ListenAddress;
+use crate::credentials::PasswordSettings;
+use crate::definitions::DefinitionSettings;
 use crate::size::{self, Size};
 
 /// With less memory than this there would be no room for messages.
@@ -62,6 +64,14 @@ pub(crate) struct Settings {
     pub(crate) loopback_users: BTreeMap<String, bool>,
     /// Whether there is no such user at all.
     pub(crate) no_loopback_users: bool,
+    /// How clients may log in, in the order in which it was said; in any way if nothing was.
+    pub(crate) mechanisms: Vec<Mechanism>,
+    /// Whether nobody logs in without saying who it is.
+    pub(crate) is_anonymous_refused: bool,
+    /// What new passwords are like.
+    pub(crate) passwords: PasswordSettings,
+    /// What is imported at the start.
+    pub(crate) definitions: DefinitionSettings,
     /// What the cluster is called, if not as the node.
     pub(crate) cluster_name: Option<String>,
 }
@@ -88,6 +98,10 @@ impl Default for Settings {
             first_user: FirstUser::default(),
             loopback_users: BTreeMap::new(),
             no_loopback_users: false,
+            mechanisms: Vec::new(),
+            is_anonymous_refused: false,
+            passwords: PasswordSettings::default(),
+            definitions: DefinitionSettings::default(),
             cluster_name: None,
         }
     }
@@ -116,6 +130,7 @@ impl Settings {
                 "memory is {given}; it takes at least {min} (vm_memory_high_watermark, --memory)"
             ));
         }
+        self.passwords.check_itself()?;
         let mut config = Config {
             // It counts the messages alone: what the allocator and all else take comes on top.
             memory_max: memory / 2,
@@ -123,7 +138,13 @@ impl Settings {
             queue_window: in_memory((memory / 16).min(8 << 20)),
             segment_len: self.segment_len(machine)?,
             disk_free_min: self.disk_free_min.of(Machine { memory: total, ..machine }),
-            defaults: self.first_user.defaults()?,
+            // As in RabbitMQ: what is imported says who and what is there.
+            defaults: match self.definitions.is_any() {
+                true => None,
+                false => Some(self.first_user.defaults(self.passwords.algorithm)?),
+            },
+            mechanisms: self.mechanisms(),
+            nobody_hash: self.nobody_hash()?,
             loopback_users: self.loopback_users()?,
             node_name: self.cluster_name.clone().unwrap_or_else(|| self.core.node_name.clone()),
             ..self.core.clone()
@@ -138,6 +159,18 @@ impl Settings {
         let len = u32::try_from(self.segment_size.of(machine.disk)).ok();
         let len = len.filter(|len| *len >= SEGMENT_LEN_MIN);
         len.ok_or_else(|| "a segment has 4KiB to 4GiB (warren.segment_size)".into())
+    }
+
+    fn mechanisms(&self) -> Vec<Mechanism> {
+        let said = if self.mechanisms.is_empty() { &Mechanism::ALL[..] } else { &self.mechanisms };
+        let is_open = |own: &Mechanism| *own != Mechanism::Anonymous || !self.is_anonymous_refused;
+        said.iter().copied().filter(is_open).collect()
+    }
+
+    /// What takes as long to be held against as the hash of a user who is there.
+    fn nobody_hash(&self) -> Result<PasswordHash, String> {
+        let nobody = password::hash(self.passwords.algorithm, &Password(<_>::default()));
+        nobody.map_err(|error| error.to_string())
     }
 
     /// The users who may log in from this machine only: `guest`, unless it is said that it is not,
@@ -421,9 +454,9 @@ pub(crate) struct FirstUser {
 }
 
 impl FirstUser {
-    fn defaults(&self) -> Result<Defaults, String> {
+    fn defaults(&self, algorithm: HashAlgorithm) -> Result<Defaults, String> {
         let password = Password(self.password.clone().into_bytes().into());
-        let hash = password::hash(HashAlgorithm::Sha256, &password);
+        let hash = password::hash(algorithm, &password);
         let [configure, write, read] = self.permissions.clone();
         let tags = self.tags.clone().unwrap_or_else(|| vec!["administrator".into()]);
         Ok(Defaults {

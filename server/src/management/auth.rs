@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use warren_core::amqp::ShortStr;
-use warren_core::broker::{Password, PasswordHash};
 use warren_io::BrokerHandle;
 use warren_io::password::Hasher;
 
 use super::call::Failure;
+use super::session::{Refused, Session};
+use crate::credentials::PasswordSettings;
 
 /// What a request asks of who makes it, in RabbitMQ's tags of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +49,20 @@ pub(super) struct Principal {
     pub(super) tags: Vec<ShortStr>,
     /// Whether the request comes from this machine.
     pub(super) is_loopback: bool,
+    /// Whether it is one of those who run the broker: there need be no user of the name.
+    pub(super) is_operator: bool,
 }
 
+/// What operators are called.
+const OPERATOR: &str = "operator";
+
 impl Principal {
+    /// Somebody who runs the broker.
+    pub(super) fn operator() -> Self {
+        let tags = vec!["administrator".into()];
+        Self { name: OPERATOR.into(), tags, is_loopback: true, is_operator: true }
+    }
+
     /// Whether what asks for this tag is for this user.
     ///
     /// # Errors
@@ -74,20 +86,21 @@ impl Principal {
 }
 
 /// Finds out who makes requests.
+#[derive(Clone)]
 pub(crate) struct Users {
     hasher: Hasher,
     loopback_users: Vec<ShortStr>,
-    nobody_hash: PasswordHash,
+    passwords: PasswordSettings,
 }
 
 impl Users {
-    /// These may log in from this machine only; somebody unknown is held against this hash.
+    /// These may log in from this machine only, and new passwords are like this.
     pub(crate) fn new(
         hasher: Hasher,
         loopback_users: Vec<ShortStr>,
-        nobody_hash: PasswordHash,
+        passwords: PasswordSettings,
     ) -> Self {
-        Self { hasher, loopback_users, nobody_hash }
+        Self { hasher, loopback_users, passwords }
     }
 
     /// What computes hashes.
@@ -100,13 +113,19 @@ impl Users {
         &self,
         broker: &BrokerHandle,
         authorization: Option<&[u8]>,
+        from: &str,
         is_loopback: bool,
     ) -> bool {
-        let user = self.log_in(broker, authorization, is_loopback).await;
+        let user = self.log_in(broker, authorization, from, is_loopback).await;
         user.is_ok_and(|user| user.is(Tag::Monitoring))
     }
 
-    /// Finds out who makes a request from its `Authorization`.
+    /// What new passwords are like.
+    pub(super) fn passwords(&self) -> &PasswordSettings {
+        &self.passwords
+    }
+
+    /// Finds out who makes a request from its `Authorization`, and from where it comes.
     ///
     /// # Errors
     /// When that is nobody who may.
@@ -114,19 +133,22 @@ impl Users {
         &self,
         broker: &BrokerHandle,
         authorization: Option<&[u8]>,
+        from: &str,
         is_loopback: bool,
     ) -> Result<Principal, Failure> {
         let claim = authorization.and_then(basic).ok_or_else(Failure::not_authenticated)?;
         let (name, password) = claim;
+        let is_right = Session::log_in(broker, from, &name, &password).await;
+        if !is_right.map_err(Refused::into_plain)? {
+            return Err(Failure::not_authenticated());
+        }
         let wanted = name.clone();
         let known = broker.look(move |broker| broker.user(&wanted).cloned()).await;
-        let password = Password(password.into());
-        let is_right = self.hasher.authenticate(known.as_ref(), password, &self.nobody_hash).await;
-        let known = known.filter(|_| is_right).ok_or_else(Failure::not_authenticated)?;
+        let known = known.ok_or_else(Failure::not_authenticated)?;
         if !is_loopback && self.loopback_users.contains(&name) {
             return Err(Failure::not_authorised("User can only log in via localhost"));
         }
-        Ok(Principal { name, tags: known.tags, is_loopback })
+        Ok(Principal { name, tags: known.tags, is_loopback, is_operator: false })
     }
 }
 
@@ -161,8 +183,12 @@ mod tests {
 
     #[test]
     fn a_user_may_do_what_the_tags_are_for() {
-        let user =
-            |tag: &str| Principal { name: "u".into(), tags: vec![tag.into()], is_loopback: true };
+        let user = |tag: &str| Principal {
+            name: "u".into(),
+            tags: vec![tag.into()],
+            is_loopback: true,
+            is_operator: false,
+        };
         let all = [Tag::Management, Tag::Policymaker, Tag::Monitoring, Tag::Administrator];
         for (tag, may) in [
             ("administrator", [true, true, true, true]),

@@ -1,9 +1,9 @@
 //! Connections, channels and consumers.
 
 use serde_json::{Value, json};
-use warren_core::Command;
 use warren_core::amqp::ShortStr;
 use warren_core::listing::{ChannelInfo, ConnectionInfo, ConsumerInfo};
+use warren_core::{Command, ConnectionId};
 use warren_io::Octets;
 
 use super::State;
@@ -157,6 +157,7 @@ fn to_json(info: &ConnectionInfo, octets: Octets, node: &str) -> Value {
     let Ends { peer_host, peer_port, host, port } = Ends::of(&info.name);
     let mut json = json!({
         "name": info.name,
+        "pid": pid(info.id, 0, node),
         "node": node,
         "type": "network",
         "state": info.state,
@@ -208,6 +209,8 @@ fn channel_row(info: &ChannelInfo, node: &str) -> Ready {
 fn channel_json(info: &ChannelInfo, node: &str) -> Value {
     json!({
         "name": channel_name(info),
+        "pid": pid(info.connection, info.number, node),
+        "connection_pid": pid(info.connection, 0, node),
         "number": info.number,
         "node": node,
         "user": info.user.to_text(),
@@ -243,6 +246,7 @@ pub(super) fn consumer_json(info: &ConsumerInfo, node: &str) -> Value {
         "consumer_tag": info.tag.to_text(),
         "channel_details": {
             "name": format!("{} ({})", info.connection_name, info.channel),
+            "pid": pid(info.connection, info.channel, node),
             "number": info.channel,
             "node": node,
             "user": info.user.to_text(),
@@ -258,6 +262,13 @@ pub(super) fn consumer_json(info: &ConsumerInfo, node: &str) -> Value {
         "messages_unacknowledged": info.unacked,
         "arguments": arguments,
     })
+}
+
+/// What RabbitMQ's tools know a connection by, or a channel, which has a number: one word, of the
+/// form that the identifiers of Erlang's processes have.
+pub(super) fn pid(id: ConnectionId, channel: u16, node: &str) -> String {
+    let number = id.to_number();
+    format!("<{node}.{}.{}.{channel}>", number >> 32, number & u64::from(u32::MAX))
 }
 
 /// Names of connections are longer than the broker's own may be: as much as fits is enough to sort.

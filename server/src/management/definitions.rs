@@ -1,6 +1,7 @@
 //! Definitions: what is declared, and what is in force for it, as one object that is exported and
 //! imported.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -8,10 +9,12 @@ use warren_core::amqp::{ExchangeBind, Method, QueueBind, ShortStr};
 use warren_core::broker::{Parameter, PolicyLayer};
 use warren_core::{Broker, Command};
 
+use super::State;
+use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::json as table;
 use super::reading::{self, Bound};
-use super::session::Refused;
+use super::session::{Refused, Session};
 use super::{
     RABBITMQ_VERSION, binding, exchange, limit, parameter, permission, policy, queue, user, vhost,
 };
@@ -156,18 +159,21 @@ pub(super) async fn import(call: Call) -> Answer {
         Some(definitions) => definitions,
         None => call.object()?,
     };
-    let import = Import { call: &call, own };
-    if import.own.is_none() {
-        import.access(&definitions).await?;
-    }
-    import.parameters(&definitions).await?;
-    import.policies(&definitions).await?;
-    import.objects(&definitions).await?;
-    if import.own.is_none() {
-        // They are for exchanges that are there.
-        import.topic_permissions(&definitions).await?;
-    }
+    Import::new(&call.state, own).run(&definitions).await?;
     Ok(Reply::Done)
+}
+
+/// Makes what is in definitions that nobody sent: those that a start is told to import.
+///
+/// # Errors
+/// What cannot be made, and why.
+pub(super) async fn import_all(state: &State, definitions: &Object) -> Result<(), String> {
+    let import = Import::new(state, None);
+    import.run(definitions).await.map_err(|failure| {
+        let at = import.at.take();
+        let separator = if at.is_empty() { "" } else { ": " };
+        format!("{at}{separator}{}", failure.reason)
+    })
 }
 
 /// The file of a form, if that is what was sent.
@@ -185,33 +191,72 @@ fn uploaded(call: &Call) -> Result<Option<Object>, Failure> {
     }
 }
 
-/// An import under way.
+/// An import under way. It may do everything, as in RabbitMQ: whoever imports need not have
+/// permissions in all virtual hosts that there are then.
 struct Import<'a> {
-    call: &'a Call,
+    state: &'a State,
     /// The virtual host that all is for, if the path names one.
     own: Option<ShortStr>,
+    /// What is being made.
+    at: RefCell<String>,
 }
 
-impl Import<'_> {
+impl<'a> Import<'a> {
+    fn new(state: &'a State, own: Option<ShortStr>) -> Self {
+        Self { state, own, at: RefCell::default() }
+    }
+
+    async fn run(&self, definitions: &Object) -> Result<(), Failure> {
+        if self.own.is_none() {
+            self.access(definitions).await?;
+        }
+        self.parameters(definitions).await?;
+        self.policies(definitions).await?;
+        self.objects(definitions).await?;
+        if self.own.is_none() {
+            // They are for exchanges that are there.
+            self.topic_permissions(definitions).await?;
+        }
+        Ok(())
+    }
+
+    /// The objects of a kind, each of which is being made when it comes.
+    fn each(
+        &self,
+        definitions: &Object,
+        kind: &str,
+    ) -> Result<impl Iterator<Item = Object>, Failure> {
+        self.at.replace(String::new());
+        let objects = list(definitions, kind)?.into_iter();
+        Ok(objects
+            .enumerate()
+            .inspect(move |(index, object)| {
+                let name = ["name", "user", "source"].iter().find_map(|key| object.text(key).ok());
+                let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+                self.at.replace(format!("{kind}[{index}]{name}"));
+            })
+            .map(|(_, object)| object))
+    }
+
     /// Users, virtual hosts, and who may do what in them.
     async fn access(&self, definitions: &Object) -> Result<(), Failure> {
-        let state = &self.call.state;
-        for object in list(definitions, "users")? {
+        let state = self.state;
+        for object in self.each(definitions, "users")? {
             user::put(state, short(object.text("name")?)?, &object).await?;
         }
-        for object in list(definitions, "vhosts")? {
+        for object in self.each(definitions, "vhosts")? {
             let vhost = short(object.text("name")?)?;
             vhost::put(state, vhost.clone(), &object).await?;
             if let Some(limits) = object.get("limits") {
                 self.set_limits(vhost, limits).await?;
             }
         }
-        for object in list(definitions, "permissions")? {
+        for object in self.each(definitions, "permissions")? {
             let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
             let permission = permission::read(&object)?;
             state.broker.command(Command::SetPermission { vhost, user, permission }).await?;
         }
-        for object in list(definitions, "global_parameters")? {
+        for object in self.each(definitions, "global_parameters")? {
             let name = short(object.text("name")?)?;
             parameter::put_global(state, name, object.required("value")?).await?;
         }
@@ -219,11 +264,11 @@ impl Import<'_> {
     }
 
     async fn topic_permissions(&self, definitions: &Object) -> Result<(), Failure> {
-        for object in list(definitions, "topic_permissions")? {
+        for object in self.each(definitions, "topic_permissions")? {
             let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
             let permission = permission::read_topic(&object)?;
             let command = Command::SetTopicPermission { vhost, user, permission };
-            self.call.state.broker.command(command).await?;
+            self.state.broker.command(command).await?;
         }
         Ok(())
     }
@@ -231,13 +276,13 @@ impl Import<'_> {
     async fn set_limits(&self, vhost: ShortStr, limits: &Value) -> Result<(), Failure> {
         let limits = limit::of_vhost(limits)?;
         let command = Command::SetVhostLimits { vhost, limits };
-        self.call.state.broker.command(command).await?;
+        self.state.broker.command(command).await?;
         Ok(())
     }
 
     /// Parameters, of which some are RabbitMQ's form of something else.
     async fn parameters(&self, definitions: &Object) -> Result<(), Failure> {
-        for object in list(definitions, "parameters")? {
+        for object in self.each(definitions, "parameters")? {
             let component = short(object.text("component")?)?;
             let value = object.required("value")?;
             if component == OPERATOR_POLICY {
@@ -259,13 +304,13 @@ impl Import<'_> {
             let name = short(object.text("name")?)?;
             let value = parameter::encoded(value);
             let parameter = Parameter { vhost: Some(vhost), component, name, value };
-            self.call.state.broker.command(Command::SetParameter(parameter)).await?;
+            self.state.broker.command(Command::SetParameter(parameter)).await?;
         }
         Ok(())
     }
 
     async fn policies(&self, definitions: &Object) -> Result<(), Failure> {
-        for object in list(definitions, "policies")? {
+        for object in self.each(definitions, "policies")? {
             self.set_policy(PolicyLayer::User, &object).await?;
         }
         Ok(())
@@ -283,7 +328,7 @@ impl Import<'_> {
         let (named, policy) = policy::read_named(object)?;
         let vhost = self.own.clone().or(named).ok_or_else(no_vhost)?;
         let command = Command::SetPolicy { vhost, layer, policy };
-        self.call.state.broker.command(command).await?;
+        self.state.broker.command(command).await?;
         Ok(())
     }
 
@@ -291,14 +336,16 @@ impl Import<'_> {
     async fn objects(&self, definitions: &Object) -> Result<(), Failure> {
         let mut by_vhost: BTreeMap<ShortStr, Vec<Method>> = BTreeMap::new();
         for kind in ["queues", "exchanges", "bindings"] {
-            for object in list(definitions, kind)? {
+            for object in self.each(definitions, kind)? {
                 let vhost = self.vhost_of(&object)?;
                 let method = self.method(kind, &vhost, &object).await?;
                 by_vhost.entry(vhost).or_default().extend(method);
             }
         }
+        self.at.replace(String::new());
         for (vhost, methods) in by_vhost {
-            let mut session = queue::open(self.call, &vhost).await?;
+            let session = Session::open(&self.state.broker, &Principal::operator(), &vhost).await;
+            let mut session = session.map_err(Failure::from)?;
             for some in methods.chunks(AT_ONCE) {
                 session.call_all(some.to_vec()).await.map_err(Refused::into_plain)?;
             }
@@ -326,7 +373,7 @@ impl Import<'_> {
             true => broker.queue_info(&host, &wanted).is_some(),
             false => broker.exchange_info(&host, &wanted).is_some(),
         };
-        if self.call.state.broker.look(look).await {
+        if self.state.broker.look(look).await {
             return Ok(None);
         }
         Ok(Some(match is_queue {

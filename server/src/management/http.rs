@@ -1,6 +1,5 @@
 //! Requests and answers: who is let in, how much a request may bring, and the form of answers.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,9 +13,11 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::State;
+use super::audit;
+use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Query, Reply};
 use super::routes;
-use crate::http::Answer as Answered;
+use crate::http::{Answer as Answered, Client};
 
 /// How long the body of a request may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Answers a request.
 pub(super) async fn respond(
     state: Rc<State>,
-    peer: SocketAddr,
+    peer: Client,
     request: Request<Incoming>,
 ) -> Answered {
     let path = request.uri().path().to_owned();
@@ -50,18 +51,23 @@ pub(super) async fn respond(
         return allow(response(StatusCode::METHOD_NOT_ALLOWED, None));
     };
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let is_loopback = peer.ip().to_canonical().is_loopback();
-    let logged_in = state.users.log_in(&state.broker, authorization, is_loopback).await;
+    let (from, is_loopback) = peer.whence();
+    let logged_in = match (peer, authorization) {
+        (Client::Local, None) => Ok(Principal::operator()),
+        _ => state.users.log_in(&state.broker, authorization, &from, is_loopback).await,
+    };
     let user = match logged_in {
         Ok(user) => user,
         Err(failure) => {
             if authorization.is_some() {
+                let path = audit::shown(route, &params);
                 warn!(%peer, path, reason = failure.reason, "HTTP access denied");
             }
             return failed(&failure);
         }
     };
     if let Err(failure) = user.check(operation.tag) {
+        let path = audit::shown(route, &params);
         warn!(%peer, path, user = %user.name, reason = failure.reason, "HTTP access denied");
         return failed(&failure);
     }
@@ -72,16 +78,15 @@ pub(super) async fn respond(
         Ok(body) => body,
         Err(failure) => return failed(&failure),
     };
-    let name = user.name.clone();
+    let asked = (route, operation);
+    let entry = audit::Entry::new(&peer, &user.name, asked, &params, reason.as_deref());
     let is_reading = operation.method == Method::GET;
     let call = Call { state, user, params, query, body, is_reading, reason };
     let answer = match timeout(ANSWER_TIMEOUT, (operation.run)(call)).await {
         Ok(answer) => answer,
         Err(_) => Err(Failure::unavailable("the broker took too long to answer")),
     };
-    if operation.method != Method::GET && answer.is_ok() {
-        tracing::info!(%peer, user = %name, %method, path, "management");
-    }
+    entry.close(&answer);
     write(answer)
 }
 

@@ -1,5 +1,5 @@
 //! What Warren adds to RabbitMQ's API: looking at messages without taking them, deleting one of
-//! them, pausing a queue, and messages that are delayed.
+//! them, pausing a queue, changing its arguments, and messages that are delayed.
 
 use serde_json::{Value, json};
 use warren_core::listing::{MessageId, MessageInfo};
@@ -8,7 +8,7 @@ use warren_core::{Broker, Command, DelayedMessage};
 use super::call::{Answer, Call, Failure, Reply};
 use super::page::{self, Ready};
 use super::session::Content;
-use super::{message, queue};
+use super::{json as table, message, queue};
 
 /// How many messages are looked at where nothing is said of it, and at the most.
 const COUNT: usize = 10;
@@ -55,6 +55,16 @@ pub(super) async fn delete(call: Call) -> Answer {
     let message = read_id(call.param("id").unwrap_or_default())?;
     let (vhost, queue) = (found.vhost, found.name);
     let command = Command::DeleteMessage { vhost, queue, message };
+    Ok(call.state.broker.command(command).await?.into())
+}
+
+/// A queue has the arguments in the object from now on, which take the place of its own.
+pub(super) async fn set_arguments(call: Call) -> Answer {
+    let found = queue::find(&call).await?;
+    let object = call.object()?;
+    let arguments = table::to_table(object.required("arguments")?)?;
+    let (vhost, queue) = (found.vhost, found.name);
+    let command = Command::SetQueueArguments { vhost, queue, arguments };
     Ok(call.state.broker.command(command).await?.into())
 }
 

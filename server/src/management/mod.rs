@@ -9,6 +9,7 @@
 //! [`routes`] is the table of all there is: requests find their way by it, the OpenAPI description
 //! is made of it, and so is the test that nobody gets in who may not.
 
+mod audit;
 mod auth;
 mod binding;
 mod call;
@@ -20,6 +21,7 @@ mod http;
 mod intervention;
 mod json;
 mod limit;
+mod local;
 mod message;
 mod names;
 mod openapi;
@@ -43,21 +45,37 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Instant;
 
-use tracing::error;
+use tracing::{error, info};
 use warren_io::BrokerHandle;
 
 pub(crate) use auth::Users;
 pub(crate) use call::Query;
+pub(crate) use local::{SOCKET, bind_local, unbind_local};
 use names::QueueNames;
 use rates::Rates;
 
+use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
 
+/// What of RabbitMQ's plugins is built in, and what it is.
+pub(crate) const PLUGINS: [(&str, &str); 9] = [
+    ("rabbitmq_auth_mechanism_ssl", "RabbitMQ SSL authentication (SASL EXTERNAL)"),
+    ("rabbitmq_consistent_hash_exchange", "Consistent Hash Exchange Type"),
+    ("rabbitmq_delayed_message_exchange", "RabbitMQ Delayed Message Exchange"),
+    ("rabbitmq_management", "RabbitMQ Management Console"),
+    ("rabbitmq_management_agent", "RabbitMQ Management Agent"),
+    ("rabbitmq_message_deduplication", "RabbitMQ Message Deduplication Plugin"),
+    ("rabbitmq_prometheus", "Prometheus metrics exporter for RabbitMQ"),
+    ("rabbitmq_random_exchange", "RabbitMQ Random Exchange"),
+    ("rabbitmq_recent_history_exchange", "RabbitMQ Recent History Exchange"),
+];
+
 /// What this node is.
+#[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
@@ -80,6 +98,37 @@ struct State {
     names: QueueNames,
 }
 
+impl State {
+    fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
+        let (started, rates) = (Instant::now(), Rates::default());
+        Self { broker, lifecycle, node, started, users, rates, names: QueueNames::default() }
+    }
+}
+
+/// Imports definitions, unless they are those that were imported last and that is enough.
+///
+/// # Errors
+/// Which file cannot be imported, and why. What came before it is there.
+pub(crate) async fn import(
+    broker: BrokerHandle,
+    node: Node,
+    users: Users,
+    definitions: Definitions,
+) -> Result<(), String> {
+    let state = State::new(broker, Lifecycle::default(), node, users);
+    if definitions.skip_if_unchanged && parameter::imported(&state).await == definitions.digest {
+        info!("the definitions are those that were imported last");
+        return Ok(());
+    }
+    for (file, object) in definitions.files {
+        let imported = definitions::import_all(&state, &call::Object(object)).await;
+        imported.map_err(|error| unusable(&file, &error))?;
+        info!(file = %file.display(), "definitions imported");
+    }
+    let kept = parameter::set_imported(&state, &definitions.digest).await;
+    kept.map_err(|failure| failure.reason)
+}
+
 /// Serves the API for as long as the process lives.
 ///
 /// # Errors
@@ -94,10 +143,7 @@ pub(crate) fn start(
     let serve = move || {
         let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
-                let (started, rates) = (Instant::now(), Rates::default());
-                let names = QueueNames::default();
-                let state = State { broker, lifecycle, node, started, users, rates, names };
-                let state = Rc::new(state);
+                let state = Rc::new(State::new(broker, lifecycle, node, users));
                 for listener in listeners {
                     let state = Rc::clone(&state);
                     listener.serve(move |peer, request| {

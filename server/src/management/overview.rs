@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::auth::Tag;
 use super::call::{Answer, Call, Failure, Reply};
 use super::page::{self, Ready};
-use super::{RABBITMQ_VERSION, State, parameter, rates};
+use super::{PLUGINS, RABBITMQ_VERSION, State, parameter, rates};
 use crate::usage;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -252,7 +252,7 @@ async fn node_json(state: &State) -> Value {
         "db_dir": node.data_dir.display().to_string(),
         "config_files": [],
         "log_files": [],
-        "enabled_plugins": ["rabbitmq_management"],
+        "enabled_plugins": PLUGINS.map(|(name, _)| name),
         "auth_mechanisms": [
             { "name": "PLAIN", "description": "SASL PLAIN authentication mechanism",
               "enabled": true },

@@ -13,6 +13,9 @@ use super::{State, reading};
 /// The parameter that says what the cluster is called.
 const CLUSTER_NAME: &str = "cluster_name";
 
+/// The component and name of what tells the definitions apart that a start imported last.
+const IMPORTED: (&str, &str) = ("warren", "imported_definitions");
+
 pub(super) async fn list(call: Call) -> Answer {
     let mut rows = Vec::new();
     let component = call.param("component");
@@ -110,12 +113,37 @@ pub(super) async fn cluster_name_of(state: &State) -> Value {
 /// called.
 pub(super) async fn globals(state: &State) -> Vec<(ShortStr, Value)> {
     let kept = reading::parameters(&state.broker, None).await.into_iter();
+    let kept = kept.filter(|one| one.component.is_empty());
     let mut all: Vec<_> = kept.map(|one| (one.name.clone(), decoded(&one))).collect();
     if !all.iter().any(|(name, _)| *name == CLUSTER_NAME) {
         all.push((CLUSTER_NAME.into(), json!(state.node.name)));
     }
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     all
+}
+
+/// What tells the definitions apart that a start imported last; nothing if none did.
+pub(super) async fn imported(state: &State) -> String {
+    let kept = reading::parameters(&state.broker, None).await.into_iter();
+    let mut found = kept.filter(|one| one.component == *IMPORTED.0 && one.name == *IMPORTED.1);
+    let digest = found.next().map(|one| decoded(&one));
+    digest.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Keeps what [`imported`] gives.
+///
+/// # Errors
+/// When the broker does not.
+pub(super) async fn set_imported(state: &State, digest: &str) -> Result<(), Failure> {
+    let (component, name) = IMPORTED;
+    let parameter = Parameter {
+        vhost: None,
+        component: component.into(),
+        name: name.into(),
+        value: encoded(&json!(digest)),
+    };
+    state.broker.command(Command::SetParameter(parameter)).await?;
+    Ok(())
 }
 
 /// A parameter of a virtual host as JSON.

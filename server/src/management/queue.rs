@@ -205,6 +205,9 @@ impl Row for QueueRow {
             "node": node,
             "state": if info.is_paused { "paused" } else { "running" },
         });
+        if let Some(owner) = info.owner {
+            json["owner_pid"] = json!(connection::pid(owner, 0, node));
+        }
         if kind == "quorum" {
             json["leader"] = json!(node);
             json["members"] = json!([node]);

@@ -104,6 +104,8 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Administrator "A queue's messages, which stay as they are" intervention::browse;
     "/api/queues/{vhost}/{queue}/messages/{id}",
         delete Administrator "Deletes one message" intervention::delete;
+    "/api/queues/{vhost}/{queue}/arguments",
+        put Administrator "Changes what a queue was declared with" intervention::set_arguments;
     "/api/queues/{vhost}/{queue}/pause",
         put Administrator "Has a queue hand out nothing" intervention::pause(true),
         delete Administrator "Has a queue hand out messages again" intervention::pause(false);

@@ -105,13 +105,16 @@ pub(super) async fn hash_password(call: Call) -> Answer {
 
 async fn hash(state: &State, password: Vec<u8>) -> Result<PasswordHash, Failure> {
     let hasher = state.users.hasher();
-    let hashed = hasher.hash(HashAlgorithm::Sha256, Password(password.into())).await;
+    let algorithm = state.users.passwords().algorithm;
+    let hashed = hasher.hash(algorithm, Password(password.into())).await;
     hashed.map_err(|error| Failure::unavailable(error.to_string()))
 }
 
 async fn password_hash(state: &State, object: &Object) -> Result<PasswordHash, Failure> {
     if object.get("password").is_some() {
-        return hash(state, object.text("password")?.as_bytes().to_vec()).await;
+        let password = object.text("password")?;
+        state.users.passwords().check(password).map_err(Failure::bad_request)?;
+        return hash(state, password.as_bytes().to_vec()).await;
     }
     let encoded = object.text_or("password_hash", "")?;
     let bytes = STANDARD.decode(encoded).map_err(|_| Failure::bad_request("[not_base64]"))?;

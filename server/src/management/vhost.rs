@@ -31,8 +31,8 @@ pub(super) async fn one(call: Call) -> Answer {
 pub(super) async fn set(call: Call) -> Answer {
     let vhost = call.name("vhost")?;
     let reply = put(&call.state, vhost.clone(), &call.object()?).await?;
-    if matches!(reply, Reply::Created(_)) {
-        // As in RabbitMQ, who has made it may do everything in it.
+    if matches!(reply, Reply::Created(_)) && !call.user.is_operator {
+        // As in RabbitMQ, who has made it may do everything in it. Operators may anyway.
         let (user, permission) = (call.user.name, Permission::full());
         let command = Command::SetPermission { vhost, user, permission };
         call.state.broker.command(command).await?;

@@ -47,15 +47,18 @@ pub(super) fn churn(traffic: &Traffic, out: &mut Exposition) {
     }
 }
 
-/// How often clients tried to log in.
+/// How often somebody tried to log in, over AMQP and over HTTP.
 pub(super) fn logins(traffic: &Traffic, out: &mut Exposition) {
-    let Traffic { logins, logins_refused, .. } = *traffic;
-    for (name, help, value) in [
-        ("auth_attempts_total", "authentication attempts", logins + logins_refused),
-        ("auth_attempts_succeeded_total", "successful authentication attempts", logins),
-        ("auth_attempts_failed_total", "failed authentication attempts", logins_refused),
+    let (ok, refused) = (traffic.logins, traffic.logins_refused);
+    let (http_ok, http_refused) = (traffic.logins_inside, traffic.logins_inside_refused);
+    for (name, help, amqp, http) in [
+        ("auth_attempts_total", "authentication attempts", ok + refused, http_ok + http_refused),
+        ("auth_attempts_succeeded_total", "successful authentication attempts", ok, http_ok),
+        ("auth_attempts_failed_total", "failed authentication attempts", refused, http_refused),
     ] {
-        out.counters(name, &format!("Total number of {help}"), [(protocol(), value as f64)]);
+        let samples = [("amqp091", amqp), ("http", http)];
+        let samples = samples.map(|(name, value)| (vec![label("protocol", name)], value as f64));
+        out.counters(name, &format!("Total number of {help}"), samples);
     }
 }
 

@@ -13,7 +13,6 @@ mod node;
 mod own;
 mod per_object;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
@@ -28,7 +27,7 @@ use tracing::error;
 use warren_io::{BrokerHandle, DiskMeter};
 
 use crate::health::Lifecycle;
-use crate::http::{self, Answer, Listener};
+use crate::http::{self, Answer, Client, Listener};
 use crate::management::Users;
 use exposition::{CONTENT_TYPE, Exposition};
 use per_object::Wanted;
@@ -89,7 +88,7 @@ pub(crate) fn start(listeners: Vec<Listener>, source: Source) -> io::Result<()> 
     thread::Builder::new().name("metrics".into()).spawn(serve).map(drop)
 }
 
-async fn respond(source: Rc<Source>, peer: SocketAddr, request: Request<Incoming>) -> Answer {
+async fn respond(source: Rc<Source>, peer: Client, request: Request<Incoming>) -> Answer {
     let (method, path) = (request.method(), request.uri().path());
     if let Some(answer) = source.lifecycle.answer(method, path).await {
         return answer;
@@ -115,8 +114,8 @@ async fn respond(source: Rc<Source>, peer: SocketAddr, request: Request<Incoming
     if let Some(users) = &source.users {
         let authorization = request.headers().get(header::AUTHORIZATION);
         let authorization = authorization.map(HeaderValue::as_bytes);
-        let is_loopback = peer.ip().to_canonical().is_loopback();
-        if !users.may_monitor(broker, authorization, is_loopback).await {
+        let (from, is_loopback) = peer.whence();
+        if !users.may_monitor(broker, authorization, &from, is_loopback).await {
             return refusal();
         }
     }

@@ -125,7 +125,11 @@ fn broker(metrics: &Metrics, out: &mut Exposition) {
             "Messages for which there was no room.",
             sum(|sums| sums.counters.dropped),
         ),
-        ("failed_logins_total", "Logins over AMQP that failed.", metrics.traffic.logins_refused),
+        (
+            "failed_logins_total",
+            "Logins that failed, over AMQP and over HTTP.",
+            metrics.traffic.logins_refused + metrics.traffic.logins_inside_refused,
+        ),
     ] {
         out.counter(name, help, value);
     }

@@ -20,6 +20,7 @@ pub mod no_loss;
 pub mod no_phantom;
 pub mod order;
 pub mod panic;
+pub mod pausing;
 pub mod protocol;
 pub mod recovery;
 pub mod redelivered;

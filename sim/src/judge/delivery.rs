@@ -3,7 +3,7 @@
 
 use super::Judge;
 use crate::checkers::{
-    Failure, ack_final, fairness, liveness, no_phantom, order, redelivered, single_active,
+    Failure, ack_final, fairness, liveness, no_phantom, order, pausing, redelivered, single_active,
     tags_and_prefetch, topology, tx,
 };
 use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
@@ -255,6 +255,7 @@ impl Judge {
             ack_final::check(&message.name, &queue.name, fate)?;
         }
         no_phantom::check_fate(&message.name, &queue.name, fate)?;
+        pausing::check(&message.name, &queue.name, queue.is_paused)?;
         let at = queue.ready.iter().position(|copy| copy.message == message.index);
         let at = at.expect("a message whose fate is to be ready is among the ready");
         order::check(&queue.name, &queue.ready, at, |index| {

@@ -276,8 +276,9 @@ impl Model {
         }
         self.touched = Some(queue);
         self.renew(queue);
-        let ready = &self.queues[&queue].ready;
-        let (head, left) = (ready.first().copied(), ready.len().saturating_sub(1) as u64);
+        let Queue { ready, is_paused, .. } = &self.queues[&queue];
+        let head = ready.first().filter(|_| !is_paused).copied();
+        let left = ready.len().saturating_sub(1) as u64;
         let taken = head.map(|copy| {
             let tag = self.channel_mut(key).tag_last + 1;
             self.deliver(key, queue, 0, tag, None, method.bit("no-ack"));

@@ -15,6 +15,7 @@ mod delays;
 mod duplicates;
 mod durable;
 mod expected;
+mod interventions;
 mod late;
 mod message;
 mod policies;
@@ -39,6 +40,7 @@ pub use deaths::{Cause, Death, Departure};
 pub use delays::STORE;
 pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
+pub use interventions::{Intervention, Spot};
 pub use late::LateReply;
 pub use message::{Fate, Fates, Message, Messages};
 pub use policies::{Answer, Policy, Wish};
@@ -288,7 +290,9 @@ impl Model {
     /// Whether nothing at all keeps the broker from giving this consumer another message.
     #[must_use]
     pub fn can_be_served(&self, consumer: &Consumer) -> bool {
+        let is_paused = |queue: &Queue| queue.is_paused;
         self.is_served(consumer)
+            && !self.queues.get(&consumer.queue).is_some_and(is_paused)
             && self.has_credit(consumer)
             && self.is_link_free(consumer)
             && !self.has_answers_due(consumer)

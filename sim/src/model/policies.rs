@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AccessWish, Decision, Exchange, Model, Promise, Queue, QueueId};
+use super::{AccessWish, Decision, Exchange, Intervention, Model, Promise, Queue, QueueId};
 use crate::wire::{Table, Value};
 
 /// A policy.
@@ -31,6 +31,8 @@ pub enum Wish {
     Unset(bool, String),
     /// Something about who may do what.
     Access(AccessWish),
+    /// Something about one queue or one message.
+    Intervene(Intervention),
     /// Something that the model does not know.
     Other,
 }
@@ -88,29 +90,32 @@ impl Model {
         let Some((_, wish)) = wish.filter(|(first, _)| *first == number) else {
             return self.fault("policies", format!("wish {number} is not the next"));
         };
-        let before = self.access.clone();
-        let is_about_access = matches!(wish, Wish::Access(_));
-        let answer = match wish {
-            _ if self.is_stopped => Answer::Refused,
+        // The answer, and whether what it tells of is on disk then.
+        let (answer, is_durable) = match wish {
+            _ if self.is_stopped => (Answer::Refused, false),
             Wish::Set(is_operator, _, policy) if !makes_sense(&policy, is_operator) => {
-                Answer::Refused
+                (Answer::Refused, false)
             }
             Wish::Set(is_operator, name, policy) => {
                 let before = self.policies.insert((is_operator, name), policy);
-                if before.is_some() { Answer::Updated } else { Answer::Created }
+                (if before.is_some() { Answer::Updated } else { Answer::Created }, true)
             }
             Wish::Unset(is_operator, name) => {
                 let before = self.policies.remove(&(is_operator, name));
-                if before.is_some() { Answer::Deleted } else { Answer::Refused }
+                (if before.is_some() { Answer::Deleted } else { Answer::Refused }, true)
             }
-            Wish::Access(wish) => self.grant(wish),
-            Wish::Other => Answer::Refused,
+            Wish::Access(wish) => {
+                let before = self.access.clone();
+                let answer = self.grant(wish);
+                // What was so before is no news, and was promised to whoever made it so.
+                (answer, self.access != before)
+            }
+            Wish::Intervene(wish) => self.intervene(wish),
+            Wish::Other => (Answer::Refused, false),
         };
         let is_refused = answer == Answer::Refused;
-        // What was so before is no news, and was promised to whoever made it so.
-        let is_old = is_about_access && self.access == before;
-        let promise = Promise { batch: self.history.batch, ..Promise::default() };
-        self.answers.insert(number, (answer, (!is_refused && !is_old).then_some(promise)));
+        let promise = self.promise_of(is_durable && !is_refused);
+        self.answers.insert(number, (answer, promise));
         self.under_way = (!is_refused).then_some(number);
     }
 
@@ -168,19 +173,7 @@ impl Model {
         let found = self.queues.values().filter(is_it).map(|queue| queue.id);
         for id in found.collect::<Vec<QueueId>>() {
             let policy = self.policy_of(&self.queues[&id]);
-            let queue = self.queues.get_mut(&id).expect("one of all");
-            let before = queue.expires();
-            let limit = (queue.limits(), queue.overflow());
-            queue.policy = policy;
-            if limit != (queue.limits(), queue.overflow()) {
-                queue.limited_from = queue.next_position;
-                queue.is_vague = true;
-            }
-            let tells_returns = queue.tells_returns();
-            queue.ready.iter_mut().for_each(|copy| copy.tells_returns = tells_returns);
-            if queue.expires() != before {
-                self.renew(id);
-            }
+            self.refit(id, |queue| queue.policy = policy);
         }
     }
 
@@ -254,22 +247,26 @@ fn find<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
 fn makes_sense(policy: &Policy, is_operator: bool) -> bool {
     let is_taken = |(key, value): &(String, Value)| {
         let known = KEYS.iter().find(|(known, ..)| known == key);
-        known.is_some_and(|(_, for_operators, is_number)| {
-            let is_fine = match (is_number, value) {
-                (true, Value::I32(_) | Value::I64(_)) if key == "delivery-limit" => true,
-                (true, value) => number(value).is_some_and(|number| number > 0 || key != "expires"),
-                (false, Value::Text(text)) if key == "overflow" => {
-                    ["drop-head", "reject-publish", "reject-publish-dlx"]
-                        .iter()
-                        .any(|known| known.as_bytes() == text.as_slice())
-                }
-                (false, value) => value.as_text().is_some(),
-            };
-            is_fine && (*for_operators || !is_operator)
-        })
+        let is_allowed = known.is_some_and(|(_, for_operators, _)| *for_operators || !is_operator);
+        is_allowed && is_fine(key, value)
     };
     let is_pattern = !policy.pattern.contains(['(', ')']);
     is_pattern && !policy.definition.is_empty() && policy.definition.iter().all(is_taken)
+}
+
+/// Whether this may be asked for under a key, if the model knows it.
+pub(super) fn is_fine(key: &str, value: &Value) -> bool {
+    let Some((.., is_number)) = KEYS.iter().find(|(known, ..)| *known == key) else { return true };
+    match (is_number, value) {
+        (true, Value::I32(_) | Value::I64(_)) if key == "delivery-limit" => true,
+        (true, value) => number(value).is_some_and(|number| number > 0 || key != "expires"),
+        (false, Value::Text(text)) if key == "overflow" => {
+            ["drop-head", "reject-publish", "reject-publish-dlx"]
+                .iter()
+                .any(|known| known.as_bytes() == text.as_slice())
+        }
+        (false, value) => value.as_text().is_some(),
+    }
 }
 
 /// Whether a pattern is found in a text: plain characters, `.`, `[abc]`, `*` behind one of these,

@@ -66,6 +66,8 @@ pub struct Queue {
     pub is_hidden: bool,
     /// Holds messages that are to be routed later; clients know nothing of it.
     pub is_store: bool,
+    /// Whether it hands out nothing for now.
+    pub is_paused: bool,
     /// What waits, in order.
     pub ready: Vec<Copy>,
     /// How many are with consumers.
@@ -130,6 +132,7 @@ impl Queue {
             is_vague: false,
             is_hidden: false,
             is_store: false,
+            is_paused: false,
             ready: Vec::new(),
             unacked: 0,
             taken_now: 0,

@@ -603,8 +603,8 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
     Ok(())
 }
 
-/// The arguments that make a queue what it is: unknown ones and the default type do not.
-fn meaningful(arguments: &Table) -> Table {
+/// The arguments that make a queue what it is, by name: unknown ones and the default type do not.
+pub(super) fn meaningful(arguments: &Table) -> Table {
     let known = [
         "x-cache-size",
         "x-cache-ttl",
@@ -629,5 +629,12 @@ fn meaningful(arguments: &Table) -> Table {
     let is_known = |(name, value): &&(String, Value)| {
         known.contains(&name.as_str()) && !is_default(name, value)
     };
-    arguments.iter().filter(is_known).cloned().collect()
+    // Integers of any type are the same by value.
+    let wide = |(name, value): &(String, Value)| match value {
+        Value::I32(number) => (name.clone(), Value::I64((*number).into())),
+        value => (name.clone(), value.clone()),
+    };
+    let mut meaningful: Table = arguments.iter().filter(is_known).map(wide).collect();
+    meaningful.sort_by(|(a, _), (b, _)| a.cmp(b));
+    meaningful
 }

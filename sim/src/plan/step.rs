@@ -45,6 +45,11 @@ const VERBS: &[Verb] = &[
     ("forbid", World, &["vhost", "user"], &[]),
     ("permit_topic", World, &["vhost", "user", "x", "write", "read"], &[]),
     ("free_topic", World, &["vhost", "user", "x"], &[]),
+    ("arguments", World, &["q", "arg"], &[]),
+    ("pause_queue", World, &["q"], &[]),
+    ("resume_queue", World, &["q"], &[]),
+    ("delete_message", World, &["q", "nth"], &[]),
+    ("cancel_delayed", World, &["nth"], &[]),
     (
         "disk",
         World,

@@ -7,7 +7,7 @@ use warren_recorder::{Follower, Piece};
 
 const KIND_HEADER: u8 = 2;
 /// A body says its message's number from so many bytes on, and its lower half from half of them on.
-const NUMBER_LEN: usize = 8;
+pub(super) const NUMBER_LEN: usize = 8;
 
 /// A client's stream with bodies put in.
 #[derive(Debug, Default)]

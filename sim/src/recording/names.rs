@@ -1,6 +1,8 @@
 //! What messages are called. The model knows a message by its `message-id`, and clients of others
 //! put there what they like: so it is replaced by the message's number, on the way in and out.
 
+use warren_core::broker::Message;
+
 use crate::checkers::Failure;
 use crate::judge::UNNAMED;
 use crate::wire::{Argument, Incoming, Properties};
@@ -40,6 +42,13 @@ impl Names {
         properties.set("message-id", Argument::Text(name.into()));
         Ok(())
     }
+}
+
+/// The name of a message that the broker has; `None` if its body does not tell what it is.
+pub(super) fn known(message: &Message) -> Option<String> {
+    let start: Vec<u8> =
+        message.body.pieces().flatten().copied().take(bodies::NUMBER_LEN).collect();
+    bodies::number_of(&start).map(name_of)
 }
 
 fn name_of(number: u64) -> String {

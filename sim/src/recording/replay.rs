@@ -12,11 +12,12 @@ use warren_core::{
 use warren_recorder::{Event, Outcome as DiskOutcome, OutputHash, Piece, ReadError, Recording};
 
 use super::bodies::Bodies;
-use super::names::Names;
+use super::names::{self, Names};
 use super::scribe::Scribe;
 use super::{Replayed, setup_of};
 use crate::checkers::{Failure, memory, panic};
 use crate::judge::{DiskState, Found, Judge, News, Said, Told};
+use crate::model::Wish;
 use crate::plan::Setup;
 use crate::run::Outcome;
 use crate::wire::{self, Frame};
@@ -223,8 +224,14 @@ impl Replay {
             Event::Disk(id, outcome) => return self.take_result(OpId(id), outcome),
             Event::DiskFree(free) => self.tell(Input::DiskFree(free), Told::DiskFree(free)),
             Event::Command(id, command) => {
-                let told = Told::Command(id, wish(&command));
-                self.tell(Input::Command(CommandId(id), command), told);
+                let wish = match &self.machine {
+                    Machine::Broker(broker) => {
+                        wish(&command, broker, &self.judge.model, names::known)
+                    }
+                    _ => Wish::Other,
+                };
+                let told = Told::Command(id, wish);
+                self.tell(Input::Command(CommandId(id), Box::new(command)), told);
             }
             Event::Tick => self.tell(Input::Tick, Told::Tick),
             Event::Shutdown(text) => {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::judge::{Said, Told};
-use crate::model::{AccessWish, Claim, Wish};
+use crate::model::{AccessWish, Claim, Intervention, Wish};
 use crate::plan::{Plan, Setup, Step, Who};
 use crate::wire::{Frame, Incoming, Method, Properties, Table, Value};
 
@@ -461,22 +461,12 @@ fn with_table(step: Step, key: &str, table: &Table, but: &[&str]) -> Step {
 fn wished(wish: &Wish) -> Option<Step> {
     match wish {
         Wish::Set(is_operator, name, policy) => {
-            let asked = policy.definition.iter().filter_map(|(key, value)| {
-                let value = match value {
-                    Value::Text(text) if text.is_empty() => "''".to_owned(),
-                    Value::Text(text) => word(&String::from_utf8_lossy(text)),
-                    Value::I32(number) => number.to_string(),
-                    Value::I64(number) => number.to_string(),
-                    _ => return None,
-                };
-                Some(format!("{}:{value}", word(key)))
-            });
             let step = Step::new(Who::World, "policy")
                 .with("name", word(name))
                 .with("pattern", word(&policy.pattern))
                 .with("apply", &policy.apply_to)
                 .with("priority", policy.priority)
-                .with("arg", asked.collect::<Vec<_>>().join(","));
+                .with("arg", asked(&policy.definition));
             Some(step.flag("operator", *is_operator))
         }
         Wish::Unset(is_operator, name) => {
@@ -484,7 +474,38 @@ fn wished(wish: &Wish) -> Option<Step> {
             Some(step.flag("operator", *is_operator))
         }
         Wish::Access(wish) => access(wish),
+        Wish::Intervene(wish) => Some(intervention(wish)),
         Wish::Other => None,
+    }
+}
+
+/// What a table asks for, as a step has it.
+fn asked(table: &Table) -> String {
+    let entry = |(key, value): &(String, Value)| {
+        let value = match value {
+            Value::Text(text) if text.is_empty() => "''".to_owned(),
+            Value::Text(text) => word(&String::from_utf8_lossy(text)),
+            Value::I32(number) => number.to_string(),
+            Value::I64(number) => number.to_string(),
+            Value::Bool(value) => value.to_string(),
+            _ => return None,
+        };
+        Some(format!("{}:{value}", word(key)))
+    };
+    table.iter().filter_map(entry).collect::<Vec<_>>().join(",")
+}
+
+/// The step of a wish about one queue or one message.
+fn intervention(wish: &Intervention) -> Step {
+    let of = |verb: &str, queue: &str| Step::new(Who::World, verb).with("q", word(queue));
+    match wish {
+        Intervention::Arguments(queue, arguments) => {
+            of("arguments", queue).with("arg", asked(arguments))
+        }
+        Intervention::Pause(queue, true) => of("pause_queue", queue),
+        Intervention::Pause(queue, false) => of("resume_queue", queue),
+        Intervention::Delete(queue, nth, _) => of("delete_message", queue).with("nth", nth),
+        Intervention::Cancel(nth, _) => Step::new(Who::World, "cancel_delayed").with("nth", nth),
     }
 }
 

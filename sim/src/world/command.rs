@@ -3,18 +3,19 @@
 
 use warren_core::amqp::{FieldTable, FieldValue, ShortStr};
 use warren_core::broker::{
-    ApplyTo, HashAlgorithm, Password, PasswordHash, Permission, Policy, PolicyLayer,
+    ApplyTo, HashAlgorithm, Message, Password, PasswordHash, Permission, Policy, PolicyLayer,
     TopicPermission, UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
-use warren_core::{Command, Defaults, Done};
+use warren_core::{Broker, Command, Defaults, Done};
 
+use super::intervention;
 use super::request::headers;
-use crate::model::{self, AccessWish, Answer, Wish};
+use crate::model::{self, AccessWish, Answer, Model, Wish};
 use crate::plan::Step;
 use crate::wire::{Table, Value};
 
 /// The command of a step; `None` if it is none.
-pub(super) fn of_step(step: &Step) -> Option<Command> {
+pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
     let layer = if step.is("operator") { PolicyLayer::Operator } else { PolicyLayer::User };
     let (vhost, name) = (ShortStr::from("/"), ShortStr::from(step.text("name")));
     match step.verb() {
@@ -24,19 +25,17 @@ pub(super) fn of_step(step: &Step) -> Option<Command> {
                 pattern: step.text("pattern").into(),
                 apply_to: ApplyTo::from_name(step.value("apply").unwrap_or("all")).ok()?,
                 priority: step.value("priority").and_then(|text| text.parse().ok()).unwrap_or(0),
-                definition: FieldTable::new(
-                    headers(step.text("arg")).into_iter().map(entry).collect(),
-                ),
+                definition: table(step.text("arg")),
             };
             Some(Command::SetPolicy { vhost, layer, policy })
         }
         "unpolicy" => Some(Command::DeletePolicy { vhost, layer, name }),
-        _ => access(step),
+        _ => access(step).or_else(|| intervention::of_step(step, broker)),
     }
 }
 
 /// The verbs of steps that are commands.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 17] = [
     "policy",
     "unpolicy",
     "vhost",
@@ -49,6 +48,11 @@ const VERBS: [&str; 12] = [
     "forbid",
     "permit_topic",
     "free_topic",
+    "arguments",
+    "pause_queue",
+    "resume_queue",
+    "delete_message",
+    "cancel_delayed",
 ];
 
 /// Whether a step of this verb is a command.
@@ -136,30 +140,31 @@ fn access_wish(command: &Command) -> Option<AccessWish> {
     })
 }
 
-/// What the model is told of a command.
-pub(crate) fn wish(command: &Command) -> Wish {
+/// What the model is told of a command; `named` tells the name of one of the broker's messages.
+pub(crate) fn wish(
+    command: &Command,
+    broker: &Broker,
+    model: &Model,
+    named: impl Fn(&Message) -> Option<String>,
+) -> Wish {
     match command {
         Command::SetPolicy { vhost, layer, policy } if *vhost == "/" => {
-            let definition = policy.definition.iter().map(|(key, value)| {
-                let value = match value {
-                    FieldValue::LongStr(text) => Value::Text(text.to_vec()),
-                    FieldValue::Bool(value) => Value::Bool(*value),
-                    value => value.as_integer().map_or(Value::Void, Value::I64),
-                };
-                (key.to_string(), value)
-            });
             let wished = model::Policy {
                 pattern: policy.pattern.clone(),
                 apply_to: policy.apply_to.name().into(),
                 priority: policy.priority,
-                definition: definition.collect::<Table>(),
+                definition: to_table(&policy.definition),
             };
             Wish::Set(*layer == PolicyLayer::Operator, policy.name.to_string(), wished)
         }
         Command::DeletePolicy { vhost, layer, name } if *vhost == "/" => {
             Wish::Unset(*layer == PolicyLayer::Operator, name.to_string())
         }
-        command => access_wish(command).map_or(Wish::Other, Wish::Access),
+        command => match access_wish(command) {
+            Some(wish) => Wish::Access(wish),
+            None => intervention::wish(command, broker, model, named)
+                .map_or(Wish::Other, Wish::Intervene),
+        },
     }
 }
 
@@ -189,6 +194,24 @@ pub(crate) fn answer<E>(result: &Result<Done, E>) -> Answer {
         Ok(Done::Unchanged) => Answer::Unchanged,
         Err(_) => Answer::Refused,
     }
+}
+
+/// The table that a step's argument says.
+pub(super) fn table(text: &str) -> FieldTable {
+    FieldTable::new(headers(text).into_iter().map(entry).collect())
+}
+
+/// The same table as the model has it.
+pub(super) fn to_table(table: &FieldTable) -> Table {
+    let entry = |(key, value): &(ShortStr, FieldValue)| {
+        let value = match value {
+            FieldValue::LongStr(text) => Value::Text(text.to_vec()),
+            FieldValue::Bool(value) => Value::Bool(*value),
+            value => value.as_integer().map_or(Value::Void, Value::I64),
+        };
+        (key.to_string(), value)
+    };
+    table.iter().map(entry).collect()
 }
 
 fn entry((key, value): (String, Value)) -> (ShortStr, FieldValue) {

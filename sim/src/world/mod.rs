@@ -8,6 +8,7 @@ mod command;
 mod departures;
 mod disk;
 mod host;
+mod intervention;
 mod net;
 mod request;
 mod tamper;

@@ -457,6 +457,45 @@ def looked_at(connection, channel):
     channel.queue_delete(queue)
 
 
+def changed(connection, channel):
+    """a queue's arguments are changed without deleting it (Warren only)"""
+    queue = name("change")
+    path = f"queues/%2F/{queue}"
+    before = {"x-max-length": 10, "x-single-active-consumer": False}
+    channel.queue_declare(queue, durable=True, arguments=before)
+    for n in range(5):
+        channel.basic_publish("", queue, f"{n}")
+    until(lambda: get(path)["messages"] == 5, "all were published")
+    after = {**before, "x-max-length": 2, "x-overflow": "reject-publish", "x-expires": 600000}
+    done(call("PUT", f"{path}/arguments", {"arguments": after}), 204)
+    assert get(path)["arguments"] == after
+    until(lambda: get(path)["messages"] == 2, "there is room for two")
+    channel.queue_declare(queue, durable=True, arguments=after)
+    channel.confirm_delivery()
+    try:
+        channel.basic_publish("", queue, b"too many")
+        raise AssertionError("there was room for it")
+    except pika.exceptions.NackError:
+        pass
+    assert bodies(next_message(channel, queue) for _ in range(2)) == ["0", "1"]
+    try:
+        connection.channel().queue_declare(queue, durable=True, arguments=before)
+        raise AssertionError("it has its first arguments")
+    except pika.exceptions.ChannelClosedByBroker as closed:
+        assert closed.reply_code == 406 and "x-expires" in closed.reply_text, closed
+    for wrong, reason in (
+        ({**after, "x-max-length": -1}, "value_negative,-1"),
+        ({**after, "x-max-priority": 5}, "arg 'x-max-priority' for queue"),
+        ({**after, "x-queue-type": "quorum"}, "arg 'x-queue-type' for queue"),
+        ({"x-single-active-consumer": True}, "arg 'x-single-active-consumer' for queue"),
+    ):
+        answer = done(call("PUT", f"{path}/arguments", {"arguments": wrong}), 400)
+        assert reason in answer["reason"], answer
+    assert get(path)["arguments"] == after
+    done(call("PUT", f"queues/%2F/{name('none')}/arguments", {"arguments": {}}), 404)
+    channel.queue_delete(queue)
+
+
 def delayed_messages(connection, channel):
     """messages that are delayed are listed and taken back (Warren only)"""
     queue = name("later")
@@ -487,7 +526,7 @@ FLOWS = (
     rabbitmqs_definitions,
     healthy,
 )
-WARRENS_OWN = (looked_at, delayed_messages)
+WARRENS_OWN = (looked_at, changed, delayed_messages)
 
 
 def main():

@@ -117,12 +117,12 @@ fn salvage(dir: &Path) -> Ended {
     run(&[OsStr::new("salvage"), dir.as_os_str(), OsStr::new("--yes")])
 }
 
-/// Every file of a directory, by name; but the lock, which a check holds as well.
+/// Every file of a directory, by name; but the lock, which a check holds as well, and the socket.
 fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(dir).expect("can be read").flatten();
     let mut contents: Vec<_> = entries
         .map(|entry| entry.path())
-        .filter(|path| directory::name(path) != "lock")
+        .filter(|path| path.is_file() && directory::name(path) != "lock")
         .map(|path| {
             let bytes = std::fs::read(&path).expect("can be read");
             (directory::name(&path).to_owned(), bytes)

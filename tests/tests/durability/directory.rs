@@ -61,11 +61,12 @@ pub(crate) fn truncate(path: &Path, len: u64) {
     file.set_len(len).expect("a file of the directory can be made shorter");
 }
 
-/// Copies a directory's files, but the lock: it holds nothing.
+/// Copies a directory's files, but the lock, which holds nothing, and the socket of a broker that was
+/// killed.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory can be made");
     for entry in fs::read_dir(from).expect("a directory can be read").flatten() {
-        if entry.file_name() != "lock" {
+        if entry.file_name() != "lock" && entry.path().is_file() {
             fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
         }
     }

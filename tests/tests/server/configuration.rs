@@ -177,12 +177,12 @@ fn written(text: &str) -> (TempDir, PathBuf) {
     (scratch, file)
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().expect("is UTF-8")
 }
 
 /// What the broker offers to who logs in like this.
-fn tuned(address: &Address, response: &str) -> Result<Value, String> {
+pub(crate) fn tuned(address: &Address, response: &str) -> Result<Value, String> {
     let mut client = Connection::plain(address)?;
     client.send_bytes(&PROTOCOL_HEADER);
     client.expect("Connection.Start")?;

@@ -1,8 +1,11 @@
 //! The process as people and their scripts see it: how it starts, how it stops, what bad clients
 //! and many idle ones cost.
 
+mod bench;
 mod certificates;
 mod configuration;
+mod ctl;
+mod definitions;
 mod management;
 mod metrics;
 mod packaging;

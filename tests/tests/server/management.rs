@@ -4,9 +4,11 @@
 use crate::certificates::Authority;
 use crate::tls::secure;
 use crate::tunnel::Client;
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 use warren_tests::broker::Broker;
 use warren_tests::client::Connection;
@@ -28,7 +30,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -43,6 +45,18 @@ fn connect(broker: &Broker) -> TcpStream {
 
 pub(crate) fn connect_to(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the API listens where it says");
+    stream.set_read_timeout(Some(HEAD_TIMEOUT + LATE)).expect("a time that is not zero");
+    stream
+}
+
+/// Connects from this address of this machine: who fails to log in time and again is kept waiting
+/// by the address.
+fn connect_from(source: Ipv4Addr, address: &str) -> TcpStream {
+    let address: SocketAddrV4 = address.parse().expect("an address");
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&socket, &SocketAddrV4::new(source, 0)).expect("all of 127.0.0.0/8 is this machine's");
+    rustix::net::connect(&socket, &address).expect("the API listens where it says");
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(HEAD_TIMEOUT + LATE)).expect("a time that is not zero");
     stream
 }
@@ -64,10 +78,20 @@ pub(crate) fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
     Response { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-fn request(broker: &Broker, method: &str, path: &str, headers: &str, body: &str) -> Response {
+pub(crate) fn request(
+    broker: &Broker,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Response {
+    request_on(connect(broker), method, path, headers, body)
+}
+
+fn request_on(stream: TcpStream, method: &str, path: &str, headers: &str, body: &str) -> Response {
     let len = body.len();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
-    exchange(broker, format!("{head}Content-Length: {len}\r\n{headers}\r\n{body}").as_bytes())
+    exchange_on(stream, format!("{head}Content-Length: {len}\r\n{headers}\r\n{body}").as_bytes())
 }
 
 /// Every path and method there is, with something in the place of parameters.
@@ -89,7 +113,9 @@ fn operations(broker: &Broker) -> Vec<(String, String)> {
 #[test]
 fn every_path_refuses_no_and_wrong_credentials() {
     let broker = managed();
-    for (method, path) in operations(&broker) {
+    let address = broker.management().expect("was set up with it");
+    for (number, (method, path)) in operations(&broker).into_iter().enumerate() {
+        let source = Ipv4Addr::from(0x7f01_0001 + number as u32);
         for headers in [
             "",
             // guest:wrong, nobody:guest, no base64, no colon, nothing, another scheme
@@ -100,7 +126,8 @@ fn every_path_refuses_no_and_wrong_credentials() {
             "Authorization: Basic\r\n",
             "Authorization: Bearer Z3Vlc3Q6Z3Vlc3Q=\r\n",
         ] {
-            let response = request(&broker, &method, &path, headers, "{}");
+            let stream = connect_from(source, &address);
+            let response = request_on(stream, &method, &path, headers, "{}");
             assert_eq!(response.status, 401, "{method} {path} {headers}");
             assert_eq!(response.json()["error"], "not_authorized");
             assert!(response.head.contains("www-authenticate: basic realm="), "{response:?}");
@@ -139,6 +166,81 @@ fn every_path_refuses_users_without_the_tags_for_it() {
             assert!(!changes || is_harmless, "{method} {path}: {name}: {response:?}");
         }
     }
+}
+
+/// guest:wrong
+const WRONG: &str = "Authorization: Basic Z3Vlc3Q6d3Jvbmc=\r\n";
+
+#[test]
+fn who_fails_time_and_again_is_kept_waiting_also_when_trying_side_by_side() {
+    let broker = managed();
+    let address = broker.management().expect("was set up with it");
+    let guess = |source: Ipv4Addr, headers: &str| {
+        let begin = Instant::now();
+        let stream = connect_from(source, &address);
+        let response = request_on(stream, "GET", "/api/whoami", headers, "");
+        (response.status, begin.elapsed())
+    };
+    let (attacker, other) = (Ipv4Addr::new(127, 2, 0, 1), Ipv4Addr::new(127, 2, 0, 2));
+    for _ in 0..3 {
+        assert_eq!(guess(attacker, WRONG).0, 401);
+    }
+    let (status, took) = guess(attacker, WRONG);
+    assert_eq!(status, 401);
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+    // 500 ms, 1 s, 2 s, and 4 s for all others; and eight at once.
+    let begin = Instant::now();
+    let right = thread::scope(|scope| {
+        for _ in 0..9 {
+            scope.spawn(|| assert_eq!(guess(attacker, WRONG).0, 401));
+        }
+        thread::sleep(Duration::from_millis(200));
+        let (status, took) = guess(other, GUEST);
+        assert!(status == 200 && took < Duration::from_secs(2), "{status} {took:?}");
+        guess(attacker, GUEST)
+    });
+    assert_eq!(right.0, 200, "a place was free for it in the end");
+    assert!(right.1 >= Duration::from_millis(250), "{right:?}");
+    assert!(begin.elapsed() >= Duration::from_secs(4), "{:?}", begin.elapsed());
+    broker.wait_for_log("wrong password");
+}
+
+#[test]
+fn changes_and_refusals_are_in_the_log_with_who_and_what_and_no_secret() {
+    let broker = Setup::new().managed().flag("--log-format", "json").start();
+    let body = json!({"password": "hunter2", "tags": "administrator"}).to_string();
+    let headers = format!("{GUEST}X-Reason: she is new\r\n");
+    assert_eq!(request(&broker, "PUT", "/api/users/al%2Fice", &headers, &body).status, 201);
+    assert_eq!(request(&broker, "DELETE", "/api/users/nobody", GUEST, "").status, 404);
+    assert_eq!(request(&broker, "GET", "/api/users", GUEST, "").status, 200);
+    let secret = "/api/auth/hash_password/hunter2";
+    assert_eq!(request(&broker, "GET", secret, WRONG, "").status, 401);
+    assert_eq!(request(&broker, "PUT", "/api/queues/%2F/q", GUEST, "{}").status, 201);
+    let publish = json!({"properties": {}, "routing_key": "q", "payload": "hunter2",
+        "payload_encoding": "string"});
+    let path = "/api/exchanges/%2F/amq.default/publish";
+    assert_eq!(request(&broker, "POST", path, GUEST, &publish.to_string()).status, 200);
+    broker.wait_for_log("/api/queues/%2F/q");
+    let log = broker.log();
+    let records: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+    let audit: Vec<_> = records.iter().filter(|record| record["message"] == "audit").collect();
+    let told = |key: &str| audit.iter().map(|one| one[key].to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        told("action"),
+        [
+            "\"PUT /api/users/al%2Fice\"",
+            "\"DELETE /api/users/nobody\"",
+            "\"PUT /api/queues/%2F/q\"",
+        ]
+    );
+    assert_eq!(told("result"), ["201", "404", "201"]);
+    assert_eq!(told("user"), ["\"guest\""; 3]);
+    assert!(audit.iter().all(|one| one["peer"].to_string().contains("127.0.0.1:")));
+    assert_eq!(audit[0]["reason"], "she is new");
+    let denied = records.iter().find(|record| record["message"] == "HTTP access denied");
+    assert_eq!(denied.expect("is there")["path"], "/api/auth/hash_password/***");
+    assert!(!log.contains("hunter2"), "{log}");
 }
 
 /// What is said of an operation, by a path with something in the place of parameters.

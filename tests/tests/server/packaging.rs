@@ -77,3 +77,26 @@ fn shipped(name: &str) -> PathBuf {
 fn path(path: &Path) -> &str {
     path.to_str().expect("is UTF-8")
 }
+
+#[test]
+fn package_and_image_have_the_binary_under_the_names_of_rabbitmqs_tools() {
+    for file in ["debian/postinst", "debian/prerm", "docker/Dockerfile"] {
+        let text = fs::read_to_string(shipped(file)).expect("is there");
+        let names = ["ctl", "-diagnostics", "-plugins", "-queues", "-upgrade"];
+        for name in names.map(|end| format!("rabbitmq{end}")) {
+            assert!(text.contains(&name), "{file} has no {name}");
+        }
+    }
+}
+
+#[test]
+fn all_that_the_package_is_made_of_is_there() {
+    let manifest = shipped("../server/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("is there");
+    let files = manifest.lines().filter_map(|line| line.trim().strip_prefix("[\"../"));
+    let files: Vec<_> = files.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        assert!(shipped("..").join(file).exists(), "there is no {file}");
+    }
+}

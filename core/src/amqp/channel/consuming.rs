@@ -203,6 +203,13 @@ impl Channel {
 
     /// The tag of a consumer to come: as asked for, or made up.
     fn consumer_tag(&self, asked: ShortStr, ctx: &mut Context<'_>) -> Result<ShortStr, AmqpError> {
+        let most = ctx.engine.node_limits.consumers_of_channel;
+        if let Some(most) = most.filter(|most| self.consumers.len() >= *most as usize)
+            && !self.consumers.contains_key(&asked)
+        {
+            let text = format!("reached maximum ({most}) of consumers per channel");
+            return Err(AmqpError::new(ReplyCode::NotAllowed, text));
+        }
         if asked.is_empty() {
             return Ok(ctx.engine.make_name("amq.ctag-"));
         }

@@ -346,17 +346,17 @@ impl Channel {
                 self.reply(AccessRequestOk { ticket: 1 }, link, ctx);
                 Ok(())
             }
-            Method::ExchangeDeclare(declare) => self.exchange_declare(declare, link, ctx),
+            Method::ExchangeDeclare(declare) => self.exchange_declare(*declare, link, ctx),
             Method::ExchangeDelete(delete) => self.exchange_delete(&delete, link, ctx),
             Method::ExchangeBind(bind) => self.exchange_bind(&bind, link, ctx),
             Method::ExchangeUnbind(unbind) => self.exchange_unbind(&unbind, link, ctx),
-            Method::QueueDeclare(declare) => self.queue_declare(declare, link, ctx),
+            Method::QueueDeclare(declare) => self.queue_declare(*declare, link, ctx),
             Method::QueueBind(bind) => self.queue_bind(&bind, link, ctx),
             Method::QueueUnbind(unbind) => self.queue_unbind(&unbind, link, ctx),
             Method::QueuePurge(purge) => self.queue_purge(&purge, link, ctx),
             Method::QueueDelete(delete) => self.queue_delete(&delete, link, ctx),
             Method::BasicQos(qos) => self.qos(&qos, link, ctx),
-            Method::BasicConsume(consume) => self.consume(consume, link, ctx),
+            Method::BasicConsume(consume) => self.consume(*consume, link, ctx),
             Method::BasicCancel(cancel) => self.cancel(&cancel, link, ctx),
             // The answer to the broker's own cancel asks for nothing.
             Method::BasicCancelOk(_) => Ok(()),

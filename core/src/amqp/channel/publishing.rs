@@ -206,8 +206,15 @@ impl Channel {
         ctx.engine.message_sizes.note(body.len() as u64);
         let charge = Charge::default();
         let is_dead_letter = false;
-        let message =
-            Message { exchange, routing_key, properties, body, persistent, is_dead_letter, charge };
+        let message = Arc::new(Message {
+            exchange,
+            routing_key,
+            properties,
+            body,
+            persistent,
+            is_dead_letter,
+            charge,
+        });
         let published = Published { route, message, mandatory: publish.mandatory, ttl, delay };
         match &mut self.mode {
             Mode::Transaction(transaction) => transaction.publish(published, ctx)?,
@@ -310,7 +317,7 @@ impl Channel {
                 exchange: message.exchange.clone(),
                 routing_key: message.routing_key.clone(),
             };
-            let frame = OutFrame::Return(self.number, method, Arc::new(message));
+            let frame = OutFrame::Return(self.number, method.into(), message);
             link.send(ctx.out, ctx.now, frame);
         }
         Enqueued::nowhere(topology)

@@ -33,7 +33,7 @@ pub(super) struct Transaction {
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) route: Arc<Route>,
-    pub(super) message: Message,
+    pub(super) message: Arc<Message>,
     pub(super) mandatory: bool,
     /// For how many milliseconds it may wait in a queue, if it says so.
     pub(super) ttl: Option<u64>,
@@ -52,7 +52,7 @@ impl Transaction {
         mut published: Published,
         ctx: &Context<'_>,
     ) -> Result<(), AmqpError> {
-        published.message.detach();
+        Arc::make_mut(&mut published.message).detach();
         let len = published.message.size() as u64;
         self.len += len;
         if self.len > LEN_MAX {

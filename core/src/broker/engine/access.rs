@@ -28,6 +28,8 @@ use crate::{Done, Mark};
 pub(crate) struct Claimant<'a> {
     pub(crate) user: &'a ShortStr,
     pub(crate) vhost: VhostId,
+    /// Whether nothing is refused, see [`Peer::is_operator`](crate::Peer::is_operator).
+    pub(crate) is_operator: bool,
 }
 
 impl Engine {
@@ -289,7 +291,7 @@ impl Engine {
         let default = ShortStr::from_static("amq.default");
         let is_default = kind == "exchange" && name.is_empty();
         let name = if is_default { &default } else { name };
-        if self.directory.allows((vhost, who.user), right, name) {
+        if who.is_operator || self.directory.allows((vhost, who.user), right, name) {
             return Ok(());
         }
         self.mark(match right {
@@ -333,7 +335,7 @@ impl Engine {
         let is_topic = |exchange: &super::Exchange| {
             exchange.kind == ExchangeKind::Topic && exchange.type_name() == "topic"
         };
-        if !host.exchanges.get(exchange).is_some_and(is_topic) {
+        if who.is_operator || !host.exchanges.get(exchange).is_some_and(is_topic) {
             return Ok(());
         }
         let refused = keys.into_iter().find(|key| !rules.allow(right, key.as_bytes()));
@@ -348,13 +350,30 @@ impl Engine {
     }
 
     /// A client wants to work in a virtual host; from here on it counts as one of its connections
-    /// and of the user's, until [`Self::leave`].
+    /// and of the user's, until [`Self::leave`]. An operator's may always: limits are no reason to
+    /// be locked out.
     ///
     /// # Errors
     /// When it may not.
-    pub(crate) fn enter(&mut self, user: &ShortStr, vhost: &ShortStr) -> Result<VhostId, Refusal> {
+    pub(crate) fn enter(
+        &mut self,
+        user: &ShortStr,
+        vhost: &ShortStr,
+        is_operator: bool,
+    ) -> Result<VhostId, Refusal> {
+        let id = match self.vhost(vhost).filter(|_| is_operator) {
+            Some(id) => id,
+            None => self.check_admission(user, vhost)?,
+        };
+        self.entered += 1;
+        self.host_mut(id).connections += 1;
+        self.directory.count_connection(user, true);
+        Ok(id)
+    }
+
+    fn check_admission(&self, user: &ShortStr, vhost: &ShortStr) -> Result<VhostId, Refusal> {
         let refuse = |text| Err(Refusal::new(RefusalKind::NotAllowed, text));
-        let most = self.limits.connections_max;
+        let most = self.node_limits.connections;
         if let Some(limit) = most.filter(|most| self.entered >= u64::from(*most)) {
             return refuse(format!(
                 "connection refused: node connection limit ({limit}) is reached"
@@ -377,18 +396,15 @@ impl Engine {
                 "connection refused for user '{user}': user connection limit ({limit}) is reached"
             ));
         }
-        self.check_entry(user, id)?;
-        self.entered += 1;
-        self.host_mut(id).connections += 1;
-        self.directory.count_connection(user, true);
+        self.check_entry(Claimant { user, vhost: id, is_operator: false })?;
         Ok(id)
     }
 
     /// # Errors
     /// When a user may do nothing in a virtual host.
-    pub(crate) fn check_entry(&self, user: &ShortStr, vhost: VhostId) -> Result<(), Refusal> {
-        let name = self.vhost_name(vhost);
-        if self.directory.rules(name, user).is_some() {
+    pub(crate) fn check_entry(&self, who: Claimant<'_>) -> Result<(), Refusal> {
+        let (name, user) = (self.vhost_name(who.vhost), who.user);
+        if who.is_operator || self.directory.rules(name, user).is_some() {
             return Ok(());
         }
         self.mark(Mark::VhostRefused);
@@ -410,6 +426,15 @@ impl Engine {
     /// # Errors
     /// When there are as many as there may be.
     pub(crate) fn count_channel(&mut self, user: &ShortStr) -> Result<(), Refusal> {
+        let most = self.node_limits.channels;
+        if let Some(limit) = most.filter(|most| self.sessions.len() >= *most as usize) {
+            let text = format!(
+                "number of channels opened on node '{}' has reached the maximum allowed limit of \
+                 ({limit})",
+                self.limits.node_name
+            );
+            return Err(Refusal::new(RefusalKind::NotAllowed, text));
+        }
         if let Some(limit) = self.directory.channel_limit_reached(user) {
             self.mark(Mark::ChannelLimitReached);
             let text = format!(

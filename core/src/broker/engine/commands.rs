@@ -67,6 +67,13 @@ impl Engine {
             Command::PauseQueue { vhost, queue, is_paused } => {
                 return self.pause_queue(&vhost, &queue, is_paused);
             }
+            Command::SetQueueArguments { vhost, queue, arguments } => {
+                return self.set_queue_arguments(&vhost, &queue, arguments);
+            }
+            Command::SetNodeLimits(limits) => {
+                self.node_limits = limits;
+                return Ok(Done::Updated);
+            }
             // Connections are not the engine's.
             Command::CloseConnection { .. } => Ok(Done::Unchanged),
         }?;

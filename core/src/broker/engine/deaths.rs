@@ -8,6 +8,7 @@
 //! other. Between the two it may have to be read from disk; a start then finds it in its old place.
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::death::{self, DeadLetter, Reason};
@@ -394,7 +395,7 @@ impl Engine {
             Reason::MaxLength => Mark::DeadLetteredMaxLength,
             Reason::DeliveryLimit => Mark::DeadLetteredDeliveryLimit,
         });
-        if self.enqueue(&route, message, None).is_refused {
+        if self.enqueue(&route, Arc::new(message), None).is_refused {
             self.mark(Mark::DeadLetterRefused);
             return Err("a queue that it is for has no room");
         }

@@ -7,6 +7,7 @@
 //! expects it to outlast a restart.
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::delay::{self, Due};
@@ -29,7 +30,12 @@ const SOON_MS: u64 = 60_000;
 
 impl Engine {
     /// Keeps a message for so many milliseconds, and then routes it.
-    pub(crate) fn postpone(&mut self, vhost: VhostId, message: Message, millis: u64) -> Enqueued {
+    pub(crate) fn postpone(
+        &mut self,
+        vhost: VhostId,
+        message: Arc<Message>,
+        millis: u64,
+    ) -> Enqueued {
         self.mark(Mark::MessageDelayed);
         let store = self.store(vhost);
         self.enqueue(&Route::to(store), message, Some(millis))
@@ -82,10 +88,10 @@ impl Engine {
         }
         self.mark(Mark::DelayedSent);
         let ttl = message.time_to_live();
-        let lost = message.clone();
-        if self.enqueue(&route, message, ttl).is_refused {
+        let message = Arc::new(message);
+        if self.enqueue(&route, message.clone(), ttl).is_refused {
             self.mark(Mark::DelayedRefused);
-            self.lose_delayed(id, &lost, "a queue that it is for has no room");
+            self.lose_delayed(id, &message, "a queue that it is for has no room");
         }
     }
 

@@ -181,7 +181,7 @@ impl Engine {
     pub(crate) fn enqueue(
         &mut self,
         route: &Route,
-        message: Message,
+        message: Arc<Message>,
         ttl: Option<u64>,
     ) -> Enqueued {
         match self.deduplicates(route, &message) {
@@ -194,7 +194,7 @@ impl Engine {
     pub(super) fn enqueue_unseen(
         &mut self,
         route: &Route,
-        message: Message,
+        message: Arc<Message>,
         ttl: Option<u64>,
     ) -> Enqueued {
         let bytes = message.body.len();
@@ -209,13 +209,18 @@ impl Engine {
         Enqueued { is_refused: true, ..self.enqueue_all(&route, message, ttl) }
     }
 
-    fn enqueue_all(&mut self, route: &Route, mut message: Message, ttl: Option<u64>) -> Enqueued {
+    fn enqueue_all(
+        &mut self,
+        route: &Route,
+        mut message: Arc<Message>,
+        ttl: Option<u64>,
+    ) -> Enqueued {
         let is_kept = !self.passes_through(route);
         if is_kept {
+            let message = Arc::make_mut(&mut message);
             message.detach();
-            self.keep(&mut message);
+            self.keep(message);
         }
-        let message = Arc::new(message);
         for session in &route.replies {
             if let Some(session) = self.sessions.get(*session) {
                 self.notices.push(Notice::Reply(session.handle, message.clone()));

@@ -8,6 +8,7 @@
 //! A value is remembered when its message is in a queue, and nobody refused it: who is told that a
 //! message was not taken, or that it goes nowhere, may send it again.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::death;
@@ -105,7 +106,7 @@ impl Engine {
     pub(super) fn enqueue_once(
         &mut self,
         route: &Route,
-        message: Message,
+        message: Arc<Message>,
         ttl: Option<u64>,
         headers: &FieldTable,
     ) -> Enqueued {

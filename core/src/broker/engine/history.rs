@@ -55,7 +55,7 @@ impl Engine {
             self.remember(vhost, &route, &message);
             if !route.is_empty() {
                 let ttl = message.time_to_live();
-                self.enqueue(&route, Message::clone(&message), ttl);
+                self.enqueue(&route, message.clone(), ttl);
             }
         }
     }

@@ -1,14 +1,16 @@
-//! What those who run the broker do to single messages, and to queues that must stop for a while.
+//! What those who run the broker do to single messages, and to queues that must stop for a while or
+//! be other than they were declared.
 
 use alloc::vec::Vec;
 
+use super::super::arguments;
 use super::super::queue::{Entry, QueueId};
 use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::{Engine, VhostId};
-use crate::Done;
-use crate::amqp::ShortStr;
+use crate::amqp::{FieldTable, ShortStr};
 use crate::listing::{MessageId, MessageInfo};
-use crate::log::QueueNumber;
+use crate::log::{Fact, QueueNumber};
+use crate::{Done, Mark};
 
 impl Engine {
     /// Drops one ready message. It is gone for good once the answer may be given.
@@ -28,6 +30,7 @@ impl Engine {
         if let Some(queue) = self.queues.get_mut(row) {
             queue.tally(&mut self.tallies, |counts| counts.purged += 1);
         }
+        self.mark(Mark::MessageDeleted);
         self.forget_entry(row, &entry);
         self.gate = self.log.noted();
         self.stir(id);
@@ -41,6 +44,7 @@ impl Engine {
             let text = "no such message waits for its time";
             return Err(Refusal::new(RefusalKind::NotFound, text));
         }
+        self.mark(Mark::DelayedCancelled);
         self.gate = self.log.noted();
         Ok(Done::Deleted)
     }
@@ -57,8 +61,36 @@ impl Engine {
         if core::mem::replace(&mut queue.is_paused, is_paused) == is_paused {
             return Ok(Done::Unchanged);
         }
+        if is_paused {
+            self.mark(Mark::QueuePaused);
+        }
         self.stir(id);
         Ok(Done::Updated)
+    }
+
+    /// A queue has these arguments from now on.
+    pub(super) fn set_queue_arguments(
+        &mut self,
+        vhost: &ShortStr,
+        name: &ShortStr,
+        arguments: FieldTable,
+    ) -> Result<Done, Refusal> {
+        let id = self.queue_named(vhost, name)?;
+        let Some(queue) = self.queues.get_mut(id) else { return Ok(Done::Unchanged) };
+        let arguments = arguments::changed(queue, arguments, vhost)?;
+        let is_durable = queue.durable;
+        let is_new = arguments != queue.arguments;
+        if is_new {
+            queue.arguments = arguments.clone();
+            let number = queue.number;
+            if is_durable {
+                self.log.note_topology(Fact::ArgumentsSet(number, arguments));
+            }
+            self.mark(Mark::ArgumentsChanged);
+            self.set_settings(id);
+        }
+        self.rest_on_topology(is_durable);
+        Ok(if is_new { Done::Updated } else { Done::Unchanged })
     }
 
     /// The first ready messages of a queue behind this one, as far as they are known in memory, in

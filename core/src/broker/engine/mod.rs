@@ -27,6 +27,7 @@ mod topology;
 mod vhosts;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -58,7 +59,9 @@ use crate::log::{BatchNumber, Log, QueueNumber};
 use crate::metrics::MessageSizes;
 use crate::slab::Slab;
 use crate::time::Clock;
-use crate::{Config, Decision, Departure, Event, Instant, Mark, MarkCounts, QueueStatus};
+use crate::{
+    Config, Decision, Departure, Event, Instant, Mark, MarkCounts, NodeLimits, QueueStatus,
+};
 use cleaning::Cleaning;
 use keeping::Keeping;
 use policies::Policing;
@@ -156,6 +159,7 @@ pub(crate) struct Engine {
     /// Who has to go for the command that was just begun.
     evictions: Vec<Eviction>,
     limits: Limits,
+    pub(crate) node_limits: NodeLimits,
     /// When which session is to be looked after for want of acknowledgements; one entry each.
     ack_timers: BTreeSet<(Instant, SessionId)>,
     /// What happened since the start, but for what is counted elsewhere.
@@ -178,7 +182,7 @@ enum Notice {
 }
 
 /// The limits that the engine keeps to; see [`Config`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Limits {
     memory_max: u64,
     queue_window: usize,
@@ -186,7 +190,8 @@ struct Limits {
     read_len: u32,
     consumer_timeout: Option<Duration>,
     policy_slice: usize,
-    connections_max: Option<u32>,
+    default_queue_type: Option<ShortStr>,
+    node_name: String,
 }
 
 impl Engine {
@@ -237,8 +242,10 @@ impl Engine {
                 read_len: config.read_len.max(1),
                 consumer_timeout: config.consumer_timeout,
                 policy_slice: config.policy_slice.max(1),
-                connections_max: config.connections_max,
+                default_queue_type: config.default_queue_type.clone(),
+                node_name: config.node_name.clone(),
             },
+            node_limits: config.node_limits,
             ack_timers: BTreeSet::new(),
             traffic: Traffic::default(),
             tallies: Tallies::default(),

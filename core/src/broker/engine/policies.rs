@@ -120,7 +120,9 @@ impl Engine {
             queue.policies = next;
             let (name, vhost) = (queue.name.clone(), self.host(change.vhost).name.clone());
             self.decisions.push(Decision::Policed { vhost, name, is_queue: true });
-            self.set_settings(id);
+            if self.set_settings(id) {
+                self.mark(Mark::PolicyApplied);
+            }
         }
         left
     }
@@ -231,16 +233,16 @@ impl Engine {
         }
     }
 
-    /// The policies of a queue that is there are others now, or ask for something else.
-    fn set_settings(&mut self, id: QueueId) {
-        let Some(queue) = self.queues.get(id) else { return };
+    /// The policies or the arguments of a queue that is there are others now, or the policies ask
+    /// for something else. Whether it is to do anything else than before.
+    pub(super) fn set_settings(&mut self, id: QueueId) -> bool {
+        let Some(queue) = self.queues.get(id) else { return false };
         let asked = self.host(queue.vhost).policies.asked(&queue.policies);
         let settings = Settings::new(&queue.arguments, asked);
         if settings == queue.settings {
-            return;
+            return false;
         }
-        self.mark(Mark::PolicyApplied);
-        let Some(queue) = self.queues.get_mut(id) else { return };
+        let Some(queue) = self.queues.get_mut(id) else { return false };
         let before = core::mem::replace(&mut queue.settings, settings.clone());
         if before.expires != settings.expires {
             queue.expires_at = None;
@@ -255,6 +257,7 @@ impl Engine {
         if settings.is_limited() && self.ready_len(id) > 0 {
             self.stir(id);
         }
+        true
     }
 }
 

@@ -57,8 +57,9 @@ impl Engine {
             self.check_right(who, Right::Read, "exchange", name)?;
             self.check_right(who, Right::Write, "exchange", &alternate)?;
         }
+        made.check_arguments(&self.host(vhost).name)?;
+        self.check_exchange_limit(vhost, name)?;
         let host = self.host_mut(vhost);
-        made.check_arguments(&host.name)?;
         host.exchange_names.insert(made.name.clone());
         if made.durable {
             host.durable_exchanges.insert(made.name.clone());

@@ -122,6 +122,12 @@ impl Engine {
     ) -> Result<Done, Refusal> {
         check_metadata(name, &metadata)?;
         let Some(id) = self.vhost(name) else {
+            let most = self.node_limits.vhosts;
+            if let Some(limit) = most.filter(|most| self.vhost_names.len() >= *most as usize) {
+                return Err(Refusal::precondition(format!(
+                    "cannot create vhost '{name}': vhost limit of {limit} is reached"
+                )));
+            }
             let limits = VhostLimits::default();
             let record = VirtualHost { name: name.detached(), metadata, limits };
             self.log.note_topology(Fact::VhostSet(record.clone()));
@@ -207,7 +213,8 @@ impl Engine {
         declaration: &QueueDeclaration,
     ) -> Option<QueueDeclaration> {
         const TYPE: &str = "x-queue-type";
-        let default = self.host(vhost).metadata.default_queue_type.as_ref()?;
+        let own = self.host(vhost).metadata.default_queue_type.as_ref();
+        let default = own.or(self.limits.default_queue_type.as_ref())?;
         let QueueDeclaration { durable, exclusive, auto_delete, arguments, .. } = declaration;
         let is_possible = *durable && !exclusive && !auto_delete;
         if *default != "quorum" || !is_possible || arguments.find(TYPE).is_some() {
@@ -219,12 +226,18 @@ impl Engine {
     }
 
     /// # Errors
-    /// When a virtual host has as many queues as it may.
+    /// When a virtual host, or the node, has as many queues as it may.
     pub(super) fn check_queue_limit(
         &self,
         vhost: VhostId,
         queue: &ShortStr,
     ) -> Result<(), Refusal> {
+        let most = self.node_limits.queues;
+        if let Some(limit) = most.filter(|most| self.queues_len() >= *most as usize) {
+            return Err(Refusal::precondition(format!(
+                "cannot declare queue '{queue}': queue limit in cluster ({limit}) is reached"
+            )));
+        }
         let host = self.host(vhost);
         match host.limits.max_queues {
             Some(limit) if host.queues.len() as u64 >= limit => {
@@ -236,6 +249,27 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Engine {
+    /// # Errors
+    /// When the node has as many exchanges as it may.
+    pub(super) fn check_exchange_limit(
+        &self,
+        vhost: VhostId,
+        exchange: &ShortStr,
+    ) -> Result<(), Refusal> {
+        let Some(limit) = self.node_limits.exchanges else { return Ok(()) };
+        let count: usize = self.vhosts.values().map(|host| host.exchanges.len()).sum();
+        if count < limit as usize {
+            return Ok(());
+        }
+        let host = self.vhost_name(vhost);
+        Err(Refusal::precondition(format!(
+            "cannot declare exchange '{exchange}' in vhost '{host}': exchange limit of {limit} is \
+             reached"
+        )))
     }
 }
 

@@ -227,6 +227,7 @@ pub(crate) fn any_fact() -> impl Strategy<Value = Fact> {
         (any_queue(), 0..=NUMBER_MAX).prop_map(|(queue, below)| Fact::Delivered(queue, below)),
         queue,
         any_queue().prop_map(Fact::QueueDeleted),
+        (any_queue(), any_table()).prop_map(|(queue, table)| Fact::ArgumentsSet(queue, table)),
         exchange,
         (any_name(), any_name()).prop_map(|(vhost, name)| Fact::ExchangeDeleted(vhost, name)),
         any_policy(),
@@ -273,7 +274,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_decoder_panic(
         fact in any_fact(),
-        kind in 0..30_u8,
+        kind in 0..31_u8,
         flags in 0..32_u8,
         noise in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4),
     ) {

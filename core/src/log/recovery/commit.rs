@@ -31,7 +31,7 @@ pub(super) async fn begin(
     disk: &Disk,
     files: &Files,
     seed: [u64; 2],
-    defaults: &Defaults,
+    defaults: Option<&Defaults>,
 ) -> Result<State, StartError> {
     let is_again = !files.segments.is_empty() || !files.checkpoints.is_empty();
     disk.mark(if is_again { Mark::FirstStartAgain } else { Mark::FirstStart });
@@ -74,7 +74,7 @@ pub(super) async fn commit(
     files: &Files,
     base: u64,
     outcome: Outcome,
-    defaults: &Defaults,
+    defaults: Option<&Defaults>,
 ) -> Result<State, StartError> {
     let Outcome { mut state, replayed, spares, copy } = outcome;
     state.epoch = state.epoch.saturating_add(1);

@@ -532,6 +532,37 @@ fn what_nobody_asked_to_be_seen_is_refused() {
     assert!(state.apply(seen(Witness::Queue(QueueNumber(1)), 0, 0..1), 0, LEN).is_err());
 }
 
+fn arguments(names: &[(&str, i32)]) -> FieldTable {
+    let entry = |(name, value): &(&str, i32)| ((*name).into(), FieldValue::I32(*value));
+    FieldTable::new(names.iter().map(entry).collect())
+}
+
+#[test]
+fn a_queue_has_the_arguments_that_were_set_last() {
+    let mut state = applied([queue_fact(QueueNumber(1))]).expect("consistent");
+    let set = arguments(&[("x-max-length", 3)]);
+    for (number, arguments) in [(1, set.clone()), (9, arguments(&[("x-max-priority", 1)]))] {
+        state.apply(Fact::ArgumentsSet(QueueNumber(number), arguments), 1, LEN).expect("fits");
+    }
+    assert_eq!(state.queues[&QueueNumber(1)].declaration.arguments, set);
+    let declared = |fact: &Fact| matches!(fact, Fact::QueueDeclared(q) if q.arguments == set);
+    assert_eq!(state.facts().filter(declared).count(), 1);
+}
+
+#[test]
+fn arguments_that_are_for_ever_stay_as_they_are() {
+    let facts = [Fact::QueueDeclared(head(1)), lane(2, 1, 5)];
+    let state = applied(facts).expect("consistent");
+    let same = state.queues[&QueueNumber(1)].declaration.arguments.clone();
+    let refused = |number, arguments| {
+        let fact = Fact::ArgumentsSet(QueueNumber(number), arguments);
+        state.clone().apply(fact, 1, LEN).is_err()
+    };
+    assert!(refused(1, FieldTable::default()), "there are lanes");
+    assert!(refused(2, FieldTable::default()), "a lane has none");
+    assert!(!refused(1, same));
+}
+
 /// A queue, an exchange and a binding in the virtual host `v1`, and a message.
 fn in_vhost() -> Vec<Fact> {
     let mut queue = queue_fact(QueueNumber(70));
@@ -617,11 +648,12 @@ fn a_binding_that_leads_out_of_its_virtual_host_is_damage() {
 fn an_old_directory_is_all_in_one_virtual_host_to_which_others_come() {
     let mut state = applied([queue_fact(QueueNumber(1))]).expect("it needs no virtual host");
     let defaults = Defaults { vhost: "v".into(), ..Defaults::default() };
-    assert!(state.add_defaults(&defaults));
+    assert!(state.add_defaults(Some(&defaults)));
     assert!(state.access.vhosts.keys().eq(["/", "v"]));
     assert_eq!((state.access.users.len(), state.access.permissions.len()), (1, 2));
-    assert!(!state.add_defaults(&defaults), "once is enough");
+    assert!(!state.add_defaults(Some(&defaults)), "once is enough");
     state.apply(Fact::UserDeleted("guest".into()), 1, 100).expect("consistent");
-    assert!(state.add_defaults(&defaults), "somebody must be able to enter");
+    assert!(!state.add_defaults(None), "somebody else sees to it");
+    assert!(state.add_defaults(Some(&defaults)), "somebody must be able to enter");
     assert_eq!((state.access.vhosts.len(), state.access.permissions.len()), (2, 1));
 }

@@ -1,11 +1,16 @@
 //! Keys of users, memory, disk and queues.
 
+use regex_lite::Regex;
+use warren_core::amqp::{Mechanism, ShortStr};
+use warren_core::broker::HashAlgorithm;
+
 use super::super::settings::{DiskFreeMin, Settings};
 use super::super::value;
 use super::{KEY, Key};
+use crate::credentials::Validator;
 use crate::size::Size;
 
-pub(super) const USERS: [Key; 10] = [
+pub(super) const USERS: [Key; 19] = [
     Key {
         name: "default_user",
         default: Some("guest"),
@@ -95,17 +100,120 @@ pub(super) const USERS: [Key; 10] = [
         ..KEY
     },
     Key {
+        name: "auth_mechanisms.$number",
+        group: "auth_mechanisms",
+        example: "PLAIN",
+        about: "A mechanism by which clients may log in: PLAIN, AMQPLAIN, ANONYMOUS, or EXTERNAL, \
+                by certificate, which is offered to those who have one. All of them, unless one \
+                is named; then those that are, in that order. The management API is for names and \
+                passwords in any case.",
+        set: |settings, _, text| {
+            let mechanism = value::one_of(text, &Mechanism::ALL.map(|own| (own.name(), own)))?;
+            settings.mechanisms.push(mechanism);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "anonymous_login_user",
+        default: Some("guest"),
+        about: "Who ANONYMOUS is: `guest`, for as long as that user's password is `guest`, or \
+                `none`, who cannot log in.",
+        set: |settings, _, text| {
+            settings.is_anonymous_refused =
+                value::one_of(text, &[("guest", false), ("none", true)])?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "anonymous_login_pass",
+        default: Some("guest"),
+        about: "The password of that user: `guest` is all there is.",
+        set: |_, _, text| value::one_of(text, &[("guest", ())]),
+        ..KEY
+    },
+    Key {
+        name: "password_hashing_module",
+        default: Some("rabbit_password_hashing_sha256"),
+        about: "How new passwords are hashed: rabbit_password_hashing_sha256, \
+                rabbit_password_hashing_sha512, or warren_password_hashing_argon2id, of which each \
+                login takes tens of milliseconds, and which RabbitMQ cannot read. Hashes that are \
+                there stay.",
+        set: |settings, _, text| {
+            settings.passwords.algorithm =
+                value::one_of(text, &HashAlgorithm::ALL.map(|own| (own.name(), own)))?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "credential_validator.validation_backend",
+        example: "rabbit_credential_validator_min_password_length",
+        about: "What new passwords must be like: rabbit_credential_validator_accept_everything, \
+                which counts if nothing is said, \
+                rabbit_credential_validator_min_password_length, or \
+                rabbit_credential_validator_password_regexp.",
+        set: |settings, _, text| {
+            let words = [
+                ("rabbit_credential_validator_accept_everything", Validator::None),
+                ("rabbit_credential_validator_min_password_length", Validator::Length),
+                ("rabbit_credential_validator_password_regexp", Validator::Pattern),
+            ];
+            settings.passwords.validator = value::one_of(text, &words)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "credential_validator.min_length",
+        example: "8",
+        about: "How many bytes such a password has at least.",
+        set: |settings, _, text| {
+            settings.passwords.min_length = Some(value::integer(text, 1, 1024)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "credential_validator.regexp",
+        example: "^[a-zA-Z0-9]{12,}$",
+        about: "The regular expression that such a password matches.",
+        set: |settings, _, text| {
+            let pattern = Regex::new(text).map_err(|error| format!("`{text}`: {error}"))?;
+            settings.passwords.pattern = Some(pattern);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
         name: "auth_backends.$number",
         group: "auth_backends",
         example: "internal",
         about: "Who knows the users: `internal`, the broker itself; there is nothing else yet.",
-        set: |_, _, text| {
-            let words = [("internal", ()), ("rabbit_auth_backend_internal", ())];
-            value::one_of(text, &words)
-        },
+        set: |_, _, text| value::one_of(text, &BACKENDS),
+        ..KEY
+    },
+    Key {
+        name: "auth_backends.$number.authn",
+        group: "auth_backends",
+        example: "internal",
+        about: "Who knows their passwords: the same.",
+        set: |_, _, text| value::one_of(text, &BACKENDS),
+        ..KEY
+    },
+    Key {
+        name: "auth_backends.$number.authz",
+        group: "auth_backends",
+        example: "internal",
+        about: "Who knows their permissions: the same.",
+        set: |_, _, text| value::one_of(text, &BACKENDS),
         ..KEY
     },
 ];
+
+/// Who knows users.
+const BACKENDS: [(&str, ()); 2] = [("internal", ()), ("rabbit_auth_backend_internal", ())];
 
 pub(super) const MEMORY_AND_DISK: [Key; 7] = [
     Key {
@@ -189,7 +297,25 @@ pub(super) const MEMORY_AND_DISK: [Key; 7] = [
     },
 ];
 
-pub(super) const QUEUES: [Key; 2] = [
+pub(super) const QUEUES: [Key; 3] = [
+    Key {
+        name: "default_queue_type",
+        default: Some("classic"),
+        about: "The type of a queue where neither its declaration nor its virtual host says it, \
+                and that can be of it: classic or quorum.",
+        set: |settings, _, text| {
+            let words = [
+                ("classic", None),
+                ("rabbit_classic_queue", None),
+                ("quorum", Some("quorum")),
+                ("rabbit_quorum_queue", Some("quorum")),
+            ];
+            settings.core.default_queue_type =
+                value::one_of(text, &words)?.map(ShortStr::from_static);
+            Ok(())
+        },
+        ..KEY
+    },
     Key {
         name: "max_message_size",
         default: Some("16777216"),

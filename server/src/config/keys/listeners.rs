@@ -354,8 +354,9 @@ pub(super) const CONNECTIONS: [Key; 5] = [
         alias: "connection_max",
         default: Some("infinity"),
         about: "How many clients may be connected at once, or `infinity`.",
+        is_reloaded: true,
         set: |settings, _, text| {
-            settings.core.connections_max = value::count(text)?;
+            settings.core.node_limits.connections = value::count(text)?;
             Ok(())
         },
         ..KEY

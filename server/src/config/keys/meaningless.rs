@@ -61,7 +61,7 @@ const NO_LIMIT: &str = "there is no such limit";
 const INSIDE: &str = "it is about how RabbitMQ works inside";
 
 /// More special ones come before those that begin as they do.
-const ALL: [Meaningless; 99] = [
+const ALL: [Meaningless; 94] = [
     warned("mqtt.", PROTOCOL),
     warned("web_mqtt.", PROTOCOL),
     warned("stomp.", PROTOCOL),
@@ -79,11 +79,9 @@ const ALL: [Meaningless; 99] = [
     warned("collect_statistics_interval", MANAGEMENT),
     refused("prometheus.ssl.", "metrics are served without TLS: a proxy can add it"),
     warned("prometheus.", METRICS),
-    refused(
-        "load_definitions",
-        "definitions are imported by the management API, once the broker runs",
-    ),
-    refused("definitions.", "definitions are imported by the management API, once the broker runs"),
+    refused("definitions.https.", "definitions come from files only"),
+    refused("definitions.tls.", "definitions come from files only"),
+    warned("definitions.hashing.algorithm", "changes are found with SHA-256"),
     warned("cluster_formation.", ONE_NODE),
     warned("cluster_partition_handling", ONE_NODE),
     warned("cluster_partition_handling.", ONE_NODE),
@@ -105,7 +103,6 @@ const ALL: [Meaningless; 99] = [
     warned("vm_memory_high_watermark_paging_ratio", ONE_LOG),
     warned("queue_types.", "every type of queue that is there may be used"),
     warned("exchange_types.", "every type of exchange that is there may be used"),
-    warned("default_queue_type", "queues of all types that are there are alike so far"),
     warned("deprecated_features.permit.", "all of them are permitted that are there"),
     warned("erlang.", ERLANG),
     warned("net_ticktime", ERLANG),
@@ -131,11 +128,6 @@ const ALL: [Meaningless; 99] = [
     warned("tcp_listen_options.", SOCKET),
     warned("reverse_dns_lookups", "clients are known by their addresses"),
     warned("initial_frame_max", "until it is agreed, a frame has 8192 bytes at the most"),
-    warned("channel_max_per_node", NO_LIMIT),
-    warned("consumer_max_per_channel", NO_LIMIT),
-    warned("vhost_max", NO_LIMIT),
-    warned("cluster_queue_limit", NO_LIMIT),
-    warned("cluster_exchange_limit", NO_LIMIT),
     warned("runtime_parameters.", NO_LIMIT),
     refused("ssl_options.password", "a private key that is encrypted cannot be read"),
     refused("ssl_options.cert", "a certificate comes from a file: ssl_options.certfile"),
@@ -145,8 +137,6 @@ const ALL: [Meaningless; 99] = [
     warned("ssl_options", LIBRARY),
     warned("ssl_options.", LIBRARY),
     warned("ssl_allow_poodle_attack", LIBRARY),
-    warned("password_hashing_module", "passwords are hashed with SHA-256"),
-    warned("credential_validator.", "any password may be chosen"),
     warned("auth_ldap.", BACKEND),
     warned("auth_http.", BACKEND),
     warned("auth_oauth2.", BACKEND),
@@ -156,6 +146,8 @@ const ALL: [Meaningless; 99] = [
     refused("default_users.", "there is one user at first, who makes the others"),
     refused("default_policies.", "policies are set when the broker runs"),
     refused("default_limits.", "limits are set when the broker runs"),
+    warned("shovel.", "the broker is no client of others"),
+    warned("federation.", "the broker is no client of others"),
     warned("amqp_client.", "the broker is no client of others"),
     warned("amqp10_client.", "the broker is no client of others"),
     warned("aws.", "the broker asks nothing of AWS"),

@@ -2,6 +2,9 @@
 //! example is made.
 
 mod broker;
+#[cfg(test)]
+mod example;
+mod limits;
 mod listeners;
 mod meaningless;
 mod operation;
@@ -60,15 +63,17 @@ pub(super) struct Section {
 }
 
 /// All of them.
-pub(super) const SECTIONS: [Section; 10] = [
+pub(super) const SECTIONS: [Section; 12] = [
     Section { title: "Where clients connect", keys: &listeners::LISTENERS },
     Section { title: "TLS", keys: &listeners::TLS },
     Section { title: "Management", keys: &listeners::MANAGEMENT },
     Section { title: "Metrics", keys: &operation::METRICS },
     Section { title: "Connections", keys: &listeners::CONNECTIONS },
     Section { title: "Users", keys: &broker::USERS },
+    Section { title: "Definitions", keys: &operation::DEFINITIONS },
     Section { title: "Memory and disk", keys: &broker::MEMORY_AND_DISK },
     Section { title: "Messages and queues", keys: &broker::QUEUES },
+    Section { title: "Limits", keys: &limits::LIMITS },
     Section { title: "Logs", keys: &operation::LOGS },
     Section { title: "The node", keys: &operation::NODE },
 ];
@@ -92,7 +97,7 @@ impl Key {
 
     /// How a file would set it: what counts by itself, or else an example.
     pub(super) fn sample(&self) -> (String, &'static str) {
-        let word = match self.name.rsplit('.').next() {
+        let word = match self.name.split('.').find(|own| own.starts_with('$')) {
             Some("$user") => "guest",
             Some("$tag") => "administrator",
             Some("$number" | "$version") => "1",

@@ -209,6 +209,59 @@ pub(super) const NODE: [Key; 5] = [
     },
 ];
 
+pub(super) const DEFINITIONS: [Key; 4] = [
+    Key {
+        name: "load_definitions",
+        alias: "management.load_definitions",
+        example: "/etc/warren/definitions.json",
+        about: "A file of definitions, as the management API exports them, that each start \
+                imports before anybody can connect; or a directory of files that end in .json. \
+                What they do not have stays as it is. A start that cannot import them ends. With \
+                definitions, a new broker has no default user and no default virtual host.",
+        set: |settings, _, text| {
+            settings.definitions.load = (text != "none").then(|| text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "definitions.import_backend",
+        example: "local_filesystem",
+        about: "RabbitMQ's newer form of the same: `local_filesystem` is what there is.",
+        set: |settings, _, text| {
+            let words = [
+                ("local_filesystem", ()),
+                ("local", ()),
+                ("rabbit_definitions_import_local_filesystem", ()),
+            ];
+            settings.definitions.is_local = true;
+            value::one_of(text, &words)
+        },
+        ..KEY
+    },
+    Key {
+        name: "definitions.local.path",
+        example: "/etc/warren/definitions.json",
+        about: "Where that has the definitions.",
+        set: |settings, _, text| {
+            settings.definitions.local_path = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "definitions.skip_if_unchanged",
+        default: Some("false"),
+        about: "Whether definitions are imported only if the files are others than those that \
+                were imported last.",
+        set: |settings, _, text| {
+            settings.definitions.skip_if_unchanged = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+];
+
 /// RabbitMQ's levels; those that there are not are the nearest that there are.
 fn level(text: &str) -> Result<LevelFilter, String> {
     let words = [

@@ -12,6 +12,7 @@ mod delays;
 mod disk;
 mod duplicates;
 mod fault;
+mod interventions;
 mod kinds;
 mod levels;
 mod limits;
@@ -31,6 +32,7 @@ use decay::DecayFeatures;
 use delays::{DELAYED, DelayFeatures};
 use disk::DiskFeatures;
 use duplicates::DuplicateFeatures;
+use interventions::InterventionFeatures;
 use levels::LevelFeatures;
 use policies::PolicyFeatures;
 use room::RoomFeatures;
@@ -166,6 +168,7 @@ struct Draw {
     delays: Rng,
     rooms: Rng,
     duplicates: Rng,
+    interventions: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -179,6 +182,7 @@ struct Draw {
     delay_features: DelayFeatures,
     room_features: RoomFeatures,
     duplicate_features: DuplicateFeatures,
+    intervention_features: InterventionFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -221,6 +225,8 @@ pub fn draw(seed: u64) -> Plan {
     let room_features = RoomFeatures::draw(&mut rooms);
     let mut duplicates = stream(27);
     let duplicate_features = DuplicateFeatures::draw(&mut duplicates);
+    let mut interventions = stream(30);
+    let intervention_features = InterventionFeatures::draw(&mut interventions);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -249,6 +255,7 @@ pub fn draw(seed: u64) -> Plan {
         delays,
         rooms,
         duplicates,
+        interventions,
         features,
         disk_features,
         decay_features,
@@ -262,6 +269,7 @@ pub fn draw(seed: u64) -> Plan {
         delay_features,
         room_features,
         duplicate_features,
+        intervention_features,
         setup,
         steps: Vec::new(),
     };
@@ -283,6 +291,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.hand_over();
         draw.policy();
         draw.access();
+        draw.intervene();
         draw.delay();
         draw.misuse_deduplication();
         draw.pause();

@@ -15,9 +15,9 @@ use crate::meter::in_core;
 use crate::model::CLOCK_ORIGIN_MS;
 use crate::plan::Step;
 use crate::tally::Tally;
-use crate::world::command;
 use crate::world::disk::{Crash, Disk, Done, Failing, Image};
 use crate::world::tamper::Fault;
+use crate::world::{command, intervention};
 
 /// A process that is away for so long is away for long.
 const OUTAGE_NS: u64 = 30_000_000_000;
@@ -193,13 +193,19 @@ impl Host {
         step: &Step,
         judge: &mut Judge,
     ) -> Result<(), Failure> {
-        let Some(command) = command::of_step(step) else { return Ok(()) };
         if !self.is_up() || now < self.paused_until {
             return Ok(());
         }
+        // Who names a message has seen what there is, as the model then has.
+        if intervention::is_about_messages(step.verb()) {
+            self.flush(now, judge)?;
+        }
+        let Some(broker) = &self.broker else { return Ok(()) };
+        let Some(command) = command::of_step(step, broker) else { return Ok(()) };
+        let wish = command::wish(&command, broker, &judge.model, intervention::name_of);
         self.commands += 1;
-        let told = Told::Command(self.commands, command::wish(&command));
-        self.batch.push((Some(Input::Command(CommandId(self.commands), command)), told));
+        let told = Told::Command(self.commands, wish);
+        self.batch.push((Some(Input::Command(CommandId(self.commands), Box::new(command))), told));
         self.flush(now, judge)
     }
 
@@ -442,7 +448,7 @@ impl Host {
             segment_len: setup.segment_len,
             disk_free_min: setup.disk_free_min,
             read_len: setup.read_len,
-            defaults: command::defaults(),
+            defaults: Some(command::defaults()),
             ..Config::default()
         }
     }

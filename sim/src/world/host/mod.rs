@@ -189,7 +189,7 @@ impl Host {
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
         let address = format!("client {client}");
-        let peer = Peer { name, is_loopback: true, address, external: None };
+        let peer = Peer { name, is_loopback: true, address, ..Peer::default() };
         let Some(broker) = &mut self.broker else { return Ok(()) };
         let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
         self.links_by_id.insert(id, link);

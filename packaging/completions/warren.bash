@@ -1,0 +1,2 @@
+# Completions for warren, which writes them itself.
+source <(warren ctl completions bash)

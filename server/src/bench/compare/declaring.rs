@@ -1,0 +1,131 @@
+//! Many durable queues, declared without waiting for one another.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::contender::Contender;
+use super::options::Size;
+use super::workload::{Sample, micros};
+use crate::bench::connection::{Connection, unasked};
+use crate::bench::error::BenchError;
+use crate::bench::scan::Sink;
+use crate::bench::wire;
+
+/// So much is written before it is looked for answers.
+const WRITE_BYTES: usize = 32 * 1024;
+/// How long nothing may come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn measure(
+    contender: &mut Contender,
+    size: &Size,
+    interrupt: &AtomicBool,
+) -> Result<Sample, BenchError> {
+    let mut connection = Connection::open(&contender.uri, "warren bench")?;
+    let queues = Queues::new(size.queues);
+    let before = contender.processes().and_then(|tree| tree.cpu().ok());
+    let begun = Instant::now();
+    let declared = queues.declare(&mut connection, interrupt);
+    let took = begun.elapsed();
+    let after = contender.processes().and_then(|tree| tree.cpu().ok());
+    queues.delete(&mut connection)?;
+    connection.close();
+    declared?;
+    let used = before.zip(after).map(|(before, after)| after.saturating_sub(before));
+    Ok(Sample {
+        value: took.as_secs_f64() * 1e3,
+        cpu_us: used.map(|used| micros(used) / f64::from(size.queues)),
+        ..Sample::default()
+    })
+}
+
+/// Queues with names of their own.
+pub(in crate::bench) struct Queues {
+    prefix: String,
+    count: u32,
+}
+
+impl Queues {
+    /// So many, none of which is declared yet.
+    pub(in crate::bench) fn new(count: u32) -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let prefix = format!("warren-bench-{:x}-{:x}", std::process::id(), since_epoch.as_micros());
+        Self { prefix, count }
+    }
+
+    /// The name of one of them.
+    pub(in crate::bench) fn name(&self, index: u32) -> String {
+        format!("{}-{index:07}", self.prefix)
+    }
+
+    /// Declares all, durable.
+    pub(in crate::bench) fn declare(
+        &self,
+        connection: &mut Connection,
+        interrupt: &AtomicBool,
+    ) -> Result<(), BenchError> {
+        pipeline(connection, wire::QUEUE_DECLARE_OK, self.count, interrupt, |index, out| {
+            wire::queue_declare(out, &self.name(index), true, &[]);
+        })
+    }
+
+    /// Deletes whatever of them there is, whether or not the user waits for it.
+    pub(in crate::bench) fn delete(&self, connection: &mut Connection) -> Result<(), BenchError> {
+        let patient = AtomicBool::new(false);
+        pipeline(connection, wire::QUEUE_DELETE_OK, self.count, &patient, |index, out| {
+            wire::queue_delete(out, &self.name(index));
+        })
+    }
+}
+
+/// Sends `count` requests without waiting, and waits for as many methods `answer`.
+pub(in crate::bench) fn pipeline(
+    connection: &mut Connection,
+    answer: u32,
+    count: u32,
+    interrupt: &AtomicBool,
+    mut request: impl FnMut(u32, &mut Vec<u8>),
+) -> Result<(), BenchError> {
+    let mut answers = Answers { wanted: answer, count: 0 };
+    let mut bytes = Vec::with_capacity(WRITE_BYTES * 2);
+    for index in 0..count {
+        request(index, &mut bytes);
+        if bytes.len() >= WRITE_BYTES || index + 1 == count {
+            if !connection.send(&bytes, &mut answers, interrupt)? {
+                return Err(BenchError::Interrupted);
+            }
+            bytes.clear();
+            connection.poll(&mut answers)?;
+        }
+    }
+    let mut moved = (Instant::now(), answers.count);
+    while answers.count < count {
+        connection.wait(&mut answers)?;
+        if answers.count > moved.1 {
+            moved = (Instant::now(), answers.count);
+        }
+        if interrupt.load(Ordering::Relaxed) {
+            return Err(BenchError::Interrupted);
+        }
+        if moved.0.elapsed() > PATIENCE {
+            return Err(BenchError::Unanswered { what: "an answer", after: PATIENCE });
+        }
+    }
+    Ok(())
+}
+
+/// Counts the methods that are wanted.
+struct Answers {
+    wanted: u32,
+    count: u32,
+}
+
+impl Sink for Answers {
+    fn method(&mut self, id: u32, args: &[u8]) -> Result<(), BenchError> {
+        if id == self.wanted {
+            self.count += 1;
+            return Ok(());
+        }
+        unasked(id, args).map(drop)
+    }
+}
