@@ -118,6 +118,24 @@ counters! {
         logins,
         /// Those who tried to, and may not.
         logins_refused,
+        /// The same of those who did it within this process, with a password: for somebody else.
+        logins_inside,
+        /// The same of those.
+        logins_inside_refused,
+    }
+}
+
+impl Traffic {
+    /// A client tried to log in.
+    pub(crate) fn note_login(&mut self, is_right: bool) {
+        self.logins += u64::from(is_right);
+        self.logins_refused += u64::from(!is_right);
+    }
+
+    /// Somebody tried to, within this process.
+    pub(crate) fn note_login_inside(&mut self, is_right: bool) {
+        self.logins_inside += u64::from(is_right);
+        self.logins_inside_refused += u64::from(!is_right);
     }
 }
 

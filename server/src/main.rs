@@ -11,15 +11,19 @@ mod credentials;
 mod ctl;
 mod definitions;
 mod findings;
+mod health;
+mod http;
 mod logging;
 mod management;
 mod memory;
+mod metrics;
 mod reload;
 mod repair;
 mod serve;
 mod size;
 mod systemd;
 mod tls;
+mod usage;
 
 /// A message broker that speaks AMQP 0-9-1, for the clients of RabbitMQ.
 ///

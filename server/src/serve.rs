@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use std::{fmt, panic, process};
 
 use clap::Args;
@@ -12,17 +13,19 @@ use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
 use warren_core::{Boot, Config, Progress, StartError};
-use warren_io::{Disk, Listener, Node, OpenError, Shutdown, Tls};
+use warren_io::password::Hasher;
+use warren_io::{Disk, DiskMeter, Listener, Node, OpenError, Shutdown, Tls};
 use warren_recorder::{End, Header, Recorder};
 
 use crate::config::{
     ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
 };
 use crate::definitions::Definitions;
+use crate::health::Lifecycle;
 use crate::logging::{self, LogArgs};
 use crate::reload::Reload;
 use crate::tls::Identity;
-use crate::{management, memory, size, systemd};
+use crate::{http, management, memory, metrics, size, systemd};
 
 /// What clients are told when the broker stops: the words of other brokers, which clients know.
 const SHUTDOWN_TEXT: &str = "broker forced connection closure with reason 'shutdown'";
@@ -55,6 +58,11 @@ pub(crate) struct ServeArgs {
     /// `off`; port 0 lets the system choose one [127.0.0.1:15672]
     #[arg(long, value_name = "ADDR")]
     management: Option<String>,
+
+    /// Where metrics are, for Prometheus, and what tells of health: an IP address and a port, or a
+    /// port, for all interfaces, or `off`; port 0 lets the system choose one [127.0.0.1:15692]
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<String>,
 
     /// Where the broker keeps its data; made if it does not exist [warren-data]
     #[arg(long, value_name = "DIR")]
@@ -105,6 +113,7 @@ impl ServeArgs {
         let timeout = self.consumer_timeout.map(|seconds| (seconds * 1000).to_string());
         let flags = [
             ("--management", "warren.management", &self.management),
+            ("--metrics", "warren.metrics", &self.metrics),
             ("--data-dir", "warren.data_dir", &self.data_dir),
             ("--memory", "vm_memory_high_watermark.absolute", &self.memory),
             ("--disk-free-min", "disk_free_limit.absolute", &self.disk_free_min),
@@ -192,6 +201,8 @@ async fn run(
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let node_name = config.node_name.clone();
     let loopback_users = config.loopback_users.clone();
+    let lifecycle = Lifecycle::default();
+    let metrics = start_metrics(&reload, &config, disk.meter(), lifecycle.clone())?;
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -203,6 +214,7 @@ async fn run(
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
     let node = Node::start_on(disk, broker, disk_free_min, recorder);
     let mut node = node.map_err(ServeError::System)?;
+    lifecycle.recovered(node.handle());
     let passwords = reload.loaded().settings.passwords.clone();
     let users = management::Users::new(node.hasher(), loopback_users, passwords);
     let mut about = management::Node {
@@ -228,13 +240,16 @@ async fn run(
     let mut urls = listen(&mut node, &mut reload)?;
     let mut http = bind_management(&mut reload, &mut urls)?;
     match management::bind_local(&data_dir) {
-        Ok(socket) => http.push(management::Listener::Local(socket)),
+        Ok(socket) => http.push(http::Listener::Local(socket)),
         Err(error) => warn!(%error, "there is no local socket for `warren ctl`"),
     }
-    announce(&urls, &data_dir);
+    lifecycle.serving();
+    announce(&urls, metrics, &data_dir);
     if !http.is_empty() {
+        urls.extend(metrics.map(|address| format!("http/prometheus://{address}")));
         about.urls = urls;
-        management::start(http, node.handle(), about, users).map_err(ServeError::System)?;
+        let served = management::start(http, node.handle(), lifecycle.clone(), about, users);
+        served.map_err(ServeError::System)?;
     }
     systemd::ready();
     systemd::keep_telling_of_life();
@@ -245,7 +260,7 @@ async fn run(
         size::written(disk_free_min)
     );
     tokio::select! {
-        () = until_stopped(&node, &mut signals, reload) => {
+        () = until_stopped(&node, &mut signals, reload, &lifecycle) => {
             management::unbind_local(&data_dir);
             Ok(())
         }
@@ -298,7 +313,7 @@ fn bind(address: ListenAddress) -> Result<Listener, ServeError> {
 fn bind_management(
     reload: &mut Reload,
     urls: &mut Vec<String>,
-) -> Result<Vec<management::Listener>, ServeError> {
+) -> Result<Vec<http::Listener>, ServeError> {
     let loaded = reload.loaded();
     let (plain, secure) = (loaded.management_address(), loaded.management_ssl_address());
     let plain = plain.map(|address| (address, None));
@@ -308,12 +323,44 @@ fn bind_management(
     };
     let mut listeners = Vec::new();
     for (address, tls) in plain.into_iter().chain(secure) {
-        let (socket, address) = bind_http(address)?;
+        let (socket, address) = bind_http(address).map_err(ServeError::listen_management)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         urls.push(format!("{scheme}://{address}"));
-        listeners.push(management::Listener::Tcp(socket, tls));
+        listeners.push(http::Listener::Tcp(socket, tls));
     }
     Ok(listeners)
+}
+
+/// Serves metrics from here on, so that it can be asked how far a start is; gives their address.
+fn start_metrics(
+    reload: &Reload,
+    config: &Config,
+    disk: DiskMeter,
+    lifecycle: Lifecycle,
+) -> Result<Option<SocketAddr>, ServeError> {
+    let loaded = reload.loaded();
+    let Some(address) = loaded.metrics_address() else { return Ok(None) };
+    let (socket, address) = bind_http(address).map_err(ServeError::listen_metrics)?;
+    let settings = &loaded.settings;
+    let users = settings.metrics.has_authentication.then(|| {
+        let (hasher, passwords) = (Hasher::default(), settings.passwords.clone());
+        management::Users::new(hasher, config.loopback_users.clone(), passwords)
+    });
+    let source = metrics::Source {
+        lifecycle,
+        disk,
+        node_name: config.node_name.clone(),
+        data_dir: settings.data_dir.clone(),
+        memory_max: config.memory_max,
+        disk_free_min: config.disk_free_min,
+        path: settings.metrics.path.clone(),
+        is_per_object: settings.metrics.is_per_object,
+        users,
+        started: Instant::now(),
+    };
+    let listener = http::Listener::Tcp(socket, None);
+    metrics::start(vec![listener], source).map_err(ServeError::System)?;
+    Ok(Some(address))
 }
 
 /// Shakes hands with those who come for this.
@@ -322,7 +369,8 @@ fn start_tls(reload: &mut Reload, service: Service) -> Result<Tls, ServeError> {
     reload.start_tls(service, identity.map_err(ServeError::Setting)?).map_err(ServeError::System)
 }
 
-fn bind_http(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
+/// Listens on the first address that there is on this machine.
+fn bind_http(address: ListenAddress) -> Result<(TcpListener, SocketAddr), (SocketAddr, io::Error)> {
     let mut failed = None;
     for candidate in address.candidates() {
         let bound = TcpListener::bind(candidate)
@@ -332,13 +380,12 @@ fn bind_http(address: ListenAddress) -> Result<(TcpListener, SocketAddr), ServeE
             Err(error) => failed = Some((candidate, error)),
         }
     }
-    let (address, error) = failed.expect("there is a candidate at least");
-    Err(ServeError::ListenManagement(address, error))
+    Err(failed.expect("there is a candidate at least"))
 }
 
 /// Waits for a signal, and stops the node; with the next signal, at once. A signal to read the
 /// configuration again is heeded until then.
-async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload) {
+async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload, lifecycle: &Lifecycle) {
     let name = loop {
         match signals.next().await {
             Asked::ToStop(name) => break name,
@@ -350,6 +397,7 @@ async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload) {
         }
     };
     info!(signal = name, "stopping");
+    lifecycle.stopping();
     systemd::stopping();
     tokio::select! {
         Shutdown { is_closed, .. } = node.shut_down(SHUTDOWN_TEXT.into()) => if is_closed {
@@ -375,11 +423,13 @@ fn tell_progress(Progress { read, total }: Progress) {
 }
 
 /// The one line on standard output: whoever started the broker can wait for it.
-fn announce(urls: &[String], data_dir: &Path) {
+fn announce(urls: &[String], metrics: Option<SocketAddr>, data_dir: &Path) {
+    let metrics = metrics.map(|address| format!(", metrics on http://{address}"));
     let line = format!(
-        "warren {} listening on {}, data in {}\n",
+        "warren {} listening on {}{}, data in {}\n",
         env!("CARGO_PKG_VERSION"),
         urls.join(" and "),
+        metrics.unwrap_or_default(),
         data_dir.display()
     );
     let mut stdout = io::stdout().lock();
@@ -460,8 +510,8 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 pub(crate) enum ServeError {
     /// An address cannot be listened on.
     Listen(SocketAddr, io::Error),
-    /// An address cannot be listened on by the management API.
-    ListenManagement(SocketAddr, io::Error),
+    /// An address cannot be listened on by what has this flag, which is this.
+    ListenHttp(SocketAddr, io::Error, &'static str, &'static str),
     /// The data directory cannot be opened.
     DataDir(PathBuf, OpenError),
     /// What is in the data directory cannot be used as it is.
@@ -474,6 +524,16 @@ pub(crate) enum ServeError {
     Setting(String),
     /// The operating system refused something that every process needs.
     System(io::Error),
+}
+
+impl ServeError {
+    fn listen_management((address, error): (SocketAddr, io::Error)) -> Self {
+        Self::ListenHttp(address, error, "--management", "the management API")
+    }
+
+    fn listen_metrics((address, error): (SocketAddr, io::Error)) -> Self {
+        Self::ListenHttp(address, error, "--metrics", "metrics")
+    }
 }
 
 impl fmt::Display for ServeError {
@@ -496,10 +556,10 @@ impl fmt::Display for ServeError {
                     _ => write!(f, "{error}"),
                 }
             }
-            Self::ListenManagement(address, error) => write!(
+            Self::ListenHttp(address, error, flag, what) => write!(
                 f,
-                "cannot listen on {address}: {error} (choose another address for the management \
-                 API with --management, or none with --management off)"
+                "cannot listen on {address}: {error} (choose another address for {what} with \
+                 {flag}, or none with {flag} off)"
             ),
             Self::DataDir(dir, error) => {
                 write!(f, "cannot use the data directory {}: ", dir.display())?;

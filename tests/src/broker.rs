@@ -151,9 +151,18 @@ impl Broker {
 
     /// Where its management API is, `host:port`, if it was set up to have one.
     pub fn management(&self) -> Option<String> {
-        let (_, rest) = self.startup_line.split_once("http://")?;
-        let end = rest.find([',', ' ']).unwrap_or(rest.len());
-        Some(rest[..end].to_owned())
+        let (line, _) = self.split_startup_line();
+        http_address_in(line)
+    }
+
+    /// Where its metrics are, `host:port`, if it was set up to have them.
+    pub fn metrics(&self) -> Option<String> {
+        let (_, rest) = self.split_startup_line();
+        http_address_in(rest)
+    }
+
+    fn split_startup_line(&self) -> (&str, &str) {
+        self.startup_line.split_once(", metrics on ").unwrap_or((&self.startup_line, ""))
     }
 
     /// Where it listens first with TLS.
@@ -380,6 +389,13 @@ fn addresses_in(line: &str, scheme: &str) -> Vec<Address> {
             rest[..end].parse().unwrap_or_else(|why| panic!("start-up line {line:?}: {why}"))
         })
         .collect()
+}
+
+/// The first `host:port` behind `http://`.
+fn http_address_in(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("http://")?;
+    let end = rest.find([',', ' ']).unwrap_or(rest.len());
+    Some(rest[..end].to_owned())
 }
 
 /// The lines of a stream as they come.

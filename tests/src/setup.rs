@@ -17,6 +17,7 @@ pub struct Setup {
     data_dir: Option<PathBuf>,
     listen: Vec<String>,
     management: String,
+    metrics: String,
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     patience: Duration,
@@ -31,6 +32,7 @@ impl Setup {
             data_dir: None,
             listen: vec!["127.0.0.1:0".to_owned()],
             management: "off".to_owned(),
+            metrics: "off".to_owned(),
             flags: Vec::new(),
             variables: Vec::new(),
             patience: PATIENCE,
@@ -52,6 +54,12 @@ impl Setup {
     /// With the management API on a free port of 127.0.0.1.
     pub fn managed(mut self) -> Self {
         self.management = "127.0.0.1:0".to_owned();
+        self
+    }
+
+    /// With metrics on a free port of 127.0.0.1.
+    pub fn measured(mut self) -> Self {
+        self.metrics = "127.0.0.1:0".to_owned();
         self
     }
 
@@ -116,7 +124,8 @@ impl Setup {
         for address in &self.listen {
             command.args(["--amqp", address]);
         }
-        command.args(["--management", &self.management]).args(&self.flags);
+        command.args(["--management", &self.management]);
+        command.args(["--metrics", &self.metrics]).args(&self.flags);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

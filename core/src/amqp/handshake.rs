@@ -164,9 +164,14 @@ impl Connection {
         if claim.is_asked {
             ctx.failed_logins.close(&self.link.peer.address);
         }
-        match claim.check(is_right, &self.link.peer, ctx) {
+        let checked = claim.check(is_right, &self.link.peer, ctx);
+        if !self.link.peer.is_inside {
+            ctx.engine.traffic.note_login(checked.is_ok());
+        } else if !claim.is_proven {
+            ctx.engine.traffic.note_login_inside(checked.is_ok());
+        }
+        match checked {
             Ok(()) => {
-                ctx.engine.traffic.logins += 1;
                 self.link.user = claim.user;
                 let tune = ConnectionTune {
                     channel_max: ctx.config.channel_max,

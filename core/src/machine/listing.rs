@@ -80,10 +80,10 @@ impl Broker {
         self.engine.unix_ms()
     }
 
-    /// What up to `limit` queues hold, from this [place](Page::next) on.
+    /// What these queues hold, by their [keys](QueueNumbers::key); without those that are gone.
     #[must_use]
-    pub fn list_queue_numbers(&self, from: u64, limit: usize) -> Page<QueueNumbers> {
-        self.engine.list_queue_numbers(from, limit)
+    pub fn queue_numbers(&self, keys: &[u64]) -> Vec<QueueNumbers> {
+        self.engine.find_queue_numbers(keys)
     }
 
     /// The names of up to `limit` queues, from this [place](Page::next) on.

@@ -119,6 +119,12 @@ impl Loaded {
         self.settings.management.ssl()
     }
 
+    /// Where metrics are, if anywhere.
+    pub(crate) fn metrics_address(&self) -> Option<ListenAddress> {
+        let ip = if self.has_file { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
+        self.settings.metrics.or((ip, 15692).into())
+    }
+
     /// What anybody is to be met with TLS for.
     pub(crate) fn services_with_tls(&self) -> Vec<Service> {
         let amqp = (!self.ssl_addresses().is_empty()).then_some(Service::Amqp);

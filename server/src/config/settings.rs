@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) ssl: Listeners,
     /// Where the management API is.
     pub(crate) management: Management,
+    /// Where metrics are, and which.
+    pub(crate) metrics: Metrics,
     /// Whether each connection begins with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     /// Keys and certificates.
@@ -81,6 +83,7 @@ impl Default for Settings {
             tcp: Listeners::default(),
             ssl: Listeners::default(),
             management: Management::default(),
+            metrics: Metrics::default(),
             proxy_protocol: false,
             tls: TlsSettings::default(),
             data_dir: "warren-data".into(),
@@ -267,6 +270,48 @@ impl Management {
                 Some(ListenAddress::Port(port))
             }
             (None, None) => Some(ListenAddress::Socket(default)),
+        }
+    }
+}
+
+/// Where metrics are, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Metrics {
+    /// Where they are: nowhere, or there; if it is said as a whole.
+    pub(crate) address: Option<Option<ListenAddress>>,
+    /// The address, and the port, if they are said apart.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+    /// The path of all that there is.
+    pub(crate) path: String,
+    /// Whether there is a line for each object there.
+    pub(crate) is_per_object: bool,
+    /// Whether only some users may see them.
+    pub(crate) has_authentication: bool,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            address: None,
+            ip: None,
+            port: None,
+            path: "/metrics".into(),
+            is_per_object: false,
+            has_authentication: false,
+        }
+    }
+}
+
+impl Metrics {
+    /// Where they are; there if nothing was said.
+    pub(crate) fn or(&self, default: SocketAddr) -> Option<ListenAddress> {
+        let port = self.port.unwrap_or(default.port());
+        match (self.address, self.ip) {
+            (Some(address), _) => address,
+            (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
+            (None, None) if default.ip().is_unspecified() => Some(ListenAddress::Port(port)),
+            (None, None) => Some(ListenAddress::Socket((default.ip(), port).into())),
         }
     }
 }

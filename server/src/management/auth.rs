@@ -108,6 +108,18 @@ impl Users {
         &self.hasher
     }
 
+    /// Whether a request is of somebody who may see how the broker is.
+    pub(crate) async fn may_monitor(
+        &self,
+        broker: &BrokerHandle,
+        authorization: Option<&[u8]>,
+        from: &str,
+        is_loopback: bool,
+    ) -> bool {
+        let user = self.log_in(broker, authorization, from, is_loopback).await;
+        user.is_ok_and(|user| user.is(Tag::Monitoring))
+    }
+
     /// What new passwords are like.
     pub(super) fn passwords(&self) -> &PasswordSettings {
         &self.passwords

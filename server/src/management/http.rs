@@ -1,139 +1,40 @@
-//! HTTP: connections, limits, who is let in, and the form of answers.
-//!
-//! A client can keep no more than a bounded amount of memory, for a bounded time: there is a limit
-//! to connections, to what stands in the head and the body of a request, and to how long each of
-//! them takes to come.
+//! Requests and answers: who is let in, how much a request may bring, and the form of answers.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
-use warren_io::Tls;
+use tokio::time::timeout;
+use tracing::warn;
 
 use super::State;
 use super::audit;
 use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Query, Reply};
 use super::routes;
+use crate::http::{Answer as Answered, Client};
 
-/// How many clients are served at once; others wait.
-const CONNECTIONS_MAX: usize = 512;
-
-/// How long the head of a request may take, and its body. Between two requests a client may be
-/// silent for as long as a head may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the body of a request may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the broker may take to carry a request out.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The most bytes in the head of a request, and the most lines.
-const HEAD_LEN_MAX: usize = 32 << 10;
-const HEADERS_MAX: usize = 64;
-
-/// How long to wait when no connection can be accepted.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
-
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-enum Client {
-    /// Somebody who says who it is.
-    Tcp(SocketAddr),
-    /// Somebody who runs the broker, unless somebody else is named.
-    Local,
-}
-
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Local => f.write_str("local"),
-        }
-    }
-}
-
-/// Serves those who run the broker, for ever.
-pub(super) async fn serve_local(listener: UnixListener, state: Rc<State>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                spawn_local(serve_client(stream, Client::Local, Rc::clone(&state)));
-            }
-            Err(error) => {
-                debug!(%error, "cannot accept a connection of the local socket");
-                sleep(RETRY_DELAY).await;
-            }
-        }
-    }
-}
-
-/// Serves clients that connect to this, for ever.
-pub(super) async fn serve(listener: TcpListener, tls: Option<Tls>, state: Rc<State>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let (state, tls) = (Rc::clone(&state), tls.clone());
-                spawn_local(async move {
-                    match tls {
-                        None => serve_client(stream, Client::Tcp(peer), state).await,
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok((stream, _)) => serve_client(stream, Client::Tcp(peer), state).await,
-                            Err(error) => debug!(%peer, %error, "no TLS with a client"),
-                        },
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                debug!(%error, "cannot accept a connection of the management API");
-                sleep(RETRY_DELAY).await;
-            }
-        }
-    }
-}
-
-async fn serve_client(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Client, state: Rc<State>) {
-    let service = service_fn(|request| {
-        let state = Rc::clone(&state);
-        async move { Ok::<_, Infallible>(respond(state, peer, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_LEN_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        debug!(%peer, %error, "a client of the management API is gone");
-    }
-}
-
-async fn respond(
+/// Answers a request.
+pub(super) async fn respond(
     state: Rc<State>,
     peer: Client,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Answered {
     let path = request.uri().path().to_owned();
+    if let Some(answer) = state.lifecycle.answer(request.method(), &path).await {
+        return answer;
+    }
     let Some((route, params)) = routes::find(&path) else {
         return failed(&Failure::no_object());
     };
@@ -150,13 +51,7 @@ async fn respond(
         return allow(response(StatusCode::METHOD_NOT_ALLOWED, None));
     };
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let (from, is_loopback) = match peer {
-        Client::Local => (String::new(), true),
-        Client::Tcp(address) => {
-            let ip = address.ip().to_canonical();
-            (ip.to_string(), ip.is_loopback())
-        }
-    };
+    let (from, is_loopback) = peer.whence();
     let logged_in = match (peer, authorization) {
         (Client::Local, None) => Ok(Principal::operator()),
         _ => state.users.log_in(&state.broker, authorization, &from, is_loopback).await,
@@ -208,7 +103,7 @@ async fn read(request: Request<Incoming>, len_max: usize) -> Result<Bytes, Failu
     }
 }
 
-fn write(answer: Answer) -> Response<Full<Bytes>> {
+fn write(answer: Answer) -> Answered {
     match answer {
         Ok(Reply::Json(value)) => response(StatusCode::OK, Some(&value)),
         Ok(Reply::Status(status, value)) => response(status, Some(&value)),
@@ -225,7 +120,7 @@ fn write(answer: Answer) -> Response<Full<Bytes>> {
     }
 }
 
-fn failed(failure: &Failure) -> Response<Full<Bytes>> {
+fn failed(failure: &Failure) -> Answered {
     let mut response = response(failure.status, Some(&failure.body()));
     if failure.status == StatusCode::UNAUTHORIZED && failure.error == "not_authorized" {
         let realm = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
@@ -234,7 +129,7 @@ fn failed(failure: &Failure) -> Response<Full<Bytes>> {
     response
 }
 
-fn response(status: StatusCode, body: Option<&Value>) -> Response<Full<Bytes>> {
+fn response(status: StatusCode, body: Option<&Value>) -> Answered {
     let encoded = body.map(|value| serde_json::to_vec(value).expect("a value is JSON"));
     let mut response = Response::new(Full::new(encoded.unwrap_or_default().into()));
     *response.status_mut() = status;

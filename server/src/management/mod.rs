@@ -23,6 +23,7 @@ mod json;
 mod limit;
 mod local;
 mod message;
+mod names;
 mod openapi;
 mod overview;
 mod page;
@@ -31,7 +32,7 @@ mod permission;
 mod policy;
 mod queue;
 mod rates;
-mod reading;
+pub(crate) mod reading;
 mod route;
 mod routes;
 mod session;
@@ -39,34 +40,36 @@ mod user;
 mod vhost;
 
 use std::io;
-use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
 use std::time::Instant;
 
-use tokio::task::spawn_local;
 use tracing::{error, info};
-use warren_io::{BrokerHandle, Tls};
+use warren_io::BrokerHandle;
 
 pub(crate) use auth::Users;
+pub(crate) use call::Query;
 pub(crate) use local::{SOCKET, bind_local, unbind_local};
+use names::QueueNames;
 use rates::Rates;
 
 use crate::definitions::{Definitions, unusable};
+use crate::health::Lifecycle;
+use crate::http::Listener;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
 
 /// What of RabbitMQ's plugins is built in, and what it is.
-pub(crate) const PLUGINS: [(&str, &str); 8] = [
+pub(crate) const PLUGINS: [(&str, &str); 9] = [
     ("rabbitmq_auth_mechanism_ssl", "RabbitMQ SSL authentication (SASL EXTERNAL)"),
     ("rabbitmq_consistent_hash_exchange", "Consistent Hash Exchange Type"),
     ("rabbitmq_delayed_message_exchange", "RabbitMQ Delayed Message Exchange"),
     ("rabbitmq_management", "RabbitMQ Management Console"),
     ("rabbitmq_management_agent", "RabbitMQ Management Agent"),
     ("rabbitmq_message_deduplication", "RabbitMQ Message Deduplication Plugin"),
+    ("rabbitmq_prometheus", "Prometheus metrics exporter for RabbitMQ"),
     ("rabbitmq_random_exchange", "RabbitMQ Random Exchange"),
     ("rabbitmq_recent_history_exchange", "RabbitMQ Recent History Exchange"),
 ];
@@ -84,21 +87,22 @@ pub(crate) struct Node {
     pub(crate) urls: Vec<String>,
 }
 
-/// Where the API is served.
-pub(crate) enum Listener {
-    /// Who connects here says who it is. TLS is spoken if there is what shakes hands with clients.
-    Tcp(TcpListener, Option<Tls>),
-    /// Who may open this may do everything.
-    Local(UnixListener),
-}
-
 /// What all requests share.
 struct State {
     broker: BrokerHandle,
+    lifecycle: Lifecycle,
     node: Node,
     started: Instant,
     users: Users,
     rates: Rates,
+    names: QueueNames,
+}
+
+impl State {
+    fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
+        let (started, rates) = (Instant::now(), Rates::default());
+        Self { broker, lifecycle, node, started, users, rates, names: QueueNames::default() }
+    }
 }
 
 /// Imports definitions, unless they are those that were imported last and that is enough.
@@ -111,8 +115,7 @@ pub(crate) async fn import(
     users: Users,
     definitions: Definitions,
 ) -> Result<(), String> {
-    let (started, rates) = (Instant::now(), Rates::default());
-    let state = State { broker, node, started, users, rates };
+    let state = State::new(broker, Lifecycle::default(), node, users);
     if definitions.skip_if_unchanged && parameter::imported(&state).await == definitions.digest {
         info!("the definitions are those that were imported last");
         return Ok(());
@@ -133,32 +136,19 @@ pub(crate) async fn import(
 pub(crate) fn start(
     listeners: Vec<Listener>,
     broker: BrokerHandle,
+    lifecycle: Lifecycle,
     node: Node,
     users: Users,
 ) -> io::Result<()> {
-    for listener in &listeners {
-        match listener {
-            Listener::Tcp(socket, _) => socket.set_nonblocking(true)?,
-            Listener::Local(socket) => socket.set_nonblocking(true)?,
-        }
-    }
     let serve = move || {
         let served = warren_io::runtime().and_then(|runtime| {
             runtime.block_on(async {
-                let (started, rates) = (Instant::now(), Rates::default());
-                let state = Rc::new(State { broker, node, started, users, rates });
+                let state = Rc::new(State::new(broker, lifecycle, node, users));
                 for listener in listeners {
                     let state = Rc::clone(&state);
-                    match listener {
-                        Listener::Tcp(socket, tls) => {
-                            let socket = tokio::net::TcpListener::from_std(socket)?;
-                            spawn_local(http::serve(socket, tls, state));
-                        }
-                        Listener::Local(socket) => {
-                            let socket = tokio::net::UnixListener::from_std(socket)?;
-                            spawn_local(http::serve_local(socket, state));
-                        }
-                    }
+                    listener.serve(move |peer, request| {
+                        http::respond(Rc::clone(&state), peer, request)
+                    })?;
                 }
                 rates::sample(state).await;
                 Ok(())

@@ -1,16 +1,15 @@
 //! What there is at a glance, and the node.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::thread::available_parallelism;
 
-use rustix::process::Resource;
 use serde_json::{Value, json};
 
 use super::auth::Tag;
 use super::call::{Answer, Call, Failure, Reply};
 use super::page::{self, Ready};
 use super::{PLUGINS, RABBITMQ_VERSION, State, parameter, rates};
+use crate::usage;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -117,6 +116,7 @@ fn ends(state: &State) -> impl Iterator<Item = (&'static str, String, u16)> {
             "amqps" => "amqp/ssl",
             "http" => "http",
             "https" => "https",
+            "http/prometheus" => "http/prometheus",
             _ => return None,
         };
         Some((protocol, address.ip().to_string(), address.port()))
@@ -203,7 +203,7 @@ pub(super) async fn memory(call: Call) -> Answer {
         return Err(Failure::no_object());
     }
     let messages = call.state.broker.look(|broker| broker.memory()).await;
-    let total = resident();
+    let total = usage::resident();
     page::one(
         &call,
         json!({ "memory": {
@@ -219,8 +219,8 @@ pub(super) async fn memory(call: Call) -> Answer {
 async fn node_json(state: &State) -> Value {
     let look = |broker: &warren_core::Broker| (broker.totals(), broker.alarms());
     let (totals, (memory_alarm, disk_alarm)) = state.broker.look(look).await;
-    let files = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    let files_max = rustix::process::getrlimit(Resource::Nofile).current;
+    let files = usage::open_files();
+    let files_max = usage::open_files_max();
     let processors = available_parallelism().map_or(1, usize::from);
     let node = &state.node;
     let up = state.started.elapsed().as_millis() as u64;
@@ -230,12 +230,12 @@ async fn node_json(state: &State) -> Value {
         "running": true,
         "being_drained": false,
         "os_pid": std::process::id().to_string(),
-        "mem_used": resident(),
+        "mem_used": usage::resident(),
         // What else there is comes on top of messages, which may have half of it.
         "mem_limit": node.memory_max * 2,
         "mem_alarm": memory_alarm,
         "mem_calculation_strategy": "rss",
-        "disk_free": disk_free(state),
+        "disk_free": usage::disk_free(&node.data_dir),
         "disk_free_limit": node.disk_free_min,
         "disk_free_alarm": disk_alarm,
         "fd_used": files,
@@ -269,17 +269,4 @@ async fn node_json(state: &State) -> Value {
         "metrics_gc_queue_length": {},
         "ra_open_file_metrics": {},
     })
-}
-
-/// How many bytes of memory the process has.
-fn resident() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * rustix::param::page_size() as u64
-}
-
-/// How many bytes are free on the disk.
-pub(super) fn disk_free(state: &State) -> u64 {
-    let space = rustix::fs::statvfs(&state.node.data_dir);
-    space.map_or(0, |space| space.f_bavail * space.f_frsize)
 }

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value, json};
+use warren_core::QueueName;
 use warren_core::amqp::ShortStr;
 
 use super::call::{Answer, Call, Failure, Query, Reply};
@@ -46,40 +47,81 @@ impl Row for Ready {
     }
 }
 
+/// A name, of an object of which more is found out when it is known that it is shown.
+impl Row for &QueueName {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.vhost, &self.name)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "vhost": self.vhost.to_text(), "name": self.name.to_text() })
+    }
+}
+
 /// Answers a request for a list with as much of it as was asked for.
 ///
 /// # Errors
 /// When what the query says of pages makes no sense.
 pub(super) fn list<T: Row>(call: &Call, rows: Vec<T>) -> Answer {
-    let query = &call.query;
+    let shown = choose(&call.query, rows)?;
+    let items = shown.rows.iter().map(Row::json).collect();
+    Ok(shown.answer(&call.query, items))
+}
+
+/// Whether a query asks for a page, and names are all that it takes to find out which objects are
+/// on it.
+pub(super) fn is_chosen_by_name(query: &Query) -> bool {
+    let is_asked_for = |name: &str| query.get(name).is_some_and(|value| !value.is_empty());
+    is_asked_for("page") && (!is_asked_for("sort") || query.get("sort") == Some("name"))
+}
+
+/// Those rows of a list that are shown.
+pub(super) struct Shown<T> {
+    pub(super) rows: Vec<T>,
+    /// What is told of the page, if it is one.
+    page: Option<Value>,
+}
+
+impl<T> Shown<T> {
+    /// The answer that has these rows, as they look in full.
+    pub(super) fn answer(self, query: &Query, items: Vec<Value>) -> Reply {
+        let columns = columns(query);
+        let picked = items.into_iter().map(|item| pick(item, columns.as_deref()));
+        let items: Value = picked.collect();
+        let Some(mut page) = self.page else { return Reply::Json(items) };
+        page["item_count"] = json!(items.as_array().map_or(0, Vec::len));
+        page["items"] = items;
+        Reply::Json(page)
+    }
+}
+
+/// Finds out which rows of a list are shown.
+///
+/// # Errors
+/// When what the query says of pages makes no sense.
+pub(super) fn choose<T: Row>(query: &Query, mut rows: Vec<T>) -> Result<Shown<T>, Failure> {
     let page = Page::new(query)?;
     let total = rows.len();
-    let mut rows = rows;
     if let Some(page) = &page {
         page.filter(&mut rows)?;
     }
     sort(&mut rows, query);
-    let columns = columns(query);
-    let shown = |row: &T| pick(row.json(), columns.as_deref());
-    let Some(Page { number, size, .. }) = page else {
-        return Ok(Reply::Json(rows.iter().map(shown).collect()));
-    };
+    let Some(Page { number, size, .. }) = page else { return Ok(Shown { rows, page: None }) };
     let (filtered, first) = (rows.len(), (number - 1).saturating_mul(size));
     if first > filtered {
         let reason =
             format!("Page out of range, page: {number} page size: {size}, len: {filtered}");
         return Err(Failure { error: "page_out_of_range", ..Failure::bad_request(reason) });
     }
-    let items: Vec<_> = rows.iter().skip(first).take(size).map(shown).collect();
-    Ok(Reply::Json(json!({
+    let rows = rows.into_iter().skip(first).take(size).collect();
+    let page = json!({
         "total_count": total,
-        "item_count": items.len(),
         "filtered_count": filtered,
         "page": number,
         "page_size": size,
         "page_count": filtered.div_ceil(size),
-        "items": items,
-    })))
+    });
+    Ok(Shown { rows, page: Some(page) })
 }
 
 /// Answers a request for one object with those columns of it that were asked for.
@@ -260,6 +302,20 @@ mod tests {
     fn what_makes_no_sense_is_no_page() {
         for query in ["page=0", "page=x", "page=1&page_size=501", "page=1&page_size=0"] {
             assert!(Page::new(&Query::new(query)).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn names_are_all_it_takes_for_a_page_in_their_order() {
+        for (query, expected) in [
+            ("page=1", true),
+            ("page=2&sort=name&sort_reverse=true&name=a", true),
+            ("page=1&sort=", true),
+            ("page=1&sort=messages", false),
+            ("sort=name", false),
+            ("", false),
+        ] {
+            assert_eq!(is_chosen_by_name(&Query::new(query)), expected, "{query}");
         }
     }
 

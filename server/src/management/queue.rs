@@ -22,9 +22,19 @@ pub(super) async fn list(call: Call) -> Answer {
         true => Detail::Basic,
         false => Detail::All,
     };
-    let queues = reading::queues(&call.state.broker).await.into_iter();
+    let (state, query) = (&call.state, &call.query);
+    let row = |info| QueueRow { info, state: Rc::clone(state), detail };
+    if page::is_chosen_by_name(query) {
+        let names = state.names.all(&state.broker).await;
+        let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
+        let shown = page::choose(query, visible)?;
+        let wanted = shown.rows.iter().copied().cloned().collect();
+        let infos = reading::queues_named(&state.broker, wanted).await;
+        let items = infos.into_iter().map(|info| row(info).json()).collect();
+        return Ok(shown.answer(query, items));
+    }
+    let queues = reading::queues(&state.broker).await.into_iter();
     let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));
-    let row = |info| QueueRow { info, state: Rc::clone(&call.state), detail };
     let rows = queues.map(row).collect();
     page::list(&call, rows)
 }
@@ -240,7 +250,7 @@ impl QueueRow {
         json["messages_paged_out"] = json!(numbers.ready - numbers.ready_in_memory);
         json["memory"] = json!(numbers.ready_bytes.min(numbers.ready_in_memory << 10));
         json["storage_version"] = json!(2);
-        json["message_stats"] = self.state.rates.of_queue(numbers.key).stats(numbers.counters);
+        json["message_stats"] = self.state.rates.of_queue(numbers).stats(numbers.counters);
         let growth = self.state.rates.growth_of_queue(numbers.key);
         json["messages_details"] = rates::detail(growth.ready + growth.unacked);
         json["messages_ready_details"] = rates::detail(growth.ready);

@@ -1,8 +1,8 @@
 //! How fast things happen: found out here from the broker's counters, as long as somebody asks.
 //!
-//! Every few seconds all counters are read, a page at a time. Where nobody has asked for anything
-//! for some minutes nothing is read, and the next who asks finds no rates at first. What is kept is
-//! bounded: two readings of each queue there is, and some minutes of the sums.
+//! Every few seconds the counters are read of those queues that somebody has asked about within
+//! some minutes, a page at a time, and the sums of all. Who asks about another finds no rate at
+//! first. What is kept is bounded: two readings of each queue, and some minutes of the sums.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -39,7 +39,17 @@ struct OfQueue {
     before: Reading,
     /// The time between them in seconds; zero as long as there is one only.
     seconds: f64,
-    round: u64,
+    /// When the last was made.
+    read: Instant,
+    /// When somebody asked about it.
+    asked: Instant,
+}
+
+impl From<&QueueNumbers> for Reading {
+    fn from(numbers: &QueueNumbers) -> Self {
+        let QueueNumbers { counters, ready, unacked, .. } = *numbers;
+        Self { counters, ready, unacked }
+    }
 }
 
 /// All sums at one time.
@@ -58,8 +68,6 @@ pub(super) struct Sums {
 pub(super) struct Rates {
     asked: Cell<Option<Instant>>,
     queues: RefCell<HashMap<u64, OfQueue>>,
-    round: Cell<u64>,
-    read: Cell<Option<Instant>>,
     sums: RefCell<VecDeque<Sums>>,
 }
 
@@ -68,11 +76,14 @@ pub(super) async fn sample(state: Rc<State>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         if state.rates.asked.get().is_some_and(|asked| asked.elapsed() < PATIENCE) {
-            let numbers = reading::queue_numbers(&state.broker).await;
+            let began = Instant::now();
+            let keys = state.rates.queues_asked_about();
+            let numbers = reading::queue_numbers(&state.broker, &keys).await;
             let sums = sums(&state).await;
-            state.rates.take(&numbers, sums);
+            state.rates.take(&numbers, sums, began);
         } else {
             state.rates.forget();
+            state.names.forget();
         }
     }
 }
@@ -93,22 +104,18 @@ pub(super) async fn sums(state: &State) -> Sums {
 }
 
 impl Rates {
-    fn take(&self, numbers: &[QueueNumbers], sums: Sums) {
+    /// Takes what was read from `began` on.
+    fn take(&self, numbers: &[QueueNumbers], sums: Sums, began: Instant) {
         let now = Instant::now();
-        let since = self.read.replace(Some(now)).map(|before| now - before);
-        let seconds = since.map_or(0.0, |since| since.as_secs_f64());
-        let round = self.round.get() + 1;
-        self.round.set(round);
         let mut queues = self.queues.borrow_mut();
         for one in numbers {
-            let last = Reading { counters: one.counters, ready: one.ready, unacked: one.unacked };
-            let first = OfQueue { last, before: last, seconds: 0.0, round };
-            let kept = queues.entry(one.key).or_insert(first);
-            if kept.round != round {
-                *kept = OfQueue { last, before: kept.last, seconds, round };
+            if let Some(kept) = queues.get_mut(&one.key) {
+                let (before, seconds) = (kept.last, (now - kept.read).as_secs_f64());
+                *kept = OfQueue { last: one.into(), before, seconds, read: now, ..*kept };
             }
         }
-        queues.retain(|_, kept| kept.round == round);
+        // Those that were read, and those that somebody has asked about since.
+        queues.retain(|_, kept| kept.read.max(kept.asked) >= began);
         let mut history = self.sums.borrow_mut();
         history.push_back(sums);
         if history.len() > HISTORY_LEN {
@@ -119,22 +126,30 @@ impl Rates {
     fn forget(&self) {
         *self.queues.borrow_mut() = HashMap::new();
         self.sums.borrow_mut().clear();
-        self.read.set(None);
     }
 
     fn note_asked(&self) {
         self.asked.set(Some(Instant::now()));
     }
 
-    /// How fast things happen in a queue.
-    pub(super) fn of_queue(&self, key: u64) -> Rate {
-        self.note_asked();
+    /// The queues that somebody has asked about lately, by their keys.
+    fn queues_asked_about(&self) -> Vec<u64> {
         let queues = self.queues.borrow();
-        let of = |queue: &OfQueue| Rate {
-            counters: queue.last.counters - queue.before.counters,
-            seconds: queue.seconds,
-        };
-        queues.get(&key).map(of).unwrap_or_default()
+        let wanted = queues.iter().filter(|(_, kept)| kept.asked.elapsed() < PATIENCE);
+        wanted.map(|(key, _)| *key).collect()
+    }
+
+    /// How fast things happen in a queue that holds this now.
+    pub(super) fn of_queue(&self, numbers: &QueueNumbers) -> Rate {
+        self.note_asked();
+        let now = Instant::now();
+        let mut queues = self.queues.borrow_mut();
+        let kept = queues.entry(numbers.key).or_insert_with(|| {
+            let last = Reading::from(numbers);
+            OfQueue { last, before: last, seconds: 0.0, read: now, asked: now }
+        });
+        kept.asked = now;
+        Rate { counters: kept.last.counters - kept.before.counters, seconds: kept.seconds }
     }
 
     /// How fast what a queue holds becomes more.
@@ -301,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_gone_is_forgotten() {
+    fn a_queue_that_nobody_asks_about_or_that_is_gone_is_not_kept() {
         let rates = Rates::default();
         let sums = Sums {
             at: Instant::now(),
@@ -312,8 +327,14 @@ mod tests {
             unacked: 0,
         };
         let queue = |key| QueueNumbers { key, ready: 7, ..QueueNumbers::default() };
-        rates.take(&[queue(1), queue(2)], sums);
-        rates.take(&[queue(2)], sums);
-        assert_eq!(rates.queues.borrow().keys().collect::<Vec<_>>(), [&2]);
+        let take = |numbers: &[QueueNumbers]| rates.take(numbers, sums, Instant::now());
+        take(&[queue(1), queue(2)]);
+        assert!(rates.queues_asked_about().is_empty(), "nobody has asked");
+        for key in [1, 2] {
+            assert_eq!(rates.of_queue(&queue(key)).seconds, 0.0);
+        }
+        take(&[queue(2)]);
+        assert_eq!(rates.queues_asked_about(), [2]);
+        assert!(rates.of_queue(&queue(2)).seconds > 0.0);
     }
 }

@@ -6,7 +6,7 @@ use warren_core::listing::{
     BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, Page,
     QueueInfo, QueueNumbers,
 };
-use warren_core::{Broker, ConnectionId};
+use warren_core::{Broker, ConnectionId, QueueName};
 use warren_io::BrokerHandle;
 
 use super::session::NAME_END;
@@ -16,7 +16,7 @@ const PAGE_LEN: usize = 500;
 
 /// What a binding leads to or comes from, by its name.
 #[derive(Clone, Debug)]
-pub(super) enum Bound {
+pub(crate) enum Bound {
     From(ShortStr),
     ToQueue(ShortStr),
     ToExchange(ShortStr),
@@ -37,7 +37,7 @@ async fn all<T: Send + 'static>(
 }
 
 /// All virtual hosts.
-pub(super) async fn vhosts(broker: &BrokerHandle) -> Vec<VhostStatus> {
+pub(crate) async fn vhosts(broker: &BrokerHandle) -> Vec<VhostStatus> {
     behind(broker, |broker, after: Option<&VhostStatus>| {
         let after = after.map(|last| &last.vhost.name);
         broker.vhosts(after).take(PAGE_LEN).collect()
@@ -95,24 +95,40 @@ async fn behind<T: Clone + Send + 'static>(
 }
 
 /// The queues of all virtual hosts.
-pub(super) async fn queues(broker: &BrokerHandle) -> Vec<QueueInfo> {
+pub(crate) async fn queues(broker: &BrokerHandle) -> Vec<QueueInfo> {
     all(broker, Broker::list_queues).await
 }
 
-/// What all queues hold.
-pub(super) async fn queue_numbers(broker: &BrokerHandle) -> Vec<QueueNumbers> {
-    all(broker, Broker::list_queue_numbers).await
+/// The names of the queues of all virtual hosts.
+pub(super) async fn queue_names(broker: &BrokerHandle) -> Vec<QueueName> {
+    all(broker, Broker::list_queue_names).await
+}
+
+/// What these queues are and hold, as far as they are there; no more of them than a page has.
+pub(super) async fn queues_named(broker: &BrokerHandle, names: Vec<QueueName>) -> Vec<QueueInfo> {
+    let info = |broker: &Broker, one: &QueueName| broker.queue_info(&one.vhost, &one.name);
+    broker.look(move |broker| names.iter().filter_map(|one| info(broker, one)).collect()).await
+}
+
+/// What these queues hold, by their keys, as far as they are there.
+pub(super) async fn queue_numbers(broker: &BrokerHandle, keys: &[u64]) -> Vec<QueueNumbers> {
+    let mut numbers = Vec::new();
+    for keys in keys.chunks(PAGE_LEN) {
+        let keys = keys.to_vec();
+        numbers.extend(broker.look(move |broker| broker.queue_numbers(&keys)).await);
+    }
+    numbers
 }
 
 /// The connections of clients.
-pub(super) async fn connections(broker: &BrokerHandle) -> Vec<ConnectionInfo> {
+pub(crate) async fn connections(broker: &BrokerHandle) -> Vec<ConnectionInfo> {
     let mut connections = all(broker, Broker::list_connections).await;
     connections.retain(|connection| !connection.name.ends_with(NAME_END));
     connections
 }
 
 /// The channels of clients.
-pub(super) async fn channels(broker: &BrokerHandle) -> Vec<ChannelInfo> {
+pub(crate) async fn channels(broker: &BrokerHandle) -> Vec<ChannelInfo> {
     let mut channels = all(broker, Broker::list_channels).await;
     channels.retain(|channel| !channel.connection_name.ends_with(NAME_END));
     channels
@@ -129,7 +145,7 @@ pub(super) async fn consumers(broker: &BrokerHandle) -> Vec<ConsumerInfo> {
 }
 
 /// The exchanges of a virtual host.
-pub(super) async fn exchanges(broker: &BrokerHandle, vhost: &ShortStr) -> Vec<ExchangeInfo> {
+pub(crate) async fn exchanges(broker: &BrokerHandle, vhost: &ShortStr) -> Vec<ExchangeInfo> {
     let mut items: Vec<ExchangeInfo> = Vec::new();
     loop {
         let (vhost, after) = (vhost.clone(), items.last().map(|last| last.name.clone()));
@@ -144,7 +160,7 @@ pub(super) async fn exchanges(broker: &BrokerHandle, vhost: &ShortStr) -> Vec<Ex
 }
 
 /// The bindings of an exchange or a queue; not those to the default exchange.
-pub(super) async fn bindings(
+pub(crate) async fn bindings(
     broker: &BrokerHandle,
     vhost: &ShortStr,
     of: &Bound,

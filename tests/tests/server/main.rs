@@ -7,6 +7,7 @@ mod configuration;
 mod ctl;
 mod definitions;
 mod management;
+mod metrics;
 mod packaging;
 mod proxy;
 mod tls;

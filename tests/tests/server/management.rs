@@ -15,7 +15,7 @@ use warren_tests::client::Connection;
 use warren_tests::setup::Setup;
 
 /// guest:guest
-const GUEST: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
+pub(crate) const GUEST: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
 
 /// How long a request may take to arrive, and how much later a busy machine may notice.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ fn connect(broker: &Broker) -> TcpStream {
     connect_to(&broker.management().expect("was set up with it"))
 }
 
-fn connect_to(address: &str) -> TcpStream {
+pub(crate) fn connect_to(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the API listens where it says");
     stream.set_read_timeout(Some(HEAD_TIMEOUT + LATE)).expect("a time that is not zero");
     stream
@@ -66,7 +66,7 @@ fn exchange(broker: &Broker, request: &[u8]) -> Response {
     exchange_on(connect(broker), request)
 }
 
-fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
+pub(crate) fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
     // What is too much may be answered before all of it was sent.
     let _ = stream.write_all(request);
     let mut bytes = Vec::new();

@@ -13,6 +13,7 @@ use crate::amqp::ShortStr;
 use crate::listing::{
     BindingInfo, BindingsOf, ExchangeInfo, Page, QueueCounters, QueueInfo, QueueNumbers,
 };
+use crate::log::QueueNumber;
 use crate::slab::Slab;
 use crate::{Instant, QueueName};
 
@@ -39,11 +40,10 @@ impl Engine {
         (counts.0 as u64, counts.1 as u64, counts.2 as u64, counts.3 as u64)
     }
 
-    /// The numbers of up to `limit` queues, from this one on.
-    pub(crate) fn list_queue_numbers(&self, from: u64, limit: usize) -> Page<QueueNumbers> {
-        page(&self.queues, from, limit, |id, queue| {
-            is_visible(queue).then(|| self.queue_numbers(id, queue))
-        })
+    /// What these queues hold, by their numbers; without those that are gone.
+    pub(crate) fn find_queue_numbers(&self, keys: &[u64]) -> Vec<QueueNumbers> {
+        let ids = keys.iter().filter_map(|key| self.numbers.get(&QueueNumber(*key)).copied());
+        ids.filter_map(|id| Some(self.queue_numbers(id, self.queues.get(id)?))).collect()
     }
 
     /// The names of up to `limit` queues, from this one on.

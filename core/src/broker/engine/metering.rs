@@ -25,7 +25,6 @@ impl Engine {
             published: self.message_sizes.count(),
             returned: marks.count(Mark::Returned),
             unroutable: marks.count(Mark::Unroutable),
-            logins_refused: marks.count(Mark::LoginRefused),
             ..self.traffic
         }
     }

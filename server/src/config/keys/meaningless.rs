@@ -47,7 +47,7 @@ const fn refused(name: &'static str, why: &'static str) -> Meaningless {
 
 const PROTOCOL: &str = "this protocol is not there yet";
 const MANAGEMENT: &str = "the management API has no such setting";
-const METRICS: &str = "metrics are not there yet";
+const METRICS: &str = "metrics have no such setting";
 const ERLANG: &str = "it is about Erlang's runtime, which is not here";
 const ONE_NODE: &str = "a broker is one node so far";
 const NO_QUORUM: &str = "queues of all types are in one log, with no replicas so far";
@@ -61,7 +61,7 @@ const NO_LIMIT: &str = "there is no such limit";
 const INSIDE: &str = "it is about how RabbitMQ works inside";
 
 /// More special ones come before those that begin as they do.
-const ALL: [Meaningless; 93] = [
+const ALL: [Meaningless; 94] = [
     warned("mqtt.", PROTOCOL),
     warned("web_mqtt.", PROTOCOL),
     warned("stomp.", PROTOCOL),
@@ -77,6 +77,7 @@ const ALL: [Meaningless; 93] = [
     warned("http_dispatch.", MANAGEMENT),
     warned("collect_statistics", MANAGEMENT),
     warned("collect_statistics_interval", MANAGEMENT),
+    refused("prometheus.ssl.", "metrics are served without TLS: a proxy can add it"),
     warned("prometheus.", METRICS),
     refused("definitions.https.", "definitions come from files only"),
     refused("definitions.tls.", "definitions come from files only"),

@@ -63,10 +63,11 @@ pub(super) struct Section {
 }
 
 /// All of them.
-pub(super) const SECTIONS: [Section; 11] = [
+pub(super) const SECTIONS: [Section; 12] = [
     Section { title: "Where clients connect", keys: &listeners::LISTENERS },
     Section { title: "TLS", keys: &listeners::TLS },
     Section { title: "Management", keys: &listeners::MANAGEMENT },
+    Section { title: "Metrics", keys: &operation::METRICS },
     Section { title: "Connections", keys: &listeners::CONNECTIONS },
     Section { title: "Users", keys: &broker::USERS },
     Section { title: "Definitions", keys: &operation::DEFINITIONS },

@@ -1,9 +1,97 @@
-//! Keys of logs and of the node.
+//! Keys of metrics, of logs and of the node.
 
 use tracing::level_filters::LevelFilter;
 
+use super::super::settings::Settings;
 use super::super::value;
 use super::{KEY, Key};
+
+pub(super) const METRICS: [Key; 7] = [
+    Key {
+        name: "prometheus.tcp.port",
+        group: "prometheus.tcp",
+        example: "15692",
+        about: "The port of metrics, for Prometheus, and of what tells of health.",
+        set: |settings, _, text| {
+            settings.metrics.port = Some(value::integer(text, 0, u16::MAX)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.tcp.ip",
+        group: "prometheus.tcp",
+        example: "127.0.0.1",
+        about: "The IP address of that port. Without a configuration file it is 127.0.0.1; with \
+                one it is on all interfaces, as in RabbitMQ. Nobody is asked for a password \
+                there, unless prometheus.authentication.enabled is true.",
+        set: |settings, _, text| {
+            let ip = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
+            settings.metrics.ip = Some(ip);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.tcp.listener",
+        group: "prometheus.tcp",
+        example: "127.0.0.1:15692",
+        about: "Both, over what is said of them: an IP address and a port, or `none`.",
+        set: metrics_address,
+        ..KEY
+    },
+    Key {
+        name: "warren.metrics",
+        group: "prometheus.tcp",
+        example: "127.0.0.1:15692",
+        about: "The same: a port, for all interfaces, or an IP address and a port, or `off`.",
+        set: metrics_address,
+        ..KEY
+    },
+    Key {
+        name: "prometheus.path",
+        default: Some("/metrics"),
+        about: "The path of metrics. Below it are /per-object, /detailed and /memory-breakdown.",
+        set: |settings, _, text| {
+            if !text.starts_with('/') {
+                return Err(format!("`{text}` does not begin with a slash"));
+            }
+            settings.metrics.path = text.trim_end_matches('/').to_owned();
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.return_per_object_metrics",
+        default: Some("false"),
+        about: "Whether at this path there is a line for each queue, channel and connection, and \
+                not only the sums.",
+        set: |settings, _, text| {
+            settings.metrics.is_per_object = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.authentication.enabled",
+        default: Some("false"),
+        about: "Whether metrics are for users with the tag `monitoring` or `administrator` only. \
+                What tells of health is for everybody.",
+        set: |settings, _, text| {
+            settings.metrics.has_authentication = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+];
+
+fn metrics_address(settings: &mut Settings, _: &str, text: &str) -> Result<(), String> {
+    settings.metrics.address = Some(match text {
+        "off" | "none" => None,
+        address => Some(value::listen_address(address)?),
+    });
+    Ok(())
+}
 
 pub(super) const LOGS: [Key; 5] = [
     Key {
