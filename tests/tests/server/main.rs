@@ -2,6 +2,7 @@
 //! and many idle ones cost.
 
 mod certificates;
+mod churn;
 mod configuration;
 mod definitions;
 mod management;
