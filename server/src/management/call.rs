@@ -16,6 +16,8 @@ use super::{State, reading};
 pub(super) enum Reply {
     /// 200 with this.
     Json(Value),
+    /// 200 with this, which is JSON.
+    Encoded(Vec<u8>),
     /// 201; and where it is, if that was not the request's to say.
     Created(Option<String>),
     /// 204: it is done.

@@ -106,6 +106,7 @@ async fn read(request: Request<Incoming>, len_max: usize) -> Result<Bytes, Failu
 fn write(answer: Answer) -> Answered {
     match answer {
         Ok(Reply::Json(value)) => response(StatusCode::OK, Some(&value)),
+        Ok(Reply::Encoded(json)) => encoded_response(StatusCode::OK, Some(json)),
         Ok(Reply::Status(status, value)) => response(status, Some(&value)),
         Ok(Reply::Done) => response(StatusCode::NO_CONTENT, None),
         Ok(Reply::Created(location)) => {
@@ -131,10 +132,15 @@ fn failed(failure: &Failure) -> Answered {
 
 fn response(status: StatusCode, body: Option<&Value>) -> Answered {
     let encoded = body.map(|value| serde_json::to_vec(value).expect("a value is JSON"));
-    let mut response = Response::new(Full::new(encoded.unwrap_or_default().into()));
+    encoded_response(status, encoded)
+}
+
+fn encoded_response(status: StatusCode, json: Option<Vec<u8>>) -> Response<Full<Bytes>> {
+    let is_any = json.is_some();
+    let mut response = Response::new(Full::new(json.unwrap_or_default().into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    if body.is_some() {
+    if is_any {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -143,6 +143,12 @@ pub(super) async fn auth(_call: Call) -> Answer {
     Ok(Reply::Json(json!({ "oauth_enabled": false })))
 }
 
+/// They are enabled.
+pub(super) async fn enable_feature_flag(call: Call) -> Answer {
+    let is_known = FEATURE_FLAGS.iter().any(|known| call.param("name") == Some(known));
+    if is_known { Ok(Reply::Done) } else { Err(Failure::no_object()) }
+}
+
 /// RabbitMQ's switches for what came with its versions. All of it is there.
 pub(super) async fn feature_flags(call: Call) -> Answer {
     let rows = FEATURE_FLAGS.iter().map(|name| Ready {
@@ -204,17 +210,44 @@ pub(super) async fn memory(call: Call) -> Answer {
     }
     let messages = call.state.broker.look(|broker| broker.memory()).await;
     let total = usage::resident();
-    page::one(
-        &call,
-        json!({ "memory": {
-            "strategy": "rss",
-            "msg_index": 0,
-            "binary": messages,
-            "other_proc": total.saturating_sub(messages),
-            "total": { "rss": total, "allocated": total, "erlang": total },
-        }}),
-    )
+    let mut memory = json!({
+        "strategy": "rss",
+        "binary": messages,
+        "other_proc": total.saturating_sub(messages),
+        "total": { "rss": total, "allocated": total, "erlang": total },
+    });
+    ABSENT_MEMORY.iter().for_each(|part| memory[*part] = json!(0));
+    page::one(&call, json!({ "memory": memory }))
 }
+
+/// What RabbitMQ has memory for, and tools count on to be told of, and there is not here, or not
+/// apart from the rest.
+const ABSENT_MEMORY: [&str; 24] = [
+    "connection_readers",
+    "connection_writers",
+    "connection_channels",
+    "connection_other",
+    "queue_procs",
+    "quorum_queue_procs",
+    "quorum_queue_dlx_procs",
+    "stream_queue_procs",
+    "stream_queue_replica_reader_procs",
+    "stream_queue_coordinator_procs",
+    "plugins",
+    "metadata_store",
+    "metrics",
+    "mgmt_db",
+    "mnesia",
+    "quorum_ets",
+    "metadata_store_ets",
+    "other_ets",
+    "msg_index",
+    "code",
+    "atom",
+    "other_system",
+    "allocated_unused",
+    "reserved_unallocated",
+];
 
 async fn node_json(state: &State) -> Value {
     let look = |broker: &warren_core::Broker| (broker.totals(), broker.alarms());

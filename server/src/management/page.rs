@@ -63,9 +63,8 @@ impl Row for &QueueName {
 /// # Errors
 /// When what the query says of pages makes no sense.
 pub(super) fn list<T: Row>(call: &Call, rows: Vec<T>) -> Answer {
-    let shown = choose(&call.query, rows)?;
-    let items = shown.rows.iter().map(Row::json).collect();
-    Ok(shown.answer(&call.query, items))
+    let Shown { rows, page } = choose(&call.query, rows)?;
+    Ok(answer(&call.query, page, rows.iter().map(Row::json)))
 }
 
 /// Whether a query asks for a page, and names are all that it takes to find out which objects are
@@ -79,20 +78,22 @@ pub(super) fn is_chosen_by_name(query: &Query) -> bool {
 pub(super) struct Shown<T> {
     pub(super) rows: Vec<T>,
     /// What is told of the page, if it is one.
-    page: Option<Value>,
+    pub(super) page: Option<Value>,
 }
 
-impl<T> Shown<T> {
-    /// The answer that has these rows, as they look in full.
-    pub(super) fn answer(self, query: &Query, items: Vec<Value>) -> Reply {
-        let columns = columns(query);
-        let picked = items.into_iter().map(|item| pick(item, columns.as_deref()));
-        let items: Value = picked.collect();
-        let Some(mut page) = self.page else { return Reply::Json(items) };
-        page["item_count"] = json!(items.as_array().map_or(0, Vec::len));
-        page["items"] = items;
-        Reply::Json(page)
-    }
+/// The answer with these rows, as they look in full, of a page of which this is told, if it is one.
+pub(super) fn answer(
+    query: &Query,
+    page: Option<Value>,
+    rows: impl Iterator<Item = Value>,
+) -> Reply {
+    let columns = columns(query);
+    let shown = rows.map(|row| pick(row, columns.as_deref()));
+    let Some(mut page) = page else { return Reply::Encoded(encoded(shown)) };
+    let items: Value = shown.collect();
+    page["item_count"] = json!(items.as_array().map_or(0, Vec::len));
+    page["items"] = items;
+    Reply::Json(page)
 }
 
 /// Finds out which rows of a list are shown.
@@ -122,6 +123,20 @@ pub(super) fn choose<T: Row>(query: &Query, mut rows: Vec<T>) -> Result<Shown<T>
         "page_count": filtered.div_ceil(size),
     });
     Ok(Shown { rows, page: Some(page) })
+}
+
+/// A list of all of these. Each is encoded and forgotten before there is the next: as values they
+/// take many times as much memory.
+fn encoded(rows: impl Iterator<Item = Value>) -> Vec<u8> {
+    let mut list = vec![b'['];
+    for (index, row) in rows.enumerate() {
+        if index > 0 {
+            list.push(b',');
+        }
+        serde_json::to_writer(&mut list, &row).expect("a value is JSON, and memory takes it");
+    }
+    list.push(b']');
+    list
 }
 
 /// Answers a request for one object with those columns of it that were asked for.
@@ -296,6 +311,13 @@ mod tests {
         assert_eq!(names("page=1&name=B"), ["B2", "b1"]);
         assert_eq!(names("page=1&name=%5E%5Bac%5D&use_regex=true"), ["a1", "c3"]);
         assert_eq!(names("name=B"), ["B2", "a1", "b1", "c3"], "only pages are filtered");
+    }
+
+    #[test]
+    fn a_list_is_encoded_row_by_row() {
+        let list = |rows: &[Value]| String::from_utf8(encoded(rows.iter().cloned()));
+        assert_eq!(list(&[]).expect("is UTF-8"), "[]");
+        assert_eq!(list(&[json!({"a": 1}), json!(2)]).expect("is UTF-8"), r#"[{"a":1},2]"#);
     }
 
     #[test]

@@ -28,10 +28,10 @@ pub(super) async fn list(call: Call) -> Answer {
         let names = state.names.all(&state.broker).await;
         let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
         let shown = page::choose(query, visible)?;
-        let wanted = shown.rows.iter().copied().cloned().collect();
+        let wanted = shown.rows.into_iter().cloned().collect();
         let infos = reading::queues_named(&state.broker, wanted).await;
-        let items = infos.into_iter().map(|info| row(info).json()).collect();
-        return Ok(shown.answer(query, items));
+        let rows = infos.into_iter().map(|info| row(info).json());
+        return Ok(page::answer(query, shown.page, rows));
     }
     let queues = reading::queues(&state.broker).await.into_iter();
     let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));

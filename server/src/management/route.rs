@@ -77,7 +77,8 @@ impl Route {
             };
             let given = percent_decode_str(given).decode_utf8().ok()?;
             match parameter(wanted) {
-                Some(_) if given.is_empty() => return None,
+                // The default exchange has the empty name.
+                Some(name) if given.is_empty() && name != "exchange" => return None,
                 Some(name) => params.push((name, given.into_owned())),
                 None if wanted == given => {}
                 None => return None,
@@ -130,6 +131,10 @@ mod tests {
         ] {
             assert_eq!(ROUTE.matches(path), None, "{path}");
         }
+        const PUBLISH: Route =
+            Route { path: "/api/exchanges/{vhost}/{exchange}/publish", operations: &[] };
+        let default = PUBLISH.matches("/api/exchanges/%2F//publish").expect("is of its form");
+        assert_eq!(default[1], ("exchange", String::new()));
         let up = ROUTE.matches("/api/queues/../..").expect("two names like others");
         assert_eq!(up, [("vhost", "..".to_owned()), ("queue", "..".to_owned())]);
     }

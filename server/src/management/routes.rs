@@ -39,6 +39,8 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "The cluster's name" parameter::cluster_name,
         put Administrator "Names the cluster" parameter::set_cluster_name;
     "/api/feature-flags", get Management "Features that are there" overview::feature_flags;
+    "/api/feature-flags/{name}/enable",
+        put Administrator "Does nothing" overview::enable_feature_flag;
     "/api/deprecated-features", get Management "None" overview::nothing;
     "/api/deprecated-features/used", get Management "None" overview::nothing;
     "/api/shovels", get Monitoring "None" overview::nothing;

@@ -99,7 +99,7 @@ fn what_was_imported_last_is_imported_again_unless_it_is_said_otherwise() {
     changed["queues"].as_array_mut().expect("a list").remove(1);
     write(&changed);
     let broker = once.start();
-    assert!(broker.log().contains("definitions imported"), "{}", broker.log());
+    broker.wait_for_log("definitions imported");
     let globals = request(&broker, "GET", "/api/global-parameters", ADMIN, "").json();
     assert_eq!(globals.as_array().expect("a list").len(), 1, "{globals}");
 }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod certificates;
+mod churn;
 mod configuration;
 mod ctl;
 mod definitions;
