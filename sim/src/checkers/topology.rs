@@ -34,15 +34,18 @@ pub fn check_decisions(decisions: Result<(), String>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When one is missing, too many, or of another kind.
-pub fn check_list(listed: &[QueueStatus], queues: &BTreeMap<&str, &Queue>) -> Result<(), Failure> {
-    for status in listed {
-        let Some(queue) = queues.get(&*status.name.to_text()) else {
-            return Err(Failure::new(ID, format!("queue {} should be gone", status.name)));
+pub fn check_list(
+    listed: &[(String, QueueStatus)],
+    queues: &BTreeMap<&str, &Queue>,
+) -> Result<(), Failure> {
+    for (name, status) in listed {
+        let Some(queue) = queues.get(name.as_str()) else {
+            return Err(Failure::new(ID, format!("queue {name} should be gone")));
         };
         check_kind(status, queue)?;
     }
     if listed.len() != queues.len() {
-        let is_listed = |name: &&&str| listed.iter().any(|status| status.name == **name);
+        let is_listed = |name: &&&str| listed.iter().any(|(listed, _)| listed == **name);
         let missing = queues.keys().find(|name| !is_listed(name));
         return Err(Failure::new(ID, format!("queue {missing:?} is missing")));
     }
