@@ -323,7 +323,7 @@ mod tests {
     /// Routes a message with this key, where the broker decided so.
     fn route(model: &mut Model, key: &str, decisions: &[Decision]) -> Result<Vec<usize>, String> {
         model.choices.note(decisions);
-        let look = Look { keys: vec![key], properties: &Properties::default() };
+        let look = Look { keys: vec![key], vhost: "/", properties: &Properties::default() };
         let queues = model.route("x", &look, None).queues;
         model.check_decisions().map(|()| queues.iter().map(|id| id.0).collect())
     }

@@ -86,7 +86,7 @@ impl Model {
         }
         let wanted = meaningful(&arguments);
         let stays = |name: &&str| is_same(find(&queue.arguments, name), find(&wanted, name));
-        if !make_sense(&arguments) || !FIXED.iter().all(|name| stays(name)) {
+        if !make_sense(&arguments) || !FIXED.iter().all(stays) {
             return None;
         }
         let (id, is_durable) = (queue.id, queue.is_durable);

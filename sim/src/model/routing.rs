@@ -12,7 +12,8 @@ use crate::wire::{Argument, Properties, Table, Value};
 pub(super) struct Look<'a> {
     /// The key it was published with, and those of `CC` and `BCC`.
     pub(super) keys: Vec<&'a str>,
-    vhost: &'a str,
+    /// The virtual host that it is in.
+    pub(super) vhost: &'a str,
     pub(super) properties: &'a Properties,
 }
 
