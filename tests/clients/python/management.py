@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pika
-from pika.exceptions import NackError
+from pika.exceptions import ChannelClosedByBroker, NackError
 
 from flows import HOST, PORT, RUN, bodies, connect, deliveries, name, next_message
 from extensions import count, until
@@ -316,7 +316,7 @@ def users(connection, channel):
     try:
         own_channel.basic_get("q")
         raise AssertionError("may not read it")
-    except pika.exceptions.ChannelClosedByBroker as closed:
+    except ChannelClosedByBroker as closed:
         assert closed.reply_code == 403 and "read access to queue 'q'" in closed.reply_text
     credentials = f"{user}:secret"
     assert call("GET", "whoami", user=credentials)[1]["tags"] == ["management"]
@@ -475,13 +475,13 @@ def changed(connection, channel):
     try:
         channel.basic_publish("", queue, b"too many")
         raise AssertionError("there was room for it")
-    except pika.exceptions.NackError:
+    except NackError:
         pass
     assert bodies(next_message(channel, queue) for _ in range(2)) == ["0", "1"]
     try:
         connection.channel().queue_declare(queue, durable=True, arguments=before)
         raise AssertionError("it has its first arguments")
-    except pika.exceptions.ChannelClosedByBroker as closed:
+    except ChannelClosedByBroker as closed:
         assert closed.reply_code == 406 and "x-expires" in closed.reply_text, closed
     for wrong, reason in (
         ({**after, "x-max-length": -1}, "value_negative,-1"),
