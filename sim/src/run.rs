@@ -335,13 +335,7 @@ impl Run {
             self.execute(&consume.with("tag", format!("s{at}")).flag("no_ack", true))?;
         }
         self.converge()?;
-        // With little memory, many messages are read from a slow disk one by one.
-        for _ in 0..CONVERGE_S {
-            if self.unserved().is_none() {
-                break;
-            }
-            self.world.advance(1_000_000_000, &mut self.judge)?;
-        }
+        self.wait_for_served()?;
         if let Some(queue) = self.unserved() {
             let text = format!("{queue} does not serve a new client");
             return Err(Failure::new("liveness", text));
@@ -359,6 +353,17 @@ impl Run {
                 Err(Failure::new("liveness", "the new clients could not publish to every queue"))
             }
         }
+    }
+
+    /// With little memory, many messages are read from a slow disk one by one.
+    fn wait_for_served(&mut self) -> Result<(), Failure> {
+        for _ in 0..CONVERGE_S {
+            if self.unserved().is_none() {
+                break;
+            }
+            self.world.advance(1_000_000_000, &mut self.judge)?;
+        }
+        Ok(())
     }
 
     /// A queue that has not given all it had to the client that consumes from all.
@@ -458,6 +463,7 @@ impl Run {
             self.execute(&consume.with("tag", format!("r{at}")).flag("no_ack", true))?;
         }
         self.converge()?;
+        self.wait_for_served()?;
         self.check_books(usize::MAX)?;
         self.judge.check_quiet(self.world.image())
     }
