@@ -12,7 +12,7 @@ use crate::checkers::{Failure, no_loss, panic};
 use crate::course::{Connection, Course, Traffic};
 use crate::exhaustive;
 use crate::judge::Judge;
-use crate::model::{Fate, Mode, Queue};
+use crate::model::{Fate, Mode, Queue, ROOT, local, vhost_of};
 use crate::plan::{Plan, Step, Who};
 use crate::tally::Tally;
 use crate::trace::Line;
@@ -20,8 +20,10 @@ use crate::world::{Stage, Tamper, World};
 
 /// Long enough for every timeout of the broker.
 const CONVERGE_S: u64 = 240;
-/// The client of the last two phases.
+/// The client of the last phases.
 const SERVER: u8 = 250;
+/// The first of those in other virtual hosts.
+const OTHER_SERVERS: u8 = 240;
 /// A wait of so many microseconds is one in which nothing happens for long.
 const IDLE_US: u64 = 30_000_000;
 /// In so many milliseconds a new client is connected and has asked for what it wants.
@@ -129,6 +131,7 @@ impl Run {
         self.world.heal(&mut self.judge)?;
         self.start()?;
         self.resume()?;
+        self.admit()?;
         self.enter("converge");
         self.converge()?;
         self.close_all()?;
@@ -274,12 +277,50 @@ impl Run {
         }
     }
 
-    /// A new client publishes to every queue that is left and consumes all there is.
+    /// Nothing keeps a client from working in any virtual host.
+    fn admit(&mut self) -> Result<(), Failure> {
+        let hosts = self.judge.model.access.vhosts.keys().filter(|vhost| *vhost != ROOT);
+        for vhost in hosts.cloned().collect::<Vec<_>>() {
+            self.execute(&Step::new(Who::World, "limit_vhost").with("name", &vhost))?;
+            let permit = Step::new(Who::World, "permit").with("vhost", vhost).with("user", "guest");
+            let all = ["configure", "write", "read"].into_iter();
+            self.execute(&all.fold(permit, |step, key| step.with(key, ".*")))?;
+        }
+        Ok(())
+    }
+
+    /// The clients of the last phases, one in each virtual host.
+    fn servers(&self) -> BTreeMap<String, u8> {
+        let hosts = self.judge.model.access.vhosts.keys().filter(|vhost| *vhost != ROOT);
+        let others = hosts.cloned().zip(OTHER_SERVERS..SERVER);
+        others.chain([(ROOT.to_owned(), SERVER)]).collect()
+    }
+
+    /// New clients, each with an open channel.
+    fn connect_servers(&mut self) -> Result<BTreeMap<String, u8>, Failure> {
+        let servers = self.servers();
+        for (vhost, client) in &servers {
+            let connect = Step::new(Who::Client(*client), "connect");
+            let connect = if vhost == ROOT { connect } else { connect.with("vhost", vhost) };
+            self.execute(&connect)?;
+            self.execute(&Step::new(Who::Channel(*client, 1), "open"))?;
+        }
+        Ok(servers)
+    }
+
+    fn close_servers(&mut self) -> Result<(), Failure> {
+        for client in self.servers().into_values() {
+            self.execute(&Step::new(Who::Client(client), "close"))?;
+        }
+        self.converge()
+    }
+
+    /// New clients publish to every queue that is left and consume all there is.
     fn serve(&mut self) -> Result<(), Failure> {
-        let (publisher, consumer) = (Who::Channel(SERVER, 1), Who::Channel(SERVER, 1));
-        self.execute(&Step::new(Who::Client(SERVER), "connect"))?;
-        self.execute(&Step::new(publisher, "open"))?;
-        self.execute(&Step::new(publisher, "confirm"))?;
+        let servers = self.connect_servers()?;
+        for client in servers.values() {
+            self.execute(&Step::new(Who::Channel(*client, 1), "confirm"))?;
+        }
         // One that expires before it is asked for is gone when that is looked at.
         let soon = self.judge.model.now_ms() + ASKING_MS;
         let is_left = |queue: &&Queue| queue.expires_ms.is_none_or(|at| at > soon);
@@ -287,30 +328,42 @@ impl Run {
         let queues = queues.filter(is_left);
         let queues: Vec<String> = queues.map(|queue| queue.name.clone()).collect();
         for (at, queue) in queues.iter().enumerate() {
-            let body = self.body(9);
-            let publish = Step::new(publisher, "publish").with("key", queue).with("body", body);
+            let (who, name) = (Who::Channel(servers[vhost_of(queue)], 1), local(queue));
+            let publish = Step::new(who, "publish").with("key", name).with("body", self.body(9));
             self.execute(&publish.flag("mandatory", true))?;
-            let consume = Step::new(consumer, "consume").with("q", queue);
+            let consume = Step::new(who, "consume").with("q", name);
             self.execute(&consume.with("tag", format!("s{at}")).flag("no_ack", true))?;
         }
         self.converge()?;
-        // With little memory, many messages are read from a slow disk one by one.
+        self.wait_for_served()?;
+        if let Some(queue) = self.unserved() {
+            let text = format!("{queue} does not serve a new client");
+            return Err(Failure::new("liveness", text));
+        }
+        let model = &self.judge.model;
+        let last = model.connections.values().rev().take(servers.len());
+        let channels = last.filter_map(|connection| connection.channels.get(&1));
+        let published = channels.map(|channel| match &channel.mode {
+            Mode::Confirm(confirms) => confirms.published(),
+            _ => 0,
+        });
+        match published.sum::<u64>() == queues.len() as u64 {
+            true => Ok(()),
+            false => {
+                Err(Failure::new("liveness", "the new clients could not publish to every queue"))
+            }
+        }
+    }
+
+    /// With little memory, many messages are read from a slow disk one by one.
+    fn wait_for_served(&mut self) -> Result<(), Failure> {
         for _ in 0..CONVERGE_S {
             if self.unserved().is_none() {
                 break;
             }
             self.world.advance(1_000_000_000, &mut self.judge)?;
         }
-        if let Some(queue) = self.unserved() {
-            let text = format!("{queue} does not serve a new client");
-            return Err(Failure::new("liveness", text));
-        }
-        let channel = self.judge.model.connections.values().last();
-        let channel = channel.and_then(|connection| connection.channels.get(&1));
-        match channel.map(|channel| &channel.mode) {
-            Some(Mode::Confirm(confirms)) if confirms.published() == queues.len() as u64 => Ok(()),
-            _ => Err(Failure::new("liveness", "the new client could not publish to every queue")),
-        }
+        Ok(())
     }
 
     /// A queue that has not given all it had to the client that consumes from all.
@@ -330,8 +383,7 @@ impl Run {
         // Dead letters that wait may still go, by chance.
         let has_kept = self.judge.model.queues.values().any(|queue| !queue.kept.is_empty());
         let known = if has_kept { self.judge.model.messages.len() } else { usize::MAX };
-        self.execute(&Step::new(Who::Client(SERVER), "close"))?;
-        self.converge()?;
+        self.close_servers()?;
         self.check_books(known)?;
         self.judge.check_quiet(self.world.image())?;
         let consumers = self.judge.model.consumers.len();
@@ -358,24 +410,24 @@ impl Run {
 
     /// Every durable queue gets messages to keep, some of which are delivered and not settled.
     fn fill(&mut self) -> Result<(), Failure> {
-        let keeper = Who::Channel(SERVER, 1);
-        self.execute(&Step::new(Who::Client(SERVER), "connect"))?;
-        self.execute(&Step::new(keeper, "open"))?;
-        self.execute(&Step::new(keeper, "confirm"))?;
+        let servers = self.connect_servers()?;
+        for client in servers.values() {
+            self.execute(&Step::new(Who::Channel(*client, 1), "confirm"))?;
+        }
         for queue in self.durable_queues() {
+            let (keeper, name) = (Who::Channel(servers[vhost_of(&queue)], 1), local(&queue));
             for _ in 0..LEFT {
                 let body = self.body(20);
-                let publish = Step::new(keeper, "publish").with("key", &queue).with("body", body);
+                let publish = Step::new(keeper, "publish").with("key", name).with("body", body);
                 self.execute(&publish.flag("persistent", true))?;
             }
             let found = self.judge.model.queue_named(&queue);
             if found.is_some_and(|queue| !queue.refuses_gets()) {
-                self.execute(&Step::new(keeper, "get").with("q", &queue))?;
+                self.execute(&Step::new(keeper, "get").with("q", name))?;
             }
         }
         self.converge()?;
-        self.execute(&Step::new(Who::Client(SERVER), "close"))?;
-        self.converge()
+        self.close_servers()
     }
 
     /// So many bytes, or as many as a body may have.
@@ -403,28 +455,29 @@ impl Run {
                 return Err(Failure::new("no-loss", text));
             }
         }
-        let consumer = Who::Channel(SERVER, 1);
-        self.execute(&Step::new(Who::Client(SERVER), "connect"))?;
-        self.execute(&Step::new(consumer, "open"))?;
-        self.probe(consumer)?;
+        let servers = self.connect_servers()?;
+        self.probe(&servers)?;
         for (at, queue) in left.iter().enumerate() {
-            let consume = Step::new(consumer, "consume").with("q", queue);
+            let consumer = Who::Channel(servers[vhost_of(queue)], 1);
+            let consume = Step::new(consumer, "consume").with("q", local(queue));
             self.execute(&consume.with("tag", format!("r{at}")).flag("no_ack", true))?;
         }
         self.converge()?;
+        self.wait_for_served()?;
         self.check_books(usize::MAX)?;
         self.judge.check_quiet(self.world.image())
     }
 
     /// Everything that is bound is published to: what routes is what must.
-    fn probe(&mut self, publisher: Who) -> Result<(), Failure> {
+    fn probe(&mut self, servers: &BTreeMap<String, u8>) -> Result<(), Failure> {
         let bindings = self.judge.model.bindings.clone();
         for binding in bindings {
             let exchange = &self.judge.model.exchanges[&binding.source];
             if exchange.is_internal {
                 continue;
             }
-            let publish = Step::new(publisher, "publish").with("x", &binding.source);
+            let publisher = Who::Channel(servers[vhost_of(&binding.source)], 1);
+            let publish = Step::new(publisher, "publish").with("x", local(&binding.source));
             self.execute(&publish.with("key", &binding.key).with("body", self.body(5)))?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! one consumer at a time: what is held or settled does not come again.
 
 use super::Failure;
-use crate::model::{Fate, Message};
+use crate::model::{Fate, Message, local};
 use crate::wire::Properties;
 
 const ID: &str = "no-phantom";
@@ -37,7 +37,7 @@ pub fn check<'a>(
         );
         return about(text);
     }
-    if message.exchange != exchange || message.key != key {
+    if local(&message.exchange) != exchange || message.key != key {
         let text = format!(
             "{} was published to '{}' with key '{}', and comes as from '{exchange}', '{key}'",
             message.name, message.exchange, message.key
@@ -97,6 +97,7 @@ mod tests {
             batch: 0,
             histories: Vec::new(),
             deaths: Vec::new(),
+            vhost: "/".into(),
             firsts: Vec::new(),
             fates: Fates::default(),
         }

@@ -34,15 +34,18 @@ pub fn check_decisions(decisions: Result<(), String>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When one is missing, too many, or of another kind.
-pub fn check_list(listed: &[QueueStatus], queues: &BTreeMap<&str, &Queue>) -> Result<(), Failure> {
-    for status in listed {
-        let Some(queue) = queues.get(&*status.name.to_text()) else {
-            return Err(Failure::new(ID, format!("queue {} should be gone", status.name)));
+pub fn check_list(
+    listed: &[(String, QueueStatus)],
+    queues: &BTreeMap<&str, &Queue>,
+) -> Result<(), Failure> {
+    for (name, status) in listed {
+        let Some(queue) = queues.get(name.as_str()) else {
+            return Err(Failure::new(ID, format!("queue {name} should be gone")));
         };
         check_kind(status, queue)?;
     }
     if listed.len() != queues.len() {
-        let is_listed = |name: &&&str| listed.iter().any(|status| status.name == **name);
+        let is_listed = |name: &&&str| listed.iter().any(|(listed, _)| listed == **name);
         let missing = queues.keys().find(|name| !is_listed(name));
         return Err(Failure::new(ID, format!("queue {missing:?} is missing")));
     }
@@ -106,6 +109,10 @@ mod tests {
         }
     }
 
+    fn named(status: QueueStatus) -> (String, QueueStatus) {
+        (status.name.to_string(), status)
+    }
+
     #[test]
     fn a_message_from_a_queue_that_it_was_not_routed_to_fails() {
         assert_eq!(check_route("m", "q", Some(Fate::Ready)), Ok(()));
@@ -123,10 +130,10 @@ mod tests {
     fn a_queue_too_many_too_few_or_of_another_kind_fails() {
         let queue = Queue::new(QueueId(1), "q".into());
         let queues = BTreeMap::from([("q", &queue)]);
-        assert_eq!(check_list(&[status("q")], &queues), Ok(()));
+        assert_eq!(check_list(&[named(status("q"))], &queues), Ok(()));
         assert!(check_list(&[], &queues).is_err());
-        assert!(check_list(&[status("q"), status("other")], &queues).is_err());
+        assert!(check_list(&[status("q"), status("other")].map(named), &queues).is_err());
         let durable = QueueStatus { durable: true, ..status("q") };
-        assert!(check_list(&[durable], &queues).is_err());
+        assert!(check_list(&[named(durable)], &queues).is_err());
     }
 }

@@ -6,7 +6,7 @@ use crate::checkers::{
     Failure, ack_final, fairness, liveness, no_phantom, order, pausing, redelivered, single_active,
     tags_and_prefetch, topology, tx,
 };
-use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId};
+use crate::model::{ChannelKey, Consumer, Copy, Expected, LateReply, Message, QueueId, local};
 use crate::wire::{Argument, Method, Properties};
 
 /// A delivery as the client sees it.
@@ -60,7 +60,7 @@ impl Judge {
         candidates.find(|index| {
             let message = &self.model.messages[*index];
             message.body == body
-                && message.exchange == method.text("exchange")
+                && local(&message.exchange) == method.text("exchange")
                 && message.key == method.text("routing-key")
         })
     }

@@ -20,7 +20,7 @@ use crate::checkers::{
 };
 use crate::model::{
     Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, NOTHING, Parked, Phase, Promise,
-    Queue, QueueId, Released, Stage,
+    Queue, QueueId, Released, Stage, is_made, is_untold, local, qualified, vhost_of,
 };
 use crate::plan::Setup;
 use crate::trace::Trace;
@@ -243,22 +243,30 @@ impl Judge {
         if self.check_known(broker)? {
             return Ok(());
         }
-        let mut listed = broker.queues();
+        let mut listed = self.listed(broker);
         let mut queues = self.queues_by_name();
         // Queues that the broker named are not known by name until it has told.
-        let is_told = |name: &str| !name.starts_with('?');
-        let untold = queues.keys().filter(|name| !is_told(name)).count();
+        let untold = queues.keys().filter(|name| is_untold(name)).count();
         let known = listed.len();
-        listed.retain(|status| {
-            !status.name.starts_with("amq.gen-") || queues.contains_key(&*status.name.to_text())
-        });
+        listed.retain(|(name, _)| !is_made(name) || queues.contains_key(name.as_str()));
         topology::check_untold(known - listed.len(), untold)?;
-        queues.retain(|name, _| is_told(name));
+        queues.retain(|name, _| !is_untold(name));
         topology::check_list(&listed, &queues)?;
-        for status in &listed {
-            check_counts(status, queues[&*status.name.to_text()])?;
+        for (name, status) in &listed {
+            check_counts(status, queues[name.as_str()])?;
         }
         Ok(())
+    }
+
+    /// The broker's queues with their names over all virtual hosts, but for what is left of one
+    /// that is deleted.
+    fn listed(&self, broker: &Broker) -> Vec<(String, QueueStatus)> {
+        let named = broker.queues().into_iter().map(|status| {
+            let name = status.name.to_text();
+            (qualified(&status.vhost.to_text(), &name).into_owned(), status)
+        });
+        let hosts = &self.model.access.vhosts;
+        named.filter(|(name, _)| hosts.contains_key(vhost_of(name))).collect()
     }
 
     /// Checks each queue of the model against the broker's of the same name, if these are all, and
@@ -267,7 +275,8 @@ impl Judge {
         let mut known = 0;
         let mut sums = conservation::Sums::default();
         for queue in self.visible_queues() {
-            let Some(status) = broker.queue("/", queue.name.as_bytes()) else { return Ok(false) };
+            let name = local(&queue.name).as_bytes();
+            let Some(status) = broker.queue(vhost_of(&queue.name), name) else { return Ok(false) };
             topology::check_kind(&status, queue)?;
             check_counts(&status, queue)?;
             sums.add(&status);
@@ -286,22 +295,26 @@ impl Judge {
 
     /// What the broker counts of delayed messages, against the model, and that it lists as many.
     fn check_store(&self, broker: &Broker) -> Result<(), Failure> {
-        let (delays, store) = (broker.delays(), self.model.store());
-        match (delays.as_slice(), store) {
-            ([], None) => Ok(()),
-            // It comes into being with the first message that it is given, and here as soon as one
-            // may be.
-            ([], Some(store)) if store.enqueued == 0 => Ok(()),
-            ([status], Some(store)) => {
-                check_counts(status, store)?;
-                let listed = broker.delayed(&status.vhost.to_text(), None, usize::MAX);
-                delays::check_listed(&listed, store)
-            }
-            _ => {
-                let text = format!("delayed messages: {delays:?}, and should be {store:?}");
-                Err(Failure::new("delays", text))
+        let delays = broker.delays();
+        let hosts = &self.model.access.vhosts;
+        for vhost in hosts.keys() {
+            let status = delays.iter().find(|status| *status.vhost.to_text() == **vhost);
+            match (status, self.model.store(vhost)) {
+                (None, None) => {}
+                // It comes into being with the first message that it is given, and here as soon as
+                // one may be.
+                (None, Some(store)) if store.enqueued == 0 => {}
+                (Some(status), Some(store)) => {
+                    check_counts(status, store)?;
+                    delays::check_listed(&broker.delayed(vhost, None, usize::MAX), store)?;
+                }
+                (status, store) => {
+                    let text = format!("delayed messages: {status:?}, and should be {store:?}");
+                    return Err(Failure::new("delays", text));
+                }
             }
         }
+        Ok(())
     }
 
     fn queues_by_name(&self) -> BTreeMap<&str, &Queue> {
@@ -686,12 +699,16 @@ impl Judge {
     /// The broker tells a queue's name; it may choose it where the client left it open.
     fn name_queue(&mut self, queue: QueueId, method: &Method) -> Result<(), Failure> {
         let name = method.text("queue");
-        let is_taken = self.model.queue_named(name).is_some();
-        let Some(queue) = self.model.queues.get_mut(&queue) else { return Ok(()) };
-        if queue.name.starts_with('?') && name.starts_with("amq.gen-") && !is_taken {
-            queue.name = name.to_owned();
+        let Some(vhost) = self.model.queues.get(&queue).map(|queue| vhost_of(&queue.name)) else {
+            return Ok(());
+        };
+        let whole = qualified(vhost, name).into_owned();
+        let is_taken = self.model.queue_named(&whole).is_some();
+        let queue = self.model.queues.get_mut(&queue).expect("just found");
+        if is_untold(&queue.name) && is_made(name) && !is_taken {
+            queue.name.clone_from(&whole);
         }
-        if queue.name == name {
+        if queue.name == whole {
             return Ok(());
         }
         Err(Failure::new("protocol", format!("{} is declared as {name}", queue.name)))

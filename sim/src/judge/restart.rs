@@ -136,17 +136,18 @@ impl Judge {
         setup: &Setup,
     ) -> Result<bool, Failure> {
         self.model.setup = setup.clone();
-        let listed = broker.queues();
         let is_lost = no_loss::check_log(self.model.restart(found))?;
+        let listed = self.listed(broker);
         access::check(broker, &self.model.access)?;
         topology::check_list(&listed, &self.queues_by_name())?;
         for status in &broker.delays() {
-            let left = self.model.store().map_or(0, |store| store.ready.len() as u64);
+            let store = self.model.store(&status.vhost.to_text());
+            let left = store.map_or(0, |store| store.ready.len() as u64);
             no_loss::check_recovered(&status.name.to_text(), status.ready, left)?;
         }
         self.check_store(broker)?;
-        for status in &listed {
-            let queue = self.queues_by_name()[&*status.name.to_text()];
+        for (name, status) in &listed {
+            let queue = self.queues_by_name()[name.as_str()];
             let left = queue.ready.len() as u64;
             no_loss::check_recovered(&queue.name, status.ready, left)?;
             ack_final::check_recovered(&queue.name, status.ready, left)?;

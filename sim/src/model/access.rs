@@ -1,13 +1,15 @@
 //! Who may do what. Nothing is remembered of what was found out before: everybody is held against
 //! all there is, each time.
 //!
-//! Queues and exchanges are those of `/`. Of other virtual hosts it is known who may enter them.
+//! Permissions are for names as they are within a virtual host.
 
 use std::collections::BTreeMap;
 
 use super::basic::REPLY_TO;
 use super::channel::Phase;
+use super::names::{is_untold, local, qualified, vhost_of};
 use super::policies::is_found;
+use super::topology::predeclared;
 use super::{Answer, ChannelKey, Connection, Model, Refusal, Stage};
 use crate::wire::{Method, Value};
 
@@ -97,9 +99,9 @@ impl Access {
         self.vhosts.contains_key(vhost) && self.users.contains_key(user)
     }
 
-    fn may(&self, user: &str, right: Right, name: &str) -> bool {
-        let permission = self.permissions.get(&("/".to_owned(), user.to_owned()));
-        permission.is_some_and(|patterns| allows(&patterns[right as usize], name))
+    fn may(&self, (vhost, user): (&str, &str), right: Right, name: &str) -> bool {
+        let permission = self.permissions.get(&(vhost.to_owned(), user.to_owned()));
+        permission.is_some_and(|patterns| allows(&patterns[right as usize], local(name)))
     }
 }
 
@@ -231,17 +233,22 @@ impl Model {
     }
 
     /// Whether there may be another queue.
-    pub(super) fn check_queues(&self, name: &str) -> Result<(), Refusal> {
-        let is_visible = |queue: &&super::Queue| !queue.is_hidden && !queue.is_store;
+    pub(super) fn check_queues(&self, link: usize, name: &str) -> Result<(), Refusal> {
+        let vhost = &self.connections[&link].vhost;
+        let is_visible = |queue: &&super::Queue| {
+            !queue.is_hidden && !queue.is_store && vhost_of(&queue.name) == vhost
+        };
         let count = self.queues.values().filter(is_visible).count() as u64;
-        let limit = self.access.vhosts.get("/").and_then(|limits| limits[1]);
+        let limit = self.access.vhosts.get(vhost).and_then(|limits| limits[1]);
         match limit.filter(|limit| count >= *limit) {
             None => Ok(()),
             Some(_) if name.is_empty() => Err(Refusal::soft_any_text(406)),
             Some(limit) => Err(Refusal::soft(
                 406,
                 format!(
-                    "cannot declare queue '{name}': queue limit in vhost '/' ({limit}) is reached"
+                    "cannot declare queue '{}': queue limit in vhost '{vhost}' ({limit}) is \
+                     reached",
+                    local(name)
                 ),
             )),
         }
@@ -250,11 +257,11 @@ impl Model {
     /// A client has a new secret: what it may do is looked at anew.
     pub(super) fn look_anew(&mut self, link: usize) -> Result<(), Refusal> {
         let Connection { user, vhost, wants_cancels, .. } = &self.connections[&link];
-        let (user, wants_cancels) = (user.clone(), *wants_cancels);
-        self.check_entry(&user, vhost)?;
+        let (user, vhost, wants_cancels) = (user.clone(), vhost.clone(), *wants_cancels);
+        self.check_entry(&user, &vhost)?;
         let lost = self.consumers.values().filter(|consumer| {
             let queue = &self.queues[&consumer.queue];
-            let may = self.access.may(&user, Right::Read, &queue.name);
+            let may = self.access.may((&vhost, &user), Right::Read, &queue.name);
             consumer.channel.0 == link && !queue.is_hidden && !may
         });
         let lost = lost.map(|consumer| (consumer.id, consumer.channel, consumer.tag.clone()));
@@ -270,25 +277,27 @@ impl Model {
     }
 
     fn check(&self, link: usize, right: Right, kind: &str, name: &str) -> Result<(), Refusal> {
-        let user = &self.connections[&link].user;
-        let name = if kind == "exchange" && name.is_empty() { "amq.default" } else { name };
-        if self.access.may(user, right, name) {
+        let Connection { user, vhost, .. } = &self.connections[&link];
+        let name = if kind == "exchange" && name.is_empty() { "amq.default" } else { local(name) };
+        if self.access.may((vhost, user), right, name) {
             return Ok(());
         }
         let right = ["configure", "write", "read"][right as usize];
-        match name.starts_with('?') {
+        match is_untold(name) {
             true => Err(Refusal::soft_any_text(403)),
             false => Err(Refusal::soft(
                 403,
-                format!("{right} access to {kind} '{name}' in vhost '/' refused for user '{user}'"),
+                format!(
+                    "{right} access to {kind} '{name}' in vhost '{vhost}' refused for user '{user}'"
+                ),
             )),
         }
     }
 
     fn check_any(&self, link: usize, kind: &str, name: &str) -> Result<(), Refusal> {
-        let user = &self.connections[&link].user;
-        let may =
-            [Right::Read, Right::Write].iter().any(|right| self.access.may(user, *right, name));
+        let Connection { user, vhost, .. } = &self.connections[&link];
+        let has = |right: &Right| self.access.may((vhost, user), *right, name);
+        let may = [Right::Read, Right::Write].iter().any(has);
         if may { Ok(()) } else { self.check(link, Right::Configure, kind, name) }
     }
 
@@ -300,25 +309,26 @@ impl Model {
         exchange: &str,
         keys: &[&str],
     ) -> Result<(), Refusal> {
-        let user = &self.connections[&link].user;
+        let Connection { user, vhost, .. } = &self.connections[&link];
         let is_topic = self.exchanges.get(exchange);
         if !is_topic.is_some_and(|found| found.kind == "topic" && !found.is_for_delayed) {
             return Ok(());
         }
-        let key = ("/".to_owned(), user.clone(), exchange.to_owned());
+        let exchange = local(exchange);
+        let key = (vhost.clone(), user.clone(), exchange.to_owned());
         let Some(patterns) = self.access.topics.get(&key) else { return Ok(()) };
         let (name, pattern) = match right {
             Right::Read => ("read", &patterns[1]),
             _ => ("write", &patterns[0]),
         };
-        let pattern = pattern.replace("{username}", user).replace("{vhost}", "/");
+        let pattern = pattern.replace("{username}", user).replace("{vhost}", vhost);
         match keys.iter().find(|key| !allows(&pattern, key)) {
             None => Ok(()),
             Some(key) => Err(Refusal::soft(
                 403,
                 format!(
-                    "{name} access to topic '{key}' in exchange topic '{exchange}' in vhost '/' \
-                     refused for user '{user}'"
+                    "{name} access to topic '{key}' in exchange topic '{exchange}' in vhost \
+                     '{vhost}' refused for user '{user}'"
                 ),
             )),
         }
@@ -380,14 +390,14 @@ impl Model {
                 meant().map_or(Ok(()), |queue| self.check(link, right, "queue", &queue))
             }
             "exchange.delete" => match method.text("exchange") {
-                name if name.is_empty() || name.starts_with("amq.") => Ok(()),
+                name if name.is_empty() || local(name).starts_with("amq.") => Ok(()),
                 name => self.check(link, Right::Configure, "exchange", name),
             },
             "queue.bind" | "queue.unbind" => {
                 let Some(queue) = meant() else { return Ok(()) };
                 self.check(link, Right::Write, "queue", &queue)?;
                 let said = (method.text("queue"), method.text("routing-key"));
-                let key = if said == ("", "") { queue.as_str() } else { said.1 };
+                let key = if said == ("", "") { local(&queue) } else { said.1 };
                 self.check_source(link, method.text("exchange"), key)
             }
             "exchange.bind" | "exchange.unbind" => {
@@ -428,7 +438,8 @@ impl Model {
         }
         let name = if name.is_empty() { "?" } else { name };
         self.check(link, Right::Configure, "queue", name)?;
-        let is_new = name == "?" || !name.starts_with("amq.") && self.queue_named(name).is_none();
+        let is_reserved = local(name).starts_with("amq.");
+        let is_new = name == "?" || !is_reserved && self.queue_named(name).is_none();
         let arguments = method.table("arguments").iter();
         let mut letters = arguments.filter(|(key, _)| key == "x-dead-letter-exchange");
         match letters.next().and_then(|(_, value)| value.as_text()) {
@@ -452,7 +463,8 @@ impl Model {
             return Ok(());
         }
         self.check(link, Right::Configure, "exchange", name)?;
-        let is_new = !name.starts_with("amq.") && !self.exchanges.contains_key(name);
+        let is_reserved = local(name).starts_with("amq.");
+        let is_new = !is_reserved && !self.exchanges.contains_key(name);
         let arguments = method.table("arguments").iter();
         let mut alternate = arguments.filter(|(key, _)| key == "alternate-exchange");
         match alternate.next().and_then(|(_, value): &(String, Value)| value.as_text()) {
@@ -472,7 +484,10 @@ impl Model {
         match wish {
             AccessWish::Vhost(name) => {
                 let is_new = !access.vhosts.contains_key(&name);
-                access.vhosts.entry(name).or_default();
+                if is_new {
+                    self.exchanges.extend(predeclared(&name));
+                    access.vhosts.insert(name, [None; 2]);
+                }
                 made(is_new)
             }
             AccessWish::NoVhost(name) => {
@@ -482,6 +497,7 @@ impl Model {
                 access.permissions.retain(|(vhost, _), _| *vhost != name);
                 access.topics.retain(|(vhost, ..), _| *vhost != name);
                 self.evict(|one| one.vhost == name, &format!("vhost '{name}' is deleted"));
+                self.empty_vhost(&name);
                 Answer::Deleted
             }
             AccessWish::LimitVhost(name, limits) => match access.vhosts.get_mut(&name) {
@@ -529,10 +545,8 @@ impl Model {
             }
             AccessWish::PermitTopic(vhost, user, exchange, patterns) => {
                 let is_fine = patterns.iter().all(|pattern| is_pattern(pattern));
-                let is_there = match vhost.as_str() {
-                    "/" => exchange.is_empty() || self.exchanges.contains_key(&exchange),
-                    _ => exchange.is_empty() || exchange.starts_with("amq."),
-                };
+                let is_there = exchange.is_empty()
+                    || self.exchanges.contains_key(&*qualified(&vhost, &exchange));
                 if !is_fine || !is_there || !access.knows(&vhost, &user) {
                     return Answer::Refused;
                 }

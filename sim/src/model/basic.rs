@@ -6,6 +6,7 @@ use smol_str::SmolStr;
 
 use super::channel::{Partial, Settle};
 use super::message::further_keys;
+use super::names::resource;
 use super::routing::{Look, Route};
 use super::timeouts::integer;
 use super::{
@@ -29,11 +30,12 @@ impl Model {
         self.check_publish(key.0, exchange)?;
         match self.exchanges.get(exchange) {
             None if !exchange.is_empty() => {
-                let text = format!("no exchange '{exchange}' in vhost '/'");
+                let text = format!("no {}", resource("exchange", exchange));
                 return Err(Refusal::soft(404, text));
             }
             Some(found) if found.is_internal => {
-                let text = format!("cannot publish to internal exchange '{exchange}' in vhost '/'");
+                let exchange = resource("internal exchange", exchange);
+                let text = format!("cannot publish to {exchange}");
                 return Err(Refusal::soft(403, text));
             }
             _ => {}
@@ -58,6 +60,7 @@ impl Model {
         self.largest_body = self.largest_body.max(body.len());
         let message = Message {
             index,
+            vhost: SmolStr::new(&self.connections[&key.0].vhost),
             name,
             exchange: exchange.into(),
             key: method.text("routing-key").into(),
@@ -87,7 +90,9 @@ impl Model {
 
     fn take_in(&mut self, key: ChannelKey, message: Message) {
         let Route { queues, histories } = match message.delay() {
-            Some(_) => Route { queues: [self.make_store()].into(), histories: Vec::new() },
+            Some(_) => {
+                Route { queues: [self.make_store(&message.vhost)].into(), histories: Vec::new() }
+            }
             None => self.route(&message.exchange, &Look::new(&message), None),
         };
         let index = message.index;
@@ -180,7 +185,7 @@ impl Model {
             let name = &self.queues[&queue].name;
             return Err(Refusal::soft(
                 403,
-                format!("queue '{name}' in vhost '/' in exclusive use"),
+                format!("{} in exclusive use", resource("queue", name)),
             ));
         }
         self.add_consumer(key, method, queue);
@@ -268,9 +273,9 @@ impl Model {
         let found = &self.queues[&queue];
         if found.refuses_gets() {
             let text = format!(
-                "cannot obtain access to locked queue '{}' in vhost '/'. basic.get operations are \
-                 not supported by quorum queues with single active consumer",
-                found.name
+                "cannot obtain access to {}. basic.get operations are not supported by quorum \
+                 queues with single active consumer",
+                resource("locked queue", &found.name)
             );
             return Err(Refusal::soft(405, text));
         }

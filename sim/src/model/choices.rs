@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::names::{is_made, is_untold};
 use super::routing::Look;
 use super::{Binding, Destination, Exchange, Model, Together};
 use crate::wire::Value;
@@ -183,7 +184,7 @@ impl Model {
             Destination::Exchange(name) => *told == (name.clone(), false),
             Destination::Queue(id) => {
                 let name = self.queues.get(id).map_or("", |queue| &queue.name);
-                let is_untold = name.starts_with('?') && told.0.starts_with("amq.gen-");
+                let is_untold = is_untold(name) && is_made(&told.0);
                 told.1 && (name == told.0 || is_untold)
             }
         }
@@ -216,7 +217,7 @@ impl Model {
         let name = |binding: &Binding| match &binding.destination {
             Destination::Exchange(name) => Some(format!("exchange {name} {}", binding.key)),
             Destination::Queue(id) => {
-                let queue = self.queues.get(id).filter(|queue| !queue.name.starts_with('?'))?;
+                let queue = self.queues.get(id).filter(|queue| !is_untold(&queue.name))?;
                 Some(format!("queue {} {}", queue.name, binding.key))
             }
         };
@@ -322,7 +323,7 @@ mod tests {
     /// Routes a message with this key, where the broker decided so.
     fn route(model: &mut Model, key: &str, decisions: &[Decision]) -> Result<Vec<usize>, String> {
         model.choices.note(decisions);
-        let look = Look { keys: vec![key], properties: &Properties::default() };
+        let look = Look { keys: vec![key], vhost: "/", properties: &Properties::default() };
         let queues = model.route("x", &look, None).queues;
         model.check_decisions().map(|()| queues.iter().map(|id| id.0).collect())
     }

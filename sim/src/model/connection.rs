@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::access::Claim;
 use super::channel::{Channel, Phase};
+use super::names::qualify;
 use super::{Expected, Model, Refusal, Told, Waits};
 use crate::wire::{Bad, Frame, Method, Value};
 
@@ -165,6 +166,12 @@ impl Model {
         {
             self.connection_mut(link).published_at = self.now;
         }
+        let frame = match frame {
+            Frame::Method(number, method) if number > 0 => {
+                Frame::Method(number, qualify(&self.connections[&link].vhost, method))
+            }
+            frame => frame,
+        };
         match channel_of(&frame) {
             0 => self.take_own_frame(link, frame),
             number => self.take_frame((link, number), frame, waits),

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::duplicates::Outcome;
+use super::names::{is_made, is_untold, local, qualified, vhost_of};
 use super::routing::{Look, Route};
 use super::{Copy, Fate, Message, Model, Queue, QueueId, STORE, policies};
 use crate::wire::{Argument, Properties, Table, Value};
@@ -160,7 +161,8 @@ impl Queue {
     }
 
     fn dead_letter_exchange(&self) -> Option<String> {
-        self.argument("x-dead-letter-exchange").and_then(Value::as_text).map(Into::into)
+        let name = self.argument("x-dead-letter-exchange").and_then(Value::as_text)?;
+        Some(qualified(vhost_of(&self.name), name).into_owned())
     }
 
     /// Whether dead letters that cannot go on their way wait until they can.
@@ -337,6 +339,10 @@ impl Model {
     /// The broker said that this left a queue.
     pub(super) fn depart(&mut self, departure: &Departure) {
         let Some(id) = self.queue_of(departure) else {
+            // Of a virtual host that is gone, what is left goes bit by bit.
+            if !self.access.vhosts.contains_key(vhost_of(departure.queue())) {
+                return;
+            }
             return self.fault("expiry", format!("{departure:?} of a queue that is not there"));
         };
         self.touched = Some(id);
@@ -357,14 +363,16 @@ impl Model {
     /// it is one that this can be about.
     fn queue_of(&self, departure: &Departure) -> Option<QueueId> {
         let name = departure.queue();
-        if name == STORE {
-            return self.store().map(|store| store.id);
+        let vhost = vhost_of(name);
+        if local(name) == STORE {
+            return self.store(vhost).map(|store| store.id);
         }
         let named = self.queue_named(name).map(|queue| queue.id);
         let now = self.now_ms();
-        let mut untold = self.queues.values().filter(|queue| queue.name.starts_with('?'));
+        let is_untold = |queue: &&Queue| is_untold(&queue.name) && vhost_of(&queue.name) == vhost;
+        let mut untold = self.queues.values().filter(is_untold);
         let fitting = || untold.find(|queue| queue.may_tell(departure, now)).map(|queue| queue.id);
-        match name.starts_with("amq.gen-") {
+        match is_made(name) {
             true => named.or_else(fitting),
             false => named,
         }
@@ -496,7 +504,8 @@ impl Model {
     fn must_go(&self, queue: &Queue, message: usize) -> bool {
         let message = &self.messages[message];
         let key = queue.dead_letter_key();
-        let target = self.queue_named(key.as_deref().unwrap_or(&message.key));
+        let key = key.as_deref().unwrap_or(&message.key);
+        let target = self.queue_named(&qualified(vhost_of(&queue.name), key));
         let is_open = |target: &Queue| {
             let has_been = |death: &Death| death.queue == target.name;
             target.id != queue.id && !target.may_refuse() && !message.deaths.iter().any(has_been)
@@ -591,7 +600,7 @@ impl Model {
                 cause,
                 count: 1,
                 seconds: self.now_ms() / 1000,
-                exchange: dead.exchange.to_string(),
+                exchange: local(&dead.exchange).to_owned(),
                 keys: std::iter::once(dead.key.as_str())
                     .chain(further.into_iter().flatten())
                     .map(Into::into)
@@ -609,9 +618,9 @@ impl Model {
         let whens: &[&str] = if dead.deaths.is_empty() { &["first", "last"] } else { &["last"] };
         for when in whens {
             for (what, text) in
-                [("exchange", dead.exchange.as_str()), ("queue", queue), ("reason", cause.name())]
+                [("exchange", &*dead.exchange), ("queue", queue), ("reason", cause.name())]
             {
-                told.push((format!("x-{when}-death-{what}"), Value::text(text)));
+                told.push((format!("x-{when}-death-{what}"), Value::text(local(text))));
             }
         }
         told.push(("x-death".into(), Value::Array(deaths.iter().map(Death::told).collect())));
@@ -724,7 +733,7 @@ impl Death {
         for (name, value) in [
             ("count", Value::I64(self.count)),
             ("reason", Value::text(self.cause.name())),
-            ("queue", Value::text(&self.queue)),
+            ("queue", Value::text(local(&self.queue))),
             ("time", Value::Time(self.seconds)),
             ("exchange", Value::text(&self.exchange)),
             ("routing-keys", Value::Array(keys)),

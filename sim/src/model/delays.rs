@@ -4,6 +4,7 @@
 //! They wait in a queue that no client can name and that outlives the process with all that is in
 //! it. When a message leaves it, and when it is routed, the broker tells as of any that expires.
 
+use super::names::{qualified, vhost_of};
 use super::routing::{Look, Route};
 use super::{Copy, Fate, Message, Model, Queue, QueueId, Refusal};
 use crate::wire::{Argument, Properties, Table, Value};
@@ -81,19 +82,19 @@ impl Queue {
 }
 
 impl Model {
-    /// The queue that delayed messages wait in, if there ever were any.
+    /// The queue that a virtual host's delayed messages wait in, if there ever were any.
     #[must_use]
-    pub fn store(&self) -> Option<&Queue> {
-        self.queues.values().find(|queue| queue.is_store)
+    pub fn store(&self, vhost: &str) -> Option<&Queue> {
+        self.queues.values().find(|queue| queue.is_store && vhost_of(&queue.name) == vhost)
     }
 
     /// The same, made if need be.
-    pub(super) fn make_store(&mut self) -> QueueId {
-        if let Some(store) = self.store() {
+    pub(super) fn make_store(&mut self, vhost: &str) -> QueueId {
+        if let Some(store) = self.store(vhost) {
             return store.id;
         }
         let id = QueueId(self.next_number());
-        let mut store = Queue::new(id, STORE.into());
+        let mut store = Queue::new(id, qualified(vhost, STORE).into_owned());
         (store.is_store, store.is_durable) = (true, true);
         store.batch = self.history.batch;
         self.queues.insert(id, store);

@@ -13,7 +13,7 @@ use super::duplicates::Memory;
 use super::policies::Policies;
 use super::{
     Access, Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId,
-    Together, topology,
+    ROOT, Together, topology,
 };
 
 /// How far a broker's log is.
@@ -123,7 +123,7 @@ impl Model {
 
     /// What a broker has that finds nothing.
     fn beginning(&self) -> Durable {
-        Durable { exchanges: topology::predeclared(), ..Durable::default() }
+        Durable { exchanges: topology::predeclared(ROOT).collect(), ..Durable::default() }
     }
 
     /// The process is gone. If it was `done`, nothing that happened may be forgotten.
@@ -379,6 +379,7 @@ mod tests {
             batch: model.history.batch,
             histories: Vec::new(),
             deaths: Vec::new(),
+            vhost: "/".into(),
             firsts: Vec::new(),
         });
         model.queues.get_mut(&QUEUE).unwrap().enqueue(index, 0, None);

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 
+use super::names::ROOT;
 use super::policies::{is_fine, number};
 use super::topology::meaningful;
 use super::{Answer, Fate, Model, Promise, Queue, QueueId};
@@ -68,7 +69,7 @@ impl Model {
                 found.filter(|(id, _)| Some(*id) == queue).and_then(|spot| self.take_out(spot))
             }
             Intervention::Cancel(_, place) => {
-                let store = self.store().map(|store| store.id);
+                let store = self.store(ROOT).map(|store| store.id);
                 let spot = store.zip(place).map(|(id, place)| (id, (Reverse(0), place)));
                 spot.and_then(|spot| self.take_out(spot))
             }
@@ -85,7 +86,7 @@ impl Model {
         }
         let wanted = meaningful(&arguments);
         let stays = |name: &&str| is_same(find(&queue.arguments, name), find(&wanted, name));
-        if !make_sense(&arguments) || !FIXED.iter().all(|name| stays(name)) {
+        if !make_sense(&arguments) || !FIXED.iter().all(stays) {
             return None;
         }
         let (id, is_durable) = (queue.id, queue.is_durable);
@@ -153,7 +154,7 @@ impl Model {
     /// The place of the message that is routed as the one at this index of all that wait.
     #[must_use]
     pub fn place_of_delayed(&self, index: usize) -> Option<u64> {
-        let ready = self.store().into_iter().flat_map(|store| &store.ready);
+        let ready = self.store(ROOT).into_iter().flat_map(|store| &store.ready);
         let mut waiting: Vec<_> =
             ready.map(|copy| (copy.deadline_ms.unwrap_or(0), copy.position)).collect();
         waiting.sort_unstable();

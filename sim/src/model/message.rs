@@ -42,6 +42,8 @@ pub enum Fate {
 pub struct Message {
     /// Its place in the order of publishing.
     pub index: usize,
+    /// The virtual host that it is in.
+    pub vhost: SmolStr,
     /// The name in its `message-id`.
     pub name: SmolStr,
     /// Where it was published to.
@@ -252,6 +254,7 @@ mod tests {
             batch: 0,
             histories: Vec::new(),
             deaths: Vec::new(),
+            vhost: "/".into(),
             firsts: Vec::new(),
             fates: Fates::default(),
         };

@@ -18,6 +18,7 @@ mod expected;
 mod interventions;
 mod late;
 mod message;
+mod names;
 mod policies;
 mod queue;
 mod routing;
@@ -43,6 +44,7 @@ pub use expected::{Expected, Refusal};
 pub use interventions::{Intervention, Spot};
 pub use late::LateReply;
 pub use message::{Fate, Fates, Message, Messages};
+pub use names::{ROOT, is_made, is_untold, local, qualified, vhost_of};
 pub use policies::{Answer, Policy, Wish};
 pub use queue::{Consumer, Copy, Queue, QueueId};
 pub use topology::{Binding, Destination, Exchange};
@@ -180,7 +182,7 @@ impl Model {
             clock_origin_ms: CLOCK_ORIGIN_MS,
             connections: BTreeMap::new(),
             living: BTreeSet::new(),
-            exchanges: topology::predeclared(),
+            exchanges: topology::predeclared(ROOT).collect(),
             bindings: Vec::new(),
             queues: BTreeMap::new(),
             ever_declared: BTreeSet::new(),

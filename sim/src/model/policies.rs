@@ -1,4 +1,4 @@
-//! Policies: which are in force for what, and what a queue or an exchange is to do for it.
+//! Policies in `/`: which are in force for what, and what a queue or an exchange is to do for it.
 //!
 //! Everything is found out anew with each change: all policies are matched with all names. When a
 //! change comes to a queue or an exchange is the broker's choice: it says so, and has come to all
@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names::{ROOT, is_made, is_untold, vhost_of};
 use super::{AccessWish, Decision, Exchange, Intervention, Model, Promise, Queue, QueueId};
 use crate::wire::{Table, Value};
 
@@ -168,7 +169,7 @@ impl Model {
         let is_told = self.queue_named(name).is_some();
         let is_it = |queue: &&Queue| match is_told {
             true => queue.name == name && !queue.is_hidden,
-            false => queue.name.starts_with('?') && name.starts_with("amq.gen-"),
+            false => is_untold(&queue.name) && is_made(name),
         };
         let found = self.queues.values().filter(is_it).map(|queue| queue.id);
         for id in found.collect::<Vec<QueueId>>() {
@@ -208,15 +209,16 @@ impl Model {
     fn asked(&self, is_operator: bool, kinds: &[&str], queue: &Queue, key: &str) -> Option<Value> {
         // Hidden ones are no queues, and neither is the store of what is delayed.
         // Of a name that was not told yet, the beginning is known.
-        let name = if queue.name.starts_with('?') { "amq.gen-" } else { &queue.name };
-        let is_none = queue.is_hidden || queue.is_store;
+        let name = if is_untold(&queue.name) { "amq.gen-" } else { &queue.name };
+        let is_none = queue.is_hidden || queue.is_store || vhost_of(&queue.name) != ROOT;
         let policy = self.in_force(is_operator, kinds, name).filter(|_| !is_none)?;
         find(&policy.definition, key).cloned()
     }
 
     /// Where policies want an exchange to pass messages on that nothing takes.
     pub(super) fn alternate_by(&self, name: &str) -> Option<String> {
-        let policy = self.in_force(false, &["all", "exchanges"], name)?;
+        let policy = self.in_force(false, &["all", "exchanges"], name);
+        let policy = policy.filter(|_| vhost_of(name) == ROOT)?;
         find(&policy.definition, "alternate-exchange")?.as_text().map(Into::into)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::choices::is_choosing;
+use super::names::{qualified, vhost_of};
 use super::{Binding, Destination, Message, Model, QueueId};
 use crate::wire::{Argument, Properties, Table, Value};
 
@@ -11,12 +12,14 @@ use crate::wire::{Argument, Properties, Table, Value};
 pub(super) struct Look<'a> {
     /// The key it was published with, and those of `CC` and `BCC`.
     pub(super) keys: Vec<&'a str>,
+    /// The virtual host that it is in.
+    pub(super) vhost: &'a str,
     pub(super) properties: &'a Properties,
 }
 
 impl<'a> Look<'a> {
     pub(super) fn new(message: &'a Message) -> Self {
-        Self { keys: message.keys(), properties: &message.properties }
+        Self { keys: message.keys(), vhost: &message.vhost, properties: &message.properties }
     }
 
     pub(super) fn headers(&self) -> &'a [(String, Value)] {
@@ -53,7 +56,10 @@ impl Model {
         let mut route = Route::default();
         let Route { queues, histories } = &mut route;
         if exchange.is_empty() {
-            let named = |key: &&str| self.queue_named(key).map(|queue| queue.id);
+            let named = |key: &&str| {
+                let queue = self.queue_named(&qualified(look.vhost, key));
+                queue.map(|queue| queue.id)
+            };
             queues.extend(look.keys.iter().filter_map(named));
             let replies = |key: &&str| {
                 let consumer = self.reply_addresses.get(*key)?;
@@ -81,7 +87,9 @@ impl Model {
                 bindings.filter(is_taken).map(|binding| binding.destination.clone()).collect()
             };
             if taken.is_empty() {
-                waiting.extend(source.alternate.or(source.alternate_by_policy));
+                let alternate = source.alternate.or(source.alternate_by_policy);
+                let vhost = vhost_of(&name);
+                waiting.extend(alternate.map(|next| qualified(vhost, &next).into_owned()));
             }
             if source.kind == "x-recent-history" && !look.is_kept_out() {
                 histories.push(name);

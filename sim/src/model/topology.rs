@@ -1,9 +1,10 @@
 //! Exchanges, queues and bindings: declared, bound, deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::choices::hash_on;
 use super::duplicates::{self, Witness, deduplicating};
+use super::names::{ROOT, local, qualified, resource, vhost_of};
 use super::{ChannelKey, Expected, Fate, Model, Promise, Queue, QueueId, Refusal};
 use crate::wire::{Method, Table, Value};
 
@@ -86,7 +87,8 @@ pub struct Binding {
     pub arguments: Table,
 }
 
-pub(super) fn predeclared() -> BTreeMap<String, Exchange> {
+/// The exchanges that a virtual host has from its beginning.
+pub(super) fn predeclared(vhost: &str) -> impl Iterator<Item = (String, Exchange)> + use<'_> {
     let kinds = [
         ("amq.direct", "direct"),
         ("amq.fanout", "fanout"),
@@ -95,16 +97,16 @@ pub(super) fn predeclared() -> BTreeMap<String, Exchange> {
         ("amq.match", "headers"),
         ("amq.rabbitmq.trace", "topic"),
     ];
-    let exchange = |(name, kind): (&str, &str)| {
+    let exchange = move |(name, kind): (&str, &str)| {
         let exchange = Exchange {
             kind: kind.into(),
             is_durable: true,
             is_internal: name == "amq.rabbitmq.trace",
             ..Exchange::default()
         };
-        (name.to_owned(), exchange)
+        (qualified(vhost, name).into_owned(), exchange)
     };
-    kinds.into_iter().map(exchange).collect()
+    kinds.into_iter().map(exchange)
 }
 
 /// The type that an exchange for delayed messages of these arguments goes by.
@@ -124,7 +126,7 @@ fn default_exchange() -> Refusal {
 }
 
 fn missing(what: &str, name: &str) -> Refusal {
-    Refusal::soft(404, format!("no {what} '{name}' in vhost '/'"))
+    Refusal::soft(404, format!("no {}", resource(what, name)))
 }
 
 impl Model {
@@ -166,12 +168,13 @@ impl Model {
             check_equivalence(queue, key.0, method)?;
             queue.id
         } else {
-            if name.starts_with("amq.") {
-                let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
+            let said = local(name);
+            if said.starts_with("amq.") {
+                let text = format!("queue name '{said}' contains reserved prefix 'amq.*'");
                 return Err(Refusal::soft(403, text));
             }
             duplicates::check(method.table("arguments"))?;
-            self.check_queues(name)?;
+            self.check_queues(key.0, name)?;
             self.create_queue(key, method)
         };
         if !method.bit("passive") {
@@ -201,7 +204,10 @@ impl Model {
     fn create_queue(&mut self, key: ChannelKey, method: &Method) -> QueueId {
         let id = QueueId(self.next_number());
         let name = method.text("queue");
-        let name = if name.is_empty() { format!("?{}", id.0) } else { name.to_owned() };
+        let name = match name {
+            "" => qualified(&self.connections[&key.0].vhost, &format!("?{}", id.0)).into_owned(),
+            name => name.to_owned(),
+        };
         let mut queue = Queue::new(id, name);
         queue.owner = method.bit("exclusive").then_some(key.0);
         queue.is_durable = method.bit("durable") && queue.owner.is_none();
@@ -210,8 +216,11 @@ impl Model {
         queue.policy = self.policy_of(&queue);
         queue.batch = self.history.batch;
         if queue.is_durable {
-            self.history.names.insert((queue.name.clone(), queue.batch), None);
-            self.ever_declared.insert(queue.name.clone());
+            // Elsewhere, others may have the same name, which is all that the disk is asked for.
+            if vhost_of(&queue.name) == ROOT {
+                self.history.names.insert((queue.name.clone(), queue.batch), None);
+            }
+            self.ever_declared.insert(local(&queue.name).to_owned());
         }
         self.queues.insert(id, queue);
         id
@@ -242,6 +251,18 @@ impl Model {
             self.reply_durably(key, Expected::Count("queue.delete-ok", count), is_durable, None);
         }
         Ok(())
+    }
+
+    /// A virtual host is gone, with all that is in it.
+    pub(super) fn empty_vhost(&mut self, vhost: &str) {
+        let queues = self.queues.values().filter(|queue| vhost_of(&queue.name) == vhost);
+        for id in queues.map(|queue| queue.id).collect::<Vec<_>>() {
+            self.delete_queue(id);
+        }
+        let exchanges = self.exchanges.keys().filter(|name| vhost_of(name) == vhost);
+        for name in exchanges.cloned().collect::<Vec<_>>() {
+            self.delete_exchange(&name);
+        }
     }
 
     /// The queue goes, with its messages, bindings and consumers.
@@ -317,7 +338,8 @@ impl Model {
             Some(existing) if !is_passive && !existing.is_same(&wanted) => {
                 return Err(Refusal::soft_any_text(406));
             }
-            None if name.starts_with("amq.") => {
+            None if local(name).starts_with("amq.") => {
+                let name = local(name);
                 let text = format!("exchange name '{name}' contains reserved prefix 'amq.*'");
                 return Err(Refusal::soft(403, text));
             }
@@ -327,7 +349,7 @@ impl Model {
                     delayed_type(method.table("arguments"))?;
                 }
                 check_arguments(&wanted.kind, method.table("arguments"))?;
-                if wanted.is_durable {
+                if wanted.is_durable && vhost_of(name) == ROOT {
                     self.history.names.insert((name.to_owned(), self.history.batch), None);
                 }
                 self.exchanges.insert(name.to_owned(), wanted);
@@ -352,12 +374,12 @@ impl Model {
         if name.is_empty() {
             return Err(default_exchange());
         }
-        if name.starts_with("amq.") {
+        if local(name).starts_with("amq.") {
             return Err(Refusal::soft_any_text(403));
         }
         let is_used = self.bindings.iter().any(|binding| binding.source == name);
         if method.bit("if-unused") && is_used {
-            return Err(Refusal::soft(406, format!("exchange '{name}' in vhost '/' in use")));
+            return Err(Refusal::soft(406, format!("{} in use", resource("exchange", name))));
         }
         let is_durable = self.exchanges.get(name).is_some_and(|exchange| exchange.is_durable);
         self.delete_exchange(name);
@@ -493,7 +515,7 @@ impl Model {
                 return Err(default_exchange());
             }
             if name.is_empty() && routing_key.is_empty() && is_new {
-                routing_key.clone_from(&self.queues[&queue].name);
+                local(&self.queues[&queue].name).clone_into(&mut routing_key);
             }
             Destination::Queue(queue)
         };
@@ -570,9 +592,10 @@ fn locked(name: &str) -> Refusal {
     Refusal::soft(
         405,
         format!(
-            "cannot obtain exclusive access to locked queue '{name}' in vhost '/'. It could be \
-             originally declared on another connection or the exclusive property value does not \
-             match that of the original declaration."
+            "cannot obtain exclusive access to {}. It could be originally declared on another \
+             connection or the exclusive property value does not match that of the original \
+             declaration.",
+            resource("locked queue", name)
         ),
     )
 }
@@ -590,9 +613,9 @@ fn check_equivalence(queue: &Queue, link: usize, method: &Method) -> Result<(), 
     for (name, received, current) in pairs {
         if received != current {
             let text = format!(
-                "inequivalent arg '{name}' for queue '{}' in vhost '/': received '{received}' \
-                 but current is '{current}'",
-                queue.name
+                "inequivalent arg '{name}' for {}: received '{received}' but current is \
+                 '{current}'",
+                resource("queue", &queue.name)
             );
             return Err(Refusal::soft(406, text));
         }

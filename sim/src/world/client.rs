@@ -141,10 +141,6 @@ impl Client {
             Stage::Gone | Stage::Closing => {}
             Stage::Handshake => self.backlog.push(step.clone()),
             Stage::Open => match step.who {
-                // What is in other virtual hosts nobody keeps account of.
-                Who::Channel(..)
-                    if self.connect.value("vhost").is_some_and(|vhost| vhost != "/")
-                        && !matches!(step.verb(), "open" | "close") => {}
                 Who::Channel(_, channel) => {
                     let channel = self.settling_channel(channel, step);
                     request::send(self, channel, step, serial);

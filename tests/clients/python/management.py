@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pika
-from pika.exceptions import NackError
+from pika.exceptions import ChannelClosedByBroker, NackError
 
 from flows import HOST, PORT, RUN, bodies, connect, deliveries, name, next_message
 from extensions import count, until
@@ -316,7 +316,7 @@ def users(connection, channel):
     try:
         own_channel.basic_get("q")
         raise AssertionError("may not read it")
-    except pika.exceptions.ChannelClosedByBroker as closed:
+    except ChannelClosedByBroker as closed:
         assert closed.reply_code == 403 and "read access to queue 'q'" in closed.reply_text
     credentials = f"{user}:secret"
     assert call("GET", "whoami", user=credentials)[1]["tags"] == ["management"]
@@ -466,22 +466,24 @@ def changed(connection, channel):
     for n in range(5):
         channel.basic_publish("", queue, f"{n}")
     until(lambda: get(path)["messages"] == 5, "all were published")
-    after = {**before, "x-max-length": 2, "x-overflow": "reject-publish", "x-expires": 600000}
+    after = {**before, "x-max-length": 2, "x-expires": 600000}
+    done(call("PUT", f"{path}/arguments", {"arguments": after}), 204)
+    until(lambda: get(path)["messages"] == 2, "there is room for two")
+    after["x-overflow"] = "reject-publish"
     done(call("PUT", f"{path}/arguments", {"arguments": after}), 204)
     assert get(path)["arguments"] == after
-    until(lambda: get(path)["messages"] == 2, "there is room for two")
     channel.queue_declare(queue, durable=True, arguments=after)
     channel.confirm_delivery()
     try:
         channel.basic_publish("", queue, b"too many")
         raise AssertionError("there was room for it")
-    except pika.exceptions.NackError:
+    except NackError:
         pass
-    assert bodies(next_message(channel, queue) for _ in range(2)) == ["0", "1"]
+    assert bodies(next_message(channel, queue) for _ in range(2)) == ["3", "4"]
     try:
         connection.channel().queue_declare(queue, durable=True, arguments=before)
         raise AssertionError("it has its first arguments")
-    except pika.exceptions.ChannelClosedByBroker as closed:
+    except ChannelClosedByBroker as closed:
         assert closed.reply_code == 406 and "x-expires" in closed.reply_text, closed
     for wrong, reason in (
         ({**after, "x-max-length": -1}, "value_negative,-1"),

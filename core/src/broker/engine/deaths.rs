@@ -230,6 +230,8 @@ impl Engine {
 
     /// A message comes to queues that have no room for it.
     pub(super) fn refuse(&mut self, queues: Vec<QueueId>, message: &Message) {
+        // What waits to be a dead letter is one for all of them.
+        let mut own: Option<Message> = None;
         for id in queues {
             let enqueued = self.sum(id, |lane| lane.counts.enqueued);
             let Some(queue) = self.queues.get(id) else { continue };
@@ -242,9 +244,15 @@ impl Engine {
                 && queue.settings.dead_letters.is_some();
             if is_kept {
                 self.tallies.note_death(queue, Reason::MaxLength);
-                let mut message = message.clone();
-                message.detach();
-                self.refused.push_back((id, message));
+                let own = own.get_or_insert_with(|| {
+                    let mut own = message.clone();
+                    own.detach();
+                    own
+                });
+                // It may wait there, see `may_bury`: publishers do too then.
+                let mut letter = own.clone();
+                self.keep(&mut letter);
+                self.refused.push_back((id, letter));
             }
         }
     }
@@ -256,11 +264,19 @@ impl Engine {
         if self.log.is_closing() {
             return false;
         }
-        while let Some((id, message)) = self.refused.pop_front() {
+        while self.may_bury()
+            && let Some((id, message)) = self.refused.pop_front()
+        {
             is_anybody = true;
+            if self.queues.get(id).is_some_and(|queue| self.is_emptying(queue.vhost)) {
+                continue;
+            }
             self.note_departure(id, Departure::RefusedBuried);
             let sent = self.send_dead_letter(id, &message, Reason::MaxLength, false);
             sent.unwrap_or_else(|why| self.lose_letter(id, why));
+        }
+        if !self.refused.is_empty() {
+            self.urge_log();
         }
         self.retry_letters();
         for _ in 0..self.mourning.len() {

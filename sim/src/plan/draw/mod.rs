@@ -12,6 +12,7 @@ mod delays;
 mod disk;
 mod duplicates;
 mod fault;
+mod hosts;
 mod interventions;
 mod kinds;
 mod levels;
@@ -32,6 +33,7 @@ use decay::DecayFeatures;
 use delays::{DELAYED, DelayFeatures};
 use disk::DiskFeatures;
 use duplicates::DuplicateFeatures;
+use hosts::HostFeatures;
 use interventions::InterventionFeatures;
 use levels::LevelFeatures;
 use policies::PolicyFeatures;
@@ -183,6 +185,7 @@ struct Draw {
     room_features: RoomFeatures,
     duplicate_features: DuplicateFeatures,
     intervention_features: InterventionFeatures,
+    host_features: HostFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -270,6 +273,7 @@ pub fn draw(seed: u64) -> Plan {
         room_features,
         duplicate_features,
         intervention_features,
+        host_features: HostFeatures::draw(&mut stream(31)),
         setup,
         steps: Vec::new(),
     };
@@ -280,6 +284,7 @@ pub fn draw(seed: u64) -> Plan {
     draw.draw_level_arguments();
     draw.draw_duplicate_arguments();
     draw.admit();
+    draw.house();
     draw.prepare();
     for _ in 0..draw.schedule.usize(300..=1200) {
         draw.operation();
@@ -382,6 +387,7 @@ impl Draw {
                 self.open(client, channel);
             }
         }
+        self.set_up_elsewhere();
         self.set_up();
     }
 
@@ -447,6 +453,7 @@ impl Draw {
         }
         step = step.flag("plain_client", net.f32() < 0.2).flag("amqplain", net.f32() < 0.2);
         let step = self.as_somebody(step);
+        let step = self.at_home(client, step);
         self.push(step);
     }
 

@@ -11,7 +11,7 @@ mod life;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use warren_core::amqp::{Decoder, Egress, OutFrame};
+use warren_core::amqp::{Decoder, Egress, OutFrame, ShortStr};
 use warren_core::{
     Alarm, Broker, ConnectionId, Event, Input, Instant, MarkCounts, Occurrence, Output, Peer,
     Recovery,
@@ -25,7 +25,7 @@ use crate::checkers::liveness::Pace;
 use crate::checkers::{Failure, memory};
 use crate::judge::{Departure, Judge, News, Remains, Said, Told, Waits, Went};
 use crate::meter::{self, in_core};
-use crate::model::Decision;
+use crate::model::{Decision, qualified};
 use crate::plan::Setup;
 use crate::tally::Tally;
 use crate::wire;
@@ -611,20 +611,26 @@ fn waits(broker: &mut Broker, links: &BTreeMap<ConnectionId, usize>) -> Waits {
     }
 }
 
+/// A name as the model has it.
+fn named(vhost: &ShortStr, name: &str) -> String {
+    qualified(&vhost.to_text(), name).into_owned()
+}
+
 fn decided(decision: warren_core::Decision) -> Decision {
     match decision {
-        warren_core::Decision::Chose { exchange, destination, is_queue, .. } => {
+        warren_core::Decision::Chose { vhost, exchange, destination, is_queue } => {
+            let [exchange, destination] = [exchange, destination].map(|name| named(&vhost, &name));
             Decision::Chose { exchange, destination, is_queue }
         }
-        warren_core::Decision::Replayed { exchange, messages, .. } => {
-            Decision::Replayed { exchange, messages }
+        warren_core::Decision::Replayed { vhost, exchange, messages } => {
+            Decision::Replayed { exchange: named(&vhost, &exchange), messages }
         }
         warren_core::Decision::CommandBegun(id) => Decision::Begun(id.0),
-        warren_core::Decision::Policed { name, is_queue, .. } => {
-            Decision::Policed { name: name.to_string(), is_queue }
+        warren_core::Decision::Policed { vhost, name, is_queue } => {
+            Decision::Policed { name: named(&vhost, &name.to_text()), is_queue }
         }
-        warren_core::Decision::Duplicate { name, is_queue, .. } => {
-            Decision::Duplicate { name: name.to_string(), is_queue }
+        warren_core::Decision::Duplicate { vhost, name, is_queue } => {
+            Decision::Duplicate { name: named(&vhost, &name.to_text()), is_queue }
         }
         warren_core::Decision::CommandThrough(id) => Decision::Through(id.0),
     }
@@ -632,15 +638,16 @@ fn decided(decision: warren_core::Decision) -> Decision {
 
 fn departed(departure: warren_core::Departure) -> Departure {
     use warren_core::Departure as Core;
+    let name = |queue: warren_core::QueueName| named(&queue.vhost, &queue.name.to_text());
     match departure {
-        Core::Expired(queue) => Departure::Expired(queue.name.to_string()),
-        Core::Dropped(queue) => Departure::Dropped(queue.name.to_string()),
-        Core::Buried(queue) => Departure::Buried(queue.name.to_string()),
-        Core::Kept(queue) => Departure::Kept(queue.name.to_string()),
-        Core::Retried(queue) => Departure::Retried(queue.name.to_string()),
-        Core::Refused(queue, number) => Departure::Refused(queue.name.to_string(), number),
-        Core::RefusedBuried(queue) => Departure::RefusedBuried(queue.name.to_string()),
-        Core::QueueExpired(queue) => Departure::QueueExpired(queue.name.to_string()),
+        Core::Expired(queue) => Departure::Expired(name(queue)),
+        Core::Dropped(queue) => Departure::Dropped(name(queue)),
+        Core::Buried(queue) => Departure::Buried(name(queue)),
+        Core::Kept(queue) => Departure::Kept(name(queue)),
+        Core::Retried(queue) => Departure::Retried(name(queue)),
+        Core::Refused(queue, number) => Departure::Refused(name(queue), number),
+        Core::RefusedBuried(queue) => Departure::RefusedBuried(name(queue)),
+        Core::QueueExpired(queue) => Departure::QueueExpired(name(queue)),
     }
 }
 
