@@ -31,9 +31,12 @@ pub(super) fn connect(
     }
     let no_ack = workload.ack == AckMode::Auto;
     for (nth, queue) in topology.share(index, workload.consumers as usize).enumerate() {
-        connection.call(wire::BASIC_CONSUME_OK, "basic.consume-ok", |out| {
-            wire::basic_consume(out, queue, &format!("bench-{index}-{nth}"), no_ack);
-        })?;
+        for subscription in 0..workload.subscriptions {
+            connection.call(wire::BASIC_CONSUME_OK, "basic.consume-ok", |out| {
+                let tag = format!("bench-{index}-{nth}-{subscription}");
+                wire::basic_consume(out, queue, &tag, no_ack);
+            })?;
+        }
     }
     Ok(connection)
 }

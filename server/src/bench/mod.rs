@@ -20,6 +20,7 @@
 //! | [`timers`] | messages that come when it is their time |
 //! | [`floor`] | a relay with no broker in it, to measure against |
 //! | [`compare`] | all of it with several brokers in turn |
+//! | [`curves`] | costs against how much there is of something |
 //! | [`latency`] | both sides of an open loop, with clocks |
 //! | [`connection`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
@@ -42,6 +43,7 @@ mod compare;
 mod confirms;
 mod connection;
 mod consumer;
+mod curves;
 mod directory;
 mod error;
 mod floor;
@@ -96,6 +98,7 @@ fn measure(args: BenchArgs) -> Result<(), BenchError> {
             }
         }
         Task::Floor(args) => floor::serve(&args, &interrupt),
+        Task::Curves(plan) => print(&curves::run(&plan, &interrupt)?, plan.json),
         Task::Compare(plan) => print(&compare::run(&plan, &interrupt)?, plan.json),
         Task::Timers(plan) => {
             let report = timers::run(&plan, &interrupt)?;

@@ -3,12 +3,17 @@
 //! All names carry a prefix that no other run has, and all queue names are equally long, so that
 //! every message of a run takes the same number of bytes on the wire.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::compare::declaring::pipeline;
 use super::connection::Connection;
 use super::error::BenchError;
 use super::options::{ExchangeKind, Plan, QueueValue};
 use super::wire::{self, Value};
+
+/// So many keys at the most are published with, where the queue has more.
+const KEYS_MAX: u32 = 1000;
 
 /// What a run declares and, at its end, deletes.
 pub(super) struct Topology {
@@ -18,6 +23,8 @@ pub(super) struct Topology {
     exchange: String,
     kind: Option<ExchangeKind>,
     queues: Vec<String>,
+    /// Keys that each lead to the only queue, where they are not the queues' names.
+    keys: Option<u32>,
     durable: bool,
     arguments: Vec<(String, QueueValue)>,
 }
@@ -37,6 +44,7 @@ impl Topology {
             exchange: workload.exchange.map(|_| prefix.clone()).unwrap_or_default(),
             kind: workload.exchange,
             queues: (0..workload.queues).map(|index| format!("{prefix}-{index:05}")).collect(),
+            keys: workload.bindings,
             durable: workload.durable,
             arguments: workload.queue_arg.clone(),
             prefix,
@@ -67,6 +75,17 @@ impl Topology {
         self.queues.iter().skip(first).step_by(count.min(self.queues.len())).map(String::as_str)
     }
 
+    /// The keys that publisher `index` of `count` publishes with, one after the other.
+    pub(super) fn keys(&self, index: usize, count: usize) -> Vec<String> {
+        match self.keys {
+            None => self.share(index, count).map(str::to_owned).collect(),
+            Some(bindings) => {
+                let step = bindings.div_ceil(KEYS_MAX);
+                (0..bindings).step_by(step as usize).map(key).collect()
+            }
+        }
+    }
+
     /// Declares the exchange and the queues, and binds them.
     pub(super) fn declare(&self, connection: &mut Connection) -> Result<(), BenchError> {
         if let Some(kind) = self.kind {
@@ -80,7 +99,12 @@ impl Topology {
             connection.call(wire::QUEUE_DECLARE_OK, "queue.declare-ok", |out| {
                 wire::queue_declare(out, queue, self.durable, &arguments);
             })?;
-            if self.kind.is_some() {
+            if let Some(bindings) = self.keys {
+                let patient = AtomicBool::new(false);
+                pipeline(connection, wire::QUEUE_BIND_OK, bindings, &patient, |nth, out| {
+                    wire::queue_bind(out, queue, &self.exchange, &key(nth));
+                })?;
+            } else if self.kind.is_some() {
                 connection.call(wire::QUEUE_BIND_OK, "queue.bind-ok", |out| {
                     wire::queue_bind(out, queue, &self.exchange, queue);
                 })?;
@@ -103,6 +127,11 @@ impl Topology {
         }
         Ok(())
     }
+}
+
+/// The key of a binding: as long as any other.
+fn key(nth: u32) -> String {
+    format!("region{}.kind{:03}.host{nth:08}", nth % 10, nth / 10 % 1000)
 }
 
 fn sent(value: &QueueValue) -> Value<'_> {
@@ -145,6 +174,14 @@ mod tests {
         let topology = topology(7);
         let total: usize = (0..3).map(|worker| topology.share(worker, 3).count()).sum();
         assert_eq!(total, 7);
+    }
+
+    #[test]
+    fn keys_are_spread_over_all_bindings_and_equally_long() {
+        let plan = plan("throughput --exchange topic --bindings 25000").unwrap();
+        let keys = Topology::new(&plan).keys(0, 1);
+        assert_eq!((keys.len(), keys[1].as_str()), (1000, "region5.kind002.host00000025"));
+        assert!(keys.iter().all(|key| key.len() == keys[0].len()));
     }
 
     #[test]
