@@ -22,7 +22,7 @@
 //! | [`compare`] | all of it with several brokers in turn |
 //! | [`curves`] | costs against how much there is of something |
 //! | [`latency`] | both sides of an open loop, with clocks |
-//! | [`connection`], [`wire`], [`scan`] | the protocol |
+//! | [`connection`], [`pipeline`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
 
 use std::fmt::Display;
@@ -50,6 +50,7 @@ mod floor;
 mod hold;
 mod latency;
 mod options;
+mod pipeline;
 mod process;
 mod publisher;
 mod report;

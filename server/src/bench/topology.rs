@@ -6,10 +6,10 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::compare::declaring::pipeline;
 use super::connection::Connection;
 use super::error::BenchError;
 use super::options::{ExchangeKind, Plan, QueueValue};
+use super::pipeline::pipeline;
 use super::wire::{self, Value};
 
 /// So many keys at the most are published with, where the queue has more.
@@ -26,6 +26,7 @@ pub(super) struct Topology {
     /// Keys that each lead to the only queue, where they are not the queues' names.
     keys: Option<u32>,
     durable: bool,
+    is_filled: bool,
     arguments: Vec<(String, QueueValue)>,
 }
 
@@ -46,9 +47,20 @@ impl Topology {
             queues: (0..workload.queues).map(|index| format!("{prefix}-{index:05}")).collect(),
             keys: workload.bindings,
             durable: workload.durable,
+            is_filled: false,
             arguments: workload.queue_arg.clone(),
             prefix,
         }
+    }
+
+    /// The same with messages in the queues before anybody consumes.
+    pub(super) fn filled(self) -> Self {
+        Self { is_filled: true, ..self }
+    }
+
+    /// Whether the queues may have messages before anybody consumes.
+    pub(super) fn is_filled(&self) -> bool {
+        self.is_filled
     }
 
     /// What all names begin with, and no other run's do.
@@ -95,31 +107,42 @@ impl Topology {
         }
         let arguments: Vec<(&str, Value<'_>)> =
             self.arguments.iter().map(|(key, value)| (key.as_str(), sent(value))).collect();
-        for queue in &self.queues {
-            connection.call(wire::QUEUE_DECLARE_OK, "queue.declare-ok", |out| {
-                wire::queue_declare(out, queue, self.durable, &arguments);
-            })?;
-            if let Some(bindings) = self.keys {
-                let patient = AtomicBool::new(false);
+        self.each(connection, wire::QUEUE_DECLARE_OK, |queue, out| {
+            wire::queue_declare(out, queue, self.durable, &arguments);
+        })?;
+        match self.keys {
+            Some(bindings) => {
+                let (patient, queue) = (AtomicBool::new(false), &self.queues[0]);
                 pipeline(connection, wire::QUEUE_BIND_OK, bindings, &patient, |nth, out| {
                     wire::queue_bind(out, queue, &self.exchange, &key(nth));
-                })?;
-            } else if self.kind.is_some() {
-                connection.call(wire::QUEUE_BIND_OK, "queue.bind-ok", |out| {
-                    wire::queue_bind(out, queue, &self.exchange, queue);
-                })?;
+                })
             }
+            None if self.kind.is_some() => {
+                self.each(connection, wire::QUEUE_BIND_OK, |queue, out| {
+                    wire::queue_bind(out, queue, &self.exchange, queue);
+                })
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Sends a request for each queue, and waits for all the answers.
+    fn each(
+        &self,
+        connection: &mut Connection,
+        answer: u32,
+        mut request: impl FnMut(&str, &mut Vec<u8>),
+    ) -> Result<(), BenchError> {
+        let (patient, count) = (AtomicBool::new(false), self.queues.len());
+        let count = u32::try_from(count).expect("it was given as such a number");
+        pipeline(connection, answer, count, &patient, |nth, out| {
+            request(&self.queues[nth as usize], out);
+        })
     }
 
     /// Deletes whatever of it exists, with what it holds.
     pub(super) fn delete(&self, connection: &mut Connection) -> Result<(), BenchError> {
-        for queue in &self.queues {
-            connection.call(wire::QUEUE_DELETE_OK, "queue.delete-ok", |out| {
-                wire::queue_delete(out, queue);
-            })?;
-        }
+        self.each(connection, wire::QUEUE_DELETE_OK, |queue, out| wire::queue_delete(out, queue))?;
         if self.kind.is_some() {
             connection.call(wire::EXCHANGE_DELETE_OK, "exchange.delete-ok", |out| {
                 wire::exchange_delete(out, &self.exchange);

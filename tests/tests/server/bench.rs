@@ -66,12 +66,12 @@ fn check_workload(workload: &Value) {
 #[test]
 fn a_table_says_of_whom_it_is() {
     let scratch = TempDir::new().expect("can be made");
-    let dir = scratch.path().to_str().expect("the path is UTF-8");
-    let words = [
-        ["bench", "compare", "--warren", "--dir", dir, "--workloads", "transient-16"].as_slice(),
-        ["--rounds", "1", "--warmup", "0s", "--duration", "100ms"].as_slice(),
-    ];
-    let words: Vec<&OsStr> = words.concat().into_iter().map(OsStr::new).collect();
+    let dir = scratch.path().display();
+    let words = format!(
+        "bench compare --warren --dir {dir} --workloads transient-16 --rounds 1 --warmup 0s \
+         --duration 100ms"
+    );
+    let words: Vec<&OsStr> = words.split_whitespace().map(OsStr::new).collect();
     let ended = run(&words);
     assert!(ended.status.success(), "{}", ended.stderr);
     for part in ["warren bench floor", "Warren ", "transient-16: 16 B, transient", "/ floor"] {

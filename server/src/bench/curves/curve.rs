@@ -104,7 +104,7 @@ fn at_depth(
     interrupt: &AtomicBool,
 ) -> Result<Cost, BenchError> {
     let plan = part(BACKLOG, broker, duration);
-    let topology = Topology::new(&plan);
+    let topology = Topology::new(&plan).filled();
     let mut admin = Connection::open(&broker.uri, "warren bench")?;
     topology.declare(&mut admin)?;
     let mut fill = plan.clone();

@@ -30,7 +30,8 @@ fn draw(curves: &Curves, text: &mut String) -> Result<(), Box<dyn std::error::Er
     area.fill(&WHITE)?;
     let points = || curves.curves.iter().flat_map(|curve| &curve.points);
     let right = points().map(|point| point.number).max().unwrap_or(1).max(10);
-    let top = points().map(|point| point.cpu_us_per_message).fold(0.1, f64::max) * 1.1;
+    // Above the curves there is room for what they are called.
+    let top = points().map(|point| point.cpu_us_per_message).fold(0.1, f64::max) * 1.45;
     let mut chart = ChartBuilder::on(&area)
         .caption(format!("{}: CPU time for each message", curves.broker), ("sans-serif", 18))
         .margin(12)
