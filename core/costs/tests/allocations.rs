@@ -7,9 +7,9 @@ use warren_costs::{Course, Rig};
 const BEFORE: u64 = 20_000;
 const MESSAGES: u64 = 20_000;
 
-/// Fails if a hundred messages allocate more often than `most`. None is what is wanted; what is given
-/// is how many there are, so that none is added, and whoever saves one lowers it. A few come from
-/// the rig, which makes a buffer for each batch.
+/// Fails if a hundred messages allocate more often than `most`. None is what is wanted; what is
+/// given is how many there are, so that none is added, and whoever saves one lowers it. A few come
+/// from the rig, which makes a buffer for each batch.
 fn allocations(course: Course, size: usize, most: u64) {
     let mut rig = Rig::new(course, size);
     assert_eq!(rig.run(BEFORE), BEFORE);
