@@ -31,7 +31,7 @@ impl Batch {
     /// The messages of publisher `index`, cut to `frame_max`.
     pub(super) fn new(plan: &Plan, topology: &Topology, index: usize, frame_max: usize) -> Self {
         let workload = &plan.workload;
-        let keys: Vec<&str> = topology.share(index, workload.publishers as usize).collect();
+        let keys = topology.keys(index, workload.publishers as usize);
         let body: Vec<u8> = (0..workload.size).map(|at| at.to_le_bytes()[0]).collect();
         let properties =
             wire::Properties { persistent: workload.persistent, ..wire::Properties::default() };
@@ -40,7 +40,7 @@ impl Batch {
         };
 
         let mut bytes = Vec::new();
-        let body_at = encode(&mut bytes, keys[0]);
+        let body_at = encode(&mut bytes, &keys[0]);
         let message_len = bytes.len();
         let run_max = (WRITE_BYTES / message_len).max(1);
         let rounds = run_max.div_ceil(keys.len());

@@ -112,7 +112,8 @@ impl Connection {
         self.answer(answer, what).map(drop)
     }
 
-    fn write_request(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+    /// Sends requests whose answers are read by somebody else.
+    pub(super) fn write_request(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
         let sent = self.stream.write_all(bytes);
         sent.map_err(|error| BenchError::system("sending a request", error))
     }

@@ -3,13 +3,14 @@
 //! One thread reads as much as there is, has it scanned in place, and answers each read with the
 //! acks that are asked for, in one write.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::board::{Board, Role, Tally};
 use super::connection::{Connection, unasked};
 use super::error::BenchError;
 use super::options::{AckMode, Plan};
+use super::pipeline::pipeline;
 use super::process;
 use super::scan::{Delivery, Sink};
 use super::topology::Topology;
@@ -30,11 +31,30 @@ pub(super) fn connect(
         })?;
     }
     let no_ack = workload.ack == AckMode::Auto;
+    let mut requests = Vec::new();
     for (nth, queue) in topology.share(index, workload.consumers as usize).enumerate() {
-        connection.call(wire::BASIC_CONSUME_OK, "basic.consume-ok", |out| {
-            wire::basic_consume(out, queue, &format!("bench-{index}-{nth}"), no_ack);
-        })?;
+        for subscription in 0..workload.subscriptions {
+            let mut request = Vec::new();
+            let tag = format!("bench-{index}-{nth}-{subscription}");
+            wire::basic_consume(&mut request, queue, &tag, no_ack);
+            requests.push(request);
+        }
     }
+    if topology.is_filled() {
+        // Messages come right behind the answers; who reads the ones reads the others.
+        connection.write_request(&requests.concat())?;
+        return Ok(connection);
+    }
+    let count = u32::try_from(requests.len()).expect("both factors are limited");
+    pipeline(
+        &mut connection,
+        wire::BASIC_CONSUME_OK,
+        count,
+        &AtomicBool::new(false),
+        |nth, out| {
+            out.extend_from_slice(&requests[nth as usize]);
+        },
+    )?;
     Ok(connection)
 }
 
@@ -166,7 +186,9 @@ impl<R: Recorder> Sink for Intake<'_, R> {
     }
 
     fn method(&mut self, id: u32, args: &[u8]) -> Result<(), BenchError> {
-        self.board.note(unasked(id, args)?);
+        if id != wire::BASIC_CONSUME_OK {
+            self.board.note(unasked(id, args)?);
+        }
         Ok(())
     }
 }

@@ -21,8 +21,9 @@
 //! | [`churn`] | connections, channels and queues that come and go |
 //! | [`floor`] | a relay with no broker in it, to measure against |
 //! | [`compare`] | all of it with several brokers in turn |
+//! | [`curves`] | costs against how much there is of something |
 //! | [`latency`] | both sides of an open loop, with clocks |
-//! | [`connection`], [`wire`], [`scan`] | the protocol |
+//! | [`connection`], [`pipeline`], [`wire`], [`scan`] | the protocol |
 //! | [`process`], [`directory`], [`report`] | CPU time, memory and disk; the figures |
 
 use std::fmt::Display;
@@ -44,12 +45,14 @@ mod compare;
 mod confirms;
 mod connection;
 mod consumer;
+mod curves;
 mod directory;
 mod error;
 mod floor;
 mod hold;
 mod latency;
 mod options;
+mod pipeline;
 mod process;
 mod publisher;
 mod report;
@@ -99,6 +102,7 @@ fn measure(args: BenchArgs) -> Result<(), BenchError> {
         }
         Task::Churn(plan) => print(&churn::run(&plan, &interrupt)?, plan.json),
         Task::Floor(args) => floor::serve(&args, &interrupt),
+        Task::Curves(plan) => print(&curves::run(&plan, &interrupt)?, plan.json),
         Task::Compare(plan) => print(&compare::run(&plan, &interrupt)?, plan.json),
         Task::Timers(plan) => {
             let report = timers::run(&plan, &interrupt)?;

@@ -11,6 +11,7 @@ use clap::{Args, FromArgMatches, Subcommand, ValueEnum};
 use super::backlog::BacklogPlan;
 use super::churn::ChurnPlan;
 use super::compare::{CompareArgs, ComparePlan};
+use super::curves::{CurvesArgs, CurvesPlan};
 use super::error::BenchError;
 use super::floor::FloorArgs;
 use super::timers::TimersPlan;
@@ -66,6 +67,12 @@ enum Measurement {
     /// with what they are of the floor's and of the base's: of the last broker that was named.
     /// With --pid the CPU time and the memory of a broker are told, its children's included.
     Compare(CompareArgs),
+    /// Draw what a message costs against how much there is of something.
+    ///
+    /// Queues, bindings, connections, messages that wait, consumers: for each there are points at
+    /// the powers of ten, of which each is the broker's CPU time for a message while there are so
+    /// many. What a message costs should not grow with any of them.
+    Curves(CurvesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -213,7 +220,7 @@ pub(super) enum Half {
 }
 
 /// A number of messages: `500000`, `100k`, `10M`.
-fn count(text: &str) -> Result<u64, String> {
+pub(super) fn count(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'k') => (&text[..text.len() - 1], 1000),
         Some(b'M') => (&text[..text.len() - 1], 1_000_000),
@@ -257,6 +264,11 @@ pub(super) struct Workload {
     /// Publish through an exchange of this type; fanout copies every message to every queue
     #[arg(long, value_name = "TYPE")]
     pub(super) exchange: Option<ExchangeKind>,
+    /// Bind the one queue N times to the exchange, each time with a key of its own; messages go
+    /// round a thousand of them
+    #[arg(long, value_name = "N", requires = "exchange", conflicts_with = "queues")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) bindings: Option<u32>,
     /// Ask for publisher confirms, with at most WINDOW messages unanswered on each connection
     #[arg(long, value_name = "WINDOW")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -264,6 +276,10 @@ pub(super) struct Workload {
     /// Who acknowledges deliveries: the broker as it sends (auto) or the consumer (manual)
     #[arg(long, value_enum, default_value_t = AckMode::Auto)]
     pub(super) ack: AckMode,
+    /// Consumers that each connection that consumes starts on each of its queues
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) subscriptions: u32,
     /// Unacknowledged deliveries that each consumer of each queue may hold; 0 is without limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) prefetch: u16,
@@ -459,6 +475,8 @@ pub(super) enum Task {
     Floor(FloorArgs),
     /// The same with several brokers.
     Compare(ComparePlan),
+    /// The same with more and more of something.
+    Curves(CurvesPlan),
 }
 
 impl TryFrom<BenchArgs> for Task {
@@ -482,6 +500,7 @@ impl TryFrom<BenchArgs> for Task {
             Measurement::Churn(args) => return Ok(Self::Churn(args.into())),
             Measurement::Floor(args) => return Ok(Self::Floor(args)),
             Measurement::Compare(args) => return args.plan().map(Self::Compare),
+            Measurement::Curves(args) => return args.plan().map(Self::Curves),
         };
         let warmup = workload.warmup.unwrap_or(Duration::from_secs(warmup_s));
         Plan { workload, rate, warmup, goal, is_quiet: false }.checked().map(Self::Load)
@@ -526,8 +545,10 @@ impl BacklogArgs {
             durable: !self.transient,
             queue_arg: self.queue_arg,
             exchange: (self.fanout > 1).then_some(ExchangeKind::Fanout),
+            bindings: None,
             confirm: Some(self.confirm),
             ack: AckMode::Manual,
+            subscriptions: 1,
             prefetch: self.prefetch,
             multiple_ack: self.multiple_ack,
             max_lead: 0,

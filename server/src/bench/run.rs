@@ -84,13 +84,6 @@ pub(super) struct Levels {
 
 /// Carries out `plan`; `interrupt` is set when the user wants it to end.
 pub(super) fn run(plan: &Plan, interrupt: &AtomicBool) -> Result<Measured, BenchError> {
-    let broker_processes =
-        match plan.workload.pid {
-            Some(pid) => Some(ProcessTree::of(pid).map_err(|error| {
-                BenchError::system(format!("looking at the process {pid}"), error)
-            })?),
-            None => None,
-        };
     if let Some(dir) = &plan.workload.dir {
         let looked = directory::disk_bytes(dir);
         looked
@@ -101,7 +94,7 @@ pub(super) fn run(plan: &Plan, interrupt: &AtomicBool) -> Result<Measured, Bench
     let broker = admin.broker().to_owned();
     let declared = topology.declare(&mut admin);
     admin.close();
-    let measured = declared.and_then(|()| measure(plan, &topology, broker_processes, interrupt));
+    let measured = declared.and_then(|()| on(plan, &topology, interrupt));
     // A new connection, as an error may have closed the channel of the first.
     let deleted = Connection::open(&plan.workload.uri, "warren bench").and_then(|mut admin| {
         let deleted = topology.delete(&mut admin);
@@ -120,12 +113,19 @@ pub(super) fn run(plan: &Plan, interrupt: &AtomicBool) -> Result<Measured, Bench
     Ok(Measured { broker, ..measured })
 }
 
-fn measure(
+/// The same with queues that are declared already.
+pub(super) fn on(
     plan: &Plan,
     topology: &Topology,
-    broker_processes: Option<ProcessTree>,
     interrupt: &AtomicBool,
 ) -> Result<Measured, BenchError> {
+    let broker_processes =
+        match plan.workload.pid {
+            Some(pid) => Some(ProcessTree::of(pid).map_err(|error| {
+                BenchError::system(format!("looking at the process {pid}"), error)
+            })?),
+            None => None,
+        };
     let _hold = Hold::begin(plan, topology)?;
     let connections = Connections::open(plan, topology, interrupt)?;
     let workload = &plan.workload;

@@ -66,14 +66,39 @@ fn check_workload(workload: &Value) {
 #[test]
 fn a_table_says_of_whom_it_is() {
     let scratch = TempDir::new().expect("can be made");
-    let dir = scratch.path().to_str().expect("the path is UTF-8");
-    let what = ["bench", "compare", "--warren", "--dir", dir, "--workloads", "transient-16"];
-    let how_long = ["--rounds", "1", "--warmup", "0s", "--duration", "100ms"];
-    let words: Vec<&OsStr> = what.into_iter().chain(how_long).map(OsStr::new).collect();
+    let dir = scratch.path().display();
+    let words = format!(
+        "bench compare --warren --dir {dir} --workloads transient-16 --rounds 1 --warmup 0s \
+         --duration 100ms"
+    );
+    let words: Vec<&OsStr> = words.split_whitespace().map(OsStr::new).collect();
     let ended = run(&words);
     assert!(ended.status.success(), "{}", ended.stderr);
     for part in ["warren bench floor", "Warren ", "transient-16: 16 B, transient", "/ floor"] {
         assert!(ended.stdout.contains(part), "{part} in\n{}", ended.stdout);
+    }
+}
+
+#[test]
+fn every_curve_has_a_point_at_each_power_of_ten() {
+    let scratch = TempDir::new().expect("can be made");
+    let (dir, svg) = (scratch.path().display(), scratch.path().join("curves.svg"));
+    for curves in ["queues,bindings,connections", "backlog,consumers"] {
+        let drawn = figures(&format!(
+            "curves --dir {dir} --svg {} --max 10 --rounds 1 --duration 100ms --curves {curves}",
+            svg.display()
+        ));
+        assert_eq!(names(&drawn["curves"]).join(","), curves);
+        for curve in drawn["curves"].as_array().expect("a list") {
+            let points = curve["points"].as_array().expect("a list");
+            let numbers: Vec<&Value> = points.iter().map(|point| &point["number"]).collect();
+            assert_eq!(numbers, [1, 10], "{curve}");
+            for point in points {
+                assert!(number(&point["per_s"]) > 0.0, "{curve}");
+            }
+        }
+        let text = std::fs::read_to_string(&svg).expect("is drawn");
+        assert!(text.starts_with("<svg"), "{text}");
     }
 }
 

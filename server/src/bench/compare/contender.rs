@@ -16,12 +16,12 @@ use crate::bench::process::ProcessTree;
 use crate::bench::uri::Uri;
 
 /// One that is measured.
-pub(super) struct Contender {
-    pub(super) name: String,
+pub(in crate::bench) struct Contender {
+    pub(in crate::bench) name: String,
     /// What it calls itself.
-    pub(super) product: String,
-    pub(super) uri: Uri,
-    pub(super) pid: Option<u32>,
+    pub(in crate::bench) product: String,
+    pub(in crate::bench) uri: Uri,
+    pub(in crate::bench) pid: Option<u32>,
     processes: Option<ProcessTree>,
     /// Ends with it, if it was started here.
     _started: Option<Started>,
@@ -35,12 +35,22 @@ impl Contender {
             all.push(Self::started(FLOOR, floor_command(scratch)?)?);
         }
         if plan.has_warren {
-            all.push(Self::started(WARREN, warren_command(scratch)?)?);
+            all.push(Self::warren(scratch)?);
         }
         for broker in &plan.brokers {
-            all.push(Self::new(&broker.name, broker.uri.clone(), broker.pid, None)?);
+            all.push(Self::of(&broker.name, broker.uri.clone(), broker.pid)?);
         }
         Ok(all)
+    }
+
+    /// A Warren that is started for it.
+    pub(in crate::bench) fn warren(scratch: &Scratch) -> Result<Self, BenchError> {
+        Self::started(WARREN, warren_command(scratch)?)
+    }
+
+    /// A broker that runs already.
+    pub(in crate::bench) fn of(name: &str, uri: Uri, pid: Option<u32>) -> Result<Self, BenchError> {
+        Self::new(name, uri, pid, None)
     }
 
     fn started(name: &str, command: Command) -> Result<Self, BenchError> {
@@ -70,7 +80,7 @@ impl Contender {
     }
 
     /// Its processes, as far as they are known, found anew.
-    pub(super) fn processes(&mut self) -> Option<&ProcessTree> {
+    pub(in crate::bench) fn processes(&mut self) -> Option<&ProcessTree> {
         let tree = self.processes.as_mut()?;
         // If it cannot be read now, the processes known so far stay.
         let _unreadable = tree.refresh();
@@ -133,10 +143,10 @@ fn address(line: &str) -> Option<Uri> {
 }
 
 /// A directory that goes with what is in it.
-pub(super) struct Scratch(PathBuf);
+pub(in crate::bench) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new(parent: &Path) -> Result<Self, BenchError> {
+    pub(in crate::bench) fn new(parent: &Path) -> Result<Self, BenchError> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("warren-bench-{:x}-{:x}", std::process::id(), since_epoch.as_micros());
         let path = parent.join(name);

@@ -27,6 +27,7 @@ mod table;
 mod workload;
 
 pub(super) use options::{CompareArgs, ComparePlan};
+pub(super) use report::median;
 
 use contender::{Contender, Scratch};
 use report::{Comparison, Row, WorkloadFigures};
