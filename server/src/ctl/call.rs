@@ -127,14 +127,14 @@ impl Call {
     /// # Errors
     /// When there is nothing, or the user may not know.
     pub(super) async fn get(&self, path: &[&str]) -> Result<Value, Failure> {
-        self.get_of(&joined(path)).await
+        self.get_at(&joined(path)).await
     }
 
     /// The same of a path with a query behind it.
     ///
     /// # Errors
     /// As for [`Self::get`].
-    pub(super) async fn get_of(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn get_at(&self, path: &str) -> Result<Value, Failure> {
         self.settled(self.send(Asked::new(Method::GET, path)).await?).map(|found| found.json())
     }
 
@@ -143,7 +143,15 @@ impl Call {
     /// # Errors
     /// When the user may not know.
     pub(super) async fn find(&self, path: &[&str]) -> Result<Option<Value>, Failure> {
-        let found = self.send(Asked::new(Method::GET, &joined(path))).await?;
+        self.find_at(&joined(path)).await
+    }
+
+    /// The same of a path with a query behind it.
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub(super) async fn find_at(&self, path: &str) -> Result<Option<Value>, Failure> {
+        let found = self.send(Asked::new(Method::GET, path)).await?;
         if found.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }

@@ -63,7 +63,7 @@ pub(super) async fn close_of_user(call: &Call) -> Answer {
 
 async fn connections(call: &Call) -> Result<Vec<Value>, Failure> {
     let path = format!("{}?columns=name,pid,vhost", joined(&["connections"]));
-    Ok(call.get_of(&path).await?.as_array().cloned().unwrap_or_default())
+    Ok(call.get_at(&path).await?.as_array().cloned().unwrap_or_default())
 }
 
 async fn close_one(call: &Call, one: &Value, reason: &str) -> Result<(), Failure> {

@@ -182,13 +182,14 @@ async fn read(
 ) -> Result<Value, Failure> {
     let mut path = vec![listing.path];
     if listing.is_of_vhost {
-        check_vhost(call).await?;
         path.push(call.vhost());
     }
     let paths: Vec<_> = columns.iter().map(|(_, path)| *path).collect();
     let is_cheap = paths.iter().all(|path| listing.cheap.contains(path));
     let detail = if is_cheap { "&disable_stats=true&enable_queue_totals=true" } else { "" };
-    call.get_of(&format!("{}?columns={}{detail}", joined(&path), paths.join(","))).await
+    let path = format!("{}?columns={}{detail}", joined(&path), paths.join(","));
+    // All that there need be is the virtual host.
+    call.find_at(&path).await?.ok_or_else(|| Failure::no_vhost(call.vhost()))
 }
 
 /// # Errors

@@ -128,7 +128,7 @@ async fn check(call: &Call, user: &str, vhost: &str) -> Result<(), Failure> {
     check_user(call, user).await?;
     match call.find(&["vhosts", vhost]).await? {
         Some(_) => Ok(()),
-        None => Err(Failure::data(format!("Virtual host {vhost} does not exist"))),
+        None => Err(Failure::unavailable(format!("Virtual host {vhost} does not exist"))),
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) async fn browse(call: &Call) -> Answer {
         "payload_encoding",
         "payload",
     ];
-    Ok(rows(&call.get_of(&path).await?, &columns))
+    Ok(rows(&call.get_at(&path).await?, &columns))
 }
 
 pub(super) async fn delete_message(call: &Call) -> Answer {
@@ -129,7 +129,7 @@ pub(super) async fn list_delayed(call: &Call) -> Answer {
     call.banner(format!("Listing delayed messages in vhost '{vhost}' ..."));
     check_vhost(call).await?;
     let path = format!("{}?count={}", joined(&["delayed", vhost]), count(call));
-    Ok(rows(&call.get_of(&path).await?, &["id", "due_at"]))
+    Ok(rows(&call.get_at(&path).await?, &["id", "due_at"]))
 }
 
 pub(super) async fn cancel_delayed(call: &Call) -> Answer {

@@ -70,9 +70,8 @@ impl Target {
         if let Some(dir) = &data_dir {
             sources.flags.push(("--data-dir", "warren.data_dir".to_owned(), dir.clone()));
         }
-        let load = |sources: &Sources| {
-            sources.load().map(|loaded| loaded.settings).map_err(|errors| Failure::data(errors))
-        };
+        let load =
+            |sources: &Sources| sources.load().map(|loaded| loaded.settings).map_err(Failure::data);
         let mut settings = load(&sources)?;
         // A broker that was told nothing has its data here; the packaged one has a configuration.
         let is_told = data_dir.or(config).or(socket.clone()).is_some();

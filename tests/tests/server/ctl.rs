@@ -1,6 +1,8 @@
 //! `warren ctl`, also as `rabbitmqctl`, `rabbitmq-diagnostics` and `rabbitmq-plugins`: what is
 //! printed, the exit codes, and who may. The texts are those of RabbitMQ's tools.
 
+use crate::certificates::Authority;
+use crate::tls::secure;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -495,6 +497,25 @@ fn the_socket_is_the_brokers_users_only_and_over_http_one_is_who_one_is() {
     assert!(some.err.contains("Not administrator user"), "{some:?}");
     let stop = tools.remote("guest:guest", &["stop"]);
     assert_eq!(stop.status, 65, "{stop:?}");
+}
+
+#[test]
+fn over_tls_a_broker_is_trusted_if_somebody_stands_up_for_it() {
+    let (known, other) = (Authority::new(), Authority::new());
+    let setup = secure(&known.server("server")).flag("--set", "management.ssl.port=0");
+    let broker = setup.flag("--set", "management.ssl.ip=127.0.0.1").start();
+    let address = broker.secure_management().expect("was set up with it");
+    let port = address.socket.rsplit_once(':').expect("has a port").1;
+    let url = format!("https://guest:guest@localhost:{port}");
+    let list = |authority: &Authority| {
+        let mut command = Command::new(binary());
+        command.args(["ctl", "--url", &url, "-s", "list_vhosts", "--cacert"]);
+        told(&command.arg(authority.file()).output().expect("it runs"))
+    };
+    assert_eq!(list(&known).out, "/\n");
+    let refused = list(&other);
+    assert_eq!(refused.status, 69, "{refused:?}");
+    assert!(refused.err.contains("certificate"), "{refused:?}");
 }
 
 #[test]
