@@ -163,13 +163,16 @@ pub(super) fn acked(counters: &QueueCounters) -> u64 {
     counters.acked.saturating_sub(counters.delivered_no_ack + counters.got_no_ack)
 }
 
+/// Finds one of several counts.
+type CountOf<T> = fn(&T) -> u64;
+
 fn deaths(queues: &SumsByKind, out: &mut Exposition) {
     let strategy = |one| match one {
         DeadLetterStrategy::Disabled => "disabled",
         DeadLetterStrategy::AtMostOnce => "at_most_once",
         DeadLetterStrategy::AtLeastOnce => "at_least_once",
     };
-    let all: [(&str, &str, fn(&Deaths) -> u64); 4] = [
+    let all: [(&str, &str, CountOf<Deaths>); 4] = [
         ("rejected", "basic.reject or basic.nack", |deaths| deaths.rejected),
         ("expired", "message TTL exceeded", |deaths| deaths.expired),
         ("maxlen", "overflow drop-head or reject-publish-dlx", |deaths| deaths.maxlen),
