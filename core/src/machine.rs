@@ -208,6 +208,11 @@ impl Broker {
     /// left, stays where it is: to move it is most of what a small one costs.
     pub fn handle_frame(&mut self, now: Instant, id: ConnectionId, frame: &mut Frame) {
         self.begin(now);
+        let slot = self.connections.get_mut(Key::new(id.index, id.generation));
+        // Two of the three frames of a small message only tell of the third.
+        if slot.is_some_and(|slot| slot.connection.take_part(frame, self.hindrance, now)) {
+            return;
+        }
         self.engine.expire();
         self.with(id, |connection, ctx| connection.handle_frame(frame, ctx));
         self.end();

@@ -19,7 +19,7 @@ use super::handshake::Examined;
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
 use super::{AmqpError, FieldTable, Reader, ReplyCode, ShortStr, channel::expected_method};
-use crate::broker::{Engine, Eviction};
+use crate::broker::{Engine, Eviction, Hindrance};
 use crate::listing::{ChannelInfo, ConnectionInfo};
 use crate::{Config, ConnectionId, Event, Instant, Mark, Output, Peer};
 
@@ -233,6 +233,23 @@ impl Connection {
     pub(crate) fn note_received(&mut self, now: Instant) {
         self.last_received = now;
         self.has_received = true;
+    }
+
+    /// Takes a frame that begins a content, or tells of one that is still to come: nothing follows
+    /// from it yet. Whether it is one.
+    pub(crate) fn take_part(
+        &mut self,
+        frame: &mut Frame,
+        hindrance: Hindrance,
+        now: Instant,
+    ) -> bool {
+        let (Frame::Method(number, _) | Frame::Header(number, _)) = frame else { return false };
+        let Some(Slot::Open(channel)) = self.channels.get_mut(number) else { return false };
+        let is_part = self.phase == Phase::Running && channel.take_part(frame, hindrance);
+        if is_part {
+            self.note_received(now);
+        }
+        is_part
     }
 
     /// Handles a frame.

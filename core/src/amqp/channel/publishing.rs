@@ -8,9 +8,9 @@ use core::mem::take;
 
 use bytes::Bytes;
 
-use super::super::frame::{CLASS_BASIC, ContentHeader, OutFrame};
+use super::super::frame::{CLASS_BASIC, ContentHeader, Frame, OutFrame};
 use super::super::link::{Fault, Link};
-use super::super::method::{BasicPublish, BasicReturn};
+use super::super::method::{BasicPublish, BasicReturn, Method};
 use super::super::{
     AmqpError, BasicProperties, FieldTable, FieldValue, Properties, ReplyCode, ShortStr,
 };
@@ -20,7 +20,8 @@ use super::topology::REPLY_QUEUE;
 use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
 use crate::broker::{
-    Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Message, Right, Route, Sight, delay_of,
+    Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Hindrance, Message, Right, Route, Sight,
+    delay_of,
 };
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
@@ -51,6 +52,19 @@ impl Incoming {
     pub(super) fn begin(&mut self, publish: BasicPublish) {
         self.publish = Some(publish);
         self.received = 0;
+    }
+
+    /// Whether this header belongs to it, and a body is to come.
+    fn expects(&self, header: &ContentHeader) -> bool {
+        self.publish.is_some()
+            && self.header.is_none()
+            && (header.class_id, header.weight) == (CLASS_BASIC, 0)
+            && (1..=BODY_SIZE_MAX).contains(&header.body_size)
+    }
+
+    fn set_header(&mut self, header: &mut ContentHeader) {
+        let properties = take(&mut header.properties);
+        self.header = Some(ContentHeader { properties, ..*header });
     }
 
     /// Whether there is one.
@@ -84,6 +98,23 @@ pub(crate) fn expected_method() -> Fault {
 }
 
 impl Channel {
+    /// See [`Connection::take_part`](super::super::Connection::take_part).
+    pub(crate) fn take_part(&mut self, frame: &mut Frame, hindrance: Hindrance) -> bool {
+        match frame {
+            _ if self.is_parked() => return false,
+            Frame::Method(_, Method::BasicPublish(publish))
+                if !hindrance.any() && !self.incoming.is_under_way() =>
+            {
+                self.incoming.begin(take(publish));
+            }
+            Frame::Header(_, header) if self.incoming.expects(header) => {
+                self.incoming.set_header(header);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     pub(super) fn take_header(
         &mut self,
         header: &mut ContentHeader,
@@ -109,8 +140,7 @@ impl Channel {
                 "content body size {size} exceeds maximum allowed size {BODY_SIZE_MAX}"
             )));
         }
-        let properties = take(&mut header.properties);
-        incoming.header = Some(ContentHeader { properties, ..*header });
+        incoming.set_header(header);
         self.complete(link, ctx)
     }
 
