@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::names::{is_made, is_untold, vhost_of};
 use super::{ChannelKey, Decision, Departure, Mode, Model};
 use crate::wire::Frame;
 
@@ -150,8 +151,12 @@ impl Waiting {
 
     /// Whether the broker says that this queue refuses the message of this number.
     pub(super) fn take_refusal(&mut self, name: &str, number: u64) -> bool {
+        // The name may be the broker's choice, and not be told yet.
+        let is_untold =
+            |queue: &str| is_untold(name) && is_made(queue) && vhost_of(queue) == vhost_of(name);
         let mut refusals = self.refusals.iter();
-        let at = refusals.position(|(queue, of)| (queue.as_str(), *of) == (name, number));
+        let at =
+            refusals.position(|(queue, of)| *of == number && (queue == name || is_untold(queue)));
         at.and_then(|at| self.refusals.remove(at)).is_some()
     }
 
