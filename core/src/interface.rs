@@ -61,8 +61,8 @@ pub struct Peer {
     /// The user that the client proved to be before: by its certificate, or within this process.
     /// The mechanism `EXTERNAL` is for these.
     pub external: Option<String>,
-    /// Whether those who run the broker are behind this client: it may do everything everywhere, and
-    /// no user need have the name in [`Self::external`]. Only ever within this process.
+    /// Whether those who run the broker are behind this client: it may do everything everywhere,
+    /// and no user need have the name in [`Self::external`]. Only ever within this process.
     pub is_operator: bool,
 }
 

@@ -31,8 +31,8 @@ struct Stream {
     masked: Vec<Range<usize>>,
     /// What stood before the last body.
     last: Vec<u8>,
-    /// Where the stream was before that, and where behind it. From there, the same bytes lead to the
-    /// same place: they need not be followed again.
+    /// Where the stream was before that, and where behind it. From there, the same bytes lead to
+    /// the same place: they need not be followed again.
     around_last: Option<[Follower; 2]>,
 }
 

@@ -61,8 +61,8 @@ pub(crate) fn truncate(path: &Path, len: u64) {
     file.set_len(len).expect("a file of the directory can be made shorter");
 }
 
-/// Copies a directory's files, but the lock, which holds nothing, and the socket of a broker that was
-/// killed.
+/// Copies a directory's files, but the lock, which holds nothing, and the socket of a broker that
+/// was killed.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory can be made");
     for entry in fs::read_dir(from).expect("a directory can be read").flatten() {

@@ -50,7 +50,8 @@ const KEYS: &str = "
     management.path_prefix management.rates_mode
     management.sample_retention_policies.global.minute management.load_definitions
     management.credential_encryption_secret management.definitions.require_json_extension
-    management.headers.referrer_policy management.http.hide_allow_header management.cors.allow_origins.1
+    management.headers.referrer_policy management.http.hide_allow_header
+    management.cors.allow_origins.1
     management.disable_stats management.listener.port management_agent.disable_metrics_collector
     prometheus.tcp.port prometheus.return_per_object_metrics prometheus.path
     shovel.delete_after_duration_floor stomp.listeners.tcp.1 web_stomp.hsts.policy
