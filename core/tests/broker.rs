@@ -10,6 +10,8 @@ mod client;
 mod connections;
 #[path = "broker/costs.rs"]
 mod costs;
+#[path = "broker/course.rs"]
+mod course;
 #[path = "broker/deduplication.rs"]
 mod deduplication;
 #[path = "broker/delays.rs"]
