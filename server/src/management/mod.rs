@@ -14,15 +14,18 @@ mod auth;
 mod binding;
 mod call;
 mod connection;
+mod course;
 mod definitions;
 mod exchange;
 mod health;
+mod history;
 mod http;
 mod intervention;
 mod json;
 mod limit;
 mod local;
 mod message;
+mod moving;
 mod names;
 mod openapi;
 mod overview;
@@ -33,9 +36,11 @@ mod policy;
 mod queue;
 mod rates;
 pub(crate) mod reading;
+mod recording;
 mod route;
 mod routes;
 mod session;
+mod topology;
 mod user;
 mod vhost;
 
@@ -46,10 +51,11 @@ use std::thread;
 use std::time::Instant;
 
 use tracing::{error, info};
-use warren_io::BrokerHandle;
+use warren_io::{BrokerHandle, DiskMeter};
 
 pub(crate) use auth::Users;
 pub(crate) use call::Query;
+use history::Histories;
 pub(crate) use local::{SOCKET, bind_local, unbind_local};
 use names::QueueNames;
 use rates::Rates;
@@ -85,6 +91,10 @@ pub(crate) struct Node {
     pub(crate) disk_free_min: u64,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
+    /// Where what goes into the broker is recorded, if it is.
+    pub(crate) record: Option<PathBuf>,
+    /// Measures the disk.
+    pub(crate) disk: DiskMeter,
 }
 
 /// What all requests share.
@@ -95,13 +105,15 @@ struct State {
     started: Instant,
     users: Users,
     rates: Rates,
+    histories: Histories,
     names: QueueNames,
 }
 
 impl State {
     fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
         let (started, rates) = (Instant::now(), Rates::default());
-        Self { broker, lifecycle, node, started, users, rates, names: QueueNames::default() }
+        let (histories, names) = (Histories::default(), QueueNames::default());
+        Self { broker, lifecycle, node, started, users, rates, histories, names }
     }
 }
 
