@@ -226,6 +226,7 @@ async fn run(
         urls: Vec::new(),
         record: reload.loaded().settings.record.clone(),
         disk: meter,
+        session_times: reload.loaded().settings.management.session_times,
     };
     if let Some(definitions) = definitions {
         let (about, users) = (about.clone(), users.clone());

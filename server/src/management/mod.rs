@@ -40,6 +40,7 @@ mod recording;
 mod route;
 mod routes;
 mod session;
+mod sign_in;
 mod topology;
 mod user;
 mod vhost;
@@ -63,6 +64,7 @@ use rates::Rates;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
+use crate::page::session::{SessionTimes, Sessions};
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
@@ -95,6 +97,8 @@ pub(crate) struct Node {
     pub(crate) record: Option<PathBuf>,
     /// Measures the disk.
     pub(crate) disk: DiskMeter,
+    /// How long who signs in by a browser is signed in.
+    pub(crate) session_times: SessionTimes,
 }
 
 /// What all requests share.
@@ -104,6 +108,7 @@ struct State {
     node: Node,
     started: Instant,
     users: Users,
+    sessions: Sessions,
     rates: Rates,
     histories: Histories,
     names: QueueNames,
@@ -113,7 +118,8 @@ impl State {
     fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
         let (started, rates) = (Instant::now(), Rates::default());
         let (histories, names) = (Histories::default(), QueueNames::default());
-        Self { broker, lifecycle, node, started, users, rates, histories, names }
+        let sessions = Sessions::new(node.session_times);
+        Self { broker, lifecycle, node, started, users, sessions, rates, histories, names }
     }
 }
 

@@ -1,0 +1,3 @@
+// Operators' policies.
+
+export { OperatorPolicies as default } from "./policies.tsx";
