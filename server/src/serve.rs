@@ -223,6 +223,7 @@ async fn run(
         memory_max,
         disk_free_min,
         urls: Vec::new(),
+        session_times: reload.loaded().settings.management.session_times,
     };
     if let Some(definitions) = definitions {
         let (about, users) = (about.clone(), users.clone());

@@ -15,6 +15,7 @@ use warren_io::password;
 use super::value::ListenAddress;
 use crate::credentials::PasswordSettings;
 use crate::definitions::DefinitionSettings;
+use crate::page::session::SessionTimes;
 use crate::size::{self, Size};
 
 /// With less memory than this there would be no room for messages.
@@ -246,6 +247,8 @@ pub(crate) struct Management {
     pub(crate) ssl_port: Option<u16>,
     /// Keys and certificates of its own, if there is a certificate among them.
     pub(crate) tls: TlsSettings,
+    /// How long who signs in by a browser is signed in.
+    pub(crate) session_times: SessionTimes,
 }
 
 impl Management {

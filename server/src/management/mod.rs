@@ -36,6 +36,7 @@ pub(crate) mod reading;
 mod route;
 mod routes;
 mod session;
+mod sign_in;
 mod user;
 mod vhost;
 
@@ -57,6 +58,7 @@ use rates::Rates;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
+use crate::page::session::{SessionTimes, Sessions};
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
@@ -85,6 +87,8 @@ pub(crate) struct Node {
     pub(crate) disk_free_min: u64,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
+    /// How long who signs in by a browser is signed in.
+    pub(crate) session_times: SessionTimes,
 }
 
 /// What all requests share.
@@ -94,6 +98,7 @@ struct State {
     node: Node,
     started: Instant,
     users: Users,
+    sessions: Sessions,
     rates: Rates,
     names: QueueNames,
 }
@@ -101,7 +106,8 @@ struct State {
 impl State {
     fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
         let (started, rates) = (Instant::now(), Rates::default());
-        Self { broker, lifecycle, node, started, users, rates, names: QueueNames::default() }
+        let (sessions, names) = (Sessions::new(node.session_times), QueueNames::default());
+        Self { broker, lifecycle, node, started, users, sessions, rates, names }
     }
 }
 

@@ -10,6 +10,7 @@ mod definitions;
 mod management;
 mod metrics;
 mod packaging;
+mod page;
 mod proxy;
 mod tls;
 mod tunnel;
