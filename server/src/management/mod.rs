@@ -22,6 +22,7 @@ mod intervention;
 mod json;
 mod limit;
 mod local;
+mod log;
 mod message;
 mod names;
 mod openapi;
@@ -57,6 +58,7 @@ use rates::Rates;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
+use crate::logging::Logs;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
@@ -85,6 +87,8 @@ pub(crate) struct Node {
     pub(crate) disk_free_min: u64,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
+    /// What it logs.
+    pub(crate) logs: Logs,
 }
 
 /// What all requests share.
