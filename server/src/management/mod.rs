@@ -22,6 +22,7 @@ mod intervention;
 mod json;
 mod limit;
 mod local;
+mod log;
 mod message;
 mod names;
 mod openapi;
@@ -58,6 +59,7 @@ use rates::Rates;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
+use crate::logging::Logs;
 use crate::page::session::{SessionTimes, Sessions};
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
@@ -87,6 +89,8 @@ pub(crate) struct Node {
     pub(crate) disk_free_min: u64,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
+    /// What it logs.
+    pub(crate) logs: Logs,
     /// How long who signs in by a browser is signed in.
     pub(crate) session_times: SessionTimes,
 }
