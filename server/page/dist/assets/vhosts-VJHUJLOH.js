@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-JDH7MXDJ.js";import"./chunk-BHWW3O5R.js";import"./chunk-4APAOY7X.js";import"./chunk-EFOVEYQM.js";import"./chunk-LOQZNNJG.js";import"./chunk-S7AQLKXN.js";import"./chunk-SEA3M3LP.js";export{b as TypeField,a as default};
