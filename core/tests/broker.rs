@@ -40,6 +40,8 @@ mod marks;
 mod metrics;
 #[path = "broker/policies.rs"]
 mod policies;
+#[path = "broker/policy_preview.rs"]
+mod policy_preview;
 #[path = "broker/priorities.rs"]
 mod priorities;
 #[path = "broker/publishing.rs"]

@@ -67,6 +67,11 @@ function objects(name: keyof typeof import("./pages/objects.ts")): Load {
   return async () => ({ default: (await import("./pages/objects.ts"))[name] });
 }
 
+/** The same for those who run the broker. */
+function administration(name: keyof typeof import("./pages/administration.ts")): Load {
+  return async () => ({ default: (await import("./pages/administration.ts"))[name] });
+}
+
 export const ROUTES: Route[] = [
   route("", "overview", async () => ({ default: Overview })),
   route("connections", "connections", objects("Connections")),
@@ -81,16 +86,16 @@ export const ROUTES: Route[] = [
   route("delayed", "delayed", objects("Delayed")),
   route("topology", "topology", () => import("./pages/topology.tsx")),
   route("route", "route", () => import("./pages/route.tsx")),
-  route("users", "users", () => import("./pages/users.tsx")),
-  route("users/:name", "users", () => import("./pages/user.tsx")),
-  route("vhosts", "vhosts", () => import("./pages/vhosts.tsx")),
-  route("vhosts/:name", "vhosts", () => import("./pages/vhost.tsx")),
-  route("policies", "policies", () => import("./pages/policies.tsx")),
-  route("operator-policies", "operator-policies", () => import("./pages/operator-policies.tsx")),
-  route("limits", "limits", () => import("./pages/limits.tsx")),
-  route("definitions", "definitions", () => import("./pages/definitions.tsx")),
-  route("log", "log", () => import("./pages/log.tsx")),
-  route("recordings", "recordings", () => import("./pages/recordings.tsx")),
+  route("users", "users", administration("Users")),
+  route("users/:name", "users", administration("User")),
+  route("vhosts", "vhosts", administration("Vhosts")),
+  route("vhosts/:name", "vhosts", administration("Vhost")),
+  route("policies", "policies", administration("Policies")),
+  route("operator-policies", "operator-policies", administration("OperatorPolicies")),
+  route("limits", "limits", administration("Limits")),
+  route("definitions", "definitions", administration("Definitions")),
+  route("log", "log", administration("Log")),
+  route("recordings", "recordings", administration("Recordings")),
 ];
 
 /** The route of a place, and the values of its parameters. */

@@ -16,19 +16,19 @@ import { Badge, Heading, Section } from "../ui/pieces.tsx";
 const ALL = "";
 
 /** What definitions hold, in the order in which it is made. */
-const KINDS: [string, string][] = [
-  ["users", "users"],
-  ["vhosts", "virtual hosts"],
-  ["permissions", "permissions"],
-  ["topic_permissions", "topic permissions"],
-  ["global_parameters", "global parameters"],
-  ["parameters", "parameters"],
-  ["policies", "policies"],
-  ["operator_policies", "operator policies"],
-  ["limits", "limits"],
-  ["queues", "queues"],
-  ["exchanges", "exchanges"],
-  ["bindings", "bindings"],
+const KINDS: [string, string, string][] = [
+  ["users", "user", "users"],
+  ["vhosts", "virtual host", "virtual hosts"],
+  ["permissions", "permission", "permissions"],
+  ["topic_permissions", "topic permission", "topic permissions"],
+  ["global_parameters", "global parameter", "global parameters"],
+  ["parameters", "parameter", "parameters"],
+  ["policies", "policy", "policies"],
+  ["operator_policies", "operator policy", "operator policies"],
+  ["limits", "limit", "limits"],
+  ["queues", "queue", "queues"],
+  ["exchanges", "exchange", "exchanges"],
+  ["bindings", "binding", "bindings"],
 ];
 
 export default function Definitions() {
@@ -84,10 +84,11 @@ interface Chosen {
   definitions: Record<string, unknown>;
 }
 
-function contents(definitions: Record<string, unknown>): [string, number][] {
-  return KINDS.flatMap(([id, title]): [string, number][] => {
+/** What there is of each kind, in words. */
+function contents(definitions: Record<string, unknown>): string[] {
+  return KINDS.flatMap(([id, one, many]) => {
     const list = definitions[id];
-    return Array.isArray(list) && list.length > 0 ? [[title, list.length]] : [];
+    return Array.isArray(list) && list.length > 0 ? [counted(list.length, one, many)] : [];
   });
 }
 
@@ -150,7 +151,7 @@ function Import() {
           <p>
             {found.length === 0
               ? "There is nothing in it that could be made."
-              : `It holds ${found.map(([title, number]) => `${count(number)} ${title}`).join(", ")}.`}
+              : `It holds ${found.join(", ")}.`}
           </p>
           <p>
             <button
@@ -170,7 +171,7 @@ function Import() {
 }
 
 function Report({ of }: { of: ImportReport }) {
-  const rows = KINDS.flatMap(([id, title]) => {
+  const rows = KINDS.flatMap(([id, , title]) => {
     const counts = of.counts[id];
     return counts ? [{ id, title, counts }] : [];
   });

@@ -94,7 +94,7 @@ export default function TopologyPage() {
 
 function Legend() {
   return (
-    <p class="hint legend">
+    <p class="hint graph-legend">
       <span class="swatch exchange" aria-hidden="true" /> exchange
       <span class="swatch queue" aria-hidden="true" /> queue, with messages that are ready, and how
       many come in per second by all ways together: what a single binding carries is not counted.

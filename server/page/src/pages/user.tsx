@@ -47,7 +47,9 @@ export default function UserPage({ params }: PageProps) {
                   <Tags of={data.tags} />
                 </Fact>
                 <Fact name="Password">
-                  {data.password_hash ? `set (${data.hashing_algorithm})` : "none"}
+                  {data.password_hash
+                    ? `set, ${data.hashing_algorithm.replace("rabbit_password_hashing_", "")}`
+                    : "none"}
                 </Fact>
               </Facts>
             </Section>

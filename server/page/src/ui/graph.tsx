@@ -43,6 +43,7 @@ interface Placed {
 const NAME_LEN = 30;
 const LABEL_LEN = 26;
 const HEIGHT = 44;
+const GAP = 18;
 /** About how wide a letter is. */
 const LETTER = 7.1;
 
@@ -72,6 +73,7 @@ async function place(nodes: GraphNode[], edges: GraphEdge[]): Promise<Placed> {
   const label: GraphLabel = { rankdir: "LR", nodesep: 18, ranksep: 46, edgesep: 12 };
   graph.setGraph({ ...label, marginx: 12, marginy: 12 });
   const widths = new Map<string, number>();
+  const bound = new Set(edges.flatMap(({ from, to }) => [from, to]));
   for (const node of nodes) {
     const letters = Math.max(
       cut(node.name, NAME_LEN).length,
@@ -79,7 +81,7 @@ async function place(nodes: GraphNode[], edges: GraphEdge[]): Promise<Placed> {
     );
     const width = Math.max(90, Math.round(letters * LETTER + 26));
     widths.set(node.id, width);
-    graph.setNode(node.id, { width, height: HEIGHT });
+    if (bound.has(node.id)) graph.setNode(node.id, { width, height: HEIGHT });
   }
   for (const [index, edge] of edges.entries()) {
     const letters = cut(edge.label, LABEL_LEN).length;
@@ -92,12 +94,24 @@ async function place(nodes: GraphNode[], edges: GraphEdge[]): Promise<Placed> {
     const found = graph.edge({ v: edge.from, w: edge.to, name: String(index) });
     return { edge, path: curve(found.points), x: found.x ?? 0, y: found.y ?? 0 };
   });
-  const placedNodes = nodes.map((node) => {
+  let { width = 0, height = 0 } = graph.graph();
+  const placedNodes = nodes.flatMap((node) => {
+    if (!bound.has(node.id)) return [];
     const { x, y } = graph.node(node.id);
-    return { node, x, y, width: widths.get(node.id) ?? 90 };
+    return [{ node, x, y, width: widths.get(node.id) ?? 90 }];
   });
   placedNodes.sort((a, b) => a.x - b.x || a.y - b.y);
-  const { width = 0, height = 0 } = graph.graph();
+  // What nothing leads to or from stands in rows below all else.
+  const most = Math.max(width, 760);
+  let [left, top] = [GAP, bound.size > 0 ? height + GAP : GAP];
+  for (const node of nodes.filter(({ id }) => !bound.has(id))) {
+    const own = widths.get(node.id) ?? 90;
+    if (left > GAP && left + own + GAP > most) [left, top] = [GAP, top + HEIGHT + GAP];
+    placedNodes.push({ node, x: left + own / 2, y: top + HEIGHT / 2, width: own });
+    left += own + GAP;
+    width = Math.max(width, left);
+    height = Math.max(height, top + HEIGHT + GAP);
+  }
   return { nodes: placedNodes, edges: placedEdges, width, height };
 }
 
@@ -213,7 +227,6 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
                   role="button"
                   tabIndex={0}
                   aria-pressed={isSelected}
-                  aria-label={`${node.kind} ${node.name}: ${node.detail}`}
                   onClick={choose}
                   onKeyDown={(event) => {
                     if (event.key !== "Enter" && event.key !== " ") return;
@@ -221,7 +234,7 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
                     choose();
                   }}
                 >
-                  <title>{node.name}</title>
+                  <title>{`${node.kind} ${node.name}: ${node.detail}`}</title>
                   <rect width={width} height={HEIGHT} rx={node.kind === "exchange" ? 22 : 5} />
                   <text class="node-name" x={width / 2} y={18}>
                     {cut(node.name, NAME_LEN)}

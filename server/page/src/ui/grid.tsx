@@ -23,7 +23,7 @@ export function Grid<Row>({ label, columns, rows, rowKey, empty }: GridProps<Row
   if (rows.length === 0) return <>{empty}</>;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keys too.
-    <section class="table-frame" aria-label={label} tabIndex={0}>
+    <section class="table-frame grid" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-6FY6VH22.js";import"./chunk-32RAHUC3.js";import"./chunk-MLITJAFF.js";import"./chunk-3OU6L4PN.js";import"./chunk-TMBVLRH5.js";import"./chunk-RUWGTXWS.js";import"./chunk-QOVO4VFD.js";import"./chunk-FKQ4C2UI.js";export{b as OperatorPolicies,a as default};

@@ -1,3 +1,0 @@
-// Operators' policies.
-
-export { OperatorPolicies as default } from "./policies.tsx";
