@@ -141,7 +141,7 @@ function Figures({ totals, data }: { totals: Totals; data: Timeline | undefined 
         <Figure name="Published" value={rate(latest(data, "publish"))} />
         <Figure name="Confirmed" value={rate(latest(data, "confirm"))} />
         <Figure name="Delivered" value={rate(latest(data, "deliver_get"))} />
-        <Figure name="Acknowledged" value={rate(latest(data, "ack"))} />
+        <Figure name="Acked" value={rate(latest(data, "ack"))} />
         <Figure name="Redelivered" value={rate(latest(data, "redeliver"))} />
         <Figure
           name="Unroutable"

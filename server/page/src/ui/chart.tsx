@@ -144,10 +144,10 @@ export function Chart(props: ChartProps) {
     <figure class="chart">
       {title && <figcaption>{title}</figcaption>}
       <div ref={frame} class="chart-frame" aria-hidden="true" />
-      <ul class="legend">
+      <ul class="chart-legend">
         {lines.map(({ of, title: text, colour: number }) => (
           <li key={of}>
-            <span class={`swatch series-${number}`} />
+            <span class={`line-swatch series-${number}`} />
             {text} <strong>{format(latest(data, of))}</strong>
           </li>
         ))}
