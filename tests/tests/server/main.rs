@@ -11,6 +11,7 @@ mod management;
 mod metrics;
 mod packaging;
 mod page;
+mod page_api;
 mod proxy;
 mod tls;
 mod tunnel;
