@@ -24,6 +24,7 @@ mod intervention;
 mod json;
 mod limit;
 mod local;
+mod log;
 mod message;
 mod moving;
 mod names;
@@ -64,6 +65,7 @@ use rates::Rates;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
+use crate::logging::Logs;
 use crate::page::session::{SessionTimes, Sessions};
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
@@ -97,6 +99,8 @@ pub(crate) struct Node {
     pub(crate) record: Option<PathBuf>,
     /// Measures the disk.
     pub(crate) disk: DiskMeter,
+    /// What it logs.
+    pub(crate) logs: Logs,
     /// How long who signs in by a browser is signed in.
     pub(crate) session_times: SessionTimes,
 }

@@ -7,6 +7,7 @@ mod churn;
 mod configuration;
 mod ctl;
 mod definitions;
+mod logs;
 mod management;
 mod metrics;
 mod packaging;
