@@ -77,7 +77,7 @@ export default function Overview() {
       {history.error !== undefined && <Failed error={history.error} />}
       <div class="columns">
         <Section title="Messages in queues">
-          <Chart lines={HELD} data={data} format={count} seconds={seconds} />
+          <Chart lines={HELD} data={data} format={count} seconds={seconds} least={4} />
         </Section>
         <Section title="Messages per second">
           <Chart lines={FLOW} data={data} format={rate} seconds={seconds} />
@@ -86,7 +86,7 @@ export default function Overview() {
           <Chart lines={SYNC} data={data} format={milliseconds} seconds={seconds} />
         </Section>
         <Section title="Channels that wait">
-          <Chart lines={GATE} data={data} format={count} seconds={seconds} />
+          <Chart lines={GATE} data={data} format={count} seconds={seconds} least={4} />
         </Section>
         <Section title="Memory">
           <Chart lines={MEMORY} data={data} format={bytes} seconds={seconds} />

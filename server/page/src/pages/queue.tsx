@@ -223,7 +223,7 @@ function Charts({ vhost, name, seconds, onSeconds }: ChartsProps) {
   return (
     <div class="columns">
       <Section title="Messages" actions={<RangeChoice value={seconds} onChange={onSeconds} />}>
-        <Chart lines={HELD} data={data} format={count} seconds={seconds} />
+        <Chart lines={HELD} data={data} format={count} seconds={seconds} least={4} />
         {error !== undefined && <Failed error={error} />}
       </Section>
       <Section title="Messages per second">
