@@ -132,16 +132,17 @@ export function stepReason(step: CourseStep): string {
   const keys = step.bindings.map(bindingText);
   const shown = keys.map((key) => (key === "" ? "without a key" : key));
   const more = step.more_bindings ? " and others" : "";
-  const by = keys.length === 0 ? "" : `${shown.join(", ")}${more}`;
+  const by = `${shown.join(", ")}${more}`;
+  const bound = keys.every((key) => key === "") ? "bound without a key" : `bound by ${by}`;
   switch (step.by) {
     case "binding":
       return keys.length === 1 ? `by the binding ${by}` : `by the bindings ${by}`;
     case "queue_name":
       return "as the queue is called like the routing key";
     case "hash":
-      return `chosen by a hash of the message; bound by ${by}`;
+      return `chosen by a hash of the message; ${bound}`;
     case "chance":
-      return `one of those that chance may choose; bound by ${by}`;
+      return `one of those that chance may choose; ${bound}`;
     case "alternate":
       return "as no binding takes it, and this is the alternate exchange";
   }

@@ -170,6 +170,13 @@ function Import() {
   );
 }
 
+/** The API has RabbitMQ's words, some of which are none. */
+function inWords(reason: string): string {
+  const [, missing] = reason.match(/^\[\{key_missing,(.*)\}\]$/) ?? [];
+  const text = missing ? `${missing} is missing` : reason;
+  return text.endsWith(".") ? text : `${text}.`;
+}
+
 function Report({ of }: { of: ImportReport }) {
   const rows = KINDS.flatMap(([id, , title]) => {
     const counts = of.counts[id];
@@ -180,8 +187,8 @@ function Report({ of }: { of: ImportReport }) {
       <h3>What was done</h3>
       {of.failed ? (
         <p class="error" role="alert">
-          It ended{of.failed.at && ` at ${of.failed.at}`}: {of.failed.reason} What is listed here
-          was done before.
+          It ended{of.failed.at && ` at ${of.failed.at}`}: {inWords(of.failed.reason)} What is
+          listed here was done before.
         </p>
       ) : (
         <p>

@@ -5,7 +5,7 @@ import { del, get, path, put, withQuery } from "../api/client.ts";
 import type { Binding, Queue as Info, Message } from "../api/types.ts";
 import { bytes, count, counted, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { link } from "../model/location.ts";
+import { link, linkWith } from "../model/location.ts";
 import { go, has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
 import type { PageProps } from "../routes.ts";
@@ -187,6 +187,9 @@ function Changes({ queue, onChange }: { queue: Info; onChange: () => void }) {
     });
   return (
     <>
+      <a class="button" href={linkWith({ vhost: queue.vhost, queue: name }, "topology")}>
+        Show in the topology
+      </a>
       {has("administrator") && (
         <button type="button" onClick={askToPause}>
           {isPaused ? "Resume" : "Pause"}

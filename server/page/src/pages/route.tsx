@@ -7,7 +7,7 @@ import type { Exchange } from "../api/types.ts";
 import { type Entry, toArguments } from "../model/arguments.ts";
 import { count, counted, duration } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { exchangeSegment, link } from "../model/location.ts";
+import { exchangeSegment, linkWith } from "../model/location.ts";
 import { vhost as chosenVhost, place, vhosts, vhostToBeginWith } from "../model/state.ts";
 import {
   exchangeName,
@@ -30,7 +30,9 @@ interface Asked {
 }
 
 export default function RoutePage() {
-  const [vhost, setVhost] = useState(chosenVhost.value || vhostToBeginWith());
+  const [vhost, setVhost] = useState(
+    place.value.query.get("vhost") ?? (chosenVhost.value || vhostToBeginWith()),
+  );
   const [exchange, setExchange] = useState(place.value.query.get("exchange") ?? "");
   const [key, setKey] = useState("");
   const [entries, setEntries] = useState<Entry[]>([]);
@@ -58,7 +60,7 @@ export default function RoutePage() {
   return (
     <>
       <Heading title="Where would it go?">
-        <a class="button" href={link("topology")}>
+        <a class="button" href={linkWith({ vhost }, "topology")}>
           Topology
         </a>
       </Heading>

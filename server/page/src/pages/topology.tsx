@@ -21,8 +21,8 @@ import { Graph } from "../ui/graph.tsx";
 import { Badge, Empty, Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
 
 export default function TopologyPage() {
-  const vhost = chosenVhost.value || vhostToBeginWith();
   const { query } = place.value;
+  const vhost = query.get("vhost") ?? (chosenVhost.value || vhostToBeginWith());
   const [exchange, queue] = [query.get("exchange"), query.get("queue")];
   const isAround = exchange !== null || queue !== null;
   const asked = withQuery(path("topology", vhost), {
@@ -36,12 +36,14 @@ export default function TopologyPage() {
   const chosen = data?.nodes.find(({ id }) => id === selected);
   const showAround = (node: { kind: string; name: string } | undefined) => {
     setSelected(node && `${node.kind === "queue" ? "q" : "e"}:${node.name}`);
-    setQuery(new URLSearchParams(node ? { [node.kind]: node.name } : {}));
+    const next = new URLSearchParams(query.has("vhost") ? { vhost } : undefined);
+    if (node) next.set(node.kind, node.name);
+    setQuery(next);
   };
   return (
     <>
       <Heading kind="Topology of" title={vhost}>
-        <a class="button" href={link("route")}>
+        <a class="button" href={linkWith({ vhost }, "route")}>
           Where would it go?
         </a>
       </Heading>
@@ -49,7 +51,7 @@ export default function TopologyPage() {
       {error !== undefined && <Failed error={error} onRetry={reload} />}
       {!data && error === undefined && <Waiting />}
       {data && (isAround || !data.complete) && (
-        <p class="banner" role="status">
+        <p class="around" role="status">
           {isAround
             ? `Shown is what is around ${exchange !== null ? `the exchange ${exchangeName(exchange)}` : `the queue ${queue}`}.`
             : `There is more than can be drawn: these are the first ${count(data.nodes.length)}. Search for an exchange or a queue to see what is around it.`}{" "}
@@ -95,12 +97,12 @@ export default function TopologyPage() {
 function Legend() {
   return (
     <p class="hint graph-legend">
-      <span class="swatch exchange" aria-hidden="true" /> exchange
-      <span class="swatch queue" aria-hidden="true" /> queue, with messages that are ready, and how
-      many come in per second by all ways together: what a single binding carries is not counted.
-      Arrows are bindings, with their keys; <b>dashed</b> ones lead to the exchange for messages
-      that no binding takes, or for dead letters. Every queue is bound to the default exchange by
-      its name as well; that is not drawn.
+      <span class="graph-swatch exchange" aria-hidden="true" /> exchange
+      <span class="graph-swatch queue" aria-hidden="true" /> queue, with messages that are ready,
+      and how many come in per second by all ways together: what a single binding carries is not
+      counted. Arrows are bindings, with their keys; <b>dashed</b> ones lead to the exchange for
+      messages that no binding takes, or for dead letters. Every queue is bound to the default
+      exchange by its name as well; that is not drawn.
     </p>
   );
 }
@@ -192,7 +194,7 @@ function Chosen(props: { node: TopologyNode; vhost: string; onAround: () => void
           Show only what is around it
         </button>
         {!isQueue && !node.internal && (
-          <a class="button" href={linkWith({ exchange: node.name }, "route")}>
+          <a class="button" href={linkWith({ vhost, exchange: node.name }, "route")}>
             Where would it go from here?
           </a>
         )}

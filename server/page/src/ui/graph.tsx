@@ -127,7 +127,9 @@ const ZOOMS = [0.4, 0.55, 0.7, 0.85, 1, 1.25, 1.5];
 
 export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
   const [placed, setPlaced] = useState<Placed>();
+  // As much of it as there is room for, until the person chooses.
   const [zoom, setZoom] = useState(1);
+  const isChosen = useRef(false);
   const frame = useRef<HTMLDivElement>(null);
   const own = useMemo(() => shape(nodes, edges), [nodes, edges]);
   useEffect(() => {
@@ -135,6 +137,7 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
     void place(nodes, edges).then((found) => {
       if (isOver) return;
       setPlaced(found);
+      if (isChosen.current) return;
       const room = frame.current?.clientWidth ?? found.width;
       const fitting = ZOOMS.filter((one) => one <= 1 && found.width * one <= room);
       setZoom(Math.max(fitting.at(-1) ?? 0.7, 0.7));
@@ -145,6 +148,7 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
   }, [own]);
   const nodesById = useMemo(() => new Map(nodes.map((node) => [node.id, node])), [nodes]);
   const step = (by: number) => {
+    isChosen.current = true;
     const at = ZOOMS.findIndex((one) => one >= zoom);
     setZoom(ZOOMS[Math.min(Math.max(at + by, 0), ZOOMS.length - 1)] ?? 1);
   };
