@@ -9,7 +9,7 @@ import type { Page } from "../api/types.ts";
 import { count, time } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { columns as chosen, place, setQuery, vhost, vhosts } from "../model/state.ts";
-import { Failed, Waiting } from "./pieces.tsx";
+import { Failed, TableFrame, Waiting } from "./pieces.tsx";
 
 export interface Column<Row> {
   /** What it is known by where choices are kept. */
@@ -151,8 +151,7 @@ export function List<Row>(props: ListProps<Row>) {
         </p>
       )}
       {data && data.items.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keys too.
-        <section class="table-frame" aria-label={`List of ${nouns[1]}`} tabIndex={0}>
+        <TableFrame label={`List of ${nouns[1]}`}>
           <table>
             <thead>
               <tr>
@@ -177,7 +176,7 @@ export function List<Row>(props: ListProps<Row>) {
               ))}
             </tbody>
           </table>
-        </section>
+        </TableFrame>
       )}
       {data && data.total_count > 0 && (
         <Pager

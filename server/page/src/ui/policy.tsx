@@ -6,7 +6,7 @@ import { NOTHING, value } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { link } from "../model/location.ts";
 import { type Setting, settings } from "../model/settings.ts";
-import { Badge } from "./pieces.tsx";
+import { Badge, TableFrame } from "./pieces.tsx";
 
 interface Policy {
   name: string;
@@ -43,7 +43,7 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
       {rows.length === 0 ? (
         <p class="muted">No arguments.</p>
       ) : (
-        <div class="table-frame">
+        <TableFrame label="Settings in force">
           <table>
             <thead>
               <tr>
@@ -68,7 +68,7 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
               ))}
             </tbody>
           </table>
-        </div>
+        </TableFrame>
       )}
       {isAny && rows.length > 0 && (
         <p class="hint">
