@@ -11,9 +11,11 @@
 //! then. A time to live that they bring begins anew, as they come in anew.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::task::spawn_local;
 use warren_core::amqp::{
     BasicAck, BasicGet, BasicProperties, BasicPublish, BasicReject, ConfirmSelect, ExchangeDeclare,
     ExchangeDelete, FieldValue, Method, QueueBind, ShortStr, TxCommit, TxSelect,
@@ -22,8 +24,8 @@ use warren_core::listing::QueueInfo;
 
 use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Reply, short};
-use super::queue;
 use super::session::{Content, Refused, Session};
+use super::{State, queue};
 
 /// What a transaction is about at the most: messages, and bytes of them. What is not committed takes
 /// memory.
@@ -56,17 +58,24 @@ pub(super) async fn to_queue(call: Call) -> Answer {
             .min(ready),
         None => ready,
     };
-    let vhost = source.vhost.clone();
-    let session = Session::open(&call.state.broker, &Principal::operator(), &vhost).await;
+    // A task of its own goes on, and clears up, when who asked has gone.
+    let state = Rc::clone(&call.state);
+    let moving = spawn_local(async move { move_all(&state, source, target, count).await });
+    moving.await.map_err(|error| Failure::unavailable(error.to_string()))?
+}
+
+async fn move_all(state: &State, source: QueueInfo, target: QueueInfo, count: u64) -> Answer {
+    let vhost = source.vhost;
+    let session = Session::open(&state.broker, &Principal::operator(), &vhost).await;
     let mut mover = Mover {
         session: session.map_err(Refused::into_plain)?,
-        exchange: exchange_for(&destination),
+        exchange: exchange_for(&target.name),
         source: source.name,
         is_exact: !refuses(&target),
         published: 0,
         unmoved: None,
     };
-    mover.set_up(&destination).await.map_err(Refused::into_plain)?;
+    mover.set_up(&target.name).await.map_err(Refused::into_plain)?;
     let (began, mut moved) = (Instant::now(), 0);
     while moved < count && began.elapsed() < TIME_MAX && mover.unmoved.is_none() {
         let some = usize::try_from(count - moved).unwrap_or(usize::MAX).min(AT_ONCE);
@@ -77,7 +86,14 @@ pub(super) async fn to_queue(call: Call) -> Answer {
         }
     }
     let (is_exact, stopped) = (mover.is_exact, mover.unmoved.take());
-    mover.clear_up().await;
+    let exchange = mover.exchange.clone();
+    // A session in which something was refused has ended.
+    if mover.clear_up().await.is_err() {
+        let session = Session::open(&state.broker, &Principal::operator(), &vhost).await;
+        if let Ok(mut session) = session {
+            let _ = session.call(ExchangeDelete { exchange, ..Default::default() }).await;
+        }
+    }
     Ok(Reply::Json(json!({
         "moved": moved,
         "wanted": count,
@@ -219,10 +235,9 @@ impl Mover {
         Ok(moved)
     }
 
-    async fn clear_up(mut self) {
+    async fn clear_up(mut self) -> Result<(), Refused> {
         let delete = ExchangeDelete { exchange: self.exchange.clone(), ..Default::default() };
-        if self.session.call(delete).await.is_ok() {
-            let _ = self.session.close().await;
-        }
+        self.session.call(delete).await?;
+        self.session.close().await
     }
 }
