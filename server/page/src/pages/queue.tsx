@@ -14,6 +14,7 @@ import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
 import { Consumers } from "../ui/consumers.tsx";
 import { confirm } from "../ui/dialog.tsx";
 import { GetDialog, MessageView, PublishDialog } from "../ui/messages.tsx";
+import { MoveDialog } from "../ui/moving.tsx";
 import { attempt, tell } from "../ui/notice.tsx";
 import {
   Empty,
@@ -42,7 +43,7 @@ const FLOW: Line[] = [
   { of: "redeliver", title: "Redelivered", colour: 4 },
 ];
 
-type Open = "publish" | "get" | "bind" | undefined;
+type Open = "publish" | "get" | "bind" | "move" | undefined;
 
 export default function Queue({ params }: PageProps) {
   const { vhost = "", name = "" } = params;
@@ -62,6 +63,11 @@ export default function Queue({ params }: PageProps) {
             <button type="button" onClick={() => setOpen("get")}>
               Get messages
             </button>
+            {has("administrator") && (
+              <button type="button" onClick={() => setOpen("move")}>
+                Move messages
+              </button>
+            )}
             <Changes queue={queue} onChange={reload} />
           </>
         )}
@@ -107,6 +113,15 @@ export default function Queue({ params }: PageProps) {
           vhost={vhost}
           exchange=""
           routingKey={name}
+          onClose={close}
+          onDone={reload}
+        />
+      )}
+      {open === "move" && queue && (
+        <MoveDialog
+          vhost={vhost}
+          queue={name}
+          ready={queue.messages_ready ?? 0}
           onClose={close}
           onDone={reload}
         />
@@ -206,7 +221,7 @@ function Figures({ queue }: { queue: Info }) {
       <Figure name="Consumers" value={count(queue.consumers)} />
       <Figure name="In" value={rate(stats?.publish_details?.rate)} />
       <Figure name="Out" value={rate(stats?.deliver_get_details?.rate)} />
-      <Figure name="Acknowledged" value={rate(stats?.ack_details?.rate)} />
+      <Figure name="Acked" value={rate(stats?.ack_details?.rate)} />
     </div>
   );
 }
@@ -334,10 +349,10 @@ function Messages({ vhost, name }: { vhost: string; name: string }) {
     });
   return (
     <Section
-      title="Messages"
+      title="Ready messages, from the front"
       actions={
         <button type="button" onClick={() => void load([])}>
-          {messages ? "Look again" : "Look at ready messages"}
+          {messages ? "Look again" : "Look at them"}
         </button>
       }
     >

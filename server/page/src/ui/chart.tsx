@@ -28,7 +28,11 @@ interface ChartProps {
   height?: number;
   /** Up to where the values go at the least, so that little does not look like much. */
   least?: number;
+  /** Whether numbers are in units that go by 1024. */
+  binary?: boolean;
 }
+
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -39,7 +43,7 @@ type Make = (element: HTMLElement) => uPlot;
 async function plotter(props: () => ChartProps): Promise<Make> {
   const { default: Plot } = await import("uplot");
   return (element) => {
-    const { lines, format, height = 150, least = 1 } = props();
+    const { lines, format, height = 150, least = 1, binary } = props();
     const axis = {
       stroke: colour("--muted"),
       grid: { stroke: colour("--line"), width: 1 },
@@ -69,7 +73,12 @@ async function plotter(props: () => ChartProps): Promise<Make> {
           values: (_, splits, __, ___, step) =>
             splits.map((second) => timeOfDay(second * 1000, step < 60)),
         },
-        { ...axis, size: 66, values: (_, splits) => splits.map((value) => format(value)) },
+        {
+          ...axis,
+          size: 66,
+          values: (_, splits) => splits.map((value) => format(value)),
+          ...(binary && { incrs: POWERS_OF_TWO }),
+        },
       ],
       series: [
         {},
@@ -144,10 +153,10 @@ export function Chart(props: ChartProps) {
     <figure class="chart">
       {title && <figcaption>{title}</figcaption>}
       <div ref={frame} class="chart-frame" aria-hidden="true" />
-      <ul class="legend">
+      <ul class="chart-legend">
         {lines.map(({ of, title: text, colour: number }) => (
           <li key={of}>
-            <span class={`swatch series-${number}`} />
+            <span class={`line-swatch series-${number}`} />
             {text} <strong>{format(latest(data, of))}</strong>
           </li>
         ))}
