@@ -53,7 +53,7 @@ function flows(subject, { seed, flags, env }, body) {
           await run(await another(options), { broker, browser, another });
           for (const page of pages) await finish(page);
         } catch (error) {
-          for (const page of pages) error.message += await tell(page);
+          for (const page of pages) error.stack += await tell(page);
           throw error;
         } finally {
           for (const page of pages) await page.context().close();

@@ -50,6 +50,9 @@ flows("looks", { seed, flags }, (flow) => {
       await page.getByRole("button", { name: "Sign in" }).click();
       await page.getByRole("alert").waitFor();
       assert.deepEqual(await complaints(page), []);
+      // It does find what is there to be found.
+      await page.evaluate(() => document.querySelector("label").remove());
+      assert.match((await complaints(page)).join(), /^label: /);
     });
 
   flow("on a phone no page is wider than it, and all of it has a name", { viewport: PHONE },
@@ -74,7 +77,7 @@ flows("looks", { seed, flags }, (flow) => {
 
   flow("colours are those of the system until others are chosen, which is kept",
     { colours: "dark" }, async (page) => {
-      const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
       const dark = await ground();
       await page.emulateMedia({ colorScheme: "light" });
       const light = await ground();

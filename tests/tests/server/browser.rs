@@ -1,6 +1,6 @@
-//! The management page in a real browser: Debian's Chromium plays the flows under `browser/`, each
-//! with a broker and traffic of its own. Their names are the sentences that they prove, and stand in
-//! the output (`--nocapture`).
+//! The management page in a real browser: Debian's Chromium plays the flows under `browser/`, with
+//! brokers and traffic of their own. Their names are the sentences that they prove, and stand in the
+//! output (`--nocapture`).
 //!
 //! On a newcomer's machine without Chromium they are skipped, loudly. In CI, or with
 //! `WARREN_REQUIRE_CLIENTS` set, that is a failure.
@@ -22,8 +22,8 @@ fn the_management_page_does_in_a_browser_what_it_should() {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     print!("{shown}");
     if output.status.code() == Some(MISSING) {
-        let is_required =
-            ["CI", "WARREN_REQUIRE_CLIENTS"].map(env::var_os).iter().any(Option::is_some);
+        let variables = ["CI", "WARREN_REQUIRE_CLIENTS"];
+        let is_required = variables.iter().any(|variable| env::var_os(variable).is_some());
         assert!(!is_required, "{told}");
         eprintln!("SKIPPED: {told}");
         return;
