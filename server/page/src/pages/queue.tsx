@@ -5,7 +5,7 @@ import { del, get, path, put, withQuery } from "../api/client.ts";
 import type { Binding, Queue as Info, Message } from "../api/types.ts";
 import { bytes, count, counted, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { link } from "../model/location.ts";
+import { link, linkWith } from "../model/location.ts";
 import { go, has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
 import type { PageProps } from "../routes.ts";
@@ -14,6 +14,7 @@ import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
 import { Consumers } from "../ui/consumers.tsx";
 import { confirm } from "../ui/dialog.tsx";
 import { GetDialog, MessageView, PublishDialog } from "../ui/messages.tsx";
+import { MoveDialog } from "../ui/moving.tsx";
 import { attempt, tell } from "../ui/notice.tsx";
 import {
   Empty,
@@ -42,7 +43,7 @@ const FLOW: Line[] = [
   { of: "redeliver", title: "Redelivered", colour: 4 },
 ];
 
-type Open = "publish" | "get" | "bind" | undefined;
+type Open = "publish" | "get" | "bind" | "move" | undefined;
 
 export default function Queue({ params }: PageProps) {
   const { vhost = "", name = "" } = params;
@@ -62,6 +63,11 @@ export default function Queue({ params }: PageProps) {
             <button type="button" onClick={() => setOpen("get")}>
               Get messages
             </button>
+            {has("administrator") && (
+              <button type="button" onClick={() => setOpen("move")}>
+                Move messages
+              </button>
+            )}
             <Changes queue={queue} onChange={reload} />
           </>
         )}
@@ -107,6 +113,15 @@ export default function Queue({ params }: PageProps) {
           vhost={vhost}
           exchange=""
           routingKey={name}
+          onClose={close}
+          onDone={reload}
+        />
+      )}
+      {open === "move" && queue && (
+        <MoveDialog
+          vhost={vhost}
+          queue={name}
+          ready={queue.messages_ready ?? 0}
           onClose={close}
           onDone={reload}
         />
@@ -172,6 +187,9 @@ function Changes({ queue, onChange }: { queue: Info; onChange: () => void }) {
     });
   return (
     <>
+      <a class="button" href={linkWith({ vhost: queue.vhost, queue: name }, "topology")}>
+        Show in the topology
+      </a>
       {has("administrator") && (
         <button type="button" onClick={askToPause}>
           {isPaused ? "Resume" : "Pause"}
@@ -203,7 +221,7 @@ function Figures({ queue }: { queue: Info }) {
       <Figure name="Consumers" value={count(queue.consumers)} />
       <Figure name="In" value={rate(stats?.publish_details?.rate)} />
       <Figure name="Out" value={rate(stats?.deliver_get_details?.rate)} />
-      <Figure name="Acknowledged" value={rate(stats?.ack_details?.rate)} />
+      <Figure name="Acked" value={rate(stats?.ack_details?.rate)} />
     </div>
   );
 }
@@ -220,7 +238,7 @@ function Charts({ vhost, name, seconds, onSeconds }: ChartsProps) {
   return (
     <div class="columns">
       <Section title="Messages" actions={<RangeChoice value={seconds} onChange={onSeconds} />}>
-        <Chart lines={HELD} data={data} format={count} seconds={seconds} />
+        <Chart lines={HELD} data={data} format={count} seconds={seconds} least={4} />
         {error !== undefined && <Failed error={error} />}
       </Section>
       <Section title="Messages per second">
@@ -331,10 +349,10 @@ function Messages({ vhost, name }: { vhost: string; name: string }) {
     });
   return (
     <Section
-      title="Messages"
+      title="Ready messages, from the front"
       actions={
         <button type="button" onClick={() => void load([])}>
-          {messages ? "Look again" : "Look at ready messages"}
+          {messages ? "Look again" : "Look at them"}
         </button>
       }
     >
