@@ -190,8 +190,8 @@ impl Rig {
             End::Consumer => &mut self.consumer,
         };
         client.decoder.feed(bytes);
-        while let Some(frame) = client.decoder.poll().expect("clients send frames") {
-            self.broker.handle(self.now, Input::Frame(client.id, frame));
+        while let Some(frame) = &mut client.decoder.poll().expect("clients send frames") {
+            self.broker.handle_frame(self.now, client.id, frame);
         }
     }
 

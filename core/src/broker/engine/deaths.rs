@@ -453,6 +453,12 @@ impl Engine {
         !self.departures.is_empty() || !self.decisions.is_empty()
     }
 
+    /// Forgets all of that.
+    pub(crate) fn forget_news(&mut self) {
+        self.departures = Vec::new();
+        self.decisions = Vec::new();
+    }
+
     /// Takes what left queues without a client's doing.
     pub(crate) fn take_departures(&mut self) -> Vec<Departure> {
         core::mem::take(&mut self.departures)
