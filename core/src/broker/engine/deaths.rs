@@ -70,6 +70,9 @@ impl Engine {
 
     /// Ends what has expired. Not all at once if it is very much; then it is to be called again.
     pub(crate) fn expire(&mut self) {
+        if self.sleeping.is_empty() && self.timers.is_empty() {
+            return;
+        }
         // What is on disk when the broker stops stays as it is.
         if self.log.is_closing() {
             return;
