@@ -9,7 +9,7 @@ const { finish, launch, open, signIn } = require("./browser.js");
 const { startBroker } = require("./warren.js");
 
 /** What a flow may take, on a machine that has other things to do. */
-const FLOW_MS = 90000;
+const FLOW_MS = 180000;
 
 /** How much of a page is told where a flow fails on it. */
 const TOLD_LEN = 3000;
