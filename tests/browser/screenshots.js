@@ -37,11 +37,12 @@ async function readme(browser, broker) {
     await signIn(page, "guest");
     await settled(page);
     if (name === "topology") {
-      await page.locator("svg .node").nth(5).waitFor();
+      await page.locator("svg .node").filter({ hasText: /in [1-9]/ }).first().waitFor();
     } else {
       await page.getByRole("button", { name: "1 min" }).click();
       await page.locator(".chart canvas").nth(1).waitFor();
-      await page.getByText(/Published [1-9]|Delivered [1-9]/).first().waitFor();
+      const figure = page.locator(".figure").filter({ hasText: /(Published|In)\s*[1-9][\d.,]*\/s/ });
+      await figure.first().waitFor();
     }
     await page.screenshot({ path: join(README_FOLDER, `${name}-${colours}.png`) });
     await page.context().close();

@@ -102,13 +102,11 @@ export function moment(unixMs: number | null | undefined): string {
 /** Settings that are times in milliseconds. */
 const TIMES = ["message-ttl", "expires", "consumer-timeout"];
 
-/** The value of a setting, with its unit if it has one: `86,400,000 ms (1 d)`. */
+/** The value of a setting, with its unit if it has one: `60,000 ms`. */
 export function setting(name: string, of: unknown): string {
   if (typeof of !== "number") return value(of);
-  if (TIMES.includes(name)) {
-    return of < 1000 ? `${of} ms` : `${whole.format(of)} ms (${duration(of)})`;
-  }
-  return name === "max-length-bytes" ? `${whole.format(of)} B (${bytes(of)})` : whole.format(of);
+  const unit = TIMES.includes(name) ? " ms" : name === "max-length-bytes" ? " B" : "";
+  return `${whole.format(of)}${unit}`;
 }
 
 /** Any value of a table of arguments, as text. */
