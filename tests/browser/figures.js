@@ -89,13 +89,11 @@ async function lists(broker, browser) {
   const page = await open(browser, broker, { intervalMs: 0 });
   await page.goto("/");
   await signIn(page, "guest");
-  const columns = new Set();
-  const answers = [];
+  const [answers, late] = [[], []];
   page.on("requestfinished", async (request) => {
     const url = new URL(request.url());
     if (url.pathname !== "/api/queues") return;
     const { requestStart, responseEnd } = request.timing();
-    columns.add(url.search);
     answers.push(responseEnd - requestStart);
   });
   for (const [name, query] of [
@@ -128,9 +126,10 @@ async function lists(broker, browser) {
     await page.waitForTimeout(100);
     console.log(`${many} queues, ${name}: answered in ${median(answers).toFixed(1)} ms ` +
       `(slowest ${Math.max(...answers).toFixed(1)}), on the screen in ${median(shown).toFixed(0)} ms`);
-    assert.ok(median(answers) < 100, "it is to be less than 100 ms");
+    if (median(answers) >= 100) late.push(name);
   }
   await page.context().close();
+  assert.deepEqual(late, [], "each is to be answered in less than 100 ms");
 }
 
 /** One round of the load: microseconds of the broker's CPU time per message. */
