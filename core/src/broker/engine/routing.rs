@@ -1,7 +1,7 @@
 //! Routing: from an exchange, through bindings and other exchanges, to queues.
 //!
-//! There is one walk, which messages go and [`trial`](super::trial) follows step by step: what people
-//! are told of where a message would go is found by what sends it there.
+//! There is one walk, which messages go and [`trial`](super::trial) follows step by step: what
+//! people are told of where a message would go is found by what sends it there.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
