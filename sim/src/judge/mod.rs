@@ -132,8 +132,13 @@ impl Judge {
         self.model.now = now;
         self.model.begin_batch();
         let busy = self.model.busy_links();
+        let mut is_told = false;
         for (at, one) in said.iter().enumerate() {
             let is_delivery = is_delivery(one);
+            // All that could be delivered before the first of these inputs was.
+            if is_delivery && !is_told {
+                is_told = self.tell_next(now, told, &said[..at], true)?;
+            }
             loop {
                 // Deliveries are made between the turns of channels that waited.
                 while is_delivery && self.model.has_turn() {
@@ -147,6 +152,7 @@ impl Judge {
                     self.trace_said(now, one, "<!");
                     return Err(failure);
                 }
+                is_told = true;
             }
             self.trace_said(now, one, "<");
         }

@@ -156,6 +156,8 @@ pub struct Model {
     pub disk_free: Option<u64>,
     /// What of the past may come back at a start.
     pub history: History,
+    /// Messages that a start found and that the platter has lost, as a sync lied about them.
+    lost: BTreeSet<usize>,
     /// Who may do what.
     pub access: Access,
     /// Whether the passwords that clients give are those that were set: a recording has neither.
@@ -208,6 +210,7 @@ impl Model {
             alarms: BTreeSet::new(),
             disk_free: None,
             history: History::default(),
+            lost: BTreeSet::new(),
             access: Access::default(),
             knows_passwords: true,
             policies: Policies::new(),

@@ -287,7 +287,7 @@ impl Replay {
         self.judge.trace_world(self.now, "", "^ serves");
         if self.is_checked {
             let found = Found { position: position(&broker), ..Found::default() };
-            self.judge.started(&broker, found, &self.setup)?;
+            self.judge.started(&broker, found, &self.setup, &self.image)?;
         }
         self.machine = Machine::Broker(Box::new(broker));
         Ok(())
