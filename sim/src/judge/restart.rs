@@ -115,10 +115,7 @@ impl Judge {
     pub(crate) fn ever_seen(&self) -> (impl Fn(&str) -> bool + '_, u64) {
         let copies =
             self.model.messages.iter().map(|message| message.fates.iter().count() as u64).sum();
-        let is_known = |name: &str| {
-            // What the broker names is not known by its name before it says so.
-            name.starts_with("amq.gen-") || name == STORE || self.model.ever_declared.contains(name)
-        };
+        let is_known = |name: &str| name == STORE || self.model.ever_declared.contains(name);
         (is_known, copies)
     }
 

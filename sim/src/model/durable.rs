@@ -13,7 +13,7 @@ use super::duplicates::Memory;
 use super::policies::Policies;
 use super::{
     Access, Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId,
-    ROOT, Together, topology,
+    ROOT, Together, tallies, topology,
 };
 
 /// How far a broker's log is.
@@ -141,6 +141,7 @@ impl Model {
         }
         self.living.clear();
         self.consumers.clear();
+        self.gone = tallies::Gone::default();
         self.recent.clear();
         self.is_history_short = false;
         self.choices.forget();
