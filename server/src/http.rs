@@ -48,7 +48,12 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Client {
     /// Somebody who says who it is.
-    Tcp(SocketAddr),
+    Tcp {
+        /// From where.
+        address: SocketAddr,
+        /// Whether TLS is spoken.
+        is_secure: bool,
+    },
     /// Somebody who runs the broker, unless somebody else is named.
     Local,
 }
@@ -58,18 +63,23 @@ impl Client {
     pub(crate) fn whence(self) -> (String, bool) {
         match self {
             Self::Local => (String::new(), true),
-            Self::Tcp(address) => {
+            Self::Tcp { address, .. } => {
                 let ip = address.ip().to_canonical();
                 (ip.to_string(), ip.is_loopback())
             }
         }
+    }
+
+    /// Whether TLS is spoken.
+    pub(crate) fn is_secure(self) -> bool {
+        matches!(self, Self::Tcp { is_secure: true, .. })
     }
 }
 
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(f),
+            Self::Tcp { address, .. } => address.fmt(f),
             Self::Local => f.write_str("local"),
         }
     }
@@ -135,7 +145,8 @@ async fn serve<F: Future<Output = Answer> + 'static>(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let (respond, tls, client) = (respond.clone(), tls.clone(), Client::Tcp(peer));
+                let (respond, tls) = (respond.clone(), tls.clone());
+                let client = Client::Tcp { address: peer, is_secure: tls.is_some() };
                 spawn_local(async move {
                     match tls {
                         None => serve_client(stream, client, respond).await,

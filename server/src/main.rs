@@ -17,6 +17,7 @@ mod logging;
 mod management;
 mod memory;
 mod metrics;
+mod page;
 mod reload;
 mod repair;
 mod serve;

@@ -7,27 +7,32 @@ use warren_core::Command;
 use warren_io::{BrokerHandle, Tls};
 
 use crate::config::{Loaded, Service, Sources};
-use crate::logging::LogLevel;
+use crate::logging::Logs;
 use crate::tls::Identity;
 
 /// What is read again, and what it goes to.
 pub(crate) struct Reload {
     sources: Sources,
     loaded: Loaded,
-    log: LogLevel,
+    logs: Logs,
     /// Who shakes hands with whom.
     tls: Vec<(Service, Tls)>,
 }
 
 impl Reload {
     /// What was read from these at the start.
-    pub(crate) fn new(sources: Sources, loaded: Loaded, log: LogLevel) -> Self {
-        Self { sources, loaded, log, tls: Vec::new() }
+    pub(crate) fn new(sources: Sources, loaded: Loaded, logs: Logs) -> Self {
+        Self { sources, loaded, logs, tls: Vec::new() }
     }
 
     /// What counts since the start.
     pub(crate) fn loaded(&self) -> &Loaded {
         &self.loaded
+    }
+
+    /// What is logged.
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// Shakes hands with those who come for this, in this name, and in another once there are other
@@ -44,6 +49,7 @@ impl Reload {
 
     /// Reads everything again, and does what can be done at once. What is wrong stays as it was.
     pub(crate) async fn now(&self, broker: &BrokerHandle) {
+        self.logs.reopen();
         let loaded = match self.sources.load() {
             Ok(loaded) => loaded,
             Err(errors) => {
@@ -53,7 +59,7 @@ impl Reload {
                 return error!("the configuration stays as it was, as it is wrong now");
             }
         };
-        self.log.set(loaded.settings.log.level());
+        self.logs.set_levels(&loaded.settings.log);
         let limits = Command::SetNodeLimits(loaded.settings.core.node_limits);
         // A broker that is stopping does not need any.
         let _ = broker.command(limits).await;

@@ -22,7 +22,7 @@ use crate::config::{
 };
 use crate::definitions::Definitions;
 use crate::health::Lifecycle;
-use crate::logging::{self, LogArgs};
+use crate::logging::{self, LogArgs, Logs};
 use crate::reload::Reload;
 use crate::tls::Identity;
 use crate::{http, management, memory, metrics, size, systemd};
@@ -146,11 +146,12 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let sources = args.sources();
     let loaded = sources.load().map_err(ServeError::Config)?;
     let settings = &loaded.settings;
-    let log = logging::init(&settings.log);
+    let logs = logging::init(&settings.log, &settings.data_dir);
+    let logs = logs.map_err(|(path, error)| ServeError::LogFile(path, error))?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    stop_on_panic(End::default());
+    stop_on_panic(End::default(), logs.clone());
     raise_file_limit();
     let definitions = Definitions::read(&settings.definitions).map_err(ServeError::Setting)?;
     let unusable = |error| ServeError::DataDir(settings.data_dir.clone(), error);
@@ -162,14 +163,15 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let boot = warren_io::boot().map_err(ServeError::System)?;
     let recorder = recorder(settings, &config, &boot, space.capacity)?;
     let end = recorder.end();
-    stop_on_panic(end.clone());
+    stop_on_panic(end.clone(), logs.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
-    let reload = Reload::new(sources, loaded, log);
+    let reload = Reload::new(sources, loaded, logs.clone());
     let served = runtime.block_on(run(disk, config, boot, recorder, reload, definitions));
     match &served {
         Ok(()) => end.now("the broker was told to stop"),
         Err(error) => end.now(&format!("the broker did not start: {error}")),
     }
+    logs.flush();
     served
 }
 
@@ -196,7 +198,7 @@ async fn run(
     definitions: Option<Definitions>,
 ) -> Result<(), ServeError> {
     let data_dir = reload.loaded().settings.data_dir.clone();
-    let end = recorder.end();
+    let (end, logs) = (recorder.end(), reload.logs().clone());
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
     let node_name = config.node_name.clone();
@@ -223,13 +225,15 @@ async fn run(
         memory_max,
         disk_free_min,
         urls: Vec::new(),
+        session_times: reload.loaded().settings.management.session_times,
+        logs: logs.clone(),
     };
     if let Some(definitions) = definitions {
         let (about, users) = (about.clone(), users.clone());
         let import = management::import(node.handle(), about, users, definitions);
         tokio::select! {
             imported = import => imported.map_err(ServeError::Setting)?,
-            reason = node.halted() => end_halted(&reason, &end),
+            reason = node.halted() => end_halted(&reason, &end, &logs),
             name = signals.stop() => {
                 info!(signal = name, "stopping before the start was over");
                 node.shut_down(SHUTDOWN_TEXT.into()).await;
@@ -264,7 +268,7 @@ async fn run(
             management::unbind_local(&data_dir);
             Ok(())
         }
-        reason = node.halted() => end_halted(&reason, &end),
+        reason = node.halted() => end_halted(&reason, &end, &logs),
     }
 }
 
@@ -409,8 +413,9 @@ async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload, lifec
 
 /// The broker has nothing more to say to anybody, and its disk may take for ever: the process ends
 /// here, and waits for nothing.
-fn end_halted(reason: &str, recording: &End) -> ! {
+fn end_halted(reason: &str, recording: &End, logs: &Logs) -> ! {
     error!("{reason}");
+    logs.flush();
     recording.now(&format!("the broker has given up: {reason}"));
     eprintln!("warren: {reason}");
     process::exit(HALTED_STATUS)
@@ -492,9 +497,10 @@ fn raise_file_limit() {
 
 /// A panic is a bug; what a broker does after one cannot be relied on. It stops where it stands;
 /// only what led there is written.
-fn stop_on_panic(recording: End) {
+fn stop_on_panic(recording: End, logs: Logs) {
     panic::set_hook(Box::new(move |panic| {
         error!(%panic, "this is a bug in warren; it stops here");
+        logs.flush();
         recording.now(&format!("the broker has panicked: {panic}"));
         process::abort();
     }));
@@ -516,6 +522,8 @@ pub(crate) enum ServeError {
     DataDir(PathBuf, OpenError),
     /// What is in the data directory cannot be used as it is.
     Start(PathBuf, StartError),
+    /// The log file cannot be written to.
+    LogFile(PathBuf, io::Error),
     /// A recording cannot be made in this directory.
     Record(PathBuf, io::Error),
     /// What was said of it is wrong.
@@ -595,6 +603,11 @@ impl fmt::Display for ServeError {
                     StartError::Disk { .. } => Ok(()),
                 }
             }
+            Self::LogFile(path, error) => write!(
+                f,
+                "cannot write logs to {}: {error} (log.file and log.dir say where to)",
+                path.display()
+            ),
             Self::Record(dir, error) => {
                 write!(
                     f,
@@ -679,7 +692,7 @@ mod tests {
         assert_eq!(settings.record.as_deref(), Some(Path::new("r")));
         assert_eq!(settings.record_max.of(0), 1 << 20);
         assert!(settings.log.is_json);
-        assert_eq!(settings.log.level(), LevelFilter::WARN);
+        assert_eq!(settings.log.console_level(), LevelFilter::WARN);
         let config = settings.config(Machine { memory: 8 << 30, disk: 100 << 30 });
         let config = config.expect("can be");
         assert_eq!(config.memory_max, 512 << 20);

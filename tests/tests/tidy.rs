@@ -6,8 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold nothing that people wrote.
-const NOT_OURS: [&str; 6] =
-    ["target", "node_modules", "corpus", "artifacts", "coverage", "warren-data"];
+const NOT_OURS: [&str; 8] = [
+    "target",
+    "node_modules",
+    "corpus",
+    "artifacts",
+    "coverage",
+    "warren-data",
+    "dist",
+    "test-dist",
+];
 
 /// What `core` may depend on: crates that need no operating system.
 const CORE_MAY_USE: [&str; 7] =
@@ -56,7 +64,7 @@ const OF_THE_MACHINE_IN_FORMATS: [&str; 4] =
 
 #[test]
 fn no_file_is_longer_than_900_lines() {
-    check(&["rs", "py", "js", "sh"], |text| {
+    check(&["rs", "py", "js", "sh", "ts", "tsx", "css"], |text| {
         let lines = text.lines().count();
         (lines > 900).then(|| (lines, "is beyond 900".to_owned())).into_iter().collect()
     });
@@ -174,11 +182,35 @@ fn links_in_the_documentation_lead_somewhere() {
 }
 
 #[test]
-fn no_lock_file_of_npm_is_kept() {
+fn lock_files_of_npm_are_kept_where_something_is_built_and_name_no_registry() {
     let locks = ["package-lock.json", "npm-shrinkwrap.json", "yarn.lock"];
-    let kept: Vec<_> =
-        ours().into_iter().filter(|path| locks.iter().any(|lock| path.ends_with(lock))).collect();
-    assert!(kept.is_empty(), "{kept:?}: package.json names exact versions already");
+    for path in ours() {
+        if !locks.iter().any(|lock| path.ends_with(lock)) {
+            continue;
+        }
+        let is_of_page = path == root().join("server/page/package-lock.json");
+        assert!(is_of_page, "{}: package.json names exact versions already", path.display());
+        let text = fs::read_to_string(&path).expect("a lock file is text");
+        assert!(!text.contains("\"resolved\""), "{} names a registry", path.display());
+    }
+}
+
+/// What is shown may come from anybody: browsers are never given it as HTML.
+#[test]
+fn nothing_in_the_page_is_made_of_text_that_is_taken_for_html() {
+    let ways = ["innerHTML", "outerHTML", "insertAdjacentHTML", "dangerouslySet", "document.write"];
+    let ways = ways.iter().chain(&["DOMParser", "createContextualFragment", "srcdoc", "eval("]);
+    let ways: Vec<_> = ways.collect();
+    let page = root().join("server/page/src");
+    let sources = ours().into_iter().filter(|path| path.starts_with(&page));
+    let mut count = 0;
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        let found: Vec<_> = ways.iter().filter(|way| text.contains(**way)).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+        count += 1;
+    }
+    assert!(count > 10, "the page is made of more than {count} files");
 }
 
 fn lines_of_rust(is_broken: impl Fn(&str) -> bool) {

@@ -60,6 +60,17 @@ impl Follower {
         }
     }
 
+    /// How long the body is that begins here, if the stream is at `then` behind all of it.
+    #[must_use]
+    pub(crate) fn whole_body_then(self, then: Self) -> Option<usize> {
+        match self.0 {
+            Place::Payload(frame, len) if frame.kind == KIND_BODY && then.0 == Place::End => {
+                Some(len)
+            }
+            _ => None,
+        }
+    }
+
     /// The first run of these bytes, which come next and are at least one; they are passed over.
     pub fn run(&mut self, bytes: &[u8]) -> Run {
         if let Place::Prefix(_, 0) = self.0

@@ -57,6 +57,21 @@ impl Connection {
         Ok(connection)
     }
 
+    /// So many of them, one after the other; each has its number behind `name`. Not all of them if
+    /// `interrupt` is set meanwhile: that is an error.
+    pub(super) fn open_all(
+        uri: &Uri,
+        name: &str,
+        count: u32,
+        interrupt: &AtomicBool,
+    ) -> Result<Vec<Self>, BenchError> {
+        let open = (0..count).map(|index| match interrupt.load(Ordering::Relaxed) {
+            true => Err(BenchError::Interrupted),
+            false => Self::open(uri, &format!("{name} {index}")),
+        });
+        open.collect()
+    }
+
     fn shake_hands(&mut self, uri: &Uri, name: &str) -> Result<(), BenchError> {
         self.write_request(wire::PROTOCOL_HEADER)?;
         let start = self.answer(wire::CONNECTION_START, "connection.start")?;

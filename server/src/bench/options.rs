@@ -131,6 +131,9 @@ struct TimersArgs {
     #[arg(long, value_name = "WINDOW", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     confirm: u32,
+    /// Messages per second that are published; as fast as possible unless given
+    #[arg(long, value_name = "MSGS_PER_S", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
     /// A process on this machine whose CPU time and memory to report, with its children: the broker
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
@@ -496,7 +499,7 @@ impl TryFrom<BenchArgs> for Task {
                 (workload, Some(rate), goal, 1)
             }
             Measurement::Backlog(args) => return args.plan().map(Self::Backlog),
-            Measurement::Timers(args) => return Ok(Self::Timers(args.plan())),
+            Measurement::Timers(args) => return args.plan().map(Self::Timers),
             Measurement::Churn(args) => return Ok(Self::Churn(args.into())),
             Measurement::Floor(args) => return Ok(Self::Floor(args)),
             Measurement::Compare(args) => return args.plan().map(Self::Compare),
@@ -515,8 +518,14 @@ impl From<ChurnArgs> for ChurnPlan {
 }
 
 impl TimersArgs {
-    fn plan(self) -> TimersPlan {
-        TimersPlan {
+    fn plan(self) -> Result<TimersPlan, BenchError> {
+        let takes_s = self.rate.map_or(0.0, |rate| self.messages as f64 / rate as f64);
+        if takes_s >= self.lead.as_secs_f64() {
+            let text =
+                format!("at this --rate, publishing takes {takes_s:.1} s: longer than --lead");
+            return Err(BenchError::Options(text));
+        }
+        Ok(TimersPlan {
             uri: self.uri,
             messages: self.messages,
             size: self.size as usize,
@@ -526,9 +535,10 @@ impl TimersArgs {
             step_ms: self.step,
             together: self.together,
             confirm: self.confirm,
+            rate: self.rate,
             pid: self.pid,
             json: self.json,
-        }
+        })
     }
 }
 
@@ -682,6 +692,19 @@ pub(super) mod tests {
         assert!(plan("throughput --ack manual --prefetch 10 --multiple-ack 11").is_err());
         assert!(plan("throughput --ack manual --prefetch 10 --multiple-ack 10").is_ok());
         assert!(plan("throughput --ack manual --multiple-ack 1000").is_ok());
+    }
+
+    #[test]
+    fn timers_are_published_before_the_first_is_due() {
+        let timers = |line: &str| {
+            let words = ["bench", "timers"].into_iter().chain(line.split_whitespace());
+            let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+            Task::try_from(cli.bench).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(timers("--messages 10k --rate 1000 --lead 11s"), Ok(()));
+        assert!(timers("--messages 10k --rate 1000 --lead 10s").is_err());
+        assert!(timers("--rate 0").is_err());
+        assert_eq!(timers("--messages 10M --lead 1s"), Ok(()), "who knows how fast it will be");
     }
 
     #[test]

@@ -8,8 +8,13 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// The unit of times in `/proc`: `USER_HZ`, 100 per second on all but two historic architectures.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Open files of this process that are not connections, at the most.
+const OTHER_FILES: u32 = 100;
 
 /// One process and all its descendants.
 pub(super) struct ProcessTree {
@@ -130,6 +135,30 @@ pub(super) fn own_thread() -> Option<u32> {
 pub(super) fn wake_exactly() {
     if let Some(thread) = own_thread() {
         let _unsupported = fs::write(format!("/proc/{thread}/timerslack_ns"), "1");
+    }
+}
+
+/// How many connections of `wanted` this process may have, once the limit of open files is as high
+/// as it may be; a word to the user if these are fewer.
+pub(super) fn connections_max(wanted: u32) -> u32 {
+    let files = raise_file_limit().saturating_sub(OTHER_FILES.into()).max(1);
+    let possible = u32::try_from(files).unwrap_or(u32::MAX);
+    if possible < wanted {
+        eprintln!(
+            "warren bench: a process may have {possible} connections here, not {wanted}: \
+             raise the limit of open files (ulimit -n)"
+        );
+    }
+    wanted.min(possible)
+}
+
+/// Raises the limit of open files as far as this process may, and says how far that is.
+fn raise_file_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(_) => limit.current.unwrap_or(u64::MAX),
     }
 }
 

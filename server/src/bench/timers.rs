@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
@@ -22,11 +23,14 @@ use super::error::BenchError;
 use super::latency;
 use super::report::{Percentiles, grouped};
 use super::scan::{Delivery, Sink};
+use super::schedule::Schedule;
 use super::uri::Uri;
 use super::wire::{self, Properties, Value};
 
 /// So many messages are written at once at the most.
 const RUN_MAX: u64 = 64;
+/// How long a publisher sleeps at the most that waits for the next message to be due.
+const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub(super) struct TimersPlan {
     pub(super) together: u64,
     /// How many messages may be unconfirmed.
     pub(super) confirm: u32,
+    /// How many are published in a second; as fast as possible without.
+    pub(super) rate: Option<u64>,
     pub(super) pid: Option<u32>,
     pub(super) json: bool,
 }
@@ -88,6 +94,8 @@ pub(super) struct TimersReport {
     persistent: bool,
     shortest_ms: u64,
     longest_ms: u64,
+    /// How many were to be published in a second, if that was limited.
+    rate: Option<u64>,
     /// Whether the user ended it early.
     interrupted: bool,
     fill: Half,
@@ -211,6 +219,7 @@ fn measure(
         persistent: plan.persistent,
         shortest_ms: plan.lead_ms,
         longest_ms: plan.last_ms(),
+        rate: plan.rate,
         interrupted: interrupt.load(Ordering::Relaxed),
         fill: Half::new(&filled.progress),
         refused: filled.refused,
@@ -244,12 +253,19 @@ fn fill(plan: &TimersPlan, places: &Places, interrupt: &AtomicBool) -> Result<Fi
     let mut sent_at = Vec::with_capacity(usize::try_from(plan.messages).unwrap_or(0));
     let mut body = vec![0; plan.size];
     let mut bytes = Vec::new();
+    let begun = Instant::now();
+    let schedule = plan.rate.map(|rate| Schedule::new(rate, 0, 1));
     while answers.answered() < plan.messages && !interrupt.load(Ordering::Relaxed) {
         let open = answers.window.limit().min(plan.messages) - answers.published;
-        if open > 0 {
+        let wait = until_due(schedule, begun, answers.published).filter(|_| open > 0);
+        if let Some(wait) = wait {
+            connection.poll(&mut answers)?;
+            thread::sleep(wait.min(NAP_MAX));
+        } else if open > 0 {
             let now = Instant::now();
             bytes.clear();
-            for _ in 0..open.min(RUN_MAX) {
+            let due = schedule.map_or(u64::MAX, |it| it.due(now - begun) - answers.published);
+            for _ in 0..open.min(RUN_MAX).min(due) {
                 answers.published += 1;
                 let number = answers.published;
                 body[..8].copy_from_slice(&number.to_be_bytes());
@@ -281,6 +297,12 @@ fn fill(plan: &TimersPlan, places: &Places, interrupt: &AtomicBool) -> Result<Fi
         sent_at,
         took: answers.took.unwrap_or_default(),
     })
+}
+
+/// How long until the next message may be published; `None` if it may be now.
+fn until_due(schedule: Option<Schedule>, begun: Instant, published: u64) -> Option<Duration> {
+    let due = Duration::from_nanos(schedule?.time_ns(published));
+    due.checked_sub(begun.elapsed()).filter(|wait| !wait.is_zero())
 }
 
 /// Appends one message.
@@ -457,6 +479,7 @@ mod tests {
             step_ms: 3,
             together: 1,
             confirm: 1,
+            rate: None,
             pid: None,
             json: false,
         }
@@ -476,6 +499,18 @@ mod tests {
         times.sort_unstable();
         assert_eq!(times, [1000, 1000, 1000, 1000, 1003, 1003, 1003, 1003, 1006, 1006]);
         assert_eq!(plan.last_ms(), 1006);
+    }
+
+    #[test]
+    fn the_next_message_is_waited_for_only_with_a_rate_and_before_its_time() {
+        let begun = Instant::now();
+        assert_eq!(until_due(None, begun, 7), None);
+        let schedule = Some(Schedule::new(1, 0, 1));
+        assert_eq!(until_due(schedule, begun, 0), None);
+        let wait = until_due(schedule, begun, 60).expect("a minute is not over");
+        assert!(wait > Duration::from_secs(30) && wait <= Duration::from_secs(60), "{wait:?}");
+        let long_ago = begun.checked_sub(Duration::from_secs(60)).expect("the clock goes on");
+        assert_eq!(until_due(schedule, long_ago, 60), None);
     }
 
     #[test]

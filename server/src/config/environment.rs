@@ -19,7 +19,6 @@ enum Variable {
 
 const NO_ERLANG: &str = "there is no Erlang here";
 const NO_PLUGINS: &str = "what there is needs no enabling";
-const NO_FILE: &str = "logs go to standard error only";
 
 const VARIABLES: [(&str, Variable); 20] = [
     ("RABBITMQ_DEFAULT_USER", Variable::Key("default_user")),
@@ -34,7 +33,7 @@ const VARIABLES: [(&str, Variable); 20] = [
     ("RABBITMQ_ENABLED_PLUGINS", Variable::Nothing(NO_PLUGINS)),
     ("RABBITMQ_ENABLED_PLUGINS_FILE", Variable::Nothing(NO_PLUGINS)),
     ("RABBITMQ_PLUGINS_DIR", Variable::Nothing(NO_PLUGINS)),
-    ("RABBITMQ_LOG_BASE", Variable::Nothing(NO_FILE)),
+    ("RABBITMQ_LOG_BASE", Variable::Key("log.dir")),
     ("RABBITMQ_DIST_PORT", Variable::Nothing(NO_ERLANG)),
     ("RABBITMQ_ERLANG_COOKIE", Variable::Nothing(NO_ERLANG)),
     ("RABBITMQ_SERVER_ERL_ARGS", Variable::Nothing(NO_ERLANG)),
@@ -82,7 +81,8 @@ pub(super) fn settings(
     }
     settings.extend(base(environment));
     settings.extend(listener(environment));
-    settings.extend(log(environment, &mut notes));
+    settings.extend(log_file(environment));
+    settings.extend(log_level(environment));
     settings.extend(by_key(environment));
     (settings, notes)
 }
@@ -121,11 +121,15 @@ fn listener(environment: &BTreeMap<String, String>) -> Option<Setting> {
     Some(setting(variable, "listeners.tcp.default", address))
 }
 
-/// Where logs go, and what is logged: a level, with those of categories and colors beside it.
-fn log(environment: &BTreeMap<String, String>, notes: &mut Vec<String>) -> Option<Setting> {
-    if said(environment, "RABBITMQ_LOGS").is_some_and(|logs| logs != "-") {
-        notes.push(format!("RABBITMQ_LOGS changes nothing: {NO_FILE}"));
-    }
+/// Where logs go: to a file, or, as `-`, to standard error, where they go anyway.
+fn log_file(environment: &BTreeMap<String, String>) -> Option<Setting> {
+    let name = "RABBITMQ_LOGS";
+    let file = said(environment, name).map(|logs| if logs == "-" { "false" } else { logs })?;
+    Some(setting(name, "log.file", file.to_owned()))
+}
+
+/// What is logged: a level, with those of categories and colors beside it.
+fn log_level(environment: &BTreeMap<String, String>) -> Option<Setting> {
     let name = "RABBITMQ_LOG";
     let mut words = said(environment, name)?.split(',').map(str::trim);
     let level = words.find(|word| !word.starts_with(['+', '-']) && !word.contains(['.', '=']))?;

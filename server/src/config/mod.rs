@@ -486,7 +486,7 @@ mod tests {
         assert_eq!(settings.first_user.vhost, "burrow");
         assert_eq!(settings.core.node_name, "rabbit@host");
         assert_eq!(settings.data_dir, Path::new("/var/lib/rabbitmq/mnesia/warren"));
-        assert_eq!(settings.log.level(), tracing::level_filters::LevelFilter::DEBUG);
+        assert_eq!(settings.log.console_level(), tracing::level_filters::LevelFilter::DEBUG);
         assert_eq!(loaded.tcp_addresses(), [ListenAddress::Port(5672)]);
         let expected = ["RABBITMQ_ERLANG_COOKIE changes nothing: there is no Erlang here"];
         assert_eq!(loaded.warnings, expected);

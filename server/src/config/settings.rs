@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -15,6 +15,8 @@ use warren_io::password;
 use super::value::ListenAddress;
 use crate::credentials::PasswordSettings;
 use crate::definitions::DefinitionSettings;
+use crate::logging::Rotation;
+use crate::page::session::SessionTimes;
 use crate::size::{self, Size};
 
 /// With less memory than this there would be no room for messages.
@@ -246,6 +248,8 @@ pub(crate) struct Management {
     pub(crate) ssl_port: Option<u16>,
     /// Keys and certificates of its own, if there is a certificate among them.
     pub(crate) tls: TlsSettings,
+    /// How long who signs in by a browser is signed in.
+    pub(crate) session_times: SessionTimes,
 }
 
 impl Management {
@@ -421,20 +425,60 @@ pub(crate) struct LogSettings {
     pub(crate) file: Option<LevelFilter>,
     /// Whether a record is a JSON object.
     pub(crate) is_json: bool,
+    /// What the file is called, or that there is none, if that is said.
+    pub(crate) file_name: Option<Option<PathBuf>>,
+    /// Where it is.
+    pub(crate) dir: Option<PathBuf>,
+    /// When it makes room for another.
+    pub(crate) rotation: Rotation,
+    /// Whether a record there is a JSON object.
+    pub(crate) file_is_json: bool,
 }
 
 impl LogSettings {
-    /// The least severe that is logged: what is said of the console counts first, as that is
-    /// where logs go.
-    pub(crate) fn level(&self) -> LevelFilter {
-        let said = self.console.or(self.default).or(self.file);
+    /// The least severe that is written to the console: what is said of that counts first.
+    pub(crate) fn console_level(&self) -> LevelFilter {
+        // Without a file, what is said of it was said of all that is logged.
+        let of_file = self.file.filter(|_| !self.has_file());
+        let said = self.console.or(self.default).or(of_file);
         if self.is_on { said.unwrap_or(LevelFilter::INFO) } else { LevelFilter::OFF }
+    }
+
+    /// The least severe that is written to the file.
+    pub(crate) fn file_level(&self) -> LevelFilter {
+        let said = self.file.or(self.default).unwrap_or(LevelFilter::INFO);
+        if self.has_file() { said } else { LevelFilter::OFF }
+    }
+
+    /// The file, if there is one.
+    pub(crate) fn file(&self, data_dir: &Path) -> Option<PathBuf> {
+        let name = self.file_name.clone().flatten().unwrap_or_else(|| "warren.log".into());
+        let dir = self.dir.clone().unwrap_or_else(|| data_dir.join("log"));
+        self.has_file().then(|| dir.join(name))
+    }
+
+    /// Who says where it is to be, or what it is called, wants one.
+    fn has_file(&self) -> bool {
+        match &self.file_name {
+            Some(name) => name.is_some(),
+            None => self.dir.is_some(),
+        }
     }
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { is_on: true, console: None, default: None, file: None, is_json: false }
+        Self {
+            is_on: true,
+            console: None,
+            default: None,
+            file: None,
+            is_json: false,
+            file_name: None,
+            dir: None,
+            rotation: Rotation::default(),
+            file_is_json: false,
+        }
     }
 }
 
@@ -546,6 +590,26 @@ mod tests {
         assert_eq!(loopback_users(&settings), ["other"]);
         settings.no_loopback_users = true;
         assert_eq!(loopback_users(&settings), [""; 0]);
+    }
+
+    #[test]
+    fn there_is_a_log_file_for_who_names_it_or_its_directory() {
+        let file = |settings: &LogSettings| settings.file(Path::new("/data"));
+        let mut settings = LogSettings { file: Some(LevelFilter::DEBUG), ..Default::default() };
+        assert_eq!(file(&settings), None);
+        assert_eq!(settings.console_level(), LevelFilter::DEBUG);
+        settings.file_name = Some(Some("a.log".into()));
+        assert_eq!(file(&settings), Some("/data/log/a.log".into()));
+        assert_eq!(settings.console_level(), LevelFilter::INFO);
+        assert_eq!(settings.file_level(), LevelFilter::DEBUG);
+        settings.dir = Some("/log".into());
+        assert_eq!(file(&settings), Some("/log/a.log".into()));
+        settings.file_name = Some(Some("/b.log".into()));
+        assert_eq!(file(&settings), Some("/b.log".into()));
+        settings.file_name = None;
+        assert_eq!(file(&settings), Some("/log/warren.log".into()));
+        settings.file_name = Some(None);
+        assert_eq!((file(&settings), settings.file_level()), (None, LevelFilter::OFF));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::command::{Command, any, flag, maybe, number, one, some, value};
 use super::listing::{self, BINDINGS, CHANNELS, CONNECTIONS, CONSUMERS, EXCHANGES, QUEUES, VHOSTS};
 use super::policy::Layer::{Operator, User};
 use super::{
-    check, connection, definitions, feature, lifecycle, limit, parameter, permission, plugin,
+    check, connection, definitions, feature, lifecycle, limit, log, parameter, permission, plugin,
     policy, queue, refused, status, user, vhost,
 };
 
@@ -217,6 +217,15 @@ const COMMANDS: &[Command] = commands! {
     "check_if_any_deprecated_features_are_used" [] "Does not fail: there are none" check::running;
     "node_health_check" [] "Fails if an alarm is on" check::no_alarms;
     "await_online_quorum_plus_one" [] "Does not wait: there is one node" check::not_critical;
+    "log_tail" [number("number", "How many lines [50]").short('N')]
+        "The last lines of the log" log::tail;
+    "log_tail_stream" [value("duration", "For so many seconds, or infinity").short('d')]
+        "What comes to the log" log::stream => with_own_timeout;
+    "log_location" [flag("all", "All of them").short('a')] "Where the log is" log::location;
+    "rotate_logs" [] "Begins a new log file" log::rotate;
+    "set_log_level" [some("log_level")]
+        "Logs debug, info, warning, error or none until the configuration is read again"
+        log::set_level;
     "listeners" [] "What is listened on" status::listeners;
     "memory_breakdown" [value("unit", "bytes, mb or gb [gb]")] "What takes memory"
         status::memory_breakdown;

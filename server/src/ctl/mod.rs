@@ -21,6 +21,7 @@ mod feature;
 mod lifecycle;
 mod limit;
 mod listing;
+mod log;
 mod manual;
 mod output;
 mod parameter;

@@ -12,10 +12,6 @@ const ONE_PROCESS: &str = "the broker and its process are one: stop it with `war
 const NO_RESET: &str =
     "nothing deletes all data at a word: stop the broker and remove its data directory";
 const NO_ERLANG: &str = "there is no Erlang here";
-const NO_FILE: &str = "logs go to standard error, where what starts the broker keeps them \
-                       (`journalctl -u warren`)";
-const LEVEL: &str = "set log.console.level in the configuration and have the broker read it again \
-                     (SIGHUP, `systemctl reload warren`)";
 const LIMITS: &str = "it counts from the start on: set vm_memory_high_watermark or disk_free_limit \
                       in the configuration and start the broker anew";
 const NO_TRACING: &str = "messages are not traced";
@@ -52,11 +48,6 @@ pub(super) const COMMANDS: &[Command] = commands! {
     "quorum_status" [any("argument")] "Is not offered" refused::refuse(NO_COPIES);
     "set_vm_memory_high_watermark" [any("argument")] "Is not offered" refused::refuse(LIMITS);
     "set_disk_free_limit" [any("argument")] "Is not offered" refused::refuse(LIMITS);
-    "set_log_level" [any("argument")] "Is not offered" refused::refuse(LEVEL);
-    "rotate_logs" [any("argument")] "Is not offered" refused::refuse(NO_FILE);
-    "log_tail" [any("argument")] "Is not offered" refused::refuse(NO_FILE);
-    "log_tail_stream" [any("argument")] "Is not offered" refused::refuse(NO_FILE);
-    "log_location" [any("argument")] "Is not offered" refused::refuse(NO_FILE);
     "trace_on" [any("argument")] "Is not offered" refused::refuse(NO_TRACING);
     "trace_off" [any("argument")] "Is not offered" refused::refuse(NO_TRACING);
     "eval" [any("argument")] "Is not offered" refused::refuse(NO_ERLANG);

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use warren_core::amqp::ShortStr;
+use warren_core::broker::User;
 use warren_io::BrokerHandle;
 use warren_io::password::Hasher;
 
@@ -79,6 +80,11 @@ impl Principal {
         Ok(())
     }
 
+    /// The tags, as texts.
+    pub(super) fn tags(&self) -> Vec<String> {
+        self.tags.iter().map(|tag| tag.to_text().into_owned()).collect()
+    }
+
     /// Whether this user has the tag, or one that is as good.
     pub(super) fn is(&self, tag: Tag) -> bool {
         self.check(tag).is_ok()
@@ -138,17 +144,40 @@ impl Users {
     ) -> Result<Principal, Failure> {
         let claim = authorization.and_then(basic).ok_or_else(Failure::not_authenticated)?;
         let (name, password) = claim;
-        let is_right = Session::log_in(broker, from, &name, &password).await;
+        self.check(broker, &name, &password, from, is_loopback).await
+    }
+
+    /// Finds out whether somebody is who has this name and password.
+    ///
+    /// # Errors
+    /// When that is nobody who may.
+    pub(super) async fn check(
+        &self,
+        broker: &BrokerHandle,
+        name: &ShortStr,
+        password: &[u8],
+        from: &str,
+        is_loopback: bool,
+    ) -> Result<Principal, Failure> {
+        let is_right = Session::log_in(broker, from, name, password).await;
         if !is_right.map_err(Refused::into_plain)? {
             return Err(Failure::not_authenticated());
         }
         let wanted = name.clone();
         let known = broker.look(move |broker| broker.user(&wanted).cloned()).await;
-        let known = known.ok_or_else(Failure::not_authenticated)?;
+        self.principal(known.ok_or_else(Failure::not_authenticated)?, is_loopback)
+    }
+
+    /// Somebody who is this user, of whom it is known.
+    ///
+    /// # Errors
+    /// When the user may not come from there.
+    pub(super) fn principal(&self, user: User, is_loopback: bool) -> Result<Principal, Failure> {
+        let User { name, tags, .. } = user;
         if !is_loopback && self.loopback_users.contains(&name) {
             return Err(Failure::not_authorised("User can only log in via localhost"));
         }
-        Ok(Principal { name, tags: known.tags, is_loopback, is_operator: false })
+        Ok(Principal { name, tags, is_loopback, is_operator: false })
     }
 }
 

@@ -64,6 +64,13 @@ impl Failure {
         Self::new(StatusCode::UNAUTHORIZED, "not_authorized", "Not_Authorized")
     }
 
+    /// The request is one that another site had a browser make, or might be.
+    pub(super) fn of_another_site() -> Self {
+        let reason = "this is for the management page of this broker, with its header \
+                      x-warren-request; use the header Authorization";
+        Self::new(StatusCode::FORBIDDEN, "of_another_site", reason)
+    }
+
     /// The broker cannot do this now.
     pub(super) fn unavailable(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", reason)
@@ -162,17 +169,7 @@ impl Call {
     /// # Errors
     /// When it is none.
     pub(super) fn object(&self) -> Result<Object, Failure> {
-        if matches!(&self.body[..], b"" | b"null" | b"undefined") {
-            return Ok(Object(Map::new()));
-        }
-        match serde_json::from_slice(&self.body) {
-            Ok(Value::Object(object)) => Ok(Object(object)),
-            Ok(Value::String(_)) => Err(Failure::bad_request(
-                "invalid payload: the request body JSON-decoded to a string. Is the input \
-                 doubly-JSON-encoded?",
-            )),
-            _ => Err(Failure::bad_request("not_json")),
-        }
+        Object::read(&self.body)
     }
 }
 
@@ -180,6 +177,24 @@ impl Call {
 pub(super) struct Object(pub(super) Map<String, Value>);
 
 impl Object {
+    /// Reads one; nothing stands for an empty one.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn read(body: &[u8]) -> Result<Self, Failure> {
+        if matches!(body, b"" | b"null" | b"undefined") {
+            return Ok(Self(Map::new()));
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(object)) => Ok(Self(object)),
+            Ok(Value::String(_)) => Err(Failure::bad_request(
+                "invalid payload: the request body JSON-decoded to a string. Is the input \
+                 doubly-JSON-encoded?",
+            )),
+            _ => Err(Failure::bad_request("not_json")),
+        }
+    }
+
     /// A value that must be there.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -15,9 +15,10 @@ use tracing::warn;
 use super::State;
 use super::audit;
 use super::auth::Principal;
-use super::call::{Answer, Call, Failure, Query, Reply};
-use super::routes;
+use super::call::{Answer, Call, Failure, Object, Query, Reply};
+use super::{routes, sign_in};
 use crate::http::{Answer as Answered, Client};
+use crate::page::{self, session};
 
 /// How long the body of a request may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +36,13 @@ pub(super) async fn respond(
     if let Some(answer) = state.lifecycle.answer(request.method(), &path).await {
         return answer;
     }
+    if let Some(asset) = page::asset(request.method(), &path, request.headers()) {
+        return asset;
+    }
+    if path == sign_in::PATH {
+        return sign_in_or_out(&state, peer, request).await;
+    }
+    let is_of_browser = session::is_marked(request.headers());
     let Some((route, params)) = routes::find(&path) else {
         return failed(&Failure::no_object());
     };
@@ -51,13 +59,9 @@ pub(super) async fn respond(
         return allow(response(StatusCode::METHOD_NOT_ALLOWED, None));
     };
     let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let (from, is_loopback) = peer.whence();
-    let logged_in = match (peer, authorization) {
-        (Client::Local, None) => Ok(Principal::operator()),
-        _ => state.users.log_in(&state.broker, authorization, &from, is_loopback).await,
-    };
-    let user = match logged_in {
+    let user = match who(&state, peer, request.headers()).await {
         Ok(user) => user,
+        Err(failure) if is_of_browser => return refused(&failure),
         Err(failure) => {
             if authorization.is_some() {
                 let path = audit::shown(route, &params);
@@ -88,6 +92,36 @@ pub(super) async fn respond(
     };
     entry.close(&answer);
     write(answer)
+}
+
+/// Finds out who makes a request: by a name and a password, by a session, or as one who runs the
+/// broker.
+async fn who(state: &State, peer: Client, headers: &HeaderMap) -> Result<Principal, Failure> {
+    let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let secret = session::secret(headers);
+    match (peer, authorization, secret) {
+        (Client::Local, None, _) => Ok(Principal::operator()),
+        (_, None, Some(_)) if !session::is_of_page(headers) => Err(Failure::of_another_site()),
+        (_, None, Some(secret)) => sign_in::principal(state, peer, &secret).await,
+        _ => {
+            let (from, is_loopback) = peer.whence();
+            state.users.log_in(&state.broker, authorization, &from, is_loopback).await
+        }
+    }
+}
+
+async fn sign_in_or_out(state: &Rc<State>, peer: Client, request: Request<Incoming>) -> Answered {
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let body = read(request, sign_in::BODY_LEN_MAX).await;
+    let object = body.and_then(|body| Object::read(&body));
+    match sign_in::respond(state, peer, &method, &headers, object).await {
+        Ok(sign_in::Outcome { reply, cookie }) => {
+            let mut answer = write(Ok(reply));
+            answer.headers_mut().insert(header::SET_COOKIE, cookie);
+            answer
+        }
+        Err(failure) => refused(&failure),
+    }
 }
 
 /// Reads the body of a request.
@@ -121,8 +155,13 @@ fn write(answer: Answer) -> Answered {
     }
 }
 
+/// The same for the page, which asks for a name and a password itself.
+fn refused(failure: &Failure) -> Answered {
+    response(failure.status, Some(&failure.body()))
+}
+
 fn failed(failure: &Failure) -> Answered {
-    let mut response = response(failure.status, Some(&failure.body()));
+    let mut response = refused(failure);
     if failure.status == StatusCode::UNAUTHORIZED && failure.error == "not_authorized" {
         let realm = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);

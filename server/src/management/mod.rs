@@ -22,6 +22,7 @@ mod intervention;
 mod json;
 mod limit;
 mod local;
+mod log;
 mod message;
 mod names;
 mod openapi;
@@ -36,6 +37,7 @@ pub(crate) mod reading;
 mod route;
 mod routes;
 mod session;
+mod sign_in;
 mod user;
 mod vhost;
 
@@ -57,6 +59,8 @@ use rates::Rates;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
+use crate::logging::Logs;
+use crate::page::session::{SessionTimes, Sessions};
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
@@ -85,6 +89,10 @@ pub(crate) struct Node {
     pub(crate) disk_free_min: u64,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
+    /// What it logs.
+    pub(crate) logs: Logs,
+    /// How long who signs in by a browser is signed in.
+    pub(crate) session_times: SessionTimes,
 }
 
 /// What all requests share.
@@ -94,6 +102,7 @@ struct State {
     node: Node,
     started: Instant,
     users: Users,
+    sessions: Sessions,
     rates: Rates,
     names: QueueNames,
 }
@@ -101,7 +110,8 @@ struct State {
 impl State {
     fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
         let (started, rates) = (Instant::now(), Rates::default());
-        Self { broker, lifecycle, node, started, users, rates, names: QueueNames::default() }
+        let (sessions, names) = (Sessions::new(node.session_times), QueueNames::default());
+        Self { broker, lifecycle, node, started, users, sessions, rates, names }
     }
 }
 

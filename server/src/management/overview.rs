@@ -284,7 +284,7 @@ async fn node_json(state: &State) -> Value {
         "net_ticktime": 60,
         "db_dir": node.data_dir.display().to_string(),
         "config_files": [],
-        "log_files": [],
+        "log_files": node.logs.locations(),
         "enabled_plugins": PLUGINS.map(|(name, _)| name),
         "auth_mechanisms": [
             { "name": "PLAIN", "description": "SASL PLAIN authentication mechanism",

@@ -5,7 +5,7 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, connection, definitions, exchange, health, intervention, limit, message, openapi,
+    binding, connection, definitions, exchange, health, intervention, limit, log, message, openapi,
     overview, parameter, permission, policy, queue, user, vhost,
 };
 
@@ -52,6 +52,13 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/nodes", get Management "All nodes" overview::nodes;
     "/api/nodes/{node}", get Monitoring "A node" overview::node;
     "/api/nodes/{node}/memory", get Monitoring "What takes memory" overview::memory;
+
+    "/api/logs", get Administrator "The last records of the log: the first `limit` (100, up to \
+            1000) behind the one with the number `since`, or the last; as severe as `level`"
+        log::list;
+    "/api/logs/rotate", post Administrator "Begins a new log file" log::rotate;
+    "/api/logs/level/{level}",
+        put Administrator "Logs this until the configuration is read again" log::set_level;
 
     "/api/definitions",
         get Administrator "All definitions" definitions::export,

@@ -440,7 +440,7 @@ fn probes_and_scripts_find_the_broker_well() {
     let status: Value =
         serde_json::from_str(&tools.printed(&["status", "--formatter", "json"])).expect("JSON");
     assert_eq!(status["product_name"], "Warren");
-    for name in ["stop_app", "start_app", "reset", "join_cluster", "eval", "log_tail"] {
+    for name in ["stop_app", "start_app", "reset", "join_cluster", "eval", "trace_on"] {
         let told = tools.ctl(&[name, "x"]);
         assert_eq!(told.status, 69, "{told:?}");
         assert!(told.err.starts_with(&format!("Error:\n{name} is not offered: ")), "{told:?}");

@@ -25,7 +25,10 @@ const LATE: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// In small letters.
     pub(crate) head: String,
+    /// What the client is to keep, as it came.
+    pub(crate) cookie: String,
     pub(crate) body: String,
 }
 
@@ -75,7 +78,9 @@ pub(crate) fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Response { status, head: head.to_lowercase(), body: body.to_owned() }
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+    let cookie = cookie.unwrap_or_default().to_owned();
+    Response { status, head: head.to_lowercase(), cookie, body: body.to_owned() }
 }
 
 pub(crate) fn request(

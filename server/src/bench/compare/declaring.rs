@@ -1,7 +1,7 @@
 //! Many durable queues, declared without waiting for one another.
 
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::contender::Contender;
 use super::options::Size;
@@ -16,16 +16,8 @@ pub(super) fn measure(
     size: &Size,
     interrupt: &AtomicBool,
 ) -> Result<Sample, BenchError> {
-    let mut connection = Connection::open(&contender.uri, "warren bench")?;
-    let queues = Queues::new(size.queues);
-    let before = contender.processes().and_then(|tree| tree.cpu().ok());
-    let begun = Instant::now();
-    let declared = queues.declare(&mut connection, interrupt);
-    let took = begun.elapsed();
-    let after = contender.processes().and_then(|tree| tree.cpu().ok());
-    queues.delete(&mut connection)?;
-    connection.close();
-    declared?;
+    let cpu = |contender: &mut Contender| contender.processes().and_then(|tree| tree.cpu().ok());
+    let Declared { before, took, after } = declared(contender, size.queues, cpu, interrupt)?;
     let used = before.zip(after).map(|(before, after)| after.saturating_sub(before));
     Ok(Sample {
         value: took.as_secs_f64() * 1e3,
@@ -34,27 +26,54 @@ pub(super) fn measure(
     })
 }
 
+/// What was read before queues were declared and while they were there.
+pub(super) struct Declared<T> {
+    pub(super) before: T,
+    /// How long it took to declare them.
+    pub(super) took: Duration,
+    pub(super) after: T,
+}
+
+/// Declares `count` durable queues between two readings, and deletes them.
+pub(super) fn declared<T>(
+    contender: &mut Contender,
+    count: u32,
+    mut reading: impl FnMut(&mut Contender) -> T,
+    interrupt: &AtomicBool,
+) -> Result<Declared<T>, BenchError> {
+    let mut connection = Connection::open(&contender.uri, "warren bench")?;
+    let queues = Queues::new(count);
+    let before = reading(contender);
+    let begun = Instant::now();
+    let declared = queues.declare(&mut connection, interrupt);
+    let took = begun.elapsed();
+    let after = reading(contender);
+    queues.delete(&mut connection)?;
+    connection.close();
+    declared.map(|()| Declared { before, took, after })
+}
+
 /// Queues with names of their own.
-pub(in crate::bench) struct Queues {
+struct Queues {
     prefix: String,
     count: u32,
 }
 
 impl Queues {
     /// So many, none of which is declared yet.
-    pub(in crate::bench) fn new(count: u32) -> Self {
+    fn new(count: u32) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let prefix = format!("warren-bench-{:x}-{:x}", std::process::id(), since_epoch.as_micros());
         Self { prefix, count }
     }
 
     /// The name of one of them.
-    pub(in crate::bench) fn name(&self, index: u32) -> String {
+    fn name(&self, index: u32) -> String {
         format!("{}-{index:07}", self.prefix)
     }
 
     /// Declares all, durable.
-    pub(in crate::bench) fn declare(
+    fn declare(
         &self,
         connection: &mut Connection,
         interrupt: &AtomicBool,
@@ -65,7 +84,7 @@ impl Queues {
     }
 
     /// Deletes whatever of them there is, whether or not the user waits for it.
-    pub(in crate::bench) fn delete(&self, connection: &mut Connection) -> Result<(), BenchError> {
+    fn delete(&self, connection: &mut Connection) -> Result<(), BenchError> {
         let patient = AtomicBool::new(false);
         pipeline(connection, wire::QUEUE_DELETE_OK, self.count, &patient, |index, out| {
             wire::queue_delete(out, &self.name(index));

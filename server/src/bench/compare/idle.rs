@@ -1,11 +1,11 @@
 //! What is there and does nothing: how much memory it takes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
 use super::contender::Contender;
-use super::declaring::Queues;
+use super::declaring;
 use super::options::Size;
 use super::workload::Sample;
 use crate::bench::connection::Connection;
@@ -21,11 +21,8 @@ pub(super) fn connections(
     interrupt: &AtomicBool,
 ) -> Result<Sample, BenchError> {
     let before = at_rest(contender);
-    let open = (0..size.connections).map(|index| match interrupt.load(Ordering::Relaxed) {
-        true => Err(BenchError::Interrupted),
-        false => Connection::open(&contender.uri, &format!("warren bench idle {index}")),
-    });
-    let open: Vec<Connection> = open.collect::<Result<_, _>>()?;
+    let name = "warren bench idle";
+    let open = Connection::open_all(&contender.uri, name, size.connections, interrupt)?;
     let after = at_rest(contender);
     open.into_iter().for_each(Connection::close);
     Ok(each(before, after, size.connections))
@@ -36,15 +33,8 @@ pub(super) fn queues(
     size: &Size,
     interrupt: &AtomicBool,
 ) -> Result<Sample, BenchError> {
-    let mut connection = Connection::open(&contender.uri, "warren bench")?;
-    let queues = Queues::new(size.queues);
-    let before = at_rest(contender);
-    let declared = queues.declare(&mut connection, interrupt);
-    let after = at_rest(contender);
-    queues.delete(&mut connection)?;
-    connection.close();
-    declared?;
-    Ok(each(before, after, size.queues))
+    let declared = declaring::declared(contender, size.queues, at_rest, interrupt)?;
+    Ok(each(declared.before, declared.after, size.queues))
 }
 
 fn at_rest(contender: &mut Contender) -> u64 {

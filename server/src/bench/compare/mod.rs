@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::error::BenchError;
 
 pub(super) mod contender;
-pub(super) mod declaring;
+mod declaring;
 mod idle;
 mod one_by_one;
 mod options;

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::workload::Workload;
 use crate::bench::error::BenchError;
+use crate::bench::process::connections_max;
 use crate::bench::uri::Uri;
 
 /// The name of the relay that has no broker in it.
@@ -141,7 +142,7 @@ impl CompareArgs {
             size: Size {
                 warmup: self.warmup,
                 duration: self.duration,
-                connections: self.connections,
+                connections: connections_max(self.connections),
                 queues: self.queues,
                 is_durable: self.durable,
             },

@@ -54,11 +54,8 @@ fn publish(
 ) -> Result<Cost, BenchError> {
     let (received, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let consumer = consumer::connect(plan, topology, 0)?;
-    let open = (0..number).map(|index| match interrupt.load(Ordering::Relaxed) {
-        true => Err(BenchError::Interrupted),
-        false => Connection::open(&broker.uri, &format!("warren bench publisher {index}")),
-    });
-    let mut publishers = open.collect::<Result<Vec<_>, _>>()?;
+    let mut publishers =
+        Connection::open_all(&broker.uri, "warren bench publisher", number, interrupt)?;
     let mut rounds = Rounds {
         batch: Batch::new(plan, topology, 0, publishers[0].frame_max()),
         received: &received,

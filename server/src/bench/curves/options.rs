@@ -4,15 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::curve::Curve;
 use crate::bench::error::BenchError;
 use crate::bench::options::count;
+use crate::bench::process::connections_max;
 use crate::bench::uri::Uri;
-
-/// Open files that are not connections of the curve, at the most.
-const OTHER_FILES: u32 = 100;
 
 /// What to draw.
 #[derive(Clone, Debug, Args)]
@@ -85,28 +82,7 @@ impl CurvesArgs {
 
 /// The end of a curve, or as far as open files go.
 fn limited(curve: Curve, max: u32) -> u32 {
-    if curve != Curve::Connections {
-        return max;
-    }
-    let files = raise_file_limit().saturating_sub(OTHER_FILES.into()).max(1);
-    let possible = u32::try_from(files).unwrap_or(u32::MAX);
-    if possible < max {
-        eprintln!(
-            "warren bench: a process may have {possible} connections here, not {max}: \
-             raise the limit of open files (ulimit -n)"
-        );
-    }
-    max.min(possible)
-}
-
-/// Raises the limit of open files as far as this process may, and says how far that is.
-fn raise_file_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
-        Err(_) => limit.current.unwrap_or(u64::MAX),
-    }
+    if curve == Curve::Connections { connections_max(max) } else { max }
 }
 
 #[cfg(test)]

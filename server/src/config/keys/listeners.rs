@@ -6,6 +6,12 @@ use super::super::settings::{LoginFrom, SanType, TlsVersion};
 use super::super::value;
 use super::{KEY, Key};
 
+/// Minutes, up to a year.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: u64 = value::integer(text, 1, 365 * 24 * 60)?;
+    Ok(Duration::from_secs(60 * minutes))
+}
+
 pub(super) const LISTENERS: [Key; 5] = [
     Key {
         name: "listeners.tcp.$name",
@@ -67,7 +73,7 @@ pub(super) const LISTENERS: [Key; 5] = [
     },
 ];
 
-pub(super) const MANAGEMENT: [Key; 11] = [
+pub(super) const MANAGEMENT: [Key; 13] = [
     Key {
         name: "management.tcp.port",
         alias: "management.listener.port",
@@ -185,6 +191,27 @@ pub(super) const MANAGEMENT: [Key; 11] = [
         is_reloaded: true,
         set: |settings, _, text| {
             settings.management.tls.versions.push(value::one_of(text, &VERSIONS)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "management.login_session_timeout",
+        default: Some("480"),
+        about: "For how many minutes who signs in to the management page is signed in.",
+        set: |settings, _, text| {
+            settings.management.session_times.age_max = minutes(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "warren.login_idle_timeout",
+        default: Some("3600000"),
+        about: "After how many milliseconds in which the management page asked for nothing it is \
+                to be signed in to anew. It asks every few seconds as long as it can be seen.",
+        set: |settings, _, text| {
+            settings.management.session_times.idle_max = value::milliseconds(text)?;
             Ok(())
         },
         ..KEY

@@ -55,7 +55,6 @@ const ONE_LOG: &str = "all queues are in one log, which has no such setting";
 const LIBRARY: &str = "the TLS library decides it, as it is safe";
 const BACKEND: &str = "the broker itself is the only one who knows users";
 const SOCKET: &str = "sockets are set as the broker needs them";
-const NO_FILE: &str = "logs go to standard error only, for systemd or the container to keep";
 const NO_CATEGORY: &str = "logs are not divided into categories";
 const NO_LIMIT: &str = "there is no such limit";
 const INSIDE: &str = "it is about how RabbitMQ works inside";
@@ -151,8 +150,8 @@ const ALL: [Meaningless; 94] = [
     warned("amqp_client.", "the broker is no client of others"),
     warned("amqp10_client.", "the broker is no client of others"),
     warned("aws.", "the broker asks nothing of AWS"),
-    warned("log.dir", NO_FILE),
-    warned("log.file*", NO_FILE),
+    warned("log.file.rotation.compress", "old files are as they were written"),
+    warned("log.file.", "a record has the form it has"),
     warned("log.exchange*", "there is no exchange of log records"),
     warned("log.console.", "a record has the form it has"),
     warned("log.", NO_CATEGORY),
@@ -169,8 +168,7 @@ mod tests {
         assert_eq!(why("mqtt"), None);
         assert_eq!(why("net_ticktime"), Some(ERLANG));
         assert_eq!(why("net_ticktime.x"), None);
-        assert_eq!(why("log.file"), Some(NO_FILE));
-        assert_eq!(why("log.file.rotation.date"), Some(NO_FILE));
+        assert_eq!(why("log.file.formatter.time_format"), why("log.console.use_colors"));
         assert_eq!(why("log.connection.level"), Some(NO_CATEGORY));
         assert!(meaningless("ssl_options.password").is_some_and(|known| known.is_refused));
         assert!(meaningless("ssl_options.depth").is_some_and(|known| !known.is_refused));

@@ -5,6 +5,7 @@ use tracing::level_filters::LevelFilter;
 use super::super::settings::Settings;
 use super::super::value;
 use super::{KEY, Key};
+use crate::logging::{LEVELS, Schedule};
 
 pub(super) const METRICS: [Key; 7] = [
     Key {
@@ -93,12 +94,12 @@ fn metrics_address(settings: &mut Settings, _: &str, text: &str) -> Result<(), S
     Ok(())
 }
 
-pub(super) const LOGS: [Key; 5] = [
+pub(super) const LOGS: [Key; 11] = [
     Key {
         name: "log.console",
         default: Some("true"),
-        about: "Whether anything is logged. Logs go to standard error, for systemd or the \
-                container to keep.",
+        about: "Whether logs go to standard error, for systemd or the container to keep. The last \
+                of them are in memory too: `warren ctl log_tail`.",
         is_reloaded: true,
         set: |settings, _, text| {
             settings.log.is_on = value::boolean(text)?;
@@ -109,8 +110,8 @@ pub(super) const LOGS: [Key; 5] = [
     Key {
         name: "log.console.level",
         example: "info",
-        about: "What is logged: error, warning, info (which counts if nothing is said), debug, or \
-                none.",
+        about: "What is logged there: error, warning, info (which counts if nothing is said), \
+                debug, or none.",
         is_reloaded: true,
         set: |settings, _, text| {
             settings.log.console = Some(level(text)?);
@@ -121,7 +122,7 @@ pub(super) const LOGS: [Key; 5] = [
     Key {
         name: "log.default.level",
         example: "info",
-        about: "The same, where log.console.level does not say it.",
+        about: "The same, where log.console.level and log.file.level do not say it.",
         is_reloaded: true,
         set: |settings, _, text| {
             settings.log.default = Some(level(text)?);
@@ -132,7 +133,7 @@ pub(super) const LOGS: [Key; 5] = [
     Key {
         name: "log.file.level",
         example: "info",
-        about: "The same, where neither of them says it: there is no file.",
+        about: "What is logged in the file. Without one it is the same as log.default.level.",
         is_reloaded: true,
         set: |settings, _, text| {
             settings.log.file = Some(level(text)?);
@@ -145,7 +146,83 @@ pub(super) const LOGS: [Key; 5] = [
         default: Some("plaintext"),
         about: "How a record is written: plaintext, for people, or json, one object a line.",
         set: |settings, _, text| {
-            settings.log.is_json = value::one_of(text, &[("plaintext", false), ("json", true)])?;
+            settings.log.is_json = is_json(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.file",
+        example: "warren.log",
+        about: "A file that logs go to as well, or `false`. Where nothing is said there is none, \
+                unless log.dir is said; then it is warren.log. The broker opens it anew when it \
+                reads its configuration again, for those that have moved it away.",
+        set: |settings, _, text| {
+            settings.log.file_name = Some(match text {
+                "" => return Err("it is the name of a file, or `false`".into()),
+                "false" | "off" => None,
+                name => Some(name.into()),
+            });
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.dir",
+        example: "/var/log/warren",
+        about: "The directory of that file; made if it does not exist. Where nothing is said it is \
+                `log`, in the data directory.",
+        set: |settings, _, text| {
+            settings.log.dir = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.file.formatter",
+        default: Some("plaintext"),
+        about: "How a record is written there: plaintext or json.",
+        set: |settings, _, text| {
+            settings.log.file_is_json = is_json(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.file.rotation.date",
+        example: "$D0",
+        about: "When the file gets the name warren.log.0 and a new one begins: `$D0` is each day \
+                at midnight, `$D23H30` at 23:30, `$H00` each hour, `$W0D4` on Sundays at 4:00, \
+                `$M1D0` on the first of each month. The hours are UTC, as in the records. Never, \
+                where nothing is said.",
+        set: |settings, _, text| {
+            settings.log.rotation.date = match text {
+                "" => None,
+                _ => Some(Schedule::read(text).ok_or_else(|| {
+                    format!("`{text}` is no time that comes again, such as $D0 or $W0D23")
+                })?),
+            };
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.file.rotation.size",
+        example: "10485760",
+        about: "The same, when the file would have more bytes than this; 0 is no limit.",
+        set: |settings, _, text| {
+            let len = value::bytes(text)?;
+            settings.log.rotation.len_max = (len > 0).then_some(len);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "log.file.rotation.count",
+        default: Some("5"),
+        about: "How many old files there are; with more, the oldest is deleted.",
+        set: |settings, _, text| {
+            settings.log.rotation.kept = value::integer(text, 0, 1000)?;
             Ok(())
         },
         ..KEY
@@ -262,19 +339,10 @@ pub(super) const DEFINITIONS: [Key; 4] = [
     },
 ];
 
-/// RabbitMQ's levels; those that there are not are the nearest that there are.
+fn is_json(text: &str) -> Result<bool, String> {
+    value::one_of(text, &[("plaintext", false), ("json", true)])
+}
+
 fn level(text: &str) -> Result<LevelFilter, String> {
-    let words = [
-        ("debug", LevelFilter::DEBUG),
-        ("info", LevelFilter::INFO),
-        ("notice", LevelFilter::INFO),
-        ("warning", LevelFilter::WARN),
-        ("error", LevelFilter::ERROR),
-        ("critical", LevelFilter::ERROR),
-        ("alert", LevelFilter::ERROR),
-        ("emergency", LevelFilter::ERROR),
-        ("none", LevelFilter::OFF),
-        ("trace", LevelFilter::TRACE),
-    ];
-    value::one_of(text, &words)
+    value::one_of(text, &LEVELS)
 }

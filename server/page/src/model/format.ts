@@ -1,0 +1,89 @@
+// Numbers, sizes and times as people read them: each with its unit, times in their own zone.
+
+const language = typeof navigator === "undefined" ? "en" : navigator.language;
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const finer = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+/** What stands where there is nothing to say. */
+export const NOTHING = "–";
+
+/** A count: `12,345`. */
+export function count(value: number | null | undefined): string {
+  return value === null || value === undefined ? NOTHING : whole.format(value);
+}
+
+/** A count with its noun: `1 queue`, `2 queues`. */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${whole.format(value)} ${value === 1 ? one : many}`;
+}
+
+/** A rate: `0/s`, `0.4/s`, `12,345/s`. */
+export function rate(perSecond: number | null | undefined): string {
+  if (perSecond === null || perSecond === undefined) return NOTHING;
+  const text = Math.abs(perSecond) < 100 ? fine.format(perSecond) : whole.format(perSecond);
+  return `${text === "-0" ? "0" : text}/s`;
+}
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/** A number of bytes: `0 B`, `1.5 KiB`. */
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined) return NOTHING;
+  let [rest, unit] = [value, 0];
+  while (rest >= 1024 && unit < UNITS.length - 1) {
+    rest /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 || rest >= 100 ? whole.format(rest) : fine.format(rest)} ${UNITS[unit]}`;
+}
+
+/** Milliseconds that are mostly few: `0 ms`, `0.24 ms`, `14 ms`, `2.5 s`. */
+export function milliseconds(value: number | null | undefined): string {
+  if (value === null || value === undefined) return NOTHING;
+  if (value >= 1000) return `${fine.format(value / 1000)} s`;
+  return `${(value < 1 ? finer : value < 10 ? fine : whole).format(value)} ms`;
+}
+
+const STEPS: [number, string][] = [
+  [86_400, "d"],
+  [3_600, "h"],
+  [60, "min"],
+  [1, "s"],
+];
+
+/** How long something takes, in its two largest units: `3 d 4 h`, `12 s`, `250 ms`. */
+export function duration(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return NOTHING;
+  if (ms < 1000) return `${whole.format(ms)} ms`;
+  let seconds = Math.floor(ms / 1000);
+  const parts: string[] = [];
+  for (const [size, unit] of STEPS) {
+    if (seconds >= size && parts.length < 2) {
+      parts.push(`${Math.floor(seconds / size)} ${unit}`);
+    } else if (parts.length > 0) {
+      break;
+    }
+    seconds %= size;
+  }
+  return parts.join(" ");
+}
+
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+const calendar = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+
+/** A time of the day, in the person's zone. */
+export function time(unixMs: number): string {
+  return clock.format(unixMs);
+}
+
+/** A day and its time, in the person's zone. */
+export function moment(unixMs: number | null | undefined): string {
+  return unixMs === null || unixMs === undefined ? NOTHING : calendar.format(unixMs);
+}
+
+/** Any value of a table of arguments, as text. */
+export function value(of: unknown): string {
+  if (of === null || of === undefined) return NOTHING;
+  return typeof of === "string" ? of : JSON.stringify(of);
+}

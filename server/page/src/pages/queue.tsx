@@ -1,0 +1,365 @@
+// One queue: what it holds, what is in force for it, who consumes, what is bound, and its messages.
+
+import { useState } from "preact/hooks";
+import { del, get, path, put, withQuery } from "../api/client.ts";
+import type { Binding, Queue as Info, Message } from "../api/types.ts";
+import { bytes, count, counted, rate } from "../model/format.ts";
+import { useApi } from "../model/loading.ts";
+import { link } from "../model/location.ts";
+import { go, has } from "../model/state.ts";
+import { useTimeline } from "../model/timeline.ts";
+import type { PageProps } from "../routes.ts";
+import { BindDialog, Bindings } from "../ui/bindings.tsx";
+import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
+import { Consumers } from "../ui/consumers.tsx";
+import { confirm } from "../ui/dialog.tsx";
+import { GetDialog, MessageView, PublishDialog } from "../ui/messages.tsx";
+import { attempt, tell } from "../ui/notice.tsx";
+import {
+  Empty,
+  ExchangeLink,
+  Fact,
+  Facts,
+  Failed,
+  Figure,
+  Heading,
+  Section,
+  Waiting,
+} from "../ui/pieces.tsx";
+import { InForce } from "../ui/policy.tsx";
+import { QueueFeatures, QueueState } from "../ui/queue.tsx";
+
+const HELD: Line[] = [
+  { of: "messages_ready", title: "Ready", colour: 1 },
+  { of: "messages_unacked", title: "Unacked", colour: 2 },
+];
+
+const FLOW: Line[] = [
+  { of: "publish", title: "In", colour: 1 },
+  { of: "deliver", title: "Delivered", colour: 2 },
+  { of: "get", title: "Got", colour: 5 },
+  { of: "ack", title: "Acknowledged", colour: 3 },
+  { of: "redeliver", title: "Redelivered", colour: 4 },
+];
+
+type Open = "publish" | "get" | "bind" | undefined;
+
+export default function Queue({ params }: PageProps) {
+  const { vhost = "", name = "" } = params;
+  const at = path("queues", vhost, name);
+  const { data: queue, error, reload } = useApi<Info>(at);
+  const [seconds, setSeconds] = useState(600);
+  const [open, setOpen] = useState<Open>();
+  const close = () => setOpen(undefined);
+  return (
+    <>
+      <Heading kind="Queue" title={name}>
+        {queue && (
+          <>
+            <button type="button" class="primary" onClick={() => setOpen("publish")}>
+              Publish
+            </button>
+            <button type="button" onClick={() => setOpen("get")}>
+              Get messages
+            </button>
+            <Changes queue={queue} onChange={reload} />
+          </>
+        )}
+      </Heading>
+      {error !== undefined && <Failed error={error} onRetry={reload} />}
+      {!queue && error === undefined && <Waiting />}
+      {queue && (
+        <>
+          {queue.state === "paused" && (
+            <p class="banner">
+              This queue is paused: it takes messages and hands none out until it is resumed.
+            </p>
+          )}
+          <Figures queue={queue} />
+          <Charts vhost={vhost} name={name} seconds={seconds} onSeconds={setSeconds} />
+          <div class="columns">
+            <Section title="What it is">
+              <About queue={queue} />
+            </Section>
+            <Section title="What is in force, and why">
+              <InForce
+                vhost={vhost}
+                name={name}
+                given={queue.arguments}
+                policy={queue.policy}
+                operatorPolicy={queue.operator_policy}
+              />
+            </Section>
+          </div>
+          <Section title={`Consumers (${count(queue.consumer_details?.length ?? 0)})`}>
+            <Consumers of={queue.consumer_details ?? []}>
+              <Empty title="Nobody consumes from this queue.">
+                <p>Messages stay until a client consumes them, or they expire.</p>
+              </Empty>
+            </Consumers>
+          </Section>
+          <Bound vhost={vhost} name={name} isOpen={open === "bind"} onOpen={setOpen} />
+          {has("administrator") && <Messages vhost={vhost} name={name} />}
+        </>
+      )}
+      {open === "publish" && (
+        <PublishDialog
+          vhost={vhost}
+          exchange=""
+          routingKey={name}
+          onClose={close}
+          onDone={reload}
+        />
+      )}
+      {open === "get" && <GetDialog vhost={vhost} queue={name} onClose={close} onDone={reload} />}
+    </>
+  );
+}
+
+function Changes({ queue, onChange }: { queue: Info; onChange: () => void }) {
+  const { vhost, name } = queue;
+  const at = path("queues", vhost, name);
+  const isPaused = queue.state === "paused";
+  const pause = async () => {
+    const what = () => (isPaused ? del(`${at}/pause`) : put(`${at}/pause`));
+    await attempt(what, isPaused ? `${name} hands out messages again.` : `${name} is paused.`);
+    onChange();
+  };
+  const askToPause = () => {
+    if (isPaused) {
+      void pause();
+      return;
+    }
+    confirm({
+      title: `Pause ${name}`,
+      body: <p>It takes messages, and hands none out to consumers until it is resumed.</p>,
+      action: "Pause",
+      danger: false,
+      run: pause,
+    });
+  };
+  const purge = () =>
+    confirm({
+      title: `Purge ${name}`,
+      body: (
+        <p>
+          {counted(queue.messages_ready ?? 0, "ready message")} will be gone, without being
+          dead-lettered. What is unacknowledged stays.
+        </p>
+      ),
+      action: "Purge",
+      run: async () => {
+        await del(`${at}/contents`);
+        tell(`${name} is purged.`);
+        onChange();
+      },
+    });
+  const remove = () =>
+    confirm({
+      title: `Delete ${name}`,
+      body: (
+        <p>
+          The queue goes with its bindings and {counted(queue.messages ?? 0, "message")};{" "}
+          {counted(queue.consumers ?? 0, "consumer")} will be cancelled.
+        </p>
+      ),
+      action: "Delete",
+      run: async () => {
+        await del(at);
+        tell(`${name} is deleted.`);
+        go("#/queues");
+      },
+    });
+  return (
+    <>
+      {has("administrator") && (
+        <button type="button" onClick={askToPause}>
+          {isPaused ? "Resume" : "Pause"}
+        </button>
+      )}
+      <button type="button" class="danger" onClick={purge}>
+        Purge
+      </button>
+      <button type="button" class="danger" onClick={remove}>
+        Delete
+      </button>
+    </>
+  );
+}
+
+function Figures({ queue }: { queue: Info }) {
+  const { message_stats: stats } = queue;
+  return (
+    <div class="figures">
+      <Figure name="Ready" tone="ready" value={count(queue.messages_ready)} />
+      <Figure name="Unacked" tone="unacked" value={count(queue.messages_unacknowledged)} />
+      <Figure name="Total" value={count(queue.messages)} />
+      <Figure
+        name="In memory"
+        value={count(queue.messages_ram)}
+        detail={`${count(queue.messages_paged_out)} on disk only`}
+      />
+      <Figure name="Bodies" value={bytes(queue.message_bytes)} detail="of ready messages" />
+      <Figure name="Consumers" value={count(queue.consumers)} />
+      <Figure name="In" value={rate(stats?.publish_details?.rate)} />
+      <Figure name="Out" value={rate(stats?.deliver_get_details?.rate)} />
+      <Figure name="Acknowledged" value={rate(stats?.ack_details?.rate)} />
+    </div>
+  );
+}
+
+interface ChartsProps {
+  vhost: string;
+  name: string;
+  seconds: number;
+  onSeconds: (seconds: number) => void;
+}
+
+function Charts({ vhost, name, seconds, onSeconds }: ChartsProps) {
+  const { data, error } = useTimeline(path("queues", vhost, name, "history"), seconds);
+  return (
+    <div class="columns">
+      <Section title="Messages" actions={<RangeChoice value={seconds} onChange={onSeconds} />}>
+        <Chart lines={HELD} data={data} format={count} seconds={seconds} />
+        {error !== undefined && <Failed error={error} />}
+      </Section>
+      <Section title="Messages per second">
+        <Chart lines={FLOW} data={data} format={rate} seconds={seconds} />
+      </Section>
+    </div>
+  );
+}
+
+function About({ queue }: { queue: Info }) {
+  const effective = { ...queue.effective_policy_definition };
+  const letters = queue.arguments["x-dead-letter-exchange"] ?? effective["dead-letter-exchange"];
+  return (
+    <Facts>
+      <Fact name="Virtual host">
+        <a href={link("vhosts", queue.vhost)}>{queue.vhost}</a>
+      </Fact>
+      <Fact name="Type">{queue.type}</Fact>
+      <Fact name="State">
+        <QueueState state={queue.state} />
+      </Fact>
+      <Fact name="Features">
+        {queue.durable ? "durable " : ""}
+        <QueueFeatures queue={queue} />
+      </Fact>
+      {typeof letters === "string" && (
+        <Fact name="Dead letters go to">
+          <ExchangeLink vhost={queue.vhost} name={letters} />
+        </Fact>
+      )}
+      <Fact name="A message may come back">
+        {queue.delivery_limit === "unlimited"
+          ? "any number of times"
+          : counted(Number(queue.delivery_limit ?? 0), "time")}
+      </Fact>
+      {queue.single_active_consumer_tag && (
+        <Fact name="Active consumer">{queue.single_active_consumer_tag}</Fact>
+      )}
+      {queue.owner_pid_details && (
+        <Fact name="Belongs to">
+          <a href={link("connections", queue.owner_pid_details.name)}>
+            {queue.owner_pid_details.name}
+          </a>
+        </Fact>
+      )}
+    </Facts>
+  );
+}
+
+interface BoundProps {
+  vhost: string;
+  name: string;
+  isOpen: boolean;
+  onOpen: (open: Open) => void;
+}
+
+function Bound({ vhost, name, isOpen, onOpen }: BoundProps) {
+  const { data, error, reload } = useApi<Binding[]>(path("queues", vhost, name, "bindings"));
+  return (
+    <Section
+      title={`Bindings to this queue (${count(data?.length)})`}
+      actions={
+        <button type="button" onClick={() => onOpen("bind")}>
+          Bind to an exchange
+        </button>
+      }
+    >
+      {error !== undefined && <Failed error={error} onRetry={reload} />}
+      {data && <Bindings bindings={data} end="source" onChange={reload} />}
+      {isOpen && (
+        <BindDialog
+          vhost={vhost}
+          to={{ kind: "q", name }}
+          onClose={() => onOpen(undefined)}
+          onDone={reload}
+        />
+      )}
+    </Section>
+  );
+}
+
+const BATCH = 20;
+
+/** The messages that are ready, from the front; looking at them changes nothing. */
+function Messages({ vhost, name }: { vhost: string; name: string }) {
+  const [messages, setMessages] = useState<Message[] | undefined>();
+  const [isAll, setAll] = useState(false);
+  const at = path("queues", vhost, name, "messages");
+  const load = async (before: Message[]) => {
+    const after = before.at(-1)?.id;
+    const asked = withQuery(at, { count: BATCH, truncate: 20_000, after });
+    await attempt(async () => {
+      const more = await get<Message[]>(asked);
+      setMessages([...before, ...more]);
+      setAll(more.length < BATCH);
+    });
+  };
+  const remove = (message: Message) =>
+    confirm({
+      title: "Delete this message",
+      body: <p>It will be gone, without being dead-lettered.</p>,
+      action: "Delete",
+      run: async () => {
+        await del(`${at}/${encodeURIComponent(message.id ?? "")}`);
+        setMessages((all) => all?.filter((one) => one.id !== message.id));
+        tell("The message is deleted.");
+      },
+    });
+  return (
+    <Section
+      title="Messages"
+      actions={
+        <button type="button" onClick={() => void load([])}>
+          {messages ? "Look again" : "Look at ready messages"}
+        </button>
+      }
+    >
+      {!messages && (
+        <p class="muted">
+          Looking at messages takes none away, and consumers notice nothing of it.
+        </p>
+      )}
+      {messages?.length === 0 && <Empty title="No message is ready." />}
+      {messages && messages.length > 0 && (
+        <div class="messages">
+          {messages.map((message) => (
+            <MessageView key={message.id} of={message}>
+              <button type="button" class="danger" onClick={() => remove(message)}>
+                Delete
+              </button>
+            </MessageView>
+          ))}
+          {!isAll && (
+            <button type="button" onClick={() => void load(messages)}>
+              Show more
+            </button>
+          )}
+        </div>
+      )}
+    </Section>
+  );
+}

@@ -1,0 +1,135 @@
+// Windows over the page, made of `<dialog>`: the browser keeps the keyboard inside, closes them
+// with Escape and gives the focus back.
+
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { explain } from "../api/client.ts";
+
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+  wide?: boolean;
+}
+
+/** A window that is open as long as it is rendered. */
+export function Dialog({ title, onClose, children, wide }: DialogProps) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (dialog && !dialog.open) dialog.showModal();
+    return () => dialog?.close();
+  }, []);
+  return (
+    <dialog
+      ref={ref}
+      class={wide ? "wide" : ""}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
+      <header>
+        <h2 id={id}>{title}</h2>
+        <button type="button" class="quiet" aria-label="Close" onClick={onClose}>
+          ✕
+        </button>
+      </header>
+      {children}
+    </dialog>
+  );
+}
+
+interface FormProps {
+  title: string;
+  /** What the button says that does it. */
+  action: string;
+  danger?: boolean;
+  wide?: boolean;
+  /** Whether it stays when it is done, as what it shows then is another thing. */
+  keep?: boolean;
+  onClose: () => void;
+  /** Does it. What it throws is shown in the window, which stays open. */
+  onSubmit: () => Promise<void>;
+  children: ComponentChildren;
+}
+
+/** A window with fields and a button. It closes when what was asked for is done. */
+export function FormDialog(props: FormProps) {
+  const { title, action, danger, wide, keep, onClose, onSubmit, children } = props;
+  const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      await onSubmit();
+      if (!keep) onClose();
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title={title} onClose={onClose} wide={wide ?? false}>
+      <form onSubmit={submit}>
+        <div class="dialog-body">{children}</div>
+        {error !== undefined && (
+          <p class="error" role="alert">
+            {explain(error)}
+          </p>
+        )}
+        <footer>
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class={danger ? "danger" : "primary"} disabled={isBusy}>
+            {isBusy ? "…" : action}
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+interface Question {
+  title: string;
+  body: ComponentChildren;
+  action: string;
+  danger?: boolean;
+  run: () => Promise<void>;
+}
+
+const question = signal<Question | undefined>(undefined);
+
+/**
+ * Asks whether something is to be done, and does it: `run` is what. Why it could not be done is
+ * shown in the window.
+ */
+export function confirm(asked: Question): void {
+  question.value = asked;
+}
+
+/** Where questions are asked; once, in the shell. */
+export function Questions() {
+  const asked = question.value;
+  if (!asked) return null;
+  return (
+    <FormDialog
+      key={asked.title}
+      title={asked.title}
+      action={asked.action}
+      danger={asked.danger ?? true}
+      onClose={() => {
+        question.value = undefined;
+      }}
+      onSubmit={asked.run}
+    >
+      {asked.body}
+    </FormDialog>
+  );
+}
