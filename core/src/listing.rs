@@ -247,10 +247,113 @@ pub struct ExchangeInfo {
     pub internal: bool,
     /// As it was declared.
     pub arguments: FieldTable,
+    /// The exchange that gets what no binding takes, by an argument or a policy.
+    pub alternate: Option<ShortStr>,
     /// The policy that is in force for it.
     pub policy: Option<ShortStr>,
     /// The operator's policy that is in force for it.
     pub operator_policy: Option<ShortStr>,
+}
+
+/// Where a message would go, were it published now, as
+/// [`Broker::course`](crate::Broker::course) finds it.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// The routing keys that it goes by: its own, and those of its headers `CC` and `BCC`.
+    pub keys: Vec<ShortStr>,
+    /// The exchanges on its way, each once, the first in front.
+    pub exchanges: Vec<ExchangeInfo>,
+    /// The steps of its way, no more than were asked for.
+    pub steps: Vec<CourseStep>,
+    /// How many there are.
+    pub steps_count: u64,
+    /// The queues that would get it, no more than were asked for.
+    pub queues: Vec<CourseQueue>,
+    /// How many there are.
+    pub queues_count: u64,
+    /// How many clients wait for direct replies that would get it.
+    pub replies_count: u64,
+    /// For how many milliseconds it would wait before it goes this way, or the one that there is
+    /// then.
+    pub delay_ms: Option<u64>,
+}
+
+/// A step of a message's way, from an exchange.
+#[derive(Clone, Debug)]
+pub struct CourseStep {
+    /// The exchange.
+    pub source: ShortStr,
+    /// Where it leads.
+    pub end: CourseEnd,
+    /// Why it is taken.
+    pub by: CourseBy,
+    /// Whether it is taken in any case. Else chance decides, here or before.
+    pub is_certain: bool,
+    /// The bindings that take the message.
+    pub bindings: Vec<CourseBinding>,
+    /// Whether there may be more of them.
+    pub has_more_bindings: bool,
+}
+
+/// Where a step leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CourseEnd {
+    /// To a queue.
+    Queue(ShortStr),
+    /// To an exchange.
+    Exchange(ShortStr),
+    /// To a client that waits for a direct reply.
+    Reply,
+}
+
+/// Why a step is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CourseBy {
+    /// Bindings take the message.
+    Bindings,
+    /// The default exchange sends to the queue that is called like the routing key.
+    QueueName,
+    /// The exchange chooses one of its bindings by what stands in the message.
+    Hash,
+    /// The exchange chooses one of its bindings by chance: this one may be it.
+    Chance,
+    /// No binding takes the message, and this is the alternate exchange.
+    Alternate,
+}
+
+/// A binding, without what it is between.
+#[derive(Clone, Debug)]
+pub struct CourseBinding {
+    /// The binding key.
+    pub key: ShortStr,
+    /// The arguments.
+    pub arguments: FieldTable,
+}
+
+/// A queue that would get a message.
+#[derive(Clone, Debug)]
+pub struct CourseQueue {
+    /// The name.
+    pub name: ShortStr,
+    /// Whether it would in any case. Else chance decides.
+    pub is_certain: bool,
+    /// Whether it has as many messages as it may and refuses more.
+    pub is_full: bool,
+}
+
+/// Something that a policy would be for, were it set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyMatch {
+    /// The name.
+    pub name: ShortStr,
+    /// What it is: `exchange`, or the type of a queue.
+    pub kind: &'static str,
+    /// Whether it would be in force. Else another one of its layer comes before it.
+    pub wins: bool,
+    /// The policy of that layer that is in force now.
+    pub now: Option<ShortStr>,
+    /// The one that would be, were there no policy of this name.
+    pub other: Option<ShortStr>,
 }
 
 /// Which bindings are listed.

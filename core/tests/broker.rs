@@ -10,6 +10,8 @@ mod client;
 mod connections;
 #[path = "broker/costs.rs"]
 mod costs;
+#[path = "broker/course.rs"]
+mod course;
 #[path = "broker/deduplication.rs"]
 mod deduplication;
 #[path = "broker/delays.rs"]
@@ -38,6 +40,8 @@ mod marks;
 mod metrics;
 #[path = "broker/policies.rs"]
 mod policies;
+#[path = "broker/policy_preview.rs"]
+mod policy_preview;
 #[path = "broker/priorities.rs"]
 mod priorities;
 #[path = "broker/publishing.rs"]

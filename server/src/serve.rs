@@ -204,7 +204,8 @@ async fn run(
     let node_name = config.node_name.clone();
     let loopback_users = config.loopback_users.clone();
     let lifecycle = Lifecycle::default();
-    let metrics = start_metrics(&reload, &config, disk.meter(), lifecycle.clone())?;
+    let meter = disk.meter();
+    let metrics = start_metrics(&reload, &config, meter.clone(), lifecycle.clone())?;
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -225,6 +226,8 @@ async fn run(
         memory_max,
         disk_free_min,
         urls: Vec::new(),
+        record: reload.loaded().settings.record.clone(),
+        disk: meter,
         session_times: reload.loaded().settings.management.session_times,
         logs: logs.clone(),
     };

@@ -72,6 +72,15 @@ pub(crate) struct Incoming {
     pub(crate) binding: Binding,
 }
 
+impl Incoming {
+    /// What comes before all bindings from an exchange, and behind those of exchanges before it.
+    pub(crate) fn first_of(source: &ShortStr) -> Self {
+        let (key, arguments) = (ShortStr::EMPTY, Bytes::new());
+        let destination = Destination::Queue(QueueId::new(0, 0));
+        Self { source: source.clone(), binding: Binding { key, destination, arguments } }
+    }
+}
+
 /// Destinations in order, each with the number of bindings that lead there.
 #[derive(Debug, Default)]
 pub(crate) struct Destinations(BTreeMap<Destination, u32>);

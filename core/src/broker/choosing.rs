@@ -58,6 +58,11 @@ impl Slots {
         self.slots.len() as u64
     }
 
+    /// The destinations of all of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Destination> {
+        self.slots.iter().map(|(_, destination)| destination)
+    }
+
     /// The one of this number.
     pub(crate) fn get(&self, number: u64) -> Option<&Destination> {
         self.slots.get(usize::try_from(number).ok()?).map(|(_, destination)| destination)

@@ -356,6 +356,41 @@ impl Exchange {
         }
     }
 
+    /// All that chance may choose, if it is of a kind that goes by slots; a destination may come
+    /// repeatedly.
+    pub(crate) fn chances(&self) -> impl Iterator<Item = &Destination> {
+        let slots = match &self.table {
+            Table::Slots(slots) => Some(slots),
+            _ => None,
+        };
+        slots.into_iter().flat_map(Slots::iter)
+    }
+
+    /// Whether one of its bindings, were it the only one, would have a message sent on.
+    pub(crate) fn takes_by(
+        &self,
+        binding: &Binding,
+        keys: &[ShortStr],
+        headers: &SortedHeaders<'_>,
+    ) -> bool {
+        let mut takes = false;
+        match &self.table {
+            Table::Direct(_) => takes = keys.contains(&binding.key),
+            Table::Topic(_) => {
+                let mut alone = TopicTrie::default();
+                alone.insert(&binding.key, binding.destination.clone());
+                keys.iter().for_each(|key| alone.matches(key.as_bytes(), &mut |_| takes = true));
+            }
+            Table::Headers(patterns) => {
+                takes = patterns.get(binding).is_some_and(|pattern| pattern.matches(headers));
+            }
+            Table::Fanout(_) | Table::Slots(_) | Table::Ring(_) | Table::RecentHistory(..) => {
+                takes = true;
+            }
+        }
+        takes
+    }
+
     /// The messages that it keeps, if it is of a kind that does.
     pub(crate) fn history(&self) -> Option<&RecentHistory> {
         match &self.table {

@@ -17,6 +17,7 @@ mod engine;
 mod exchange;
 mod headers;
 mod kept_letters;
+mod keys;
 mod lanes;
 mod message;
 mod pattern;
@@ -56,6 +57,7 @@ pub(crate) use engine::{
 };
 pub(crate) use exchange::{Envelope, is_exchange_type};
 pub use exchange::{ExchangeDeclaration, ExchangeKind};
+pub(crate) use keys::of as routing_keys;
 pub use message::{Body, Charge, Message};
 pub use policy::{ApplyTo, Policy, PolicyLayer};
 pub use queue::{Owner, QueueDeclaration};

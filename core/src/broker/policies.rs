@@ -116,7 +116,25 @@ impl Layer {
 
     /// The first that is for this.
     pub(crate) fn first_of(&self, subject: Subject<'_>) -> Option<ShortStr> {
-        let candidates = self.by_rank.values().filter(|policy| policy.may_match(subject));
+        self.first_but(subject, |_| true)
+    }
+
+    /// The first that is for this and has another name.
+    pub(crate) fn first_of_others(
+        &self,
+        subject: Subject<'_>,
+        name: &ShortStr,
+    ) -> Option<ShortStr> {
+        self.first_but(subject, |policy| policy.policy.name != *name)
+    }
+
+    fn first_but(
+        &self,
+        subject: Subject<'_>,
+        counts: impl Fn(&Compiled) -> bool,
+    ) -> Option<ShortStr> {
+        let candidates = self.by_rank.values();
+        let candidates = candidates.filter(|policy| counts(policy) && policy.may_match(subject));
         let mut matching = candidates.filter(|policy| policy.matches(subject, &mut policy.cache()));
         matching.next().map(|policy| policy.policy.name.clone())
     }

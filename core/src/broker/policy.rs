@@ -101,6 +101,17 @@ pub(crate) enum Kind {
     Quorum,
 }
 
+impl Kind {
+    /// What people call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
+}
+
 /// Something that a policy may be for, and its name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {

@@ -4,11 +4,13 @@
 use alloc::vec::Vec;
 
 use super::{Broker, split};
-use crate::amqp::ShortStr;
-use crate::broker::{Consumer, ConsumerId, Policy, PolicyLayer, Queue, QueueKind, SessionHandle};
+use crate::amqp::{BasicProperties, ShortStr};
+use crate::broker::{
+    Consumer, ConsumerId, Policy, PolicyLayer, Queue, QueueKind, Refusal, SessionHandle,
+};
 use crate::listing::{
-    BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, MessageId,
-    MessageInfo, Page, QueueInfo, QueueNumbers, Totals, Traffic,
+    BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, Course, ExchangeInfo,
+    MessageId, MessageInfo, Page, PolicyMatch, QueueInfo, QueueNumbers, Totals, Traffic,
 };
 use crate::metrics::{Metrics, SumsByKind};
 use crate::slab::Key;
@@ -135,6 +137,25 @@ impl Broker {
         self.engine.list_bindings(vhost, of, after, limit)
     }
 
+    /// Where a message with this routing key and these properties would go, were it published to
+    /// this exchange now; no more than `limit` steps and queues are told of. Nothing is published,
+    /// and nothing changes.
+    ///
+    /// # Errors
+    /// Why it could not be published: there is no such virtual host or exchange, the exchange is
+    /// internal, or the headers that name further routing keys make no sense.
+    pub fn course(
+        &self,
+        vhost: &ShortStr,
+        exchange: &ShortStr,
+        key: &ShortStr,
+        properties: &BasicProperties,
+        limit: usize,
+    ) -> Result<Course, Refusal> {
+        let vhost = self.engine.vhost_named(vhost)?;
+        self.engine.course(vhost, exchange, key, properties, limit)
+    }
+
     /// Up to `limit` ready messages of a queue behind this one, in the order in which they are
     /// handed out, as far as they are known in memory; `None` if there is no such queue. They stay
     /// where they are, and nothing is known of it to anybody else.
@@ -154,6 +175,23 @@ impl Broker {
     pub fn policies(&self, vhost: &ShortStr, layer: PolicyLayer) -> Vec<Policy> {
         let vhost = self.engine.vhost(vhost);
         vhost.map(|vhost| self.engine.policies(vhost, layer)).unwrap_or_default()
+    }
+
+    /// What a policy would be for, were it set: of up to `limit` queues and exchanges that are
+    /// looked at, from this [place](Page::next) on. Nothing is set.
+    ///
+    /// # Errors
+    /// There is no such virtual host, or what is wrong with the policy.
+    pub fn preview_policy(
+        &self,
+        vhost: &ShortStr,
+        layer: PolicyLayer,
+        policy: Policy,
+        from: u64,
+        limit: usize,
+    ) -> Result<Page<PolicyMatch>, Refusal> {
+        let vhost = self.engine.vhost_named(vhost)?;
+        self.engine.preview_policy(vhost, layer, policy, from, limit)
     }
 
     /// Up to `limit` connections, from this [place](Page::next) on.

@@ -44,6 +44,20 @@ export const MENU: Section[][] = [
     { id: "queues", title: "Queues", to: "#/queues" },
     { id: "delayed", title: "Delayed messages", to: "#/delayed", tag: "administrator" },
   ],
+  [
+    { id: "topology", title: "Topology", to: "#/topology" },
+    { id: "route", title: "Where would it go?", to: "#/route" },
+  ],
+  [
+    { id: "users", title: "Users", to: "#/users", tag: "administrator" },
+    { id: "vhosts", title: "Virtual hosts", to: "#/vhosts" },
+    { id: "policies", title: "Policies", to: "#/policies" },
+    { id: "operator-policies", title: "Operator policies", to: "#/operator-policies" },
+    { id: "limits", title: "Limits", to: "#/limits" },
+    { id: "definitions", title: "Definitions", to: "#/definitions", tag: "administrator" },
+    { id: "log", title: "Log", to: "#/log", tag: "administrator" },
+    { id: "recordings", title: "Flight recordings", to: "#/recordings", tag: "administrator" },
+  ],
 ];
 
 const route = (pattern: string, section: string, load: Load): Route => ({ pattern, section, load });
@@ -51,6 +65,11 @@ const route = (pattern: string, section: string, load: Load): Route => ({ patter
 /** A page that is loaded with its like. */
 function objects(name: keyof typeof import("./pages/objects.ts")): Load {
   return async () => ({ default: (await import("./pages/objects.ts"))[name] });
+}
+
+/** The same for those who run the broker. */
+function administration(name: keyof typeof import("./pages/administration.ts")): Load {
+  return async () => ({ default: (await import("./pages/administration.ts"))[name] });
 }
 
 export const ROUTES: Route[] = [
@@ -65,6 +84,18 @@ export const ROUTES: Route[] = [
   route("queues", "queues", objects("Queues")),
   route("queues/:vhost/:name", "queues", objects("Queue")),
   route("delayed", "delayed", objects("Delayed")),
+  route("topology", "topology", () => import("./pages/topology.tsx")),
+  route("route", "route", () => import("./pages/route.tsx")),
+  route("users", "users", administration("Users")),
+  route("users/:name", "users", administration("User")),
+  route("vhosts", "vhosts", administration("Vhosts")),
+  route("vhosts/:name", "vhosts", administration("Vhost")),
+  route("policies", "policies", administration("Policies")),
+  route("operator-policies", "operator-policies", administration("OperatorPolicies")),
+  route("limits", "limits", administration("Limits")),
+  route("definitions", "definitions", administration("Definitions")),
+  route("log", "log", administration("Log")),
+  route("recordings", "recordings", administration("Recordings")),
 ];
 
 /** The route of a place, and the values of its parameters. */

@@ -40,6 +40,8 @@ impl Entry {
         params: &[(&'static str, String)],
         reason: Option<&str>,
     ) -> Self {
+        // Who asks what would be changes nothing.
+        let is_question = route.path.ends_with("/route") || route.path.contains("-preview/");
         let is_of_messages = ["/get", "/publish"].iter().any(|end| route.path.ends_with(end));
         Self {
             peer: peer.to_string(),
@@ -48,6 +50,7 @@ impl Entry {
             reason: reason.map(str::to_owned),
             kind: match operation.method {
                 Method::GET => Kind::Reading,
+                _ if is_question => Kind::Reading,
                 _ if is_of_messages => Kind::Messages,
                 _ => Kind::Administration,
             },
@@ -74,7 +77,7 @@ impl Entry {
 
 fn result(reply: &Reply) -> u16 {
     match reply {
-        Reply::Json(_) | Reply::Encoded(_) => 200,
+        Reply::Json(_) | Reply::Encoded(_) | Reply::Bytes(_) => 200,
         Reply::Created(_) => 201,
         Reply::Done => 204,
         Reply::Status(status, _) => status.as_u16(),

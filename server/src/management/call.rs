@@ -18,6 +18,8 @@ pub(super) enum Reply {
     Json(Value),
     /// 200 with this, which is JSON.
     Encoded(Vec<u8>),
+    /// 200 with this, which is no JSON.
+    Bytes(Vec<u8>),
     /// 201; and where it is, if that was not the request's to say.
     Created(Option<String>),
     /// 204: it is done.

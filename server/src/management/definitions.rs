@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use warren_core::amqp::{ExchangeBind, Method, QueueBind, ShortStr};
 use warren_core::broker::{Parameter, PolicyLayer};
-use warren_core::{Broker, Command};
+use warren_core::{Broker, Command, Done};
 
 use super::State;
 use super::auth::Principal;
@@ -159,8 +159,22 @@ pub(super) async fn import(call: Call) -> Answer {
         Some(definitions) => definitions,
         None => call.object()?,
     };
-    Import::new(&call.state, own).run(&definitions).await?;
-    Ok(Reply::Done)
+    let import = Import::new(&call.state, own);
+    let outcome = import.run(&definitions).await;
+    if !call.query.is_set("report") {
+        return outcome.map(|()| Reply::Done);
+    }
+    let report = import.report.take();
+    Ok(match outcome {
+        Ok(()) => Reply::Json(report.to_json()),
+        Err(failure) => {
+            let mut json = report.to_json();
+            json["failed"] = json!({ "at": import.at.take(), "reason": failure.reason });
+            json["error"] = json!(failure.error);
+            json["reason"] = json!(failure.reason);
+            Reply::Status(failure.status, json)
+        }
+    })
 }
 
 /// Makes what is in definitions that nobody sent: those that a start is told to import.
@@ -199,11 +213,12 @@ struct Import<'a> {
     own: Option<ShortStr>,
     /// What is being made.
     at: RefCell<String>,
+    report: RefCell<Report>,
 }
 
 impl<'a> Import<'a> {
     fn new(state: &'a State, own: Option<ShortStr>) -> Self {
-        Self { state, own, at: RefCell::default() }
+        Self { state, own, at: RefCell::default(), report: RefCell::default() }
     }
 
     async fn run(&self, definitions: &Object) -> Result<(), Failure> {
@@ -242,11 +257,13 @@ impl<'a> Import<'a> {
     async fn access(&self, definitions: &Object) -> Result<(), Failure> {
         let state = self.state;
         for object in self.each(definitions, "users")? {
-            user::put(state, short(object.text("name")?)?, &object).await?;
+            let reply = user::put(state, short(object.text("name")?)?, &object).await?;
+            self.note("users", outcome_of(&reply));
         }
         for object in self.each(definitions, "vhosts")? {
             let vhost = short(object.text("name")?)?;
-            vhost::put(state, vhost.clone(), &object).await?;
+            let reply = vhost::put(state, vhost.clone(), &object).await?;
+            self.note("vhosts", outcome_of(&reply));
             if let Some(limits) = object.get("limits") {
                 self.set_limits(vhost, limits).await?;
             }
@@ -254,11 +271,13 @@ impl<'a> Import<'a> {
         for object in self.each(definitions, "permissions")? {
             let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
             let permission = permission::read(&object)?;
-            state.broker.command(Command::SetPermission { vhost, user, permission }).await?;
+            let command = Command::SetPermission { vhost, user, permission };
+            self.note("permissions", state.broker.command(command).await?.into());
         }
         for object in self.each(definitions, "global_parameters")? {
             let name = short(object.text("name")?)?;
-            parameter::put_global(state, name, object.required("value")?).await?;
+            let reply = parameter::put_global(state, name, object.required("value")?).await?;
+            self.note("global_parameters", outcome_of(&reply));
         }
         Ok(())
     }
@@ -268,7 +287,7 @@ impl<'a> Import<'a> {
             let (vhost, user) = (short(object.text("vhost")?)?, short(object.text("user")?)?);
             let permission = permission::read_topic(&object)?;
             let command = Command::SetTopicPermission { vhost, user, permission };
-            self.state.broker.command(command).await?;
+            self.note("topic_permissions", self.state.broker.command(command).await?.into());
         }
         Ok(())
     }
@@ -276,7 +295,7 @@ impl<'a> Import<'a> {
     async fn set_limits(&self, vhost: ShortStr, limits: &Value) -> Result<(), Failure> {
         let limits = limit::of_vhost(limits)?;
         let command = Command::SetVhostLimits { vhost, limits };
-        self.state.broker.command(command).await?;
+        self.note("limits", self.state.broker.command(command).await?.into());
         Ok(())
     }
 
@@ -304,7 +323,8 @@ impl<'a> Import<'a> {
             let name = short(object.text("name")?)?;
             let value = parameter::encoded(value);
             let parameter = Parameter { vhost: Some(vhost), component, name, value };
-            self.state.broker.command(Command::SetParameter(parameter)).await?;
+            let done = self.state.broker.command(Command::SetParameter(parameter)).await?;
+            self.note("parameters", done.into());
         }
         Ok(())
     }
@@ -328,26 +348,38 @@ impl<'a> Import<'a> {
         let (named, policy) = policy::read_named(object)?;
         let vhost = self.own.clone().or(named).ok_or_else(no_vhost)?;
         let command = Command::SetPolicy { vhost, layer, policy };
-        self.state.broker.command(command).await?;
+        let kind = match layer {
+            PolicyLayer::User => "policies",
+            PolicyLayer::Operator => "operator_policies",
+        };
+        self.note(kind, self.state.broker.command(command).await?.into());
         Ok(())
     }
 
     /// Declares and binds, in one session for each virtual host.
     async fn objects(&self, definitions: &Object) -> Result<(), Failure> {
-        let mut by_vhost: BTreeMap<ShortStr, Vec<Method>> = BTreeMap::new();
+        let mut by_vhost: BTreeMap<ShortStr, Vec<(&str, Method)>> = BTreeMap::new();
         for kind in ["queues", "exchanges", "bindings"] {
             for object in self.each(definitions, kind)? {
                 let vhost = self.vhost_of(&object)?;
                 let method = self.method(kind, &vhost, &object).await?;
+                let method = method.map(|method| (kind, method));
                 by_vhost.entry(vhost).or_default().extend(method);
             }
         }
-        self.at.replace(String::new());
         for (vhost, methods) in by_vhost {
+            self.at.replace(format!("virtual host '{vhost}'"));
             let session = Session::open(&self.state.broker, &Principal::operator(), &vhost).await;
             let mut session = session.map_err(Failure::from)?;
             for some in methods.chunks(AT_ONCE) {
-                session.call_all(some.to_vec()).await.map_err(Refused::into_plain)?;
+                let wanted = some.iter().map(|(_, method)| method.clone()).collect();
+                session.call_all(wanted).await.map_err(Refused::into_plain)?;
+                for (kind, _) in some {
+                    // To bind again what is bound already is as good.
+                    let is_binding = *kind == "bindings";
+                    let outcome = if is_binding { Outcome::Bound } else { Outcome::Created };
+                    self.note(kind, outcome);
+                }
             }
             session.close().await?;
         }
@@ -357,7 +389,7 @@ impl<'a> Import<'a> {
     /// What makes an object; `None` if it is there, or is not for anybody to make.
     async fn method(
         &self,
-        kind: &str,
+        kind: &'static str,
         vhost: &ShortStr,
         object: &Object,
     ) -> Result<Option<Method>, Failure> {
@@ -366,21 +398,117 @@ impl<'a> Import<'a> {
         }
         let name = short(object.text("name")?)?;
         if name.is_empty() || name.starts_with("amq.") {
+            self.skip(kind, vhost, &name, "its name is the broker's own");
             return Ok(None);
         }
-        let (host, wanted, is_queue) = (vhost.clone(), name.clone(), kind == "queues");
-        let look = move |broker: &Broker| match is_queue {
-            true => broker.queue_info(&host, &wanted).is_some(),
-            false => broker.exchange_info(&host, &wanted).is_some(),
-        };
-        if self.state.broker.look(look).await {
-            return Ok(None);
-        }
-        Ok(Some(match is_queue {
+        let method = match kind == "queues" {
             true => declared_queue(&name, object)?,
             false => exchange::declaration(&name, object)?.into(),
-        }))
+        };
+        let (host, declared) = (vhost.clone(), method.clone());
+        let look = move |broker: &Broker| what_differs(broker, &host, &declared);
+        let Some(differs) = self.state.broker.look(look).await else { return Ok(Some(method)) };
+        self.skip(
+            kind,
+            vhost,
+            &name,
+            &match &differs[..] {
+                [] => "is there already".to_owned(),
+                _ => format!("is there already, with other {}", differs.join(" and ")),
+            },
+        );
+        Ok(None)
     }
+
+    fn note(&self, kind: &'static str, outcome: Outcome) {
+        *self.report.borrow_mut().counts.entry((kind, outcome)).or_default() += 1;
+    }
+
+    fn skip(&self, kind: &str, vhost: &ShortStr, name: &ShortStr, why: &str) {
+        let kind = if kind == "queues" { "queues" } else { "exchanges" };
+        self.note(kind, Outcome::Skipped);
+        let mut report = self.report.borrow_mut();
+        if report.skipped.len() < SKIPPED_TOLD {
+            report.skipped.push(json!({
+                "kind": kind, "vhost": vhost.to_text(), "name": name.to_text(), "why": why,
+            }));
+        }
+    }
+}
+
+/// So many of what was skipped are told of one by one.
+const SKIPPED_TOLD: usize = 1000;
+
+/// What an import did.
+#[derive(Default)]
+struct Report {
+    counts: BTreeMap<(&'static str, Outcome), u64>,
+    skipped: Vec<Value>,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Created,
+    /// It is as the definitions say, and was there.
+    Updated,
+    /// It is bound, whether it was or not.
+    Bound,
+    Skipped,
+}
+
+impl From<Done> for Outcome {
+    fn from(done: Done) -> Self {
+        if done == Done::Created { Self::Created } else { Self::Updated }
+    }
+}
+
+fn outcome_of(reply: &Reply) -> Outcome {
+    if matches!(reply, Reply::Created(_)) { Outcome::Created } else { Outcome::Updated }
+}
+
+impl Report {
+    fn to_json(&self) -> Value {
+        let mut counts = json!({});
+        for ((kind, outcome), count) in &self.counts {
+            let outcome = match outcome {
+                Outcome::Created => "created",
+                Outcome::Updated => "updated",
+                Outcome::Bound => "bound",
+                Outcome::Skipped => "skipped",
+            };
+            counts[*kind][outcome] = json!(count);
+        }
+        json!({ "counts": counts, "skipped": self.skipped })
+    }
+}
+
+/// In what a queue or exchange that is there differs from how it is to be declared; `None` if it is
+/// not there.
+fn what_differs(broker: &Broker, vhost: &ShortStr, declared: &Method) -> Option<Vec<&'static str>> {
+    let (pairs, arguments) = match declared {
+        Method::QueueDeclare(queue) => {
+            let info = broker.queue_info(vhost, &queue.queue)?;
+            let durable = queue.durable == info.durable;
+            let auto_delete = queue.auto_delete == info.auto_delete;
+            (vec![(durable, "durable"), (auto_delete, "auto_delete")], {
+                queue.arguments.canonical() == info.arguments.canonical()
+            })
+        }
+        Method::ExchangeDeclare(exchange) => {
+            let info = broker.exchange_info(vhost, &exchange.exchange)?;
+            let pairs = vec![
+                (exchange.kind == info.kind, "type"),
+                (exchange.durable == info.durable, "durable"),
+                (exchange.auto_delete == info.auto_delete, "auto_delete"),
+                (exchange.internal == info.internal, "internal"),
+            ];
+            (pairs, exchange.arguments.canonical() == info.arguments.canonical())
+        }
+        _ => return None,
+    };
+    let all = pairs.into_iter().chain([(arguments, "arguments")]);
+    Some(all.filter(|(is_same, _)| !is_same).map(|(_, what)| what).collect())
 }
 
 /// The type of a queue may stand beside its arguments.

@@ -99,7 +99,7 @@ async fn find_in(state: &State, vhost: &ShortStr, name: &ShortStr) -> Option<Exc
     state.broker.look(move |broker| broker.exchange_info(&vhost, &name)).await
 }
 
-fn to_json(info: &ExchangeInfo) -> Value {
+pub(super) fn to_json(info: &ExchangeInfo) -> Value {
     json!({
         "name": info.name.to_text(),
         "vhost": info.vhost.to_text(),

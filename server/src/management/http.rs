@@ -141,6 +141,12 @@ fn write(answer: Answer) -> Answered {
     match answer {
         Ok(Reply::Json(value)) => response(StatusCode::OK, Some(&value)),
         Ok(Reply::Encoded(json)) => encoded_response(StatusCode::OK, Some(json)),
+        Ok(Reply::Bytes(bytes)) => {
+            let mut sent = encoded_response(StatusCode::OK, Some(bytes));
+            let kind = HeaderValue::from_static("application/octet-stream");
+            sent.headers_mut().insert(header::CONTENT_TYPE, kind);
+            sent
+        }
         Ok(Reply::Status(status, value)) => response(status, Some(&value)),
         Ok(Reply::Done) => response(StatusCode::NO_CONTENT, None),
         Ok(Reply::Created(location)) => {

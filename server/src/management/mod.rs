@@ -14,9 +14,11 @@ mod auth;
 mod binding;
 mod call;
 mod connection;
+mod course;
 mod definitions;
 mod exchange;
 mod health;
+mod history;
 mod http;
 mod intervention;
 mod json;
@@ -24,6 +26,7 @@ mod limit;
 mod local;
 mod log;
 mod message;
+mod moving;
 mod names;
 mod openapi;
 mod overview;
@@ -34,10 +37,12 @@ mod policy;
 mod queue;
 mod rates;
 pub(crate) mod reading;
+mod recording;
 mod route;
 mod routes;
 mod session;
 mod sign_in;
+mod topology;
 mod user;
 mod vhost;
 
@@ -48,10 +53,11 @@ use std::thread;
 use std::time::Instant;
 
 use tracing::{error, info};
-use warren_io::BrokerHandle;
+use warren_io::{BrokerHandle, DiskMeter};
 
 pub(crate) use auth::Users;
 pub(crate) use call::Query;
+use history::Histories;
 pub(crate) use local::{SOCKET, bind_local, unbind_local};
 use names::QueueNames;
 use rates::Rates;
@@ -89,6 +95,10 @@ pub(crate) struct Node {
     pub(crate) disk_free_min: u64,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
+    /// Where what goes into the broker is recorded, if it is.
+    pub(crate) record: Option<PathBuf>,
+    /// Measures the disk.
+    pub(crate) disk: DiskMeter,
     /// What it logs.
     pub(crate) logs: Logs,
     /// How long who signs in by a browser is signed in.
@@ -104,14 +114,16 @@ struct State {
     users: Users,
     sessions: Sessions,
     rates: Rates,
+    histories: Histories,
     names: QueueNames,
 }
 
 impl State {
     fn new(broker: BrokerHandle, lifecycle: Lifecycle, node: Node, users: Users) -> Self {
         let (started, rates) = (Instant::now(), Rates::default());
-        let (sessions, names) = (Sessions::new(node.session_times), QueueNames::default());
-        Self { broker, lifecycle, node, started, users, sessions, rates, names }
+        let (histories, names) = (Histories::default(), QueueNames::default());
+        let sessions = Sessions::new(node.session_times);
+        Self { broker, lifecycle, node, started, users, sessions, rates, histories, names }
     }
 }
 

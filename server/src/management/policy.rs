@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use warren_core::amqp::ShortStr;
 use warren_core::broker::{ApplyTo, Policy, PolicyLayer, Refusal, RefusalKind};
-use warren_core::{Command, Done};
+use warren_core::listing::PolicyMatch;
+use warren_core::{Broker, Command, Done};
 
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::page::{self, Ready};
@@ -61,6 +62,49 @@ pub(super) async fn delete(call: Call, layer: PolicyLayer) -> Answer {
     let (vhost, name) = (call.vhost().await?, call.name("name")?);
     let command = Command::DeletePolicy { vhost, layer, name };
     Ok(call.state.broker.command(command).await?.into())
+}
+
+/// How many matches of a preview are told of, and at how many objects the broker looks at once.
+const MATCHES_TOLD: usize = 500;
+const LOOKED_AT_ONCE: usize = 1000;
+
+/// What a policy would be for, were it set. A name may be missing as long as nobody has thought of
+/// one, and a definition as long as it asks for nothing.
+pub(super) async fn preview(call: Call, layer: PolicyLayer) -> Answer {
+    let vhost = call.vhost().await?;
+    let mut object = call.object()?;
+    let name = short(object.text_or("name", "")?)?;
+    let asks_for_nothing = |definition: &Value| definition.as_object().is_none_or(|o| o.is_empty());
+    if object.get("definition").is_none_or(asks_for_nothing) {
+        // Something that any type of queue can have.
+        object.0.insert("definition".into(), json!({ "max-length": 0 }));
+    }
+    let policy = read(&name, &object)?;
+    let (mut matched, mut won, mut told) = (0, 0, Vec::new());
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let (vhost, policy) = (vhost.clone(), policy.clone());
+        let look = move |broker: &Broker| {
+            broker.preview_policy(&vhost, layer, policy, from, LOOKED_AT_ONCE)
+        };
+        let page = call.state.broker.look(look).await?;
+        matched += page.items.len();
+        won += page.items.iter().filter(|one| one.wins).count();
+        let room = MATCHES_TOLD - told.len();
+        told.extend(page.items.into_iter().take(room));
+        next = page.next;
+    }
+    let json = |one: PolicyMatch| {
+        json!({
+            "name": one.name.to_text(),
+            "type": one.kind,
+            "wins": one.wins,
+            "policy": table::text(one.now.as_ref()),
+            "other": table::text(one.other.as_ref()),
+        })
+    };
+    let items: Vec<Value> = told.into_iter().map(json).collect();
+    Ok(Reply::Json(json!({ "matched": matched, "would_apply": won, "items": items })))
 }
 
 /// The policies of a virtual host.

@@ -136,7 +136,7 @@ pub(super) async fn find(call: &Call) -> Result<QueueInfo, Failure> {
     find_in(&call.state, &vhost, &name).await.ok_or_else(Failure::no_object)
 }
 
-async fn find_in(state: &State, vhost: &ShortStr, name: &ShortStr) -> Option<QueueInfo> {
+pub(super) async fn find_in(state: &State, vhost: &ShortStr, name: &ShortStr) -> Option<QueueInfo> {
     let (vhost, name) = (vhost.clone(), name.clone());
     state.broker.look(move |broker| broker.queue_info(&vhost, &name)).await
 }

@@ -14,13 +14,13 @@ use warren_core::listing::{QueueCounters, QueueNumbers, Traffic};
 use warren_core::metrics::SumsByKind;
 
 use super::call::Query;
-use super::{State, reading};
+use super::{State, history, reading};
 
 /// How often counters are read.
-const INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
 /// For how long they are when nobody asks any more.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How many readings of the sums are kept.
 const HISTORY_LEN: usize = 720;
@@ -73,8 +73,10 @@ pub(super) struct Rates {
 
 /// Reads counters for as long as the process lives.
 pub(super) async fn sample(state: Rc<State>) {
+    history::sample(&state).await;
     loop {
         tokio::time::sleep(INTERVAL).await;
+        history::sample(&state).await;
         if state.rates.asked.get().is_some_and(|asked| asked.elapsed() < PATIENCE) {
             let began = Instant::now();
             let keys = state.rates.queues_asked_about();

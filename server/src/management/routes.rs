@@ -5,8 +5,9 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, connection, definitions, exchange, health, intervention, limit, log, message, openapi,
-    overview, parameter, permission, policy, queue, user, vhost,
+    binding, connection, course, definitions, exchange, health, history, intervention, limit, log,
+    message, moving, openapi, overview, parameter, permission, policy, queue, recording, topology,
+    user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -30,6 +31,7 @@ macro_rules! routes {
 /// See the [module](self).
 pub(super) const ROUTES: &[Route] = routes! {
     "/api/overview", get Management "What there is at a glance" overview::overview;
+    "/api/history", get Management "The last hour, for charts" history::all;
     "/api/whoami", get Management "Who asks" overview::whoami;
     "/api/version", get Management "The version of RabbitMQ whose API this is" overview::version;
     "/api/extensions", get Management "What extends the user interface" overview::extensions;
@@ -91,6 +93,8 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "The bindings from an exchange" exchange::bindings_from;
     "/api/exchanges/{vhost}/{exchange}/bindings/destination",
         get Management "The bindings to an exchange" exchange::bindings_to;
+    "/api/exchanges/{vhost}/{exchange}/route",
+        post Management "Where a message would go, were it published" course::course;
     "/api/exchanges/{vhost}/{exchange}/publish",
         post Management "Publishes a message" message::publish[MESSAGE_LEN_MAX];
 
@@ -103,12 +107,16 @@ pub(super) const ROUTES: &[Route] = routes! {
         delete Management "Deletes a queue" queue::delete;
     "/api/queues/{vhost}/{queue}/bindings",
         get Management "A queue's bindings" queue::bindings;
+    "/api/queues/{vhost}/{queue}/history",
+        get Management "A queue's last hour, from when somebody looked" history::of_queue;
     "/api/queues/{vhost}/{queue}/contents",
         delete Management "Drops what is ready in a queue" queue::purge;
     "/api/queues/{vhost}/{queue}/get", post Management "Takes messages of a queue" message::get;
     "/api/queues/{vhost}/{queue}/actions",
         post Administrator "Does something to a queue's copies" queue::act;
 
+    "/api/queues/{vhost}/{queue}/move",
+        post Administrator "Moves ready messages to another queue" moving::to_queue;
     "/api/queues/{vhost}/{queue}/messages",
         get Administrator "A queue's messages, which stay as they are" intervention::browse;
     "/api/queues/{vhost}/{queue}/messages/{id}",
@@ -211,6 +219,17 @@ pub(super) const ROUTES: &[Route] = routes! {
         get Management "An operator's policy" policy::one(Operator),
         put Administrator "Sets an operator's policy" policy::set(Operator),
         delete Administrator "Deletes an operator's policy" policy::delete(Operator);
+
+    "/api/topology/{vhost}",
+        get Management "What leads where, around an exchange or a queue" topology::topology;
+    "/api/policy-preview/{vhost}",
+        post Policymaker "What a policy would be for, were it set" policy::preview(User);
+    "/api/operator-policy-preview/{vhost}",
+        post Policymaker "What an operator's policy would be for" policy::preview(Operator);
+
+    "/api/flight-recordings", get Administrator "Recordings that there are" recording::list;
+    "/api/flight-recordings/{name}",
+        get Administrator "A part of a recording" recording::part;
 
     "/api/health/checks/alarms", get Management "Whether alarms are on" health::alarms;
     "/api/health/checks/local-alarms", get Management "Whether alarms are on" health::alarms;

@@ -30,8 +30,8 @@ const ASSETS: &[Asset] = include!("../../page/dist/assets.in");
 /// Where the page begins.
 const INDEX: &str = "/index.html";
 
-/// What browsers let the page do: to run and show what comes from here, and to ask here. There is no
-/// script in the page's text, no text is ever taken for HTML, and nobody may have it in a frame.
+/// What browsers let the page do: to run and show what comes from here, and to ask here. There is
+/// no script in the page's text, no text is ever taken for HTML, and nobody may have it in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

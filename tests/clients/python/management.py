@@ -514,6 +514,50 @@ def delayed_messages(connection, channel):
     channel.queue_delete(queue)
 
 
+def foretold(connection, channel):
+    """where a message would go is where it goes, by key and by headers (Warren only)"""
+    exchange, queues = name("tell"), [name(f"tell-{n}") for n in range(3)]
+    channel.exchange_declare(exchange, "headers")
+    for n, queue in enumerate(queues):
+        channel.queue_declare(queue)
+        arguments = {"x-match": "any", "n": n, "all": True}
+        channel.queue_bind(queue, exchange, arguments=arguments)
+    for headers in ({"n": 1}, {"all": True}, {"n": 7}, {}):
+        wanted = {"routing_key": "k", "properties": {"headers": headers}}
+        told = done(call("POST", f"exchanges/%2F/{exchange}/route", wanted), 200)
+        expected = sorted(one["name"] for one in told["queues"])
+        channel.basic_publish(exchange, "k", b"x", pika.BasicProperties(headers=headers))
+        went = []
+        for queue in queues:
+            if channel.basic_get(queue, auto_ack=True)[0]:
+                went.append(queue)
+        assert went == expected, (headers, went, told)
+    channel.exchange_delete(exchange)
+    for queue in queues:
+        channel.queue_delete(queue)
+
+
+def moved(connection, channel):
+    """messages are moved to another queue, and keep their order and what they say (Warren only)"""
+    queue, other = name("move"), name("moved")
+    channel.queue_declare(queue, durable=True)
+    channel.queue_declare(other, durable=True)
+    for n in range(120):
+        properties = pika.BasicProperties(message_id=f"{n}", user_id="guest", delivery_mode=2)
+        channel.basic_publish("", queue, f"{n}", properties)
+    until(lambda: get(f"queues/%2F/{queue}")["messages"] == 120, "all were published")
+    path = f"queues/%2F/{queue}/move"
+    told = done(call("POST", path, {"destination": other}), 200)
+    assert told["moved"] == 120 and told["exactly_once"], told
+    assert channel.queue_declare(queue, passive=True).method.message_count == 0
+    for n in range(120):
+        method, properties, body = channel.basic_get(other, auto_ack=True)
+        assert (body, properties.message_id) == (f"{n}".encode(), f"{n}")
+        assert method.routing_key == queue and not method.redelivered
+    channel.queue_delete(queue)
+    channel.queue_delete(other)
+
+
 FLOWS = (
     policies_come_and_go,
     message_ttl,
@@ -528,7 +572,7 @@ FLOWS = (
     rabbitmqs_definitions,
     healthy,
 )
-WARRENS_OWN = (looked_at, changed, delayed_messages)
+WARRENS_OWN = (looked_at, changed, delayed_messages, foretold, moved)
 
 
 def main():

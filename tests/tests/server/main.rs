@@ -12,6 +12,7 @@ mod management;
 mod metrics;
 mod packaging;
 mod page;
+mod page_api;
 mod proxy;
 mod tls;
 mod tunnel;

@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::mem::take;
 
 use bytes::Bytes;
@@ -11,9 +10,7 @@ use bytes::Bytes;
 use super::super::frame::{CLASS_BASIC, ContentHeader, Frame, OutFrame};
 use super::super::link::{Fault, Link};
 use super::super::method::{BasicPublish, BasicReturn, Method};
-use super::super::{
-    AmqpError, BasicProperties, FieldTable, FieldValue, Properties, ReplyCode, ShortStr,
-};
+use super::super::{AmqpError, BasicProperties, FieldTable, Properties, ReplyCode, ShortStr};
 use super::confirms::Noted;
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
@@ -21,7 +18,7 @@ use super::{Channel, Context, Gated, Mode, precondition};
 use crate::Mark;
 use crate::broker::{
     Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Hindrance, Message, Right, Route, Sight,
-    delay_of,
+    delay_of, routing_keys,
 };
 
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
@@ -231,7 +228,7 @@ impl Channel {
             Some(known) => known,
             None if delay.is_some() => {
                 // Where it goes is found out when its time has come.
-                routing_keys(publish, properties)?;
+                routing_keys(&publish.routing_key, properties)?;
                 Arc::default()
             }
             None => self.find_route(publish, &exchange, properties, link, ctx)?,
@@ -390,7 +387,7 @@ impl Channel {
         link: &Link,
         ctx: &mut Context<'_>,
     ) -> Result<Arc<Route>, AmqpError> {
-        let keys = routing_keys(publish, properties)?;
+        let keys = routing_keys(&publish.routing_key, properties)?;
         let envelope = Envelope { key: &publish.routing_key, keys: &keys, properties };
         let route = Arc::new(ctx.engine.route(link.vhost, exchange, &envelope));
         if properties.headers.is_none() && !route.is_by_more_than_key {
@@ -444,7 +441,7 @@ fn check_topics(
     let who = link.claimant();
     ctx.engine.check_topics(who, Right::Write, exchange, [&publish.routing_key])?;
     if properties.headers.is_some() {
-        let keys = routing_keys(publish, properties)?;
+        let keys = routing_keys(&publish.routing_key, properties)?;
         ctx.engine.check_topics(who, Right::Write, exchange, &keys)?;
     }
     Ok(())
@@ -455,8 +452,10 @@ fn check_user(
     link: &Link,
     ctx: &Context<'_>,
 ) -> Result<(), AmqpError> {
-    let may_claim =
-        |claimed: &ShortStr| *claimed == link.user || ctx.engine.may_impersonate(&link.user);
+    let may_claim = |claimed: &ShortStr| {
+        let who = link.claimant();
+        *claimed == link.user || who.is_operator || ctx.engine.may_impersonate(&link.user)
+    };
     match &properties.user_id {
         Some(claimed) if !may_claim(claimed) => Err(precondition(&format!(
             "user_id property set to '{claimed}' but authenticated user was '{}'",
@@ -495,37 +494,6 @@ fn delay(properties: &BasicProperties) -> Result<Option<u64>, AmqpError> {
         }
         delay => Ok(delay),
     }
-}
-
-/// The routing key and those of the headers `CC` and `BCC`, each once.
-fn routing_keys(
-    publish: &BasicPublish,
-    properties: &BasicProperties,
-) -> Result<Vec<ShortStr>, AmqpError> {
-    let mut keys = alloc::vec![publish.routing_key.clone()];
-    if let Some(headers) = &properties.headers {
-        keys.extend(further_keys(headers, "CC")?);
-        keys.extend(further_keys(headers, "BCC")?);
-        keys.sort_unstable();
-        keys.dedup();
-    }
-    Ok(keys)
-}
-
-/// The routing keys of a `CC` or `BCC` header.
-fn further_keys(headers: &FieldTable, name: &str) -> Result<Vec<ShortStr>, AmqpError> {
-    let Some(value) = headers.find(name) else { return Ok(Vec::new()) };
-    let key = |value: &FieldValue| match value {
-        FieldValue::LongStr(key) => ShortStr::new(key.clone()),
-        _ => None,
-    };
-    let keys = match value {
-        FieldValue::Array(values) => values.iter().map(key).collect(),
-        _ => None,
-    };
-    keys.ok_or_else(|| {
-        precondition(&format!("invalid '{name}' header: expected an array of routing keys"))
-    })
 }
 
 fn without_bcc(headers: Option<FieldTable>) -> Option<FieldTable> {

@@ -92,7 +92,7 @@ impl Engine {
     }
 
     /// The virtual host of this name.
-    pub(super) fn vhost_named(&self, name: &ShortStr) -> Result<VhostId, Refusal> {
+    pub(crate) fn vhost_named(&self, name: &ShortStr) -> Result<VhostId, Refusal> {
         let missing = || {
             let text = format!("Virtual host '{name}' does not exist");
             Refusal::new(RefusalKind::NotFound, text)

@@ -95,6 +95,16 @@ impl Engine {
         max_length.is_some_and(is_long) || max_bytes.is_some_and(is_heavy)
     }
 
+    /// Whether it refuses any message, as far as is known; asked by those who only look.
+    pub(super) fn is_full(&self, id: QueueId) -> bool {
+        let Some(queue) = self.queues.get(id) else { return false };
+        let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
+        let is_long = |max| self.ready_len(id) + queue.kept.len() as u64 >= max;
+        let is_heavy = |max| self.ready_bytes(id) + queue.kept.bytes() >= max;
+        overflow != Overflow::DropHead
+            && (max_length.is_some_and(is_long) || max_bytes.is_some_and(is_heavy))
+    }
+
     /// Whether it has more messages than it may, as far as is known.
     pub(super) fn is_over_limit(&self, id: QueueId) -> bool {
         self.queues.get(id).is_some_and(|queue| {

@@ -169,6 +169,11 @@ impl Engine {
         range.take(limit).map(|incoming| self.binding_info(incoming.clone())).collect()
     }
 
+    /// What there is to tell of an exchange.
+    pub(super) fn exchange_told(&self, vhost: VhostId, exchange: &Exchange) -> ExchangeInfo {
+        exchange_info(&self.host(vhost).name, exchange)
+    }
+
     fn binding_info(&self, incoming: Incoming) -> BindingInfo {
         let binding = &incoming.binding;
         BindingInfo {
@@ -241,6 +246,7 @@ fn exchange_info(vhost: &ShortStr, exchange: &Exchange) -> ExchangeInfo {
         auto_delete: exchange.auto_delete,
         internal: exchange.internal,
         arguments: exchange.arguments.clone(),
+        alternate: exchange.alternate().cloned(),
         policy: exchange.policies.user.as_deref().cloned(),
         operator_policy: exchange.policies.operator.as_deref().cloned(),
     }

@@ -19,11 +19,13 @@ mod listing;
 mod metering;
 mod paging;
 mod policies;
+mod preview;
 mod recovered;
 mod routing;
 mod storage;
 mod timeouts;
 mod topology;
+mod trial;
 mod vhosts;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

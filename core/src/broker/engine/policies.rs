@@ -263,7 +263,7 @@ impl Engine {
     }
 }
 
-fn subject(queue: &Queue) -> Subject<'_> {
+pub(super) fn subject(queue: &Queue) -> Subject<'_> {
     let kind = match queue.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
         Some(b"quorum") => Kind::Quorum,
         _ => Kind::Classic,
@@ -272,7 +272,7 @@ fn subject(queue: &Queue) -> Subject<'_> {
 }
 
 /// `None` for the default exchange, which no policy is for.
-fn exchange_subject(exchange: &Exchange) -> Option<Subject<'_>> {
+pub(super) fn exchange_subject(exchange: &Exchange) -> Option<Subject<'_>> {
     let subject = Subject { kind: Kind::Exchange, name: &exchange.name };
     (!exchange.name.is_empty()).then_some(subject)
 }

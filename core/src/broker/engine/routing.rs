@@ -1,4 +1,7 @@
 //! Routing: from an exchange, through bindings and other exchanges, to queues.
+//!
+//! There is one walk, which messages go and which [`trial`](super::trial) follows step by step: what
+//! people are told of where a message would go is found by what sends it there.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -72,6 +75,47 @@ impl Route {
     }
 }
 
+/// Where a step of a walk leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StepEnd<'a> {
+    Queue(QueueId),
+    Exchange(&'a ShortStr),
+    /// Who waits for direct replies.
+    Reply,
+}
+
+/// Why a step of a walk is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepBy {
+    Bindings,
+    /// All queues are bound to the default exchange by their names.
+    QueueName,
+    /// The exchange chooses one by what stands in the message.
+    Hash,
+    /// The exchange chooses one by chance.
+    Chance,
+    /// No binding takes the message.
+    Alternate,
+}
+
+/// Who follows a walk.
+pub(super) trait Follow<'a> {
+    /// Whether no message goes this way: then chance is not asked, as that would change what comes
+    /// next, and all that it may choose is followed instead.
+    const IS_TRIAL: bool;
+
+    /// An exchange is looked at; each is once.
+    fn reach(&mut self, _exchange: &'a Exchange) {}
+
+    /// The walk goes on from an exchange to here, if it was not there yet.
+    fn step(&mut self, _from: &'a ShortStr, _end: StepEnd<'a>, _by: StepBy) {}
+}
+
+/// Nobody does.
+impl Follow<'_> for () {
+    const IS_TRIAL: bool = false;
+}
+
 impl Engine {
     /// Changes when a route found before may no longer be right.
     pub(crate) fn topology_version(&self) -> u64 {
@@ -143,6 +187,18 @@ impl Engine {
         message: &Envelope<'_>,
         before: Option<&'a ShortStr>,
     ) -> Route {
+        self.walk_with(vhost, exchange, message, before, &mut ())
+    }
+
+    /// The same with somebody who follows.
+    pub(super) fn walk_with<'a, F: Follow<'a>>(
+        &'a self,
+        vhost: VhostId,
+        exchange: &'a ShortStr,
+        message: &Envelope<'_>,
+        before: Option<&'a ShortStr>,
+        follow: &mut F,
+    ) -> Route {
         let host = self.host(vhost);
         let no_headers = FieldTable::default();
         let headers = message.properties.headers.as_ref().unwrap_or(&no_headers);
@@ -155,27 +211,41 @@ impl Engine {
             let mut is_taken = false;
             if name.is_empty() {
                 for key in message.keys {
-                    is_taken |= self.route_by_queue_name(vhost, key, &mut route);
+                    let Some(end) = self.route_by_queue_name(vhost, key, &mut route) else {
+                        continue;
+                    };
+                    is_taken = true;
+                    follow.step(name, end, StepBy::QueueName);
                 }
             }
             let Some(exchange) = host.exchanges.get(name) else { continue };
+            follow.reach(exchange);
             route.is_by_more_than_key |= !exchange.kind.goes_by_key_alone();
             let mut is_found = false;
+            let by = step_by(exchange.kind);
             let mut found = |destination: &'a Destination| {
                 is_found = true;
                 match destination {
-                    Destination::Queue(queue) => route.add(*queue),
+                    Destination::Queue(queue) => {
+                        follow.step(&exchange.name, StepEnd::Queue(*queue), by);
+                        route.add(*queue);
+                    }
                     Destination::Exchange(name) => {
+                        follow.step(&exchange.name, StepEnd::Exchange(name), by);
                         let is_new = visited.insert(name);
-                        self.mark(match is_new {
-                            true => Mark::ExchangeToExchange,
-                            false => Mark::ExchangeVisited,
-                        });
+                        if !F::IS_TRIAL {
+                            self.mark(match is_new {
+                                true => Mark::ExchangeToExchange,
+                                false => Mark::ExchangeVisited,
+                            });
+                        }
                         pending.extend(is_new.then_some(name));
                     }
                 }
             };
-            if exchange.kind.chooses() {
+            if F::IS_TRIAL && by == StepBy::Chance {
+                exchange.chances().for_each(found);
+            } else if exchange.kind.chooses() {
                 if let Some(destination) = exchange.choose(message, &self.entropy) {
                     found(destination);
                     route.decisions.push(self.chosen(host, exchange, destination));
@@ -189,19 +259,22 @@ impl Engine {
             if exchange.history().is_some() && !recent_history::is_kept_out(message.properties) {
                 route.histories.push(exchange.name.clone());
             }
-            if is_found {
+            if is_found && !F::IS_TRIAL {
                 self.mark_kind(exchange.kind);
             }
             if !is_taken
                 && !is_found
                 && let Some(name) = exchange.alternate()
             {
-                self.mark(Mark::AlternateTaken);
+                if !F::IS_TRIAL {
+                    self.mark(Mark::AlternateTaken);
+                }
+                follow.step(&exchange.name, StepEnd::Exchange(name), StepBy::Alternate);
                 pending.extend(visited.insert(name).then_some(name));
             }
         }
         route.tidy();
-        if route.queues.len() > 1 {
+        if route.queues.len() > 1 && !F::IS_TRIAL {
             self.mark(Mark::RoutedToMany);
         }
         route
@@ -246,17 +319,31 @@ impl Engine {
 
     /// The default exchange: every queue is bound to it by its name, and so are the addresses of
     /// direct replies.
-    fn route_by_queue_name(&self, vhost: VhostId, key: &ShortStr, route: &mut Route) -> bool {
+    fn route_by_queue_name(
+        &self,
+        vhost: VhostId,
+        key: &ShortStr,
+        route: &mut Route,
+    ) -> Option<StepEnd<'_>> {
         if let Some(queue) = self.host(vhost).queues.get(key) {
             route.queues.push(*queue);
-            return true;
+            return Some(StepEnd::Queue(*queue));
         }
         if key.starts_with(REPLY_PREFIX)
             && let Some(session) = self.repliers.get(key)
         {
             route.replies.push(*session);
-            return true;
+            return Some(StepEnd::Reply);
         }
-        false
+        None
+    }
+}
+
+/// Why an exchange of this kind sends a message on.
+fn step_by(kind: ExchangeKind) -> StepBy {
+    match kind {
+        ExchangeKind::Random | ExchangeKind::LocalRandom => StepBy::Chance,
+        ExchangeKind::ConsistentHash | ExchangeKind::ModulusHash => StepBy::Hash,
+        _ => StepBy::Bindings,
     }
 }

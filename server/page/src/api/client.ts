@@ -10,12 +10,15 @@ export class ApiError extends Error {
   readonly status: number;
   /** RabbitMQ's word for it. */
   readonly kind: string;
+  /** All of what it answered, if that was an object. */
+  readonly body: unknown;
 
-  constructor(status: number, kind: string, reason: string) {
+  constructor(status: number, kind: string, reason: string, body?: unknown) {
     super(reason);
     this.name = "ApiError";
     this.status = status;
     this.kind = kind;
+    this.body = body;
   }
 
   /** Whether it says that nobody is signed in any more. */
@@ -61,14 +64,24 @@ async function send(method: string, to: string, init: RequestInit): Promise<Resp
 
 async function failure(response: Response): Promise<ApiError> {
   let [kind, reason] = ["", ""];
+  let body: { error?: unknown; reason?: unknown } | undefined;
   try {
-    const body = await response.json();
-    kind = String(body.error ?? "");
-    reason = typeof body.reason === "string" ? body.reason : JSON.stringify(body.reason ?? body);
+    body = await response.json();
+    kind = String(body?.error ?? "");
+    const told = body?.reason ?? body;
+    reason = typeof told === "string" ? told : JSON.stringify(told);
   } catch {
     reason = `the broker answered ${response.status} ${response.statusText}`.trim();
   }
-  return new ApiError(response.status, kind, reason);
+  return new ApiError(response.status, kind, reason, body);
+}
+
+async function answered(method: string, to: string, init: RequestInit): Promise<Response> {
+  const response = await send(method, to, init);
+  if (response.ok) return response;
+  const error = await failure(response);
+  if (error.isSignedOut && !to.startsWith("/session")) signedOut();
+  throw error;
 }
 
 async function request<T>(
@@ -81,18 +94,18 @@ async function request<T>(
     body === undefined
       ? init
       : { ...init, body: JSON.stringify(body), headers: { "content-type": "application/json" } };
-  const response = await send(method, to, sent);
-  if (!response.ok) {
-    const error = await failure(response);
-    if (error.isSignedOut && !to.startsWith("/session")) signedOut();
-    throw error;
-  }
+  const response = await answered(method, to, sent);
   const text = await response.text();
   return (text === "" ? undefined : JSON.parse(text)) as T;
 }
 
 export function get<T>(to: string, signal?: AbortSignal): Promise<T> {
   return request<T>("GET", to, undefined, signal ? { signal } : {});
+}
+
+/** What is no JSON. */
+export async function getBytes(to: string): Promise<ArrayBuffer> {
+  return (await answered("GET", to, {})).arrayBuffer();
 }
 
 export function put<T = void>(to: string, body: unknown = {}): Promise<T> {

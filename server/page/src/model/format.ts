@@ -72,6 +72,18 @@ export function duration(ms: number | null | undefined): string {
 const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 const calendar = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
 
+const hourAndMinute = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+const withSeconds = new Intl.DateTimeFormat(language, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+
+/** A time of the day as short as it can be. */
+export function timeOfDay(unixMs: number, hasSeconds: boolean): string {
+  return (hasSeconds ? withSeconds : hourAndMinute).format(unixMs);
+}
+
 /** A time of the day, in the person's zone. */
 export function time(unixMs: number): string {
   return clock.format(unixMs);

@@ -36,6 +36,7 @@ const COLUMNS: Column<Channel>[] = [
   {
     id: "name",
     title: "Name",
+    wide: true,
     fields: ["name"],
     sort: "name",
     cell: (channel) => <a href={link("channels", channel.name)}>{channel.name}</a>,

@@ -22,6 +22,7 @@ import {
   Heading,
   Section,
   Table,
+  TableFrame,
   Waiting,
 } from "../ui/pieces.tsx";
 import { ConnectionState } from "./connections.tsx";
@@ -80,7 +81,7 @@ export default function Connection({ params }: PageProps) {
             <Figure name="To the client" value={bytes(connection.send_oct)} />
           </div>
           <Section title="Bytes per second, since this page was opened">
-            <Chart lines={LINES} data={traffic} format={perSecond} seconds={300} />
+            <Chart lines={LINES} data={traffic} format={perSecond} binary seconds={300} />
           </Section>
           <div class="columns">
             <Section title="What it is">
@@ -142,7 +143,7 @@ function Channels({ connection }: { connection: string }) {
       {error !== undefined && <Failed error={error} onRetry={reload} />}
       {data?.length === 0 && <Empty title="No channel is open on it." />}
       {data && data.length > 0 && (
-        <div class="table-frame">
+        <TableFrame label="Channels">
           <table>
             <thead>
               <tr>
@@ -179,7 +180,7 @@ function Channels({ connection }: { connection: string }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </TableFrame>
       )}
     </Section>
   );

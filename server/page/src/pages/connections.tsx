@@ -24,6 +24,7 @@ const COLUMNS: Column<Connection>[] = [
   {
     id: "name",
     title: "Name",
+    wide: true,
     fields: ["name", "user_provided_name"],
     sort: "name",
     cell: (connection) => (
@@ -93,7 +94,7 @@ const COLUMNS: Column<Connection>[] = [
     title: "Since",
     fields: ["connected_at"],
     sort: "connected_at",
-    cell: (connection) => moment(connection.connected_at),
+    cell: (connection) => <span class="nowrap">{moment(connection.connected_at)}</span>,
   },
 ];
 

@@ -19,6 +19,7 @@ const COLUMNS: Column<Consumer>[] = [
   {
     id: "queue",
     title: "Queue",
+    wide: true,
     fields: ["queue"],
     sort: "name",
     cell: ({ queue }) => <QueueLink vhost={queue.vhost} name={queue.name} />,

@@ -7,7 +7,7 @@ import { useApi } from "../model/loading.ts";
 import { vhost, vhostToBeginWith } from "../model/state.ts";
 import { confirm } from "../ui/dialog.tsx";
 import { tell } from "../ui/notice.tsx";
-import { Empty, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Empty, Failed, Heading, Section, TableFrame, Waiting } from "../ui/pieces.tsx";
 
 interface DelayedMessage {
   id: number;
@@ -49,7 +49,7 @@ export default function Delayed() {
       )}
       {data && data.length > 0 && (
         <Section title={`Virtual host ${name}: the next ${counted(data.length, "message")}`}>
-          <div class="table-frame">
+          <TableFrame label="Delayed messages">
             <table>
               <thead>
                 <tr>
@@ -76,7 +76,7 @@ export default function Delayed() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </TableFrame>
           {data.length >= many && many < 500 && (
             <button type="button" onClick={() => setMany(Math.min(many + BATCH, 500))}>
               Show more

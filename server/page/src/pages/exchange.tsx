@@ -5,7 +5,7 @@ import { del, path } from "../api/client.ts";
 import type { Binding, Exchange as Info } from "../api/types.ts";
 import { count } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { exchangeSegment, link } from "../model/location.ts";
+import { exchangeSegment, link, linkWith } from "../model/location.ts";
 import { go } from "../model/state.ts";
 import type { PageProps } from "../routes.ts";
 import { BindDialog, Bindings } from "../ui/bindings.tsx";
@@ -58,6 +58,16 @@ export default function Exchange({ params }: PageProps) {
       <Heading kind="Exchange" title={name === "" ? "(default)" : name}>
         {exchange && (
           <>
+            {name !== "" && (
+              <a class="button" href={linkWith({ vhost, exchange: name }, "topology")}>
+                Show in the topology
+              </a>
+            )}
+            {!exchange.internal && (
+              <a class="button" href={linkWith({ vhost, exchange: name }, "route")}>
+                Where would it go?
+              </a>
+            )}
             {!exchange.internal && (
               <button type="button" class="primary" onClick={() => setOpen("publish")}>
                 Publish

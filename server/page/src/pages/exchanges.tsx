@@ -25,6 +25,7 @@ const COLUMNS: Column<Exchange>[] = [
   {
     id: "name",
     title: "Name",
+    wide: true,
     fields: ["name"],
     sort: "name",
     cell: (exchange) => <ExchangeLink vhost={exchange.vhost} name={exchange.name} />,

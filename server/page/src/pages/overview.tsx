@@ -5,6 +5,7 @@ import type { Overview as Totals } from "../api/types.ts";
 import { bytes, count, duration, milliseconds, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { latest, type Timeline, together } from "../model/series.ts";
+import { has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
 import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
 import { Empty, Fact, Facts, Failed, Figure, Heading, Section, Waiting } from "../ui/pieces.tsx";
@@ -77,7 +78,7 @@ export default function Overview() {
       {history.error !== undefined && <Failed error={history.error} />}
       <div class="columns">
         <Section title="Messages in queues">
-          <Chart lines={HELD} data={data} format={count} seconds={seconds} />
+          <Chart lines={HELD} data={data} format={count} seconds={seconds} least={4} />
         </Section>
         <Section title="Messages per second">
           <Chart lines={FLOW} data={data} format={rate} seconds={seconds} />
@@ -86,16 +87,17 @@ export default function Overview() {
           <Chart lines={SYNC} data={data} format={milliseconds} seconds={seconds} />
         </Section>
         <Section title="Channels that wait">
-          <Chart lines={GATE} data={data} format={count} seconds={seconds} />
+          <Chart lines={GATE} data={data} format={count} seconds={seconds} least={4} />
         </Section>
         <Section title="Memory">
-          <Chart lines={MEMORY} data={data} format={bytes} seconds={seconds} />
+          <Chart lines={MEMORY} data={data} format={bytes} binary seconds={seconds} />
           <p class="muted">
-            Publishers wait when messages take more than {bytes(latest(data, "memory_limit"))}.
+            The process may take {bytes(latest(data, "memory_limit"))}, and messages half of it;
+            then publishers wait.
           </p>
         </Section>
         <Section title="Disk">
-          <Chart lines={DISK} data={data} format={perSecond} seconds={seconds} />
+          <Chart lines={DISK} data={data} format={perSecond} binary seconds={seconds} />
           <p class="muted">
             {bytes(latest(data, "disk_free"))} are free; publishers wait below{" "}
             {bytes(latest(data, "disk_free_limit"))}. Messages in the log take{" "}
@@ -130,30 +132,33 @@ function Alarms({ data }: { data: Timeline | undefined }) {
 
 function Figures({ totals, data }: { totals: Totals; data: Timeline | undefined }) {
   const { queue_totals: held, object_totals: objects } = totals;
-  const delayed = latest(data, "delayed") ?? 0;
   return (
     <>
       <div class="figures">
         <Figure name="Ready" tone="ready" value={count(held.messages_ready)} />
         <Figure name="Unacked" tone="unacked" value={count(held.messages_unacknowledged)} />
         <Figure name="Total" value={count(held.messages)} />
-        {delayed > 0 && <Figure name="Delayed" value={count(delayed)} to="#/delayed" />}
-        <Figure name="Published" value={rate(latest(data, "publish"))} />
-        <Figure name="Confirmed" value={rate(latest(data, "confirm"))} />
-        <Figure name="Delivered" value={rate(latest(data, "deliver_get"))} />
-        <Figure name="Acknowledged" value={rate(latest(data, "ack"))} />
-        <Figure name="Redelivered" value={rate(latest(data, "redeliver"))} />
         <Figure
-          name="Unroutable"
-          value={rate(together(data, "return_unroutable", "drop_unroutable"))}
+          name="Delayed"
+          value={count(latest(data, "delayed"))}
+          {...(has("administrator") && { to: "#/delayed" })}
         />
-      </div>
-      <div class="figures">
         <Figure name="Connections" value={count(objects.connections)} to="#/connections" />
         <Figure name="Channels" value={count(objects.channels)} to="#/channels" />
         <Figure name="Consumers" value={count(objects.consumers)} to="#/consumers" />
         <Figure name="Exchanges" value={count(objects.exchanges)} to="#/exchanges" />
         <Figure name="Queues" value={count(objects.queues)} to="#/queues" />
+      </div>
+      <div class="figures">
+        <Figure name="Published" value={rate(latest(data, "publish"))} />
+        <Figure name="Confirmed" value={rate(latest(data, "confirm"))} />
+        <Figure name="Delivered" value={rate(latest(data, "deliver_get"))} />
+        <Figure name="Acked" value={rate(latest(data, "ack"))} />
+        <Figure name="Redelivered" value={rate(latest(data, "redeliver"))} />
+        <Figure
+          name="Unroutable"
+          value={rate(together(data, "return_unroutable", "drop_unroutable"))}
+        />
       </div>
     </>
   );

@@ -1,11 +1,11 @@
 // One queue: what it holds, what is in force for it, who consumes, what is bound, and its messages.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { del, get, path, put, withQuery } from "../api/client.ts";
 import type { Binding, Queue as Info, Message } from "../api/types.ts";
 import { bytes, count, counted, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { link } from "../model/location.ts";
+import { link, linkWith } from "../model/location.ts";
 import { go, has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
 import type { PageProps } from "../routes.ts";
@@ -14,6 +14,7 @@ import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
 import { Consumers } from "../ui/consumers.tsx";
 import { confirm } from "../ui/dialog.tsx";
 import { GetDialog, MessageView, PublishDialog } from "../ui/messages.tsx";
+import { MoveDialog } from "../ui/moving.tsx";
 import { attempt, tell } from "../ui/notice.tsx";
 import {
   Empty,
@@ -42,7 +43,7 @@ const FLOW: Line[] = [
   { of: "redeliver", title: "Redelivered", colour: 4 },
 ];
 
-type Open = "publish" | "get" | "bind" | undefined;
+type Open = "publish" | "get" | "bind" | "move" | undefined;
 
 export default function Queue({ params }: PageProps) {
   const { vhost = "", name = "" } = params;
@@ -50,6 +51,11 @@ export default function Queue({ params }: PageProps) {
   const { data: queue, error, reload } = useApi<Info>(at);
   const [seconds, setSeconds] = useState(600);
   const [open, setOpen] = useState<Open>();
+  const [version, setVersion] = useState(0);
+  const changed = () => {
+    reload();
+    setVersion((count) => count + 1);
+  };
   const close = () => setOpen(undefined);
   return (
     <>
@@ -62,7 +68,12 @@ export default function Queue({ params }: PageProps) {
             <button type="button" onClick={() => setOpen("get")}>
               Get messages
             </button>
-            <Changes queue={queue} onChange={reload} />
+            {has("administrator") && (
+              <button type="button" onClick={() => setOpen("move")}>
+                Move messages
+              </button>
+            )}
+            <Changes queue={queue} onChange={changed} />
           </>
         )}
       </Heading>
@@ -99,7 +110,7 @@ export default function Queue({ params }: PageProps) {
             </Consumers>
           </Section>
           <Bound vhost={vhost} name={name} isOpen={open === "bind"} onOpen={setOpen} />
-          {has("administrator") && <Messages vhost={vhost} name={name} />}
+          {has("administrator") && <Messages vhost={vhost} name={name} version={version} />}
         </>
       )}
       {open === "publish" && (
@@ -108,10 +119,19 @@ export default function Queue({ params }: PageProps) {
           exchange=""
           routingKey={name}
           onClose={close}
-          onDone={reload}
+          onDone={changed}
         />
       )}
-      {open === "get" && <GetDialog vhost={vhost} queue={name} onClose={close} onDone={reload} />}
+      {open === "move" && queue && (
+        <MoveDialog
+          vhost={vhost}
+          queue={name}
+          ready={queue.messages_ready ?? 0}
+          onClose={close}
+          onDone={changed}
+        />
+      )}
+      {open === "get" && <GetDialog vhost={vhost} queue={name} onClose={close} onDone={changed} />}
     </>
   );
 }
@@ -172,6 +192,9 @@ function Changes({ queue, onChange }: { queue: Info; onChange: () => void }) {
     });
   return (
     <>
+      <a class="button" href={linkWith({ vhost: queue.vhost, queue: name }, "topology")}>
+        Show in the topology
+      </a>
       {has("administrator") && (
         <button type="button" onClick={askToPause}>
           {isPaused ? "Resume" : "Pause"}
@@ -203,7 +226,7 @@ function Figures({ queue }: { queue: Info }) {
       <Figure name="Consumers" value={count(queue.consumers)} />
       <Figure name="In" value={rate(stats?.publish_details?.rate)} />
       <Figure name="Out" value={rate(stats?.deliver_get_details?.rate)} />
-      <Figure name="Acknowledged" value={rate(stats?.ack_details?.rate)} />
+      <Figure name="Acked" value={rate(stats?.ack_details?.rate)} />
     </div>
   );
 }
@@ -220,7 +243,7 @@ function Charts({ vhost, name, seconds, onSeconds }: ChartsProps) {
   return (
     <div class="columns">
       <Section title="Messages" actions={<RangeChoice value={seconds} onChange={onSeconds} />}>
-        <Chart lines={HELD} data={data} format={count} seconds={seconds} />
+        <Chart lines={HELD} data={data} format={count} seconds={seconds} least={4} />
         {error !== undefined && <Failed error={error} />}
       </Section>
       <Section title="Messages per second">
@@ -304,8 +327,11 @@ function Bound({ vhost, name, isOpen, onOpen }: BoundProps) {
 
 const BATCH = 20;
 
-/** The messages that are ready, from the front; looking at them changes nothing. */
-function Messages({ vhost, name }: { vhost: string; name: string }) {
+/**
+ * The messages that are ready, from the front; looking at them changes nothing. Who has looked at
+ * them looks again when something was done to the queue here, which changes the version.
+ */
+function Messages({ vhost, name, version }: { vhost: string; name: string; version: number }) {
   const [messages, setMessages] = useState<Message[] | undefined>();
   const [isAll, setAll] = useState(false);
   const at = path("queues", vhost, name, "messages");
@@ -318,6 +344,9 @@ function Messages({ vhost, name }: { vhost: string; name: string }) {
       setAll(more.length < BATCH);
     });
   };
+  useEffect(() => {
+    if (messages) void load([]);
+  }, [version]);
   const remove = (message: Message) =>
     confirm({
       title: "Delete this message",
@@ -331,10 +360,10 @@ function Messages({ vhost, name }: { vhost: string; name: string }) {
     });
   return (
     <Section
-      title="Messages"
+      title="Ready messages, from the front"
       actions={
         <button type="button" onClick={() => void load([])}>
-          {messages ? "Look again" : "Look at ready messages"}
+          {messages ? "Look again" : "Look at them"}
         </button>
       }
     >

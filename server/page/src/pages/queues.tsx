@@ -26,6 +26,7 @@ const COLUMNS: Column<Queue>[] = [
   {
     id: "name",
     title: "Name",
+    wide: true,
     fields: ["name"],
     sort: "name",
     cell: (queue) => <QueueLink vhost={queue.vhost} name={queue.name} />,

@@ -37,15 +37,20 @@ export function ArgumentsField({ label, value, onChange, known = [] }: Arguments
         return (
           <div key={index} class="arguments-row">
             <input
-              aria-label="Name"
+              aria-label={`Name in row ${index + 1} of ${label}`}
               value={entry.name}
               list={id}
               spellcheck={false}
               onInput={(event) => rename(index, event.currentTarget.value)}
             />
-            <ValueInput entry={entry} about={about} onChange={(text) => set(index, { text })} />
+            <ValueInput
+              entry={entry}
+              about={about}
+              label={`Value in row ${index + 1} of ${label}`}
+              onChange={(text) => set(index, { text })}
+            />
             <select
-              aria-label="Type"
+              aria-label={`Type in row ${index + 1} of ${label}`}
               value={entry.kind}
               onChange={(event) => {
                 const kind = event.currentTarget.value as Kind;
@@ -90,15 +95,16 @@ export function ArgumentsField({ label, value, onChange, known = [] }: Arguments
 interface ValueInputProps {
   entry: Entry;
   about: Known | undefined;
+  label: string;
   onChange: (text: string) => void;
 }
 
-function ValueInput({ entry, about, onChange }: ValueInputProps) {
+function ValueInput({ entry, about, label, onChange }: ValueInputProps) {
   const values = entry.kind === "boolean" ? ["true", "false"] : about?.values;
   if (values && entry.kind === (about?.kind ?? "boolean")) {
     return (
       <select
-        aria-label="Value"
+        aria-label={label}
         value={entry.text}
         onChange={(event) => onChange(event.currentTarget.value)}
       >
@@ -112,7 +118,7 @@ function ValueInput({ entry, about, onChange }: ValueInputProps) {
   }
   return (
     <input
-      aria-label="Value"
+      aria-label={label}
       value={entry.text}
       inputMode={entry.kind === "number" ? "decimal" : "text"}
       spellcheck={false}

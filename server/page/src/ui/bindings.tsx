@@ -9,7 +9,7 @@ import { ArgumentsField } from "./arguments.tsx";
 import { confirm, FormDialog } from "./dialog.tsx";
 import { Choice, TextField } from "./field.tsx";
 import { tell } from "./notice.tsx";
-import { ExchangeLink, QueueLink, Table } from "./pieces.tsx";
+import { ExchangeLink, QueueLink, Table, TableFrame } from "./pieces.tsx";
 
 /** How the API names the kinds of destinations. */
 type Kind = "q" | "e";
@@ -51,7 +51,7 @@ export function Bindings({ bindings, end, onChange }: BindingsProps) {
     });
   };
   return (
-    <div class="table-frame">
+    <TableFrame label="Bindings">
       <table>
         <thead>
           <tr>
@@ -97,7 +97,7 @@ export function Bindings({ bindings, end, onChange }: BindingsProps) {
           ))}
         </tbody>
       </table>
-    </div>
+    </TableFrame>
   );
 }
 

@@ -4,6 +4,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type uPlot from "uplot";
+import { timeOfDay } from "../model/format.ts";
 import { latest, type Timeline } from "../model/series.ts";
 import { theme } from "../model/state.ts";
 
@@ -25,7 +26,13 @@ interface ChartProps {
   /** How much of the time up to now is shown, in seconds. */
   seconds: number;
   height?: number;
+  /** Up to where the values go at the least, so that little does not look like much. */
+  least?: number;
+  /** Whether numbers are in units that go by 1024. */
+  binary?: boolean;
 }
+
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -36,7 +43,7 @@ type Make = (element: HTMLElement) => uPlot;
 async function plotter(props: () => ChartProps): Promise<Make> {
   const { default: Plot } = await import("uplot");
   return (element) => {
-    const { lines, format, height = 150 } = props();
+    const { lines, format, height = 150, least = 1, binary } = props();
     const axis = {
       stroke: colour("--muted"),
       grid: { stroke: colour("--line"), width: 1 },
@@ -48,7 +55,7 @@ async function plotter(props: () => ChartProps): Promise<Make> {
       height,
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-      padding: [8, 4, 0, 0],
+      padding: [8, 18, 0, 0],
       scales: {
         x: {
           range: () => {
@@ -56,11 +63,22 @@ async function plotter(props: () => ChartProps): Promise<Make> {
             return [now - props().seconds, now];
           },
         },
-        y: { range: (_, low, high) => [Math.min(low ?? 0, 0), (high || 1) * 1.08] },
+        y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max(high ?? 0, least) * 1.08] },
       },
       axes: [
-        { ...axis, size: 26 },
-        { ...axis, size: 66, values: (_, splits) => splits.map((value) => format(value)) },
+        {
+          ...axis,
+          size: 24,
+          space: 70,
+          values: (_, splits, __, ___, step) =>
+            splits.map((second) => timeOfDay(second * 1000, step < 60)),
+        },
+        {
+          ...axis,
+          size: 66,
+          values: (_, splits) => splits.map((value) => format(value)),
+          ...(binary && { incrs: POWERS_OF_TWO }),
+        },
       ],
       series: [
         {},
@@ -135,10 +153,10 @@ export function Chart(props: ChartProps) {
     <figure class="chart">
       {title && <figcaption>{title}</figcaption>}
       <div ref={frame} class="chart-frame" aria-hidden="true" />
-      <ul class="legend">
+      <ul class="chart-legend">
         {lines.map(({ of, title: text, colour: number }) => (
           <li key={of}>
-            <span class={`swatch series-${number}`} />
+            <span class={`line-swatch series-${number}`} />
             {text} <strong>{format(latest(data, of))}</strong>
           </li>
         ))}

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import type { Consumer } from "../api/types.ts";
 import { count } from "../model/format.ts";
 import { link } from "../model/location.ts";
-import { QueueLink } from "./pieces.tsx";
+import { QueueLink, TableFrame } from "./pieces.tsx";
 
 interface ConsumersProps {
   of: Consumer[];
@@ -17,7 +17,7 @@ interface ConsumersProps {
 export function Consumers({ of, isOfChannel, children }: ConsumersProps) {
   if (of.length === 0) return <>{children}</>;
   return (
-    <div class="table-frame">
+    <TableFrame label="Consumers">
       <table>
         <thead>
           <tr>
@@ -58,6 +58,6 @@ export function Consumers({ of, isOfChannel, children }: ConsumersProps) {
           ))}
         </tbody>
       </table>
-    </div>
+    </TableFrame>
   );
 }

@@ -8,8 +8,8 @@ import { withQuery } from "../api/client.ts";
 import type { Page } from "../api/types.ts";
 import { count, time } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { columns as chosen, place, setQuery } from "../model/state.ts";
-import { Failed, Waiting } from "./pieces.tsx";
+import { columns as chosen, place, setQuery, vhost, vhosts } from "../model/state.ts";
+import { Failed, TableFrame, Waiting } from "./pieces.tsx";
 
 export interface Column<Row> {
   /** What it is known by where choices are kept. */
@@ -24,6 +24,8 @@ export interface Column<Row> {
   sort?: string;
   /** Numbers stand at the right. */
   numeric?: boolean;
+  /** Names take the room that numbers leave. */
+  wide?: boolean;
   /** Whether it is shown only if it is chosen. */
   optional?: boolean;
 }
@@ -90,7 +92,10 @@ export function List<Row>(props: ListProps<Row>) {
   const view = read(place.value.query);
   const change = (part: Partial<View>) => write({ ...view, page: 1, ...part });
   const wanted = chosen.value[name];
-  const shown = columns.filter((one) => (wanted ? wanted.includes(one.id) : !one.optional));
+  // Where there is one virtual host only, or one is chosen, it goes without saying.
+  const isOneVhost = vhost.value !== "" || vhosts.value.length === 1;
+  const isUsual = (one: Column<Row>) => !one.optional && !(one.id === "vhost" && isOneVhost);
+  const shown = columns.filter((one) => (wanted ? wanted.includes(one.id) : isUsual(one)));
   const fields = new Set(props.fields ?? []);
   for (const column of shown) for (const field of column.fields) fields.add(field);
   const asked = withQuery(path, {
@@ -146,8 +151,7 @@ export function List<Row>(props: ListProps<Row>) {
         </p>
       )}
       {data && data.items.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is scrolled by keys too.
-        <section class="table-frame" aria-label={`List of ${nouns[1]}`} tabIndex={0}>
+        <TableFrame label={`List of ${nouns[1]}`}>
           <table>
             <thead>
               <tr>
@@ -162,7 +166,7 @@ export function List<Row>(props: ListProps<Row>) {
                   {shown.map((column) => (
                     <td
                       key={column.id}
-                      class={column.numeric ? "number" : ""}
+                      class={column.numeric ? "number" : column.wide ? "wide-column" : ""}
                       data-title={column.title}
                     >
                       {column.cell(row)}
@@ -172,7 +176,7 @@ export function List<Row>(props: ListProps<Row>) {
               ))}
             </tbody>
           </table>
-        </section>
+        </TableFrame>
       )}
       {data && data.total_count > 0 && (
         <Pager
@@ -242,16 +246,14 @@ function Head<Row>({ column, view, onSort }: HeadProps<Row>) {
   return (
     <th
       scope="col"
-      class={column.numeric ? "number" : ""}
+      class={column.numeric ? "number" : column.wide ? "wide-column" : ""}
       title={column.hint}
       {...(order && { "aria-sort": order })}
     >
       {column.sort ? (
         <button type="button" class="sort" onClick={() => onSort(column)}>
           {column.title}
-          <span aria-hidden="true" class="arrow">
-            {isSorted ? (view.isReverse ? "↓" : "↑") : ""}
-          </span>
+          {isSorted && <span aria-hidden="true">{view.isReverse ? "↓" : "↑"}</span>}
         </button>
       ) : (
         column.title
@@ -291,7 +293,7 @@ function ColumnChoice<Row>(props: { name: string; columns: Column<Row>[]; shown:
             chosen.value = others;
           }}
         >
-          As at first
+          Reset
         </button>
       </div>
     </div>

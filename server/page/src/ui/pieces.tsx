@@ -135,6 +135,16 @@ export function Badge(props: {
   );
 }
 
+/** What is around a table that may be wider than the page: it is scrolled, by keys too. */
+export function TableFrame({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: see above.
+    <section class="table-frame" aria-label={label} tabIndex={0}>
+      {children}
+    </section>
+  );
+}
+
 /** A table of arguments or headers. */
 export function Table({ of }: { of: Arguments | undefined }) {
   const entries = Object.entries(of ?? {});

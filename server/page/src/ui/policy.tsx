@@ -2,11 +2,11 @@
 
 import { path } from "../api/client.ts";
 import type { Arguments } from "../api/types.ts";
-import { value } from "../model/format.ts";
+import { NOTHING, value } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { link } from "../model/location.ts";
-import { settings } from "../model/settings.ts";
-import { Badge } from "./pieces.tsx";
+import { type Setting, settings } from "../model/settings.ts";
+import { Badge, TableFrame } from "./pieces.tsx";
 
 interface Policy {
   name: string;
@@ -43,16 +43,14 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
       {rows.length === 0 ? (
         <p class="muted">No arguments.</p>
       ) : (
-        <div class="table-frame">
+        <TableFrame label="Settings in force">
           <table>
             <thead>
               <tr>
                 <th scope="col">Setting</th>
                 <th scope="col">In force</th>
                 <th scope="col">By</th>
-                {isAny && <th scope="col">Argument</th>}
-                {policy && <th scope="col">Policy</th>}
-                {operatorPolicy && <th scope="col">Operator policy</th>}
+                {isAny && <th scope="col">Others say</th>}
               </tr>
             </thead>
             <tbody>
@@ -65,14 +63,12 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
                   <td>
                     <Badge tone={row.from === "argument" ? undefined : "accent"}>{row.from}</Badge>
                   </td>
-                  {isAny && <td>{value(row.argument)}</td>}
-                  {policy && <td>{value(row.policy)}</td>}
-                  {operatorPolicy && <td>{value(row.operatorPolicy)}</td>}
+                  {isAny && <td class="muted">{others(row)}</td>}
                 </tr>
               ))}
             </tbody>
           </table>
-        </div>
+        </TableFrame>
       )}
       {isAny && rows.length > 0 && (
         <p class="hint">
@@ -82,6 +78,17 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
       )}
     </div>
   );
+}
+
+/** What the others say who say anything. */
+function others(row: Setting): string {
+  const all: [Setting["from"], unknown][] = [
+    ["argument", row.argument],
+    ["policy", row.policy],
+    ["operator policy", row.operatorPolicy],
+  ];
+  const said = all.filter(([from, one]) => from !== row.from && one !== undefined);
+  return said.map(([from, one]) => `${from} ${value(one)}`).join(", ") || NOTHING;
 }
 
 function Why(props: { policy: Policy; kind: string; vhost: string; name: string }) {

@@ -1,0 +1,108 @@
+//! Recordings of what went into the broker: which there are, and parts of them, for who wants to
+//! have one elsewhere.
+//!
+//! A recording begins with a start, as what comes of it depends on what the broker knew when it
+//! began. Whether there is one is said when the broker is started (`--record`).
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde_json::{Value, json};
+
+use super::call::{Answer, Call, Failure, Reply};
+
+/// No part is longer, in bytes.
+const PART_LEN_MAX: u64 = 4 << 20;
+
+/// The recordings that there are; the last is the one of this broker, if it records.
+pub(super) async fn list(call: Call) -> Answer {
+    let Some(dir) = &call.state.node.record else {
+        return Ok(Reply::Json(json!({ "recording": false, "directory": null, "files": [] })));
+    };
+    let mut files: Vec<Value> = found(dir)
+        .map_err(unreadable)?
+        .into_iter()
+        .map(|(name, about)| json!({ "name": name, "bytes": about.len(), "modified": ms(&about) }))
+        .collect();
+    files.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    Ok(Reply::Json(json!({
+        "recording": true,
+        "directory": dir.display().to_string(),
+        "files": files,
+    })))
+}
+
+/// Up to [`PART_LEN_MAX`] bytes of a recording, from `offset` of the query on. None are left where
+/// there are fewer.
+pub(super) async fn part(call: Call) -> Answer {
+    let dir = call.state.node.record.as_ref().ok_or_else(Failure::no_object)?;
+    let wanted = call.param("name").unwrap_or_default();
+    // A name only ever is compared with those that are there.
+    let known = found(dir).map_err(unreadable)?;
+    let (name, _) = known.iter().find(|(name, _)| name == wanted).ok_or_else(Failure::no_object)?;
+    let offset = match call.query.get("offset") {
+        Some(offset) => offset.parse().map_err(|_| Failure::bad_request("invalid offset"))?,
+        None => 0,
+    };
+    let path = dir.join(name);
+    let read = tokio::task::spawn_blocking(move || read_part(path, offset)).await;
+    let read = read.map_err(|error| Failure::unavailable(error.to_string()))?;
+    Ok(Reply::Bytes(read.map_err(unreadable)?))
+}
+
+fn read_part(path: PathBuf, offset: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let mut part = vec![0; left.min(PART_LEN_MAX) as usize];
+    file.read_exact_at(&mut part, offset)?;
+    Ok(part)
+}
+
+/// The recordings of a directory, by their names.
+fn found(dir: &Path) -> io::Result<Vec<(String, Metadata)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        if let (true, Ok(name)) = (about.is_file(), entry.file_name().into_string())
+            && name.ends_with(".recording")
+        {
+            found.push((name, about));
+        }
+    }
+    Ok(found)
+}
+
+fn ms(about: &Metadata) -> u64 {
+    let modified = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    modified.unwrap_or_default().as_millis() as u64
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::unavailable(format!("the recordings cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_recording_is_read_in_parts_and_nothing_else_is_one() {
+        let dir = TempDir::new().expect("a temporary directory");
+        let name = "000001.recording";
+        fs::write(dir.path().join(name), b"warrenFR").expect("can be written");
+        fs::write(dir.path().join("secret"), b"x").expect("can be written");
+        let names: Vec<_> = found(dir.path()).expect("is there").into_iter().collect();
+        assert_eq!(names.len(), 1);
+        assert_eq!(names[0].0, name);
+        let read = |offset| read_part(dir.path().join(name), offset).expect("can be read");
+        assert_eq!(read(0), b"warrenFR");
+        assert_eq!(read(6), b"FR");
+        assert_eq!(read(100), b"");
+    }
+}
