@@ -28,7 +28,7 @@ import {
   Waiting,
 } from "../ui/pieces.tsx";
 import { InForce } from "../ui/policy.tsx";
-import { QueueFeatures, QueueState } from "../ui/queue.tsx";
+import { ArgumentsDialog, QueueFeatures, QueueState } from "../ui/queue.tsx";
 
 const HELD: Line[] = [
   { of: "messages_ready", title: "Ready", colour: 1 },
@@ -43,7 +43,7 @@ const FLOW: Line[] = [
   { of: "redeliver", title: "Redelivered", colour: 4 },
 ];
 
-type Open = "publish" | "get" | "bind" | "move" | undefined;
+type Open = "publish" | "get" | "bind" | "move" | "arguments" | undefined;
 
 export default function Queue({ params }: PageProps) {
   const { vhost = "", name = "" } = params;
@@ -92,7 +92,16 @@ export default function Queue({ params }: PageProps) {
             <Section title="What it is">
               <About queue={queue} />
             </Section>
-            <Section title="What is in force, and why">
+            <Section
+              title="What is in force, and why"
+              actions={
+                has("administrator") && (
+                  <button type="button" onClick={() => setOpen("arguments")}>
+                    Change arguments
+                  </button>
+                )
+              }
+            >
               <InForce
                 vhost={vhost}
                 name={name}
@@ -130,6 +139,9 @@ export default function Queue({ params }: PageProps) {
           onClose={close}
           onDone={changed}
         />
+      )}
+      {open === "arguments" && queue && (
+        <ArgumentsDialog queue={queue} onClose={close} onDone={changed} />
       )}
       {open === "get" && <GetDialog vhost={vhost} queue={name} onClose={close} onDone={changed} />}
     </>

@@ -230,7 +230,8 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
                   class={`node ${node.kind} ${node.tone ?? ""} ${isFar ? "far" : ""}`}
                   transform={`translate(${x - width / 2},${y - HEIGHT / 2})`}
                   role="button"
-                  tabIndex={0}
+                  // In small letters: attributes of drawings are told apart by them.
+                  tabindex={0}
                   aria-pressed={isSelected}
                   onClick={choose}
                   onKeyDown={(event) => {

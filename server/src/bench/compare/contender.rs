@@ -102,8 +102,8 @@ fn floor_command(scratch: &Scratch) -> Result<Command, BenchError> {
 fn warren_command(scratch: &Scratch) -> Result<Command, BenchError> {
     let mut command = this_program()?;
     let data = scratch.0.join(WARREN);
-    command.args(["serve", "--amqp", "127.0.0.1:0", "--management", "off", "--log", "error"]);
-    command.arg("--data-dir").arg(data);
+    command.args(["serve", "--amqp", "127.0.0.1:0", "--management", "off", "--metrics", "off"]);
+    command.args(["--log", "error", "--data-dir"]).arg(data);
     Ok(command)
 }
 
