@@ -459,6 +459,13 @@ pub enum Decision {
         /// Whether it is a queue.
         is_queue: bool,
     },
+    /// A queue was given this name: its declaration left that open.
+    Named {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The name.
+        name: ShortStr,
+    },
     /// An exchange that keeps messages gave those that it has, if any, to who was bound to it.
     Replayed {
         /// The virtual host.

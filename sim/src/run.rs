@@ -200,7 +200,8 @@ impl Run {
     fn resume(&mut self) -> Result<(), Failure> {
         let paused = self.judge.model.queues.values().filter(|queue| queue.is_paused);
         for queue in paused.map(|queue| queue.name.clone()).collect::<Vec<_>>() {
-            self.execute(&Step::new(Who::World, "resume_queue").with("q", queue))?;
+            let resume = Step::new(Who::World, "resume_queue").with("q", local(&queue));
+            self.execute(&resume.with("vhost", vhost_of(&queue)))?;
         }
         Ok(())
     }

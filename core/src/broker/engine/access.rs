@@ -362,7 +362,10 @@ impl Engine {
         is_operator: bool,
     ) -> Result<VhostId, Refusal> {
         let id = match self.vhost(vhost).filter(|_| is_operator) {
-            Some(id) => id,
+            Some(id) => {
+                self.mark(Mark::OperatorEntered);
+                id
+            }
             None => self.check_admission(user, vhost)?,
         };
         self.entered += 1;

@@ -110,7 +110,9 @@ impl Engine {
             policing.queue = id.index + 1;
             // Lanes go with their head, and what is delayed is nobody's queue.
             let is_hidden = queue.as_lane().is_some() || queue.is_delay_store;
-            if queue.vhost == change.vhost && !is_hidden {
+            if queue.vhost != change.vhost {
+                self.mark(Mark::PolicyElsewhere);
+            } else if !is_hidden {
                 let next = self.next_in_force(subject(queue), &queue.policies, change, &mut cache);
                 touched.extend(next.map(|next| (id, next)));
             }

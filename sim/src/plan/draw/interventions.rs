@@ -4,6 +4,7 @@ use fastrand::Rng;
 
 use super::deaths::TIMES;
 use super::{Draw, Step, Who, pick};
+use crate::model::FIXED;
 
 /// Each is on or off.
 #[derive(Clone, Debug)]
@@ -25,17 +26,6 @@ const MISUSES: [&str; 7] = [
     "x-queue-type:quorum",
     "x-max-priority:7",
     "x-single-active-consumer:true",
-];
-
-/// What a queue is declared with for good.
-const FIXED: [&str; 7] = [
-    "x-cache-size",
-    "x-cache-ttl",
-    "x-deduplication-header",
-    "x-max-priority",
-    "x-message-deduplication",
-    "x-queue-type",
-    "x-single-active-consumer",
 ];
 
 impl InterventionFeatures {
@@ -112,6 +102,7 @@ impl Draw {
             }
             _ => return,
         };
+        let step = self.somewhere(step);
         self.push(step);
     }
 
@@ -139,6 +130,7 @@ impl Draw {
         if !is_misuse && rng.f32() < 0.7 {
             queue.arguments = arguments;
         }
+        let step = self.somewhere(step);
         self.push(step);
     }
 }
