@@ -31,7 +31,11 @@ function flows(subject, { seed, flags, env }, body) {
   describe(subject, { concurrency: 3 }, () => {
     let [broker, browser, end] = [];
     before(async () => {
-      [broker, browser] = await Promise.all([startBroker({ flags, env }), launch()]);
+      // Should one of the two not start, the other is ended all the same.
+      const started = await Promise.allSettled([startBroker({ flags, env }), launch()]);
+      [broker, browser] = started.map(({ value }) => value);
+      const failed = started.find(({ status }) => status === "rejected");
+      if (failed) throw failed.reason;
       end = await seed?.(broker);
     });
     after(async () => {
