@@ -136,6 +136,7 @@ impl Judge {
         setup: &Setup,
     ) -> Result<bool, Failure> {
         self.model.setup = setup.clone();
+        (self.memory_max, self.memory_held) = (setup.memory_max, 0);
         let is_lost = no_loss::check_log(self.model.restart(found))?;
         let listed = self.listed(broker);
         access::check(broker, &self.model.access)?;

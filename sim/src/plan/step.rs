@@ -50,6 +50,7 @@ const VERBS: &[Verb] = &[
     ("resume_queue", World, &["q"], &[]),
     ("delete_message", World, &["q", "nth"], &[]),
     ("cancel_delayed", World, &["nth"], &[]),
+    ("limits", World, &["memory_max", "disk_free_min"], &[]),
     (
         "disk",
         World,
