@@ -58,7 +58,7 @@ pub mod metrics;
 mod slab;
 mod time;
 
-pub use config::{Boot, Config, Defaults, NodeLimits};
+pub use config::{Boot, Config, Defaults, NodeLimits, ResourceLimits};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 pub use interface::{
     Alarm, Command, CommandId, ConnectionId, Decision, DelayedMessage, Departure, Done, Event,

@@ -465,6 +465,8 @@ marks! {
         "A queue that is there gets other arguments."
     QueuePaused "queue-paused" Common
         "A queue is told to hand out nothing for a while."
+    ResourceLimitsChanged "resource-limits-changed" Common
+        "Messages may take more or less memory from now on, or the disk must have more room."
     MessageDeleted "message-deleted" Common
         "A ready message is dropped at the wish of those who run the broker."
     DelayedCancelled "delayed-cancelled" Common

@@ -196,8 +196,14 @@ impl Run {
         }
     }
 
-    /// No queue is paused any more.
+    /// No queue is paused any more, and limits are as they were at the start.
     fn resume(&mut self) -> Result<(), Failure> {
+        let (own, now) = (self.world.setup(), &self.judge.model.setup);
+        if (own.memory_max, own.disk_free_min) != (now.memory_max, now.disk_free_min) {
+            let step = Step::new(Who::World, "limits").with("memory_max", own.memory_max);
+            let step = step.with("disk_free_min", own.disk_free_min);
+            self.execute(&step)?;
+        }
         let paused = self.judge.model.queues.values().filter(|queue| queue.is_paused);
         for queue in paused.map(|queue| queue.name.clone()).collect::<Vec<_>>() {
             let resume = Step::new(Who::World, "resume_queue").with("q", local(&queue));

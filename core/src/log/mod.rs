@@ -191,6 +191,8 @@ pub(crate) struct Log {
     /// of that attempt is over.
     is_reported: bool,
     is_short: bool,
+    /// How many bytes are free, by the last report.
+    free: Option<u64>,
     /// What the disk refused, for those who run the broker.
     complaints: Vec<String>,
     halt: Option<String>,
@@ -254,6 +256,7 @@ impl Log {
             is_troubled: false,
             is_reported: false,
             is_short: false,
+            free: None,
             complaints: Vec::new(),
             halt: None,
             closing: Closing::Open,
@@ -567,6 +570,7 @@ impl Log {
         if !self.is_enabled || self.halt.is_some() {
             return;
         }
+        self.free = Some(free);
         self.is_short = free < self.disk_free_min;
         self.is_troubled = false;
         self.is_reported = true;

@@ -90,6 +90,10 @@ pub struct Judge {
     timed_at: u64,
     /// How often the broker was looked at after it had been told something.
     settled: u64,
+    /// What messages might take in memory when that was looked at last, and what they have taken
+    /// ever since they were told to take less.
+    memory_max: u64,
+    memory_held: u64,
 }
 
 impl Judge {
@@ -108,6 +112,8 @@ impl Judge {
             may_wait: true,
             timed_at: 0,
             settled: 0,
+            memory_max: setup.memory_max,
+            memory_held: 0,
         }
     }
 
@@ -581,9 +587,16 @@ impl Judge {
         Ok(())
     }
 
-    fn check_memory(&self, broker: &Broker) -> Result<(), Failure> {
-        let limit = self.model.setup.memory_max;
+    fn check_memory(&mut self, broker: &Broker) -> Result<(), Failure> {
+        let (before, now) = (self.memory_max, self.model.setup.memory_max);
         let taken = broker.memory();
+        self.memory_max = now;
+        self.memory_held = match now < before {
+            true => taken,
+            false => self.memory_held.min(taken),
+        };
+        // What was there when the limit fell may stay, and must not become more.
+        let limit = if now < before { before } else { now.max(self.memory_held) };
         if taken <= limit {
             return Ok(());
         }

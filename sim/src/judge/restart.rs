@@ -132,6 +132,7 @@ impl Judge {
         image: &Image,
     ) -> Result<bool, Failure> {
         self.model.setup = setup.clone();
+        (self.memory_max, self.memory_held) = (setup.memory_max, 0);
         let is_lost = no_loss::check_log(self.model.restart(found))?;
         if found.is_in_doubt {
             self.model.note_lost(|name| is_on_disk(image, name));

@@ -1,5 +1,5 @@
 //! What those who run the broker do to queues and single messages: arguments that change, queues
-//! that hand out nothing for a while, messages that are dropped or taken back.
+//! that hand out nothing for a while, messages that are dropped or taken back, limits that change.
 
 use std::cmp::Reverse;
 
@@ -21,6 +21,8 @@ pub enum Intervention {
     /// A message is taken back that is to be routed later: in this virtual host, the one at this
     /// index of those that waited, with this place, if there was one.
     Cancel(String, u64, Option<u64>),
+    /// Messages may take so much memory from now on, and so much of the disk must be free.
+    Limits(Option<u64>, Option<u64>),
 }
 
 /// Where a message is: in which queue, and at which level and place.
@@ -66,6 +68,11 @@ impl Model {
             Intervention::Delete(name, _, found) => {
                 let queue = self.queue_named(&name).map(|queue| queue.id);
                 found.filter(|(id, _)| Some(*id) == queue).and_then(|spot| self.take_out(spot))
+            }
+            Intervention::Limits(memory_max, disk_free_min) => {
+                self.setup.memory_max = memory_max.unwrap_or(self.setup.memory_max).max(1);
+                self.setup.disk_free_min = disk_free_min.unwrap_or(self.setup.disk_free_min);
+                Some((Answer::Updated, false))
             }
             Intervention::Cancel(vhost, _, place) => {
                 let store = self.store(&vhost).map(|store| store.id);

@@ -50,6 +50,7 @@ const VERBS: &[Verb] = &[
     ("resume_queue", World, &["vhost", "q"], &[]),
     ("delete_message", World, &["vhost", "q", "nth"], &[]),
     ("cancel_delayed", World, &["vhost", "nth"], &[]),
+    ("limits", World, &["memory_max", "disk_free_min"], &[]),
     (
         "disk",
         World,

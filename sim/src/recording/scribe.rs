@@ -513,6 +513,15 @@ fn intervention(wish: &Intervention) -> Step {
         Intervention::Pause(queue, true) => of("pause_queue", queue),
         Intervention::Pause(queue, false) => of("resume_queue", queue),
         Intervention::Delete(queue, nth, _) => of("delete_message", queue).with("nth", nth),
+        Intervention::Limits(memory_max, disk_free_min) => {
+            let mut step = Step::new(Who::World, "limits");
+            for (key, limit) in [("memory_max", memory_max), ("disk_free_min", disk_free_min)] {
+                if let Some(limit) = limit {
+                    step = step.with(key, limit);
+                }
+            }
+            step
+        }
         Intervention::Cancel(vhost, nth, _) => {
             at(vhost, Step::new(Who::World, "cancel_delayed")).with("nth", nth)
         }

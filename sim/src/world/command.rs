@@ -36,7 +36,8 @@ pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
 }
 
 /// The verbs of steps that are commands.
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
+    "limits",
     "policy",
     "unpolicy",
     "vhost",

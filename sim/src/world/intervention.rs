@@ -4,7 +4,7 @@
 use warren_core::amqp::ShortStr;
 use warren_core::broker::Message;
 use warren_core::listing::{MessageId, MessageInfo};
-use warren_core::{Broker, Command};
+use warren_core::{Broker, Command, ResourceLimits};
 
 use super::command::{table, to_table};
 use crate::model::{Intervention, Model, qualified};
@@ -43,6 +43,11 @@ pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
             let id = waiting.get(nth as usize).map(|message| message.id);
             Command::CancelDelayed { vhost, id: id.unwrap_or(u64::MAX) }
         }
+        "limits" => {
+            let limit = |key: &str| step.value(key).and_then(|limit| limit.parse().ok());
+            let (memory_max, disk_free_min) = (limit("memory_max"), limit("disk_free_min"));
+            Command::SetResourceLimits(ResourceLimits { memory_max, disk_free_min })
+        }
         _ => return None,
     })
 }
@@ -75,6 +80,9 @@ pub(super) fn wish(
             let same = before.filter(|info| name(info) == own).count();
             let spot = own.and_then(|own| model.spot(&called(vhost, queue), &own, same));
             Intervention::Delete(called(vhost, queue), at.unwrap_or(ALL) as u64, spot)
+        }
+        Command::SetResourceLimits(limits) => {
+            Intervention::Limits(limits.memory_max, limits.disk_free_min)
         }
         Command::CancelDelayed { vhost, id } => {
             let vhost = vhost.to_string();

@@ -366,6 +366,12 @@ impl World {
         self.turn(judge)
     }
 
+    /// What the broker was started with.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        self.host.setup()
+    }
+
     /// Whether the broker still holds on to links that their clients abandoned.
     #[must_use]
     pub fn has_abandoned_links(&self) -> bool {

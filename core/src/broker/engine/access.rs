@@ -415,6 +415,11 @@ impl Engine {
         Err(Refusal::new(RefusalKind::NotAllowed, text))
     }
 
+    /// How many clients have entered a virtual host.
+    pub(crate) fn admitted(&self) -> u64 {
+        self.entered
+    }
+
     /// A client that had entered is gone.
     pub(crate) fn leave(&mut self, user: &ShortStr, vhost: VhostId) {
         self.entered -= 1;

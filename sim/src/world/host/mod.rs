@@ -303,6 +303,11 @@ impl Host {
         memory::check_allocated(allocated, &kept)
     }
 
+    /// What the broker was started with.
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     /// How many connections the broker has.
     #[must_use]
     pub(super) fn connections(&self) -> usize {
