@@ -6,12 +6,12 @@ use warren_core::listing::{ChannelInfo, ConnectionInfo, ConsumerInfo};
 use warren_core::{Command, ConnectionId};
 use warren_io::Octets;
 
-use super::State;
 use super::auth::Tag;
 use super::call::{Answer, Call, Failure, Reply};
 use super::json as table;
 use super::page::{self, Ready};
 use super::reading;
+use super::{Node, State};
 
 /// What clients are told that somebody has closed, unless there is a reason.
 const CLOSED: &str = "Closed via management plugin";
@@ -146,19 +146,19 @@ async fn rows(state: &State, connections: Vec<ConnectionInfo>) -> Vec<Ready> {
     let pairs = connections.into_iter().zip(octets);
     pairs
         .map(|(info, octets)| {
-            let json = to_json(&info, octets, &state.node.name);
+            let json = to_json(&info, octets, &state.node);
             let vhost = info.vhost.clone().unwrap_or_default();
             Ready { vhost, name: name_of(&info.name), json }
         })
         .collect()
 }
 
-fn to_json(info: &ConnectionInfo, octets: Octets, node: &str) -> Value {
+fn to_json(info: &ConnectionInfo, octets: Octets, node: &Node) -> Value {
     let Ends { peer_host, peer_port, host, port } = Ends::of(&info.name);
     let mut json = json!({
         "name": info.name,
-        "pid": pid(info.id, 0, node),
-        "node": node,
+        "pid": pid(info.id, 0, &node.name),
+        "node": node.name,
         "type": "network",
         "state": info.state,
         "user": info.user.to_text(),
@@ -170,7 +170,7 @@ fn to_json(info: &ConnectionInfo, octets: Octets, node: &str) -> Value {
         "peer_port": peer_port,
         "host": host,
         "port": port,
-        "ssl": false,
+        "ssl": is_secure(&node.urls, port),
         "ssl_protocol": null,
         "peer_cert_subject": null,
         "peer_cert_issuer": null,
@@ -189,6 +189,15 @@ fn to_json(info: &ConnectionInfo, octets: Octets, node: &str) -> Value {
         json["user_provided_name"] = json!(name);
     }
     json
+}
+
+/// Whether who connects to this port of AMQP speaks TLS: all do there, or nobody.
+fn is_secure(urls: &[String], port: u16) -> bool {
+    urls.iter().any(|url| {
+        let address = url.strip_prefix("amqps://");
+        let parsed = address.and_then(|address| address.parse::<std::net::SocketAddr>().ok());
+        parsed.is_some_and(|address| address.port() == port)
+    })
 }
 
 /// A connection in what is said of other objects.
@@ -306,5 +315,15 @@ mod tests {
         let Ends { peer_host, peer_port, host, port } = Ends::of("[::1]:51234 -> 127.0.0.1:5672");
         assert_eq!((&*peer_host, peer_port, &*host, port), ("::1", 51234, "127.0.0.1", 5672));
         assert_eq!(Ends::of("elsewhere").peer_host, "elsewhere");
+    }
+
+    #[test]
+    fn who_speaks_tls_is_known_by_the_port() {
+        let urls = ["amqp://0.0.0.0:5672", "amqps://[::]:5671", "https://0.0.0.0:15671"];
+        let urls = urls.map(str::to_owned);
+        assert_eq!(
+            [5671, 5672, 15671, 0].map(|port| is_secure(&urls, port)),
+            [true, false, false, false]
+        );
     }
 }

@@ -393,7 +393,7 @@ mod tests {
         let told = told(101, Wanted { points: 10, ..ALL });
         assert_eq!(told["at"].as_array().map(Vec::len), Some(10));
         assert_eq!(told["series"]["messages_ready"][9], 100);
-        assert_eq!(told["series"]["publish"], json!([10; 10]));
+        assert_eq!(told["series"]["publish"], json!(vec![10; 10]));
     }
 
     #[test]

@@ -42,7 +42,6 @@ pub(super) async fn respond(
     if path == sign_in::PATH {
         return sign_in_or_out(&state, peer, request).await;
     }
-    let is_of_browser = session::is_marked(request.headers());
     let Some((route, params)) = routes::find(&path) else {
         return failed(&Failure::no_object());
     };
@@ -58,16 +57,15 @@ pub(super) async fn respond(
     let Some(operation) = route.operation(&method) else {
         return allow(response(StatusCode::METHOD_NOT_ALLOWED, None));
     };
-    let authorization = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let user = match who(&state, peer, request.headers()).await {
         Ok(user) => user,
-        Err(failure) if is_of_browser => return refused(&failure),
         Err(failure) => {
-            if authorization.is_some() {
+            if request.headers().contains_key(header::AUTHORIZATION) {
                 let path = audit::shown(route, &params);
                 warn!(%peer, path, reason = failure.reason, "HTTP access denied");
             }
-            return failed(&failure);
+            let is_of_page = session::is_marked(request.headers());
+            return if is_of_page { refused(&failure) } else { failed(&failure) };
         }
     };
     if let Err(failure) = user.check(operation.tag) {

@@ -5,6 +5,7 @@
 //! only that tells: a page of many queues costs little more than a page of few.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value, json};
@@ -106,15 +107,17 @@ pub(super) fn choose<T: Row>(query: &Query, mut rows: Vec<T>) -> Result<Shown<T>
     if let Some(page) = &page {
         page.filter(&mut rows)?;
     }
-    sort(&mut rows, query);
-    let Some(Page { number, size, .. }) = page else { return Ok(Shown { rows, page: None }) };
+    let Some(Page { number, size, .. }) = page else {
+        let all = 0..rows.len();
+        return Ok(Shown { rows: sorted(rows, query, all), page: None });
+    };
     let (filtered, first) = (rows.len(), (number - 1).saturating_mul(size));
     if first > filtered {
         let reason =
             format!("Page out of range, page: {number} page size: {size}, len: {filtered}");
         return Err(Failure { error: "page_out_of_range", ..Failure::bad_request(reason) });
     }
-    let rows = rows.into_iter().skip(first).take(size).collect();
+    let rows = sorted(rows, query, first..filtered.min(first.saturating_add(size)));
     let page = json!({
         "total_count": total,
         "filtered_count": filtered,
@@ -194,25 +197,53 @@ impl<'a> Page<'a> {
     }
 }
 
-fn sort<T: Row>(rows: &mut Vec<T>, query: &Query) {
+/// Those rows that come at these places in the order that the query says. Only they are put in
+/// order: of many rows, a page costs little more than finding out by what they are ordered.
+fn sorted<T: Row>(rows: Vec<T>, query: &Query, places: Range<usize>) -> Vec<T> {
+    if places.is_empty() {
+        return Vec::new();
+    }
     let by = query.get("sort").filter(|sort| !sort.is_empty());
-    let default = |a: &T, b: &T| a.key().cmp(&b.key());
-    match by {
-        None => rows.sort_by(default),
-        Some("name") => rows.sort_by(|a, b| (a.key().1, a.key().0).cmp(&(b.key().1, b.key().0))),
+    let values: Vec<Value> = match by {
+        None | Some("name") => Vec::new(),
         Some(column) => {
             let value = |row: &T| {
                 let own = row.column(column);
                 own.unwrap_or_else(|| dotted(&row.json(), column).cloned().unwrap_or(json!(0)))
             };
-            let mut sorted: Vec<_> = rows.drain(..).map(|row| (value(&row), row)).collect();
-            sorted.sort_by(|(a, x), (b, y)| compare(a, b).then_with(|| default(x, y)));
-            rows.extend(sorted.into_iter().map(|(_, row)| row));
+            rows.iter().map(value).collect()
         }
+    };
+    let ascending = |a: usize, b: usize| {
+        let (x, y) = (rows[a].key(), rows[b].key());
+        let order = match by {
+            None => x.cmp(&y),
+            Some("name") => (x.1, x.0).cmp(&(y.1, y.0)),
+            Some(_) => compare(&values[a], &values[b]).then_with(|| x.cmp(&y)),
+        };
+        order.then(a.cmp(&b))
+    };
+    let is_reverse = query.is_set("sort_reverse");
+    let order =
+        |a: &usize, b: &usize| if is_reverse { ascending(*b, *a) } else { ascending(*a, *b) };
+    let mut chosen: Vec<usize> = (0..rows.len()).collect();
+    if places.end < chosen.len() {
+        chosen.select_nth_unstable_by(places.end, order);
+        chosen.truncate(places.end);
     }
-    if query.is_set("sort_reverse") {
-        rows.reverse();
+    if places.start > 0 {
+        chosen.select_nth_unstable_by(places.start, order);
+        chosen.drain(..places.start);
     }
+    chosen.sort_unstable_by(order);
+    let mut place_of = vec![None; rows.len()];
+    for (place, index) in chosen.iter().enumerate() {
+        place_of[*index] = Some(place);
+    }
+    let placed = rows.into_iter().zip(place_of);
+    let mut placed: Vec<_> = placed.filter_map(|(row, place)| Some((place?, row))).collect();
+    placed.sort_unstable_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, row)| row).collect()
 }
 
 /// What a path of keys with dots between them leads to.
@@ -294,8 +325,8 @@ mod tests {
         if let Some(page) = Page::new(&query).expect("makes sense") {
             page.filter(&mut rows).expect("a pattern");
         }
-        sort(&mut rows, &query);
-        rows.iter().map(|row| row.name.to_string()).collect()
+        let all = 0..rows.len();
+        sorted(rows, &query, all).iter().map(|row| row.name.to_string()).collect()
     }
 
     #[test]
@@ -304,6 +335,20 @@ mod tests {
         assert_eq!(names("sort=messages"), ["c3", "b1", "B2", "a1"]);
         assert_eq!(names("sort=deep.n&sort_reverse=true"), ["a1", "B2", "b1", "c3"]);
         assert_eq!(names("sort=none"), ["B2", "a1", "b1", "c3"]);
+    }
+
+    #[test]
+    fn a_page_has_what_is_at_its_place_in_the_order_of_all() {
+        for query in ["", "sort=name", "sort=messages", "sort=deep.n&sort_reverse=true"] {
+            let query = Query::new(query);
+            let names = |places| -> Vec<_> {
+                sorted(rows(), &query, places).iter().map(|row| row.name.to_string()).collect()
+            };
+            let all = names(0..4);
+            for (first, end) in [(0, 1), (0, 3), (1, 2), (1, 4), (3, 4), (2, 2), (4, 4)] {
+                assert_eq!(names(first..end), all[first..end]);
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use warren_core::amqp::{FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
-use warren_core::listing::QueueInfo;
+use warren_core::listing::{QueueInfo, QueueNumbers};
 
 use super::binding;
 use super::call::{Answer, Call, Failure, Object, Reply};
@@ -158,6 +158,15 @@ pub(super) fn type_of(queue: &QueueInfo) -> &'static str {
     }
 }
 
+fn state_of(queue: &QueueInfo) -> &'static str {
+    if queue.is_paused { "paused" } else { "running" }
+}
+
+/// How many messages of a queue are in memory.
+fn in_memory(numbers: &QueueNumbers) -> u64 {
+    numbers.ready_in_memory + numbers.unacked
+}
+
 /// How much of a queue is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
@@ -187,7 +196,13 @@ impl Row for QueueRow {
             "vhost" => json!(self.info.vhost.to_text()),
             "type" => json!(type_of(&self.info)),
             "durable" => json!(self.info.durable),
-            _ => return None,
+            "state" => json!(state_of(&self.info)),
+            "messages_ram" => json!(in_memory(numbers)),
+            "message_bytes" => json!(numbers.ready_bytes),
+            _ => {
+                let counter = name.strip_prefix("message_stats.")?.strip_suffix("_details.rate")?;
+                json!(self.state.rates.of_queue(numbers).per_second(counter)?)
+            }
         })
     }
 
@@ -203,7 +218,7 @@ impl Row for QueueRow {
             "exclusive": info.owner.is_some(),
             "arguments": table::from_table(&info.arguments),
             "node": node,
-            "state": if info.is_paused { "paused" } else { "running" },
+            "state": state_of(info),
         });
         if let Some(owner) = info.owner {
             json["owner_pid"] = json!(connection::pid(owner, 0, node));
@@ -246,7 +261,7 @@ impl QueueRow {
         json["consumer_utilisation"] = json!(capacity);
         json["message_bytes"] = json!(numbers.ready_bytes);
         json["message_bytes_ready"] = json!(numbers.ready_bytes);
-        json["messages_ram"] = json!(numbers.ready_in_memory + numbers.unacked);
+        json["messages_ram"] = json!(in_memory(numbers));
         json["messages_paged_out"] = json!(numbers.ready - numbers.ready_in_memory);
         json["memory"] = json!(numbers.ready_bytes.min(numbers.ready_in_memory << 10));
         json["storage_version"] = json!(2);

@@ -198,6 +198,13 @@ pub(super) struct Rate {
 }
 
 impl Rate {
+    /// One of the rates.
+    pub(super) fn per_second(self, counter: &str) -> Option<f64> {
+        let mut all = of_messages(self.counters).into_iter();
+        let (_, counted) = all.find(|(name, _)| *name == counter)?;
+        Some(rate(counted as f64, self.seconds))
+    }
+
     /// `message_stats`: counters, each with its rate.
     pub(super) fn stats(self, counters: QueueCounters) -> Value {
         let mut stats = Map::new();
@@ -314,6 +321,8 @@ mod tests {
             .stats(QueueCounters { enqueued: 150, ..QueueCounters::default() });
         assert_eq!(stats["publish"], 150);
         assert_eq!(stats["publish_details"]["rate"], 10.0);
+        let rate = Rate { counters, seconds: 5.0 };
+        assert_eq!((rate.per_second("publish"), rate.per_second("none")), (Some(10.0), None));
         assert_eq!(Rate::default().stats(counters)["publish_details"]["rate"], 0.0);
     }
 

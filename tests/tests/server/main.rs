@@ -2,6 +2,7 @@
 //! and many idle ones cost.
 
 mod bench;
+mod browser;
 mod certificates;
 mod churn;
 mod configuration;

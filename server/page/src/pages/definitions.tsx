@@ -143,6 +143,11 @@ function Import() {
           id="definitions-file"
           type="file"
           accept="application/json,.json"
+          // So that the same file can be chosen again when it was mended.
+          onClick={(event) => {
+            event.currentTarget.value = "";
+            void choose(undefined);
+          }}
           onChange={(event) => void choose(event.currentTarget.files?.[0])}
         />
       </div>

@@ -1,6 +1,6 @@
 // One queue: what it holds, what is in force for it, who consumes, what is bound, and its messages.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { del, get, path, put, withQuery } from "../api/client.ts";
 import type { Binding, Queue as Info, Message } from "../api/types.ts";
 import { bytes, count, counted, rate } from "../model/format.ts";
@@ -28,7 +28,7 @@ import {
   Waiting,
 } from "../ui/pieces.tsx";
 import { InForce } from "../ui/policy.tsx";
-import { QueueFeatures, QueueState } from "../ui/queue.tsx";
+import { ArgumentsDialog, QueueFeatures, QueueState } from "../ui/queue.tsx";
 
 const HELD: Line[] = [
   { of: "messages_ready", title: "Ready", colour: 1 },
@@ -43,7 +43,7 @@ const FLOW: Line[] = [
   { of: "redeliver", title: "Redelivered", colour: 4 },
 ];
 
-type Open = "publish" | "get" | "bind" | "move" | undefined;
+type Open = "publish" | "get" | "bind" | "move" | "arguments" | undefined;
 
 export default function Queue({ params }: PageProps) {
   const { vhost = "", name = "" } = params;
@@ -51,6 +51,11 @@ export default function Queue({ params }: PageProps) {
   const { data: queue, error, reload } = useApi<Info>(at);
   const [seconds, setSeconds] = useState(600);
   const [open, setOpen] = useState<Open>();
+  const [version, setVersion] = useState(0);
+  const changed = () => {
+    reload();
+    setVersion((count) => count + 1);
+  };
   const close = () => setOpen(undefined);
   return (
     <>
@@ -68,7 +73,7 @@ export default function Queue({ params }: PageProps) {
                 Move messages
               </button>
             )}
-            <Changes queue={queue} onChange={reload} />
+            <Changes queue={queue} onChange={changed} />
           </>
         )}
       </Heading>
@@ -87,7 +92,16 @@ export default function Queue({ params }: PageProps) {
             <Section title="What it is">
               <About queue={queue} />
             </Section>
-            <Section title="What is in force, and why">
+            <Section
+              title="What is in force, and why"
+              actions={
+                has("administrator") && (
+                  <button type="button" onClick={() => setOpen("arguments")}>
+                    Change arguments
+                  </button>
+                )
+              }
+            >
               <InForce
                 vhost={vhost}
                 name={name}
@@ -105,7 +119,7 @@ export default function Queue({ params }: PageProps) {
             </Consumers>
           </Section>
           <Bound vhost={vhost} name={name} isOpen={open === "bind"} onOpen={setOpen} />
-          {has("administrator") && <Messages vhost={vhost} name={name} />}
+          {has("administrator") && <Messages vhost={vhost} name={name} version={version} />}
         </>
       )}
       {open === "publish" && (
@@ -114,7 +128,7 @@ export default function Queue({ params }: PageProps) {
           exchange=""
           routingKey={name}
           onClose={close}
-          onDone={reload}
+          onDone={changed}
         />
       )}
       {open === "move" && queue && (
@@ -123,10 +137,13 @@ export default function Queue({ params }: PageProps) {
           queue={name}
           ready={queue.messages_ready ?? 0}
           onClose={close}
-          onDone={reload}
+          onDone={changed}
         />
       )}
-      {open === "get" && <GetDialog vhost={vhost} queue={name} onClose={close} onDone={reload} />}
+      {open === "arguments" && queue && (
+        <ArgumentsDialog queue={queue} onClose={close} onDone={changed} />
+      )}
+      {open === "get" && <GetDialog vhost={vhost} queue={name} onClose={close} onDone={changed} />}
     </>
   );
 }
@@ -322,8 +339,11 @@ function Bound({ vhost, name, isOpen, onOpen }: BoundProps) {
 
 const BATCH = 20;
 
-/** The messages that are ready, from the front; looking at them changes nothing. */
-function Messages({ vhost, name }: { vhost: string; name: string }) {
+/**
+ * The messages that are ready, from the front; looking at them changes nothing. Who has looked at
+ * them looks again when something was done to the queue here, which changes the version.
+ */
+function Messages({ vhost, name, version }: { vhost: string; name: string; version: number }) {
   const [messages, setMessages] = useState<Message[] | undefined>();
   const [isAll, setAll] = useState(false);
   const at = path("queues", vhost, name, "messages");
@@ -336,6 +356,9 @@ function Messages({ vhost, name }: { vhost: string; name: string }) {
       setAll(more.length < BATCH);
     });
   };
+  useEffect(() => {
+    if (messages) void load([]);
+  }, [version]);
   const remove = (message: Message) =>
     confirm({
       title: "Delete this message",

@@ -191,8 +191,9 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
                   viewBox="0 0 10 10"
                   refX="9"
                   refY="5"
-                  markerWidth="7"
-                  markerHeight="7"
+                  markerUnits="userSpaceOnUse"
+                  markerWidth="9"
+                  markerHeight="9"
                   orient="auto-start-reverse"
                 >
                   <path d="M0,0 L10,5 L0,10 z" />
@@ -229,7 +230,8 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
                   class={`node ${node.kind} ${node.tone ?? ""} ${isFar ? "far" : ""}`}
                   transform={`translate(${x - width / 2},${y - HEIGHT / 2})`}
                   role="button"
-                  tabIndex={0}
+                  // In small letters: attributes of drawings are told apart by them.
+                  tabindex={0}
                   aria-pressed={isSelected}
                   onClick={choose}
                   onKeyDown={(event) => {

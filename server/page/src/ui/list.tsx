@@ -318,10 +318,12 @@ function Pager<Row>({ data, view, at, onPage, onChange }: PagerProps<Row>) {
       <label class="inline">
         Page
         <input
+          // Not tied to the view, as what is being written would go with the next answer.
+          key={view.page}
           type="number"
           min={1}
           max={last}
-          value={view.page}
+          defaultValue={view.page}
           onChange={(event) => {
             const page = Math.round(Number(event.currentTarget.value));
             onPage(Math.min(Math.max(page || 1, 1), last));

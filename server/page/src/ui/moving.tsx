@@ -1,7 +1,7 @@
 // Moving the messages of a queue to another one.
 
 import { useState } from "preact/hooks";
-import { get, path, post, withQuery } from "../api/client.ts";
+import { ApiError, get, path, post, withQuery } from "../api/client.ts";
 import type { Page } from "../api/types.ts";
 import { count, counted } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
@@ -42,7 +42,12 @@ export function MoveDialog({ vhost, queue, ready, onClose, onDone }: MoveProps) 
   const offered = names.data?.items.map(({ name }) => name).filter((name) => name !== queue);
   const submit = async () => {
     // That it is there is found out before anything is moved.
-    await get(withQuery(path("queues", vhost, destination), { columns: "name" }));
+    try {
+      await get(withQuery(path("queues", vhost, destination), { columns: "name" }));
+    } catch (error) {
+      const isMissing = error instanceof ApiError && error.status === 404;
+      throw isMissing ? new Error(`There is no queue ${destination} in ${vhost}.`) : error;
+    }
     const wanted = many === "" ? ready : Math.min(Number(many), ready);
     let moved = 0;
     while (moved < wanted) {

@@ -1,6 +1,12 @@
 // What is shown of a queue in several places.
 
+import { useState } from "preact/hooks";
+import { path, put } from "../api/client.ts";
 import type { Queue } from "../api/types.ts";
+import { QUEUE_ARGUMENTS, toArguments, toEntries } from "../model/arguments.ts";
+import { ArgumentsField } from "./arguments.tsx";
+import { FormDialog } from "./dialog.tsx";
+import { tell } from "./notice.tsx";
 import { Badge } from "./pieces.tsx";
 
 /** What a queue was declared to be, in words. */
@@ -24,4 +30,41 @@ export function QueueFeatures({ queue }: { queue: Queue }) {
 
 export function QueueState({ state }: { state: string }) {
   return <Badge tone={state === "running" ? "good" : "warn"}>{state}</Badge>;
+}
+
+interface ArgumentsDialogProps {
+  queue: Queue;
+  onClose: () => void;
+  onDone: () => void;
+}
+
+/** Gives a queue other arguments than it was declared with. */
+export function ArgumentsDialog({ queue, onClose, onDone }: ArgumentsDialogProps) {
+  const [entries, setEntries] = useState(toEntries(queue.arguments));
+  const submit = async () => {
+    const table = toArguments(entries);
+    await put(path("queues", queue.vhost, queue.name, "arguments"), { arguments: table });
+    tell(`${queue.name} has these arguments now.`);
+    onDone();
+  };
+  return (
+    <FormDialog
+      title={`Arguments of ${queue.name}`}
+      action="Change"
+      danger
+      onClose={onClose}
+      onSubmit={submit}
+    >
+      <p>
+        They count at once: a limit that is lower drops what is beyond it. Clients that declare the
+        queue must say the same from now on. Its type and levels of priority stay as they are.
+      </p>
+      <ArgumentsField
+        label="Arguments"
+        value={entries}
+        onChange={setEntries}
+        known={QUEUE_ARGUMENTS}
+      />
+    </FormDialog>
+  );
 }
