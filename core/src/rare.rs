@@ -1,7 +1,7 @@
 //! What most owners have nothing of: a pointer, which leads nowhere as long as it is so.
 //!
-//! There may be a hundred thousand idle queues, and what they might need some day is not to take memory
-//! before.
+//! There may be a hundred thousand idle queues, and what they might need some day is not to take
+//! memory before.
 
 use alloc::boxed::Box;
 use core::ops::Deref;

@@ -14,7 +14,8 @@ pub(crate) struct Deadlines(Rare<Ranges>);
 struct Ranges {
     /// By the first of each range. No two overlap.
     by_first: BTreeMap<u64, Range>,
-    /// The deadlines that are still to be told by [`Deadlines::take_due`], with their ranges' first.
+    /// The deadlines that are still to be told by [`Deadlines::take_due`], with their ranges'
+    /// first.
     to_tell: BTreeSet<(u64, u64)>,
 }
 
