@@ -55,6 +55,7 @@ mod log;
 mod machine;
 mod marks;
 pub mod metrics;
+mod rare;
 mod slab;
 mod time;
 
