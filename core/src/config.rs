@@ -97,6 +97,15 @@ pub struct NodeLimits {
     pub exchanges: Option<u32>,
 }
 
+/// Limits of what there is only so much of, as far as they are to change; `None`: stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// See [`Config::memory_max`].
+    pub memory_max: Option<u64>,
+    /// See [`Config::disk_free_min`].
+    pub disk_free_min: Option<u64>,
+}
+
 /// What a first start makes.
 #[derive(Clone, Debug)]
 pub struct Defaults {

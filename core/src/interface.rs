@@ -10,7 +10,7 @@ use crate::broker::{
     UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
 use crate::listing::MessageId;
-use crate::{DiskRequest, DiskResult, NodeLimits, OpId};
+use crate::{DiskRequest, DiskResult, NodeLimits, OpId, ResourceLimits};
 
 /// One connection, for as long as it lives; the number is never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -216,6 +216,10 @@ pub enum Command {
     },
     /// Sets how much there may be from now on, for as long as this broker lives.
     SetNodeLimits(NodeLimits),
+    /// Sets how much memory messages may take, and how much space must be left on the disk, for as
+    /// long as this broker lives. What messages take that is more than they may take from then on,
+    /// they keep until they go.
+    SetResourceLimits(ResourceLimits),
     /// Closes a connection: the client is told with 320 and this text.
     CloseConnection {
         /// Which.
@@ -320,6 +324,8 @@ pub enum Event {
     ConnectionClosed {
         /// Both ends.
         peer: String,
+        /// What the client called itself.
+        client: Option<String>,
         /// Why.
         error: Option<String>,
     },
@@ -458,6 +464,13 @@ pub enum Decision {
         destination: String,
         /// Whether it is a queue.
         is_queue: bool,
+    },
+    /// A queue was given this name: its declaration left that open.
+    Named {
+        /// The virtual host.
+        vhost: ShortStr,
+        /// The name.
+        name: ShortStr,
     },
     /// An exchange that keeps messages gave those that it has, if any, to who was bound to it.
     Replayed {

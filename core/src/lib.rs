@@ -55,10 +55,11 @@ mod log;
 mod machine;
 mod marks;
 pub mod metrics;
+mod rare;
 mod slab;
 mod time;
 
-pub use config::{Boot, Config, Defaults, NodeLimits};
+pub use config::{Boot, Config, Defaults, NodeLimits, ResourceLimits};
 pub use disk::{DiskError, DiskOp, DiskRequest, DiskResult, FileId, Lane, OpId};
 pub use interface::{
     Alarm, Command, CommandId, ConnectionId, Decision, DelayedMessage, Departure, Done, Event,

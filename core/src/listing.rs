@@ -253,6 +253,35 @@ pub struct ExchangeInfo {
     pub policy: Option<ShortStr>,
     /// The operator's policy that is in force for it.
     pub operator_policy: Option<ShortStr>,
+    /// How many messages clients published to it.
+    pub published: u64,
+    /// How many messages came to queues by that, one for each queue.
+    pub routed: u64,
+}
+
+/// What happened on a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelCounters {
+    /// Messages that were published.
+    pub published: u64,
+    /// Those of them that were confirmed.
+    pub confirmed: u64,
+    /// Those that went nowhere and came back.
+    pub returned: u64,
+    /// Those that went nowhere otherwise.
+    pub unroutable: u64,
+    /// Messages that consumers were sent that are to be acknowledged.
+    pub delivered: u64,
+    /// Messages that consumers were sent that are not.
+    pub delivered_no_ack: u64,
+    /// Messages that were asked for that are to be acknowledged.
+    pub got: u64,
+    /// Messages that were asked for that are not.
+    pub got_no_ack: u64,
+    /// Those of all these that may have been handed out before.
+    pub redelivered: u64,
+    /// Deliveries that were acknowledged.
+    pub acked: u64,
 }
 
 /// Where a message would go, were it published now, as
@@ -451,6 +480,8 @@ pub struct ChannelInfo {
     pub is_held_up: bool,
     /// How many messages its consumers were sent.
     pub deliveries: u64,
+    /// What happened on it.
+    pub counters: ChannelCounters,
 }
 
 /// A consumer.

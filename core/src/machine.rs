@@ -613,6 +613,12 @@ impl Broker {
         self.engine.queues_len()
     }
 
+    /// Whether something is left of a virtual host that was deleted: it goes bit by bit.
+    #[must_use]
+    pub fn is_emptying_vhost(&self) -> bool {
+        self.engine.is_emptying_vhost()
+    }
+
     /// The virtual hosts, or those behind this one, by their names.
     pub fn vhosts(&self, after: Option<&ShortStr>) -> impl Iterator<Item = VhostStatus> {
         self.engine.vhost_statuses(after)

@@ -157,6 +157,8 @@ marks! {
         "A user may not publish or bind with a routing key."
     VhostRefused "vhost-refused" Common
         "A user may do nothing in the virtual host that a client wants to open."
+    OperatorEntered "operator-entered" Common
+        "Somebody comes into a virtual host who runs the broker: nothing is asked."
     VhostConnectionLimit "vhost-connection-limit" Rare
         "A virtual host has as many connections as it may."
     UserConnectionLimit "user-connection-limit" Nightly
@@ -261,7 +263,7 @@ marks! {
         "With little memory, a message that is handed out is not kept."
     RelievedToLog "relieved-to-log" Common
         "In the memory alarm, transient messages are moved to the log."
-    RelievedIdle "relieved-idle" Common
+    RelievedIdle "relieved-idle" Nightly
         "In the memory alarm, messages go that were read for who is gone."
     HandOutWaits "hand-out-waits" Common
         "A message waits until a start would know that it was handed out."
@@ -397,6 +399,8 @@ marks! {
         "The next message is not at hand, and one of a lower level waits behind it."
 
     // Topology.
+    DurableQueueNamed "durable-queue-named" Common
+        "The broker names a queue that outlives the process."
     PassiveDeclare "passive-declare" Common
         "A queue is asked after, and is there."
     ConsumersCancelled "consumers-cancelled" Common
@@ -461,6 +465,8 @@ marks! {
         "A queue that is there gets other arguments."
     QueuePaused "queue-paused" Common
         "A queue is told to hand out nothing for a while."
+    ResourceLimitsChanged "resource-limits-changed" Common
+        "Messages may take more or less memory from now on, or the disk must have more room."
     MessageDeleted "message-deleted" Common
         "A ready message is dropped at the wish of those who run the broker."
     DelayedCancelled "delayed-cancelled" Common
@@ -469,6 +475,8 @@ marks! {
         "A queue that is there gets other settings by a policy."
     PolicyInSlices "policy-in-slices" Common
         "There is more than a policy that changed is held against at once."
+    PolicyElsewhere "policy-elsewhere" Common
+        "A queue is not in the virtual host of a policy that changed."
     PolicyOutranked "policy-outranked" Common
         "A policy takes the place of one that ranks lower, for a queue or an exchange."
     PolicyFellBack "policy-fell-back" Common

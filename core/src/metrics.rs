@@ -3,6 +3,7 @@
 //! Everything here is counted as it happens, or once for each batch of the log. So asking for it
 //! costs about the same however many queues, messages and connections there are.
 
+use crate::ResourceLimits;
 use crate::broker::Reason;
 use crate::listing::{QueueCounters, Totals, Traffic};
 
@@ -198,6 +199,8 @@ pub struct Metrics {
     pub memory: MemoryMetrics,
     /// The log.
     pub log: LogMetrics,
+    /// How much memory messages may take, and how much space must be left on the disk.
+    pub limits: ResourceLimits,
 }
 
 #[cfg(test)]

@@ -138,6 +138,11 @@ impl BrokerThread {
                 self.commands.insert(id, answer);
                 self.now = self.clock.now();
                 self.handle(Input::Command(id, Box::new(command)));
+                if let (Some(disk), Some(min)) =
+                    (&self.disk, self.broker.resource_limits().disk_free_min)
+                {
+                    disk.set_free_min(min);
+                }
                 self.end_turn();
             }
             Request::Connect(stream, peer) => match UnixStream::from_std(stream) {

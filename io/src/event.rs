@@ -9,9 +9,11 @@ pub(crate) fn log(event: &Event) {
         Event::ConnectionOpened { peer, user, vhost, client } => {
             info!(peer, user, vhost, client = client.as_deref(), "connection opened");
         }
-        Event::ConnectionClosed { peer, error: None } => info!(peer, "connection closed"),
-        Event::ConnectionClosed { peer, error: Some(error) } => {
-            warn!(peer, error, "connection closed");
+        Event::ConnectionClosed { peer, client, error: None } => {
+            info!(peer, client = client.as_deref(), "connection closed");
+        }
+        Event::ConnectionClosed { peer, client, error: Some(error) } => {
+            warn!(peer, client = client.as_deref(), error, "connection closed");
         }
         Event::ConnectionUnused { peer } => debug!(peer, "connection closed without a byte"),
         Event::LoginRefused { peer, user, reason } => {

@@ -75,23 +75,18 @@ impl Node {
         Self::run(thread, asked, None)
     }
 
-    /// Starts a broker that was recovered from this disk, and reports the free space to it: more
-    /// often below twice `disk_free_min` bytes. The recorder has seen the recovery. Nobody can
-    /// connect to it yet.
+    /// Starts a broker that was recovered from this disk, and reports the free space to it. The
+    /// recorder has seen the recovery. Nobody can connect to it yet.
     ///
     /// # Errors
     /// When the operating system refuses what it needs.
     ///
     /// # Panics
     /// Outside of a [`runtime`].
-    pub fn start_on(
-        disk: Disk,
-        broker: Broker,
-        disk_free_min: u64,
-        recorder: Recorder,
-    ) -> io::Result<Self> {
+    pub fn start_on(disk: Disk, broker: Broker, recorder: Recorder) -> io::Result<Self> {
         let (requests, mut results) = disk.split();
-        let space = requests.watch_space(disk_free_min)?;
+        requests.set_free_min(broker.resource_limits().disk_free_min.unwrap_or(0));
+        let space = requests.watch_space()?;
         let (questions, asked) = unbounded_channel();
         let thread = BrokerThread::new(broker, Some(requests), recorder, questions);
         let node = Self::run(thread, asked, Some(space));
@@ -368,7 +363,7 @@ mod tests {
                 let mut recorder = Recorder::default();
                 let recovered = recover(disk, config, boot, &mut recorder, |_| ()).await;
                 let (broker, disk) = recovered.expect("is whole");
-                let mut node = Node::start_on(disk, broker, 0, recorder).expect("threads");
+                let mut node = Node::start_on(disk, broker, recorder).expect("threads");
                 let listener = Listener::bind(LOCAL.parse().expect("an address")).expect("bound");
                 let address = listener.address();
                 node.listen(listener);

@@ -55,6 +55,11 @@ impl Lifecycle {
         self.0.broker.get()
     }
 
+    /// Whether clients can connect, and may stay.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.readiness().0 == StatusCode::OK
+    }
+
     /// What to say of readiness.
     fn readiness(&self) -> (StatusCode, &'static str) {
         match (

@@ -6,28 +6,41 @@ use tracing::{error, info, warn};
 use warren_core::Command;
 use warren_io::{BrokerHandle, Tls};
 
-use crate::config::{Loaded, Service, Sources};
+use crate::config::{self, Loaded, Machine, Service, Sources};
 use crate::logging::Logs;
-use crate::tls::Identity;
+use crate::tls::{Expiries, Identity};
 
 /// What is read again, and what it goes to.
 pub(crate) struct Reload {
     sources: Sources,
     loaded: Loaded,
     logs: Logs,
+    machine: Machine,
+    /// When the certificates run out.
+    expiries: Expiries,
     /// Who shakes hands with whom.
     tls: Vec<(Service, Tls)>,
 }
 
 impl Reload {
     /// What was read from these at the start.
-    pub(crate) fn new(sources: Sources, loaded: Loaded, logs: Logs) -> Self {
-        Self { sources, loaded, logs, tls: Vec::new() }
+    pub(crate) fn new(sources: Sources, loaded: Loaded, logs: Logs, machine: Machine) -> Self {
+        Self { sources, loaded, logs, machine, expiries: Expiries::default(), tls: Vec::new() }
     }
 
     /// What counts since the start.
     pub(crate) fn loaded(&self) -> &Loaded {
         &self.loaded
+    }
+
+    /// When the certificates run out.
+    pub(crate) fn expiries(&self) -> &Expiries {
+        &self.expiries
+    }
+
+    /// What the machine has.
+    pub(crate) fn machine(&self) -> Machine {
+        self.machine
     }
 
     /// What is logged.
@@ -42,6 +55,7 @@ impl Reload {
     /// When the operating system refuses what it needs.
     pub(crate) fn start_tls(&mut self, service: Service, identity: Identity) -> io::Result<Tls> {
         warn_of_expiry(&identity);
+        self.expiries.set(service, &identity);
         let tls = identity.start(self.loaded.settings.tls.handshake_timeout)?;
         self.tls.push((service, tls.clone()));
         Ok(tls)
@@ -63,6 +77,16 @@ impl Reload {
         let limits = Command::SetNodeLimits(loaded.settings.core.node_limits);
         // A broker that is stopping does not need any.
         let _ = broker.command(limits).await;
+        match loaded.settings.resource_limits(self.machine) {
+            Ok(limits) => {
+                let before = broker.look(|broker| broker.resource_limits()).await;
+                let _ = broker.command(Command::SetResourceLimits(limits)).await;
+                if limits != before {
+                    config::tell(limits);
+                }
+            }
+            Err(error) => error!("the limits of memory and disk stay as they were: {error}"),
+        }
         let later = self.loaded.changes_for_a_start(&loaded);
         if !later.is_empty() {
             warn!(keys = later.join(", "), "what these say counts from the next start on");
@@ -71,6 +95,7 @@ impl Reload {
             match Identity::load(loaded.settings.tls_of(*service)) {
                 Ok(identity) => {
                     warn_of_expiry(&identity);
+                    self.expiries.set(*service, &identity);
                     identity.replace(tls);
                 }
                 Err(error) => return error!("the certificate stays as it was: {error}"),

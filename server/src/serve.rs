@@ -18,7 +18,7 @@ use warren_io::{Disk, DiskMeter, Listener, Node, OpenError, Shutdown, Tls};
 use warren_recorder::{End, Header, Recorder};
 
 use crate::config::{
-    ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
+    self, ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
 };
 use crate::definitions::Definitions;
 use crate::health::Lifecycle;
@@ -165,7 +165,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let end = recorder.end();
     stop_on_panic(end.clone(), logs.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
-    let reload = Reload::new(sources, loaded, logs.clone());
+    let reload = Reload::new(sources, loaded, logs.clone(), machine);
     let served = runtime.block_on(run(disk, config, boot, recorder, reload, definitions));
     match &served {
         Ok(()) => end.now("the broker was told to stop"),
@@ -200,12 +200,12 @@ async fn run(
     let data_dir = reload.loaded().settings.data_dir.clone();
     let (end, logs) = (recorder.end(), reload.logs().clone());
     let mut signals = Signals::new().map_err(ServeError::System)?;
-    let (memory_max, disk_free_min) = (config.memory_max, config.disk_free_min);
+    let machine = reload.loaded().settings.machine(reload.machine());
     let node_name = config.node_name.clone();
     let loopback_users = config.loopback_users.clone();
     let lifecycle = Lifecycle::default();
     let meter = disk.meter();
-    let metrics = start_metrics(&reload, &config, meter.clone(), lifecycle.clone())?;
+    let metrics = start_metrics(&mut reload, &config, meter.clone(), lifecycle.clone())?;
     let recovered = tokio::select! {
         recovered =
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
@@ -215,7 +215,7 @@ async fn run(
         }
     };
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
-    let node = Node::start_on(disk, broker, disk_free_min, recorder);
+    let node = Node::start_on(disk, broker, recorder);
     let mut node = node.map_err(ServeError::System)?;
     lifecycle.recovered(node.handle());
     let passwords = reload.loaded().settings.passwords.clone();
@@ -223,13 +223,13 @@ async fn run(
     let mut about = management::Node {
         name: node_name,
         data_dir: data_dir.clone(),
-        memory_max,
-        disk_free_min,
+        machine,
         urls: Vec::new(),
         record: reload.loaded().settings.record.clone(),
         disk: meter,
         session_times: reload.loaded().settings.management.session_times,
         logs: logs.clone(),
+        expiries: reload.expiries().clone(),
     };
     if let Some(definitions) = definitions {
         let (about, users) = (about.clone(), users.clone());
@@ -251,21 +251,16 @@ async fn run(
         Err(error) => warn!(%error, "there is no local socket for `warren ctl`"),
     }
     lifecycle.serving();
-    announce(&urls, metrics, &data_dir);
+    announce(&urls, &metrics, &data_dir);
     if !http.is_empty() {
-        urls.extend(metrics.map(|address| format!("http/prometheus://{address}")));
+        urls.extend(metrics.iter().map(|url| url.replacen("://", "/prometheus://", 1)));
         about.urls = urls;
         let served = management::start(http, node.handle(), lifecycle.clone(), about, users);
         served.map_err(ServeError::System)?;
     }
     systemd::ready();
     systemd::keep_telling_of_life();
-    info!(
-        "publishers wait when messages take more than {} of memory, or when less than {} is free \
-         on the disk",
-        size::written(memory_max),
-        size::written(disk_free_min)
-    );
+    config::tell(node.handle().look(|broker| broker.resource_limits()).await);
     tokio::select! {
         () = until_stopped(&node, &mut signals, reload, &lifecycle) => {
             management::unbind_local(&data_dir);
@@ -338,17 +333,31 @@ fn bind_management(
     Ok(listeners)
 }
 
-/// Serves metrics from here on, so that it can be asked how far a start is; gives their address.
+/// Serves metrics from here on, so that it can be asked how far a start is; gives their addresses.
 fn start_metrics(
-    reload: &Reload,
+    reload: &mut Reload,
     config: &Config,
     disk: DiskMeter,
     lifecycle: Lifecycle,
-) -> Result<Option<SocketAddr>, ServeError> {
+) -> Result<Vec<String>, ServeError> {
     let loaded = reload.loaded();
-    let Some(address) = loaded.metrics_address() else { return Ok(None) };
-    let (socket, address) = bind_http(address).map_err(ServeError::listen_metrics)?;
-    let settings = &loaded.settings;
+    let (plain, secure) = (loaded.metrics_address(), loaded.metrics_ssl_address());
+    let plain = plain.map(|address| (address, None));
+    let secure = match secure {
+        Some(address) => Some((address, Some(start_tls(reload, Service::Metrics)?))),
+        None => None,
+    };
+    let (mut listeners, mut urls) = (Vec::new(), Vec::new());
+    for (address, tls) in plain.into_iter().chain(secure) {
+        let (socket, address) = bind_http(address).map_err(ServeError::listen_metrics)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        urls.push(format!("{scheme}://{address}"));
+        listeners.push(http::Listener::Tcp(socket, tls));
+    }
+    if listeners.is_empty() {
+        return Ok(urls);
+    }
+    let settings = &reload.loaded().settings;
     let users = settings.metrics.has_authentication.then(|| {
         let (hasher, passwords) = (Hasher::default(), settings.passwords.clone());
         management::Users::new(hasher, config.loopback_users.clone(), passwords)
@@ -358,16 +367,13 @@ fn start_metrics(
         disk,
         node_name: config.node_name.clone(),
         data_dir: settings.data_dir.clone(),
-        memory_max: config.memory_max,
-        disk_free_min: config.disk_free_min,
         path: settings.metrics.path.clone(),
         is_per_object: settings.metrics.is_per_object,
         users,
         started: Instant::now(),
     };
-    let listener = http::Listener::Tcp(socket, None);
-    metrics::start(vec![listener], source).map_err(ServeError::System)?;
-    Ok(Some(address))
+    metrics::start(listeners, source).map_err(ServeError::System)?;
+    Ok(urls)
 }
 
 /// Shakes hands with those who come for this.
@@ -431,13 +437,16 @@ fn tell_progress(Progress { read, total }: Progress) {
 }
 
 /// The one line on standard output: whoever started the broker can wait for it.
-fn announce(urls: &[String], metrics: Option<SocketAddr>, data_dir: &Path) {
-    let metrics = metrics.map(|address| format!(", metrics on http://{address}"));
+fn announce(urls: &[String], metrics: &[String], data_dir: &Path) {
+    let metrics = match metrics {
+        [] => String::new(),
+        urls => format!(", metrics on {}", urls.join(" and ")),
+    };
     let line = format!(
         "warren {} listening on {}{}, data in {}\n",
         env!("CARGO_PKG_VERSION"),
         urls.join(" and "),
-        metrics.unwrap_or_default(),
+        metrics,
         data_dir.display()
     );
     let mut stdout = io::stdout().lock();

@@ -196,11 +196,20 @@ impl Run {
         }
     }
 
-    /// No queue is paused any more.
+    /// No queue is paused any more, and no limit is stricter than at the start. One that is wider
+    /// stays: what came in under it would be in the way of everything else under another.
     fn resume(&mut self) -> Result<(), Failure> {
+        let (own, now) = (self.world.setup(), &self.judge.model.setup);
+        let memory_max = own.memory_max.max(now.memory_max);
+        let disk_free_min = own.disk_free_min.min(now.disk_free_min);
+        if (memory_max, disk_free_min) != (now.memory_max, now.disk_free_min) {
+            let step = Step::new(Who::World, "limits").with("memory_max", memory_max);
+            self.execute(&step.with("disk_free_min", disk_free_min))?;
+        }
         let paused = self.judge.model.queues.values().filter(|queue| queue.is_paused);
         for queue in paused.map(|queue| queue.name.clone()).collect::<Vec<_>>() {
-            self.execute(&Step::new(Who::World, "resume_queue").with("q", queue))?;
+            let resume = Step::new(Who::World, "resume_queue").with("q", local(&queue));
+            self.execute(&resume.with("vhost", vhost_of(&queue)))?;
         }
         Ok(())
     }

@@ -117,7 +117,9 @@ function row(page, text) {
 /** What axe-core has to complain of. */
 async function complaints(page) {
   const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: `${axe.source}; undefined` });
+  if (!(await page.evaluate(() => "axe" in window))) {
+    await session.send("Runtime.evaluate", { expression: `${axe.source}; undefined` });
+  }
   const run = `axe.run(document, { resultTypes: ["violations"] }).then((found) =>
     found.violations.flatMap(({ id, nodes }) => nodes.map((node) =>
       id + ": " + node.target.join(" ") + ": " + node.failureSummary)))`;

@@ -3,7 +3,7 @@
  * the broker's CPU time per message with the overview open and without.
  *
  *     cargo build --release -p warren
- *     WARREN_BINARY=target/release/warren tests/browser/run --program figures [paint] [lists] [cpu]
+ *     WARREN_BINARY=target/release/warren tests/browser/run --program figures [paint] [lists] [polls] [cpu]
  *
  * On a machine that does nothing else: all but the bytes are times.
  */
@@ -11,9 +11,10 @@
 
 const assert = require("node:assert/strict");
 const { execFile } = require("node:child_process");
+const { readFileSync, readdirSync } = require("node:fs");
 const { promisify } = require("node:util");
 const { launch, open, settled, signIn } = require("./browser.js");
-const { startBroker } = require("./warren.js");
+const { startBroker, until } = require("./warren.js");
 
 const run = promisify(execFile);
 const TIMES = 9;
@@ -89,13 +90,11 @@ async function lists(broker, browser) {
   const page = await open(browser, broker, { intervalMs: 0 });
   await page.goto("/");
   await signIn(page, "guest");
-  const columns = new Set();
-  const answers = [];
+  const [answers, late] = [[], []];
   page.on("requestfinished", async (request) => {
     const url = new URL(request.url());
     if (url.pathname !== "/api/queues") return;
     const { requestStart, responseEnd } = request.timing();
-    columns.add(url.search);
     answers.push(responseEnd - requestStart);
   });
   for (const [name, query] of [
@@ -128,9 +127,10 @@ async function lists(broker, browser) {
     await page.waitForTimeout(100);
     console.log(`${many} queues, ${name}: answered in ${median(answers).toFixed(1)} ms ` +
       `(slowest ${Math.max(...answers).toFixed(1)}), on the screen in ${median(shown).toFixed(0)} ms`);
-    assert.ok(median(answers) < 100, "it is to be less than 100 ms");
+    if (median(answers) >= 100) late.push(name);
   }
   await page.context().close();
+  assert.deepEqual(late, [], "each is to be answered in less than 100 ms");
 }
 
 /** One round of the load: microseconds of the broker's CPU time per message. */
@@ -174,8 +174,44 @@ async function cpu(broker, browser) {
     `${more.toFixed(2)} %; of pairs ${median(pairwise).toFixed(2)} %`);
 }
 
+/** CPU time that all threads of the broker have taken, in microseconds. */
+function cpuTime(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const each = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]));
+  return each.reduce((sum, one) => sum + one, 0) / 1000;
+}
+
+/**
+ * What it takes the broker to answer the open overview once, with 10,000 queues and nothing else to
+ * do: a count of CPU time, which other work on the machine disturbs less than it does `cpu`.
+ */
+async function polls(broker, browser) {
+  const rounds = 20;
+  await makeQueues(broker, 10000);
+  const page = await open(browser, broker, { intervalMs: 1000 });
+  let answered = 0;
+  page.on("response", (response) => {
+    if (new URL(response.url()).pathname === "/api/overview") answered += 1;
+  });
+  const alone = [cpuTime(broker.pid), Date.now()];
+  await new Promise((resolve) => setTimeout(resolve, 10000));
+  const idle = (cpuTime(broker.pid) - alone[0]) / (Date.now() - alone[1]);
+  await page.goto("/");
+  await signIn(page, "guest");
+  await page.locator(".chart canvas").nth(5).waitFor();
+  const [before, start, from] = [cpuTime(broker.pid), Date.now(), answered];
+  await until("it was asked often enough", () => answered >= from + rounds, 60000);
+  const taken = cpuTime(broker.pid) - before - idle * (Date.now() - start);
+  const round = taken / (answered - from);
+  console.log(`the open overview takes ${round.toFixed(0)} us of the broker's CPU each time it asks ` +
+    `(mean of ${answered - from}); every 5 s, at 20,000 messages per ` +
+    `second, that is ${(round / 100000).toFixed(4)} us per message`);
+  await page.context().close();
+}
+
 async function main(wanted) {
-  const all = { paint, lists, cpu };
+  const all = { paint, lists, polls, cpu };
   for (const [name, measure] of Object.entries(all)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     const [broker, browser] = await Promise.all([startBroker(), launch()]);

@@ -9,7 +9,7 @@ const { finish, launch, open, signIn } = require("./browser.js");
 const { startBroker } = require("./warren.js");
 
 /** What a flow may take, on a machine that has other things to do. */
-const FLOW_MS = 90000;
+const FLOW_MS = 180000;
 
 /** How much of a page is told where a flow fails on it. */
 const TOLD_LEN = 3000;
@@ -31,7 +31,11 @@ function flows(subject, { seed, flags, env }, body) {
   describe(subject, { concurrency: 3 }, () => {
     let [broker, browser, end] = [];
     before(async () => {
-      [broker, browser] = await Promise.all([startBroker({ flags, env }), launch()]);
+      // Should one of the two not start, the other is ended all the same.
+      const started = await Promise.allSettled([startBroker({ flags, env }), launch()]);
+      [broker, browser] = started.map(({ value }) => value);
+      const failed = started.find(({ status }) => status === "rejected");
+      if (failed) throw failed.reason;
       end = await seed?.(broker);
     });
     after(async () => {

@@ -17,8 +17,8 @@ const START_MS = 30000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until `probe()` gives something true, and gives it; fails with `what` if it never does. */
-async function until(what, probe) {
-  const end = Date.now() + PATIENCE_MS;
+async function until(what, probe, patienceMs = PATIENCE_MS) {
+  const end = Date.now() + patienceMs;
   let last;
   for (;;) {
     try {

@@ -428,8 +428,8 @@ impl Connection {
         if self.link.peer.is_inside {
             return;
         }
-        let peer = self.link.peer.name.clone();
-        ctx.out.push_back(Output::Event(Event::ConnectionClosed { peer, error }));
+        let (peer, client) = (self.link.peer.name.clone(), self.client_name.clone());
+        ctx.out.push_back(Output::Event(Event::ConnectionClosed { peer, client, error }));
     }
 
     /// Sends `connection.close`.

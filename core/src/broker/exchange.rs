@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::arguments;
 use super::binding::{Binding, Destination, Destinations, Incoming};
@@ -140,6 +142,39 @@ pub(crate) struct Envelope<'a> {
     pub(crate) properties: &'a BasicProperties,
 }
 
+/// How many messages clients published to an exchange, and how many came to queues by that. Routes
+/// have it at hand, so that counting costs no search. All of it happens on one thread: what was
+/// loaded is what is stored to.
+#[derive(Debug, Default)]
+pub(crate) struct ExchangeCounts {
+    published: AtomicU64,
+    routed: AtomicU64,
+}
+
+impl ExchangeCounts {
+    /// A message was published.
+    pub(crate) fn note_published(&self) {
+        add(&self.published, 1);
+    }
+
+    /// One went to so many queues.
+    pub(crate) fn note_routed(&self, queues: usize) {
+        add(&self.routed, queues as u64);
+    }
+
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn routed(&self) -> u64 {
+        self.routed.load(Ordering::Relaxed)
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
+
 /// An exchange.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -162,6 +197,7 @@ pub(crate) struct Exchange {
     /// The bindings from it, and those to it.
     pub(crate) bindings: BTreeSet<Binding>,
     pub(crate) incoming: BTreeSet<Incoming>,
+    pub(crate) counts: Arc<ExchangeCounts>,
     table: Table,
 }
 
@@ -188,6 +224,7 @@ impl Exchange {
             alternate_by_policy: None,
             bindings: BTreeSet::new(),
             incoming: BTreeSet::new(),
+            counts: Arc::default(),
             table: match kind {
                 ExchangeKind::Direct => Table::Direct(hash::map(hash_seed)),
                 ExchangeKind::Fanout => Table::Fanout(Destinations::default()),

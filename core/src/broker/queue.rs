@@ -30,6 +30,7 @@ use super::weight::{Size, Weighed};
 use crate::ConnectionId;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::log::{BatchNumber, Deadlines, Extents, LaneFact, Place, QueueNumber};
+use crate::rare::Rare;
 use crate::slab::Key;
 use crate::time::Clock;
 
@@ -181,7 +182,7 @@ pub(crate) struct Queue {
     pub(crate) arguments: FieldTable,
     /// The policies that are in force for it.
     pub(crate) policies: InForce,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Rare<Settings>,
     /// What it remembers, if it deduplicates what comes to it.
     pub(crate) seen: Option<Box<Seen>>,
     pub(crate) incoming: BTreeSet<Incoming>,
@@ -268,7 +269,7 @@ impl Queue {
             auto_delete: declaration.auto_delete,
             owner: declaration.exclusive.then_some(owner),
             policies: InForce::default(),
-            settings: Settings::new(&declaration.arguments, Asked::default()),
+            settings: Settings::new(&declaration.arguments, Asked::default()).into(),
             seen: Seen::new(&declaration.arguments, hash_seed),
             arguments: declaration.arguments.canonical(),
             incoming: BTreeSet::new(),
@@ -444,5 +445,15 @@ fn kind(name: &ShortStr, arguments: &FieldTable) -> QueueKind {
         true => QueueKind::DelayStore,
         false if arguments::is_quorum(arguments) => QueueKind::Quorum,
         false => QueueKind::Classic,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_queue_is_small() {
+        assert!(size_of::<Queue>() <= 928, "{} bytes", size_of::<Queue>());
     }
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::queue::Queue;
 use crate::log::{Extent, IndexEntry};
+use crate::rare::{Rare, Unused};
 
 /// Between two messages that are wanted, so many bytes of others are read along rather than in two
 /// reads.
@@ -121,53 +122,69 @@ impl Run {
     }
 }
 
-/// What a queue's reader is about.
+/// What a queue's reader is about. Most queues never have anything on disk only.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct Reader(Rare<Reads>);
+
+#[derive(Debug, Default)]
+struct Reads {
     /// The number of the read under way: answers to others are not for us any more.
-    pub(crate) number: u64,
-    pub(crate) reading: Option<Reading>,
+    number: u64,
+    reading: Option<Reading>,
     /// Those that were read last, the newest at the end.
     parts: Vec<Part>,
 }
 
+impl Unused for Reads {
+    const UNUSED: &'static Self = &Self { number: 0, reading: None, parts: Vec::new() };
+}
+
 impl Reader {
+    /// Whether a read is under way.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.0.reading.is_some()
+    }
+
     /// Forgets what is under way.
     pub(crate) fn reset(&mut self) {
-        self.reading = None;
-        self.parts.clear();
+        if let Some(reads) = self.0.used() {
+            reads.reading = None;
+            reads.parts.clear();
+        }
     }
 
     /// The part at this place, if it is at hand.
     pub(crate) fn part(&self, segment: u64, offset: u32) -> Option<&Part> {
-        self.parts.iter().rev().find(|part| (part.segment, part.offset) == (segment, offset))
+        self.0.parts.iter().rev().find(|part| (part.segment, part.offset) == (segment, offset))
     }
 
     /// Keeps a part at hand, and of those before it as many as come to `entries_max` entries with
     /// it.
     pub(crate) fn keep_part(&mut self, part: Part, entries_max: usize) {
-        self.parts.retain(|other| other.segment != part.segment || other.offset != part.offset);
-        self.parts.push(part);
+        let parts = &mut self.0.in_use().parts;
+        parts.retain(|other| other.segment != part.segment || other.offset != part.offset);
+        parts.push(part);
         let mut left = entries_max;
-        let kept = self.parts.iter().rev().take_while(|part| {
+        let kept = parts.iter().rev().take_while(|part| {
             let has_room = part.entries.len() <= left;
             left = left.saturating_sub(part.entries.len());
             has_room
         });
         let kept = kept.count().max(1);
-        self.parts.drain(..self.parts.len() - kept);
+        parts.drain(..parts.len() - kept);
     }
 
     /// Begins a read; its number.
     pub(crate) fn begin(&mut self, reading: Reading) -> u64 {
-        self.number += 1;
-        self.reading = Some(reading);
-        self.number
+        let reads = self.0.in_use();
+        reads.number += 1;
+        reads.reading = Some(reading);
+        reads.number
     }
 
     /// Ends the read of this number.
     pub(crate) fn end(&mut self, number: u64) -> Option<Reading> {
-        if number == self.number { self.reading.take() } else { None }
+        self.0.used().filter(|reads| reads.number == number)?.reading.take()
     }
 }
 

@@ -6,6 +6,7 @@ use super::arguments;
 use super::policy::Asked;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
 use crate::metrics::DeadLetterStrategy;
+use crate::rare::Unused;
 
 /// What happens to messages that a full queue has no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +80,22 @@ fn levels(arguments: &FieldTable) -> Option<Levels> {
 
 /// The levels of every quorum queue, whatever its arguments.
 const QUORUM_LEVELS: Levels = Levels { max: 31, usual: 4 };
+
+impl Unused for Settings {
+    const UNUSED: &'static Self = &Self {
+        message_ttl: None,
+        expires: None,
+        dead_letters: None,
+        keeps_letters: false,
+        max_length: None,
+        max_bytes: None,
+        overflow: Overflow::DropHead,
+        consumer_timeout: None,
+        delivery_limit: None,
+        tells_deliveries: false,
+        levels: None,
+    };
+}
 
 impl Settings {
     /// Whether there may be more messages than may be ready.

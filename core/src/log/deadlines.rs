@@ -3,13 +3,19 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use crate::rare::{Rare, Unused};
+
 /// The deadlines of a queue's messages, in milliseconds since 1970, UTC. Messages without one are
-/// not in it.
+/// not in it. In most queues none has one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Deadlines {
+pub(crate) struct Deadlines(Rare<Ranges>);
+
+#[derive(Clone, Debug, Default)]
+struct Ranges {
     /// By the first of each range. No two overlap.
     by_first: BTreeMap<u64, Range>,
-    /// The deadlines that are still to be told by [`Self::take_due`], with their ranges' first.
+    /// The deadlines that are still to be told by [`Deadlines::take_due`], with their ranges'
+    /// first.
     to_tell: BTreeSet<(u64, u64)>,
 }
 
@@ -22,68 +28,77 @@ struct Range {
     is_durable: bool,
 }
 
-impl Deadlines {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_first.is_empty()
-    }
+impl Unused for Ranges {
+    const UNUSED: &'static Self = &Self { by_first: BTreeMap::new(), to_tell: BTreeSet::new() };
+}
 
-    /// Takes in positions from `first` to `last`, none of which is in it.
-    pub(crate) fn insert(&mut self, first: u64, last: u64, deadline: u64, is_durable: bool) {
-        let range = Range { last, deadline, is_durable };
-        if let Some((start, before)) = self.by_first.range_mut(..first).next_back()
-            && *before == (Range { last: first - 1, ..range })
-            && self.to_tell.contains(&(deadline, *start))
-        {
-            before.last = last;
-            return;
-        }
-        self.put(first, range, true);
-    }
-
-    /// The deadline of the message at a position, if it has one.
-    pub(crate) fn get(&self, position: u64) -> Option<u64> {
-        let (_, range) = self.by_first.range(..=position).next_back()?;
-        (range.last >= position).then_some(range.deadline)
-    }
-
-    /// Forgets positions from `first` to `last`.
-    pub(crate) fn remove(&mut self, first: u64, last: u64) {
-        while let Some((&start, &range)) = self.by_first.range(..=last).next_back()
-            && range.last >= first
-        {
-            self.by_first.remove(&start);
-            let is_to_tell = self.to_tell.remove(&(range.deadline, start));
-            if start < first {
-                self.put(start, Range { last: first - 1, ..range }, is_to_tell);
-            }
-            if last < range.last {
-                self.put(last + 1, range, is_to_tell);
-            }
-        }
-    }
-
+impl Ranges {
     fn put(&mut self, first: u64, range: Range, is_to_tell: bool) {
         self.by_first.insert(first, range);
         if is_to_tell {
             self.to_tell.insert((range.deadline, first));
         }
     }
+}
+
+impl Deadlines {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.by_first.is_empty()
+    }
+
+    /// Takes in positions from `first` to `last`, none of which is in it.
+    pub(crate) fn insert(&mut self, first: u64, last: u64, deadline: u64, is_durable: bool) {
+        let ranges = self.0.in_use();
+        let range = Range { last, deadline, is_durable };
+        if let Some((start, before)) = ranges.by_first.range_mut(..first).next_back()
+            && *before == (Range { last: first - 1, ..range })
+            && ranges.to_tell.contains(&(deadline, *start))
+        {
+            before.last = last;
+            return;
+        }
+        ranges.put(first, range, true);
+    }
+
+    /// The deadline of the message at a position, if it has one.
+    pub(crate) fn get(&self, position: u64) -> Option<u64> {
+        let (_, range) = self.0.by_first.range(..=position).next_back()?;
+        (range.last >= position).then_some(range.deadline)
+    }
+
+    /// Forgets positions from `first` to `last`.
+    pub(crate) fn remove(&mut self, first: u64, last: u64) {
+        let Some(ranges) = self.0.used() else { return };
+        while let Some((&start, &range)) = ranges.by_first.range(..=last).next_back()
+            && range.last >= first
+        {
+            ranges.by_first.remove(&start);
+            let is_to_tell = ranges.to_tell.remove(&(range.deadline, start));
+            if start < first {
+                ranges.put(start, Range { last: first - 1, ..range }, is_to_tell);
+            }
+            if last < range.last {
+                ranges.put(last + 1, range, is_to_tell);
+            }
+        }
+    }
 
     /// The first deadline that is still to be told.
     pub(crate) fn next(&self) -> Option<u64> {
-        self.to_tell.first().map(|(deadline, _)| *deadline)
+        self.0.to_tell.first().map(|(deadline, _)| *deadline)
     }
 
     /// Tells up to `count` positions in a row, the first and the last, whose deadline is not after
     /// `now`: those with the earliest first. Each is told once; it stays until it is removed.
     pub(crate) fn take_due(&mut self, now: u64, count: u64) -> Option<(u64, u64)> {
-        let &(_, first) = self.to_tell.first().filter(|(deadline, _)| *deadline <= now)?;
-        self.to_tell.pop_first();
-        let range = self.by_first[&first];
+        let ranges = self.0.used()?;
+        let &(_, first) = ranges.to_tell.first().filter(|(deadline, _)| *deadline <= now)?;
+        ranges.to_tell.pop_first();
+        let range = ranges.by_first[&first];
         let last = range.last.min(first.saturating_add(count - 1));
         if last < range.last {
-            self.put(first, Range { last, ..range }, false);
-            self.put(last + 1, range, true);
+            ranges.put(first, Range { last, ..range }, false);
+            ranges.put(last + 1, range, true);
         }
         Some((first, last))
     }
@@ -96,18 +111,18 @@ impl Deadlines {
     ) -> impl Iterator<Item = (u64, u64)> + '_ {
         // The one may stand in the middle of a range.
         let (deadline, position) = after.unwrap_or_default();
-        let within = self.by_first.range(..=position).next_back();
+        let within = self.0.by_first.range(..=position).next_back();
         let from = within.map_or(0, |(first, _)| *first);
-        let ranges = self.to_tell.range((deadline, from)..);
+        let ranges = self.0.to_tell.range((deadline, from)..);
         let all = ranges.flat_map(|&(deadline, first)| {
-            (first..=self.by_first[&first].last).map(move |position| (deadline, position))
+            (first..=self.0.by_first[&first].last).map(move |position| (deadline, position))
         });
         all.skip_while(move |next| after.is_some_and(|after| *next <= after))
     }
 
     /// Those of messages that a start would find: first and last position, and the deadline.
     pub(crate) fn durable(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
-        let ranges = self.by_first.iter().filter(|(_, range)| range.is_durable);
+        let ranges = self.0.by_first.iter().filter(|(_, range)| range.is_durable);
         ranges.map(|(first, range)| (*first, range.last, range.deadline))
     }
 }

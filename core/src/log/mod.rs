@@ -197,6 +197,8 @@ pub(crate) struct Log {
     /// of that attempt is over.
     is_reported: bool,
     is_short: bool,
+    /// How many bytes are free, by the last report.
+    free: Option<u64>,
     /// What the disk refused, for those who run the broker.
     complaints: Vec<String>,
     halt: Option<String>,
@@ -261,6 +263,7 @@ impl Log {
             is_troubled: false,
             is_reported: false,
             is_short: false,
+            free: None,
             complaints: Vec::new(),
             halt: None,
             closing: Closing::Open,
@@ -578,6 +581,7 @@ impl Log {
         if !self.is_enabled || self.halt.is_some() {
             return;
         }
+        self.free = Some(free);
         self.is_short = free < self.disk_free_min;
         self.is_troubled = false;
         self.is_reported = true;

@@ -14,6 +14,17 @@ impl Log {
         self.pending.len + in_flight + unwritten
     }
 
+    /// With less free space than this many bytes, publishers wait from now on.
+    pub(crate) fn set_free_min(&mut self, free_min: u64) {
+        self.disk_free_min = free_min;
+        self.is_short = self.free.is_some_and(|free| free < free_min);
+    }
+
+    /// See [`Self::set_free_min`].
+    pub(crate) fn free_min(&self) -> u64 {
+        self.disk_free_min
+    }
+
     /// Whether the disk has too little room for publishers to go on.
     pub(crate) fn is_short_of_space(&self) -> bool {
         self.is_full || self.is_short || self.is_troubled

@@ -14,7 +14,7 @@ use crate::listing::{
 };
 use crate::metrics::{Metrics, SumsByKind};
 use crate::slab::Key;
-use crate::{ConnectionId, QueueName};
+use crate::{ConnectionId, QueueName, ResourceLimits};
 
 impl Broker {
     /// How much there is of everything.
@@ -61,7 +61,21 @@ impl Broker {
             timers: self.timers.len() as u64 + engine.timers_len(),
             memory: engine.memory_metrics(),
             log: engine.log_metrics(),
+            limits: engine.resource_limits(),
         }
+    }
+
+    /// How many clients have opened a virtual host, and how many may, if there is a limit.
+    #[must_use]
+    pub fn admitted(&self) -> (u64, Option<u32>) {
+        (self.engine.admitted(), self.engine.node_limits.connections)
+    }
+
+    /// How much memory messages may take, and how much space must be left on the disk: both are
+    /// there.
+    #[must_use]
+    pub fn resource_limits(&self) -> ResourceLimits {
+        self.engine.resource_limits()
     }
 
     /// The number that the data directory was given when it was made; 0 without one.

@@ -2,10 +2,10 @@
 
 use warren_core::amqp::*;
 use warren_core::broker::{ApplyTo, Policy, PolicyLayer};
-use warren_core::listing::{BindingsOf, Page};
+use warren_core::listing::{BindingsOf, ChannelCounters, Page};
 use warren_core::{Command, CommandId, Config, Input};
 
-use super::client::World;
+use super::client::{World, publish_with};
 
 /// All pages of a listing, so many at once.
 fn all<T>(limit: usize, list: impl Fn(u64, usize) -> Page<T>) -> Vec<T> {
@@ -37,6 +37,51 @@ fn every_queue_is_listed_once_however_long_the_pages_are() {
         assert_eq!(names, ["a", "c", "d", "e"], "in pages of {limit}");
     }
     assert_eq!(world.broker.totals().queues, 4);
+}
+
+#[test]
+fn a_channel_and_an_exchange_tell_what_happened_there() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    world.declare(client, "q");
+    world.declare(client, "r");
+    for queue in ["q", "r"] {
+        let (queue, exchange) = (queue.into(), "amq.fanout".into());
+        world.tell(client, 1, QueueBind { queue, exchange, ..Default::default() });
+    }
+    world.tell(client, 1, ConfirmSelect::default());
+    for _ in 0..3 {
+        world.batch(publish_with(client, "amq.fanout", "", "x", Properties::default()));
+    }
+    world.batch(publish_with(client, "amq.direct", "nowhere", "x", Properties::default()));
+    let get = |no_ack| BasicGet { queue: "q".into(), no_ack, ..Default::default() };
+    world.tell(client, 1, get(true));
+    world.tell(client, 1, get(false));
+    world.tell(client, 1, BasicReject { delivery_tag: 2, requeue: true });
+    world.consume(client, "q", "acks");
+    world.tell(client, 1, BasicAck { delivery_tag: 4, multiple: true });
+    let consume = BasicConsume { queue: "r".into(), no_ack: true, ..Default::default() };
+    world.tell(client, 1, consume);
+    let channels = all(10, |from, limit| world.broker.list_channels(from, limit));
+    let counters = ChannelCounters {
+        published: 4,
+        confirmed: 4,
+        returned: 1,
+        unroutable: 0,
+        delivered: 2,
+        delivered_no_ack: 3,
+        got: 1,
+        got_no_ack: 1,
+        redelivered: 1,
+        acked: 2,
+    };
+    assert_eq!(channels[0].counters, counters);
+    let counts = |name: &str| {
+        let info = world.broker.exchange_info(&text("/"), &text(name)).expect("is there");
+        (info.published, info.routed)
+    };
+    assert_eq!((counts("amq.fanout"), counts("amq.direct")), ((3, 6), (1, 0)));
+    assert_eq!(counts(""), (0, 0));
 }
 
 #[test]

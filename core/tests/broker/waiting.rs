@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use warren_core::amqp::*;
-use warren_core::{Config, ConnectionId, DiskOp, DiskRequest, Input, Lane};
+use warren_core::{
+    Command, CommandId, Config, ConnectionId, DiskOp, DiskRequest, Input, Lane, ResourceLimits,
+};
 
 use super::client::{World, persist, persist_to};
 use super::disk::of;
@@ -45,6 +47,33 @@ fn a_disk_that_turns_out_to_be_full_has_room_for_what_consumers_need() {
     world.input(Input::DiskFree(u64::MAX));
     world.settle();
     assert_eq!(world.broker.parked(), []);
+}
+
+#[test]
+fn limits_of_memory_and_disk_change_at_once() {
+    let (mut world, client) = world(Config { disk_free_min: 100, ..Config::default() });
+    let limit = |world: &mut World, memory_max, disk_free_min| {
+        let limits = ResourceLimits { memory_max, disk_free_min };
+        let command = Box::new(Command::SetResourceLimits(limits));
+        world.input(Input::Command(CommandId(0), command));
+    };
+    world.declare(client, "t");
+    world.publish(client, "t", "in memory");
+    world.input(Input::DiskFree(1000));
+    assert_eq!(world.broker.alarms(), (false, false));
+    limit(&mut world, Some(1), None);
+    assert_eq!(world.broker.alarms(), (true, false));
+    world.publish(client, "t", "waits");
+    assert_eq!(world.broker.parked().len(), 1);
+    limit(&mut world, Some(1 << 20), None);
+    assert_eq!(world.broker.alarms(), (false, false));
+    assert_eq!(world.broker.parked(), []);
+    limit(&mut world, None, Some(1001));
+    assert_eq!(world.broker.alarms(), (false, true), "by what was reported last");
+    limit(&mut world, None, Some(1000));
+    assert_eq!(world.broker.alarms(), (false, false));
+    let limits = ResourceLimits { memory_max: Some(1 << 20), disk_free_min: Some(1000) };
+    assert_eq!(world.broker.resource_limits(), limits);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use warren_core::broker::{
     TopicPermission, UserChange, UserLimits, VhostLimits, VhostMetadata,
 };
 use warren_core::listing::MessageId;
-use warren_core::{Command, ConnectionId, NodeLimits};
+use warren_core::{Command, ConnectionId, NodeLimits, ResourceLimits};
 
 use crate::number::{put as put_number, put_bytes, take as take_number, take_bytes, take_text};
 
@@ -91,6 +91,10 @@ pub(crate) fn put(out: &mut Vec<u8>, command: &Command) {
         Command::SetNodeLimits(limits) => {
             put_head(out, 19, []);
             put_node_limits(out, limits);
+        }
+        Command::SetResourceLimits(ResourceLimits { memory_max, disk_free_min }) => {
+            put_head(out, 20, []);
+            put_limits(out, [*memory_max, *disk_free_min]);
         }
         Command::CloseConnection { connection, reason } => {
             put_head(out, 14, []);
@@ -199,6 +203,10 @@ pub(crate) fn take(from: &mut Bytes) -> Option<Command> {
             arguments: take_table(from)?,
         },
         19 => Command::SetNodeLimits(take_node_limits(from)?),
+        20 => {
+            let [memory_max, disk_free_min] = take_limits(from)?;
+            Command::SetResourceLimits(ResourceLimits { memory_max, disk_free_min })
+        }
         _ => return None,
     })
 }
@@ -374,6 +382,10 @@ pub(crate) mod tests {
             Command::SetParameter(parameter),
             Command::ClearParameter { vhost: Some(vhost), component, name },
             Command::SetNodeLimits(NodeLimits { queues: Some(0), ..NodeLimits::default() }),
+            Command::SetResourceLimits(ResourceLimits {
+                memory_max: Some(1 << 30),
+                disk_free_min: None,
+            }),
             Command::CloseConnection { connection, reason: "because".into() },
         ]
     }

@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,6 +90,7 @@ impl Disk {
             read: lane(&["disk read"; READERS])?,
             directory,
             done,
+            free_min: Arc::default(),
         };
         Ok(Self { requests, results: Results(results), meter })
     }
@@ -131,6 +133,8 @@ pub(crate) struct Requests {
     read: Sender<DiskRequest>,
     directory: Arc<Directory>,
     done: UnboundedSender<Input>,
+    /// With less than twice this many bytes of free space, that is reported more often.
+    free_min: Arc<AtomicU64>,
 }
 
 impl Requests {
@@ -144,17 +148,23 @@ impl Requests {
         lane.send(request).expect("a lane's thread ends after its senders");
     }
 
-    /// Begins to report the free space. That happens more often below twice `free_min` bytes, until
-    /// what is returned is dropped.
+    /// Begins to report the free space. That happens more often below twice as many bytes as
+    /// [`Self::set_free_min`] says, until what is returned is dropped.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(crate) fn watch_space(&self, free_min: u64) -> io::Result<SpaceWatch> {
+    pub(crate) fn watch_space(&self) -> io::Result<SpaceWatch> {
         let (watch, is_dropped) = mpsc::channel();
         let (directory, done) = (Arc::clone(&self.directory), self.done.clone());
-        let work = move || report_space(&directory, free_min.saturating_mul(2), &done, &is_dropped);
+        let free_min = Arc::clone(&self.free_min);
+        let work = move || report_space(&directory, &free_min, &done, &is_dropped);
         thread::Builder::new().name("disk space".into()).spawn(work)?;
         Ok(SpaceWatch { _until: watch })
+    }
+
+    /// With so little free space, publishers wait.
+    pub(crate) fn set_free_min(&self, free_min: u64) {
+        self.free_min.store(free_min, Ordering::Relaxed);
     }
 }
 
@@ -198,7 +208,7 @@ fn carry_out(
 /// The life of the thread that looks at the free space.
 fn report_space(
     directory: &Directory,
-    nearly_full: u64,
+    free_min: &AtomicU64,
     done: &UnboundedSender<Input>,
     is_dropped: &Receiver<()>,
 ) {
@@ -208,6 +218,7 @@ fn report_space(
             Ok(space) => {
                 is_unknown = false;
                 let _ = done.send(Input::DiskFree(space.free));
+                let nearly_full = free_min.load(Ordering::Relaxed).saturating_mul(2);
                 if space.free < nearly_full { SPACE_INTERVAL_NEARLY_FULL } else { SPACE_INTERVAL }
             }
             Err(error) => {

@@ -271,7 +271,8 @@ fn the_free_space_is_reported_at_once_and_often_while_it_is_nearly_too_little() 
     let space = disk.disk.space().expect("is known");
     assert!(0 < space.free && space.free <= space.capacity, "{space:?}");
     let start = std::time::Instant::now();
-    let watch = disk.disk.requests.watch_space(u64::MAX).expect("a thread");
+    disk.disk.requests.set_free_min(u64::MAX);
+    let watch = disk.disk.requests.watch_space().expect("a thread");
     for _ in 0..3 {
         assert!(matches!(disk.next()[..], [Input::DiskFree(1..)]));
     }

@@ -22,7 +22,15 @@ pub(crate) use report::{ConfigCommand, main};
 pub(crate) use settings::{
     LogSettings, LoginFrom, Machine, SanType, Service, Settings, TlsSettings, TlsVersion,
 };
+use tracing::info;
 pub(crate) use value::ListenAddress;
+use warren_core::ResourceLimits;
+
+use crate::size;
+
+/// What begins the keys of memory and disk.
+const MEMORY: &str = "vm_memory_high_watermark";
+const DISK: &str = "disk_free_limit";
 
 /// How often what stands for a value may stand for another.
 const SUBSTITUTIONS_MAX: usize = 20;
@@ -86,6 +94,48 @@ impl Sources {
     }
 }
 
+/// What keys of memory and disk come to on this machine: of the others nothing is said.
+///
+/// # Errors
+/// When there is another key among these, or a value cannot be.
+pub(crate) fn resource_limits(
+    asked: &[(&str, String)],
+    machine: Machine,
+) -> Result<ResourceLimits, String> {
+    let (mut settings, mut limits) = (Settings::default(), ResourceLimits::default());
+    let begins = |key: &str, begin: &str| key.split('.').next() == Some(begin);
+    for (key, value) in asked {
+        let found =
+            syntax::words(key).ok().and_then(|words| keys::find(&words).map(|(key, _)| key));
+        match found.filter(|key| key.is_reloaded) {
+            Some(found) if begins(key, MEMORY) || begins(key, DISK) => {
+                (found.set)(&mut settings, "", value).map_err(|error| format!("{key}: {error}"))?;
+            }
+            _ => return Err(format!("`{key}` is no limit of memory or disk")),
+        }
+    }
+    let all = settings.resource_limits(machine)?;
+    for (key, _) in asked {
+        match begins(key, MEMORY) {
+            true => limits.memory_max = all.memory_max,
+            false => limits.disk_free_min = all.disk_free_min,
+        }
+    }
+    Ok(limits)
+}
+
+/// Says what these limits are from now on.
+pub(crate) fn tell(limits: ResourceLimits) {
+    if let Some(memory_max) = limits.memory_max {
+        let most = size::written(memory_max);
+        info!("publishers wait when messages take more than {most} of memory");
+    }
+    if let Some(disk_free_min) = limits.disk_free_min {
+        let least = size::written(disk_free_min);
+        info!("publishers wait when less than {least} is free on the disk");
+    }
+}
+
 /// All that was said.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -125,11 +175,17 @@ impl Loaded {
         self.settings.metrics.or((ip, 15692).into())
     }
 
+    /// Where metrics are for those who speak TLS, if anywhere.
+    pub(crate) fn metrics_ssl_address(&self) -> Option<ListenAddress> {
+        self.settings.metrics.ssl()
+    }
+
     /// What anybody is to be met with TLS for.
     pub(crate) fn services_with_tls(&self) -> Vec<Service> {
         let amqp = (!self.ssl_addresses().is_empty()).then_some(Service::Amqp);
         let management = self.management_ssl_address().map(|_| Service::Management);
-        amqp.into_iter().chain(management).collect()
+        let metrics = self.metrics_ssl_address().map(|_| Service::Metrics);
+        amqp.into_iter().chain(management).chain(metrics).collect()
     }
 
     /// Where clients connect that speak TLS.

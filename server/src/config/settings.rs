@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use warren_core::amqp::{Mechanism, ShortStr};
 use warren_core::broker::{HashAlgorithm, Password, PasswordHash, Permission};
-use warren_core::{Config, Defaults};
+use warren_core::{Config, Defaults, ResourceLimits};
 use warren_io::password;
 
 use super::value::ListenAddress;
@@ -124,22 +124,15 @@ impl Settings {
     /// # Errors
     /// When the machine has too little for what is asked for.
     pub(crate) fn config(&self, machine: Machine) -> Result<Config, String> {
-        let total = self.memory_total.map_or(machine.memory, |size| size.of(machine.memory));
-        let memory = self.memory.of(total);
-        if memory < MEMORY_MIN {
-            let (given, min) = (size::written(memory), size::written(MEMORY_MIN));
-            return Err(format!(
-                "memory is {given}; it takes at least {min} (vm_memory_high_watermark, --memory)"
-            ));
-        }
+        let machine = self.machine(machine);
+        let memory = self.memory(machine)?;
         self.passwords.check_itself()?;
         let mut config = Config {
-            // It counts the messages alone: what the allocator and all else take comes on top.
-            memory_max: memory / 2,
+            memory_max: of_messages(memory),
             log_pending_max: in_memory((memory / 8).min(16 << 20)),
             queue_window: in_memory((memory / 16).min(8 << 20)),
             segment_len: self.segment_len(machine)?,
-            disk_free_min: self.disk_free_min.of(Machine { memory: total, ..machine }),
+            disk_free_min: self.disk_free_min.of(machine),
             // As in RabbitMQ: what is imported says who and what is there.
             defaults: match self.definitions.is_any() {
                 true => None,
@@ -155,6 +148,36 @@ impl Settings {
             config.queue_window = in_memory(window.of(memory));
         }
         Ok(config)
+    }
+
+    /// What the machine has, as far as it is believed.
+    pub(crate) fn machine(&self, machine: Machine) -> Machine {
+        let memory = self.memory_total.map_or(machine.memory, |size| size.of(machine.memory));
+        Machine { memory, ..machine }
+    }
+
+    /// How much memory the broker may use.
+    fn memory(&self, machine: Machine) -> Result<u64, String> {
+        let memory = self.memory.of(machine.memory);
+        if memory < MEMORY_MIN {
+            let (given, min) = (size::written(memory), size::written(MEMORY_MIN));
+            return Err(format!(
+                "memory is {given}; it takes at least {min} (vm_memory_high_watermark, --memory)"
+            ));
+        }
+        Ok(memory)
+    }
+
+    /// What of these can be changed while the broker runs.
+    ///
+    /// # Errors
+    /// When the machine has too little for what is asked for.
+    pub(crate) fn resource_limits(&self, machine: Machine) -> Result<ResourceLimits, String> {
+        let machine = self.machine(machine);
+        Ok(ResourceLimits {
+            memory_max: Some(of_messages(self.memory(machine)?)),
+            disk_free_min: Some(self.disk_free_min.of(machine)),
+        })
     }
 
     fn segment_len(&self, machine: Machine) -> Result<u32, String> {
@@ -192,7 +215,8 @@ impl Settings {
     pub(crate) fn tls_of(&self, service: Service) -> &TlsSettings {
         match service {
             Service::Management if self.management.tls.certfile.is_some() => &self.management.tls,
-            Service::Management | Service::Amqp => &self.tls,
+            Service::Metrics if self.metrics.tls.certfile.is_some() => &self.metrics.tls,
+            Service::Management | Service::Metrics | Service::Amqp => &self.tls,
         }
     }
 }
@@ -204,6 +228,25 @@ pub(crate) enum Service {
     Amqp,
     /// To run it.
     Management,
+    /// To see how it is.
+    Metrics,
+}
+
+impl Service {
+    /// What listeners for it are called.
+    pub(crate) fn protocol(self) -> &'static str {
+        match self {
+            Self::Amqp => "amqp/ssl",
+            Self::Management => "https",
+            Self::Metrics => "https/prometheus",
+        }
+    }
+}
+
+/// How much of what the broker may use messages may take: what the allocator and all else take
+/// comes on top.
+fn of_messages(memory: u64) -> u64 {
+    memory / 2
 }
 
 fn short(text: &str) -> Result<ShortStr, String> {
@@ -255,11 +298,7 @@ pub(crate) struct Management {
 impl Management {
     /// Where it is for those who speak TLS, if anywhere: there where a port is said.
     pub(crate) fn ssl(&self) -> Option<ListenAddress> {
-        let port = self.ssl_port?;
-        Some(match self.ssl_ip {
-            Some(ip) => ListenAddress::Socket((ip, port).into()),
-            None => ListenAddress::Port(port),
-        })
+        at(self.ssl_ip, self.ssl_port?)
     }
 
     /// Where it is; there if nothing was said.
@@ -292,6 +331,11 @@ pub(crate) struct Metrics {
     pub(crate) is_per_object: bool,
     /// Whether only some users may see them.
     pub(crate) has_authentication: bool,
+    /// The address and the port of those who speak TLS.
+    pub(crate) ssl_ip: Option<IpAddr>,
+    pub(crate) ssl_port: Option<u16>,
+    /// Keys and certificates of their own, if there is a certificate among them.
+    pub(crate) tls: TlsSettings,
 }
 
 impl Default for Metrics {
@@ -303,17 +347,35 @@ impl Default for Metrics {
             path: "/metrics".into(),
             is_per_object: false,
             has_authentication: false,
+            ssl_ip: None,
+            ssl_port: None,
+            tls: TlsSettings::default(),
         }
     }
 }
 
+/// A port of an address, or of all interfaces.
+fn at(ip: Option<IpAddr>, port: u16) -> Option<ListenAddress> {
+    Some(match ip {
+        Some(ip) => ListenAddress::Socket((ip, port).into()),
+        None => ListenAddress::Port(port),
+    })
+}
+
 impl Metrics {
+    /// Where they are for those who speak TLS, if anywhere: there where a port is said.
+    pub(crate) fn ssl(&self) -> Option<ListenAddress> {
+        at(self.ssl_ip, self.ssl_port?)
+    }
+
     /// Where they are; there if nothing was said.
     pub(crate) fn or(&self, default: SocketAddr) -> Option<ListenAddress> {
         let port = self.port.unwrap_or(default.port());
         match (self.address, self.ip) {
             (Some(address), _) => address,
             (None, Some(ip)) => Some(ListenAddress::Socket((ip, port).into())),
+            // As in RabbitMQ, who has them with TLS has them without only if that is said too.
+            (None, None) if self.ssl_port.is_some() && self.port.is_none() => None,
             (None, None) if default.ip().is_unspecified() => Some(ListenAddress::Port(port)),
             (None, None) => Some(ListenAddress::Socket((default.ip(), port).into())),
         }

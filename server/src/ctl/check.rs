@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::call::Call;
+use super::call::{Call, joined};
+use super::client::Asked;
 use super::command::Answer;
 use super::failure::Failure;
 use super::output::Output;
@@ -196,8 +198,19 @@ pub(super) async fn certificates(call: &Call) -> Answer {
     }
     call.banner(format!("Checking certificate expiration for all certificates on node {node} ..."));
     let path = ["health", "checks", "certificate-expiration", &within.to_string(), unit];
-    call.get(&path).await?;
     let label = if within == 1 { unit.trim_end_matches('s') } else { unit };
+    let told = call.send(Asked::new(Method::GET, &joined(&path))).await?;
+    if told.status == StatusCode::SERVICE_UNAVAILABLE {
+        let found = told.json();
+        let of = |one: &Value| one["protocol"].as_str().unwrap_or_default().to_owned();
+        let expiring: Vec<_> = found["expired"].as_array().into_iter().flatten().map(of).collect();
+        let text = format!(
+            "Certificates that run out within {within} {label}, or have: those of {}.",
+            expiring.join(", ")
+        );
+        return Err(failed(call, text, &found));
+    }
+    call.settled(told)?;
     let text = format!("No certificates are expiring within {within} {label}.");
     Ok(passed(call, text, json!({ "result": "ok" })))
 }

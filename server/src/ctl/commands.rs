@@ -226,6 +226,11 @@ const COMMANDS: &[Command] = commands! {
     "set_log_level" [some("log_level")]
         "Logs debug, info, warning, error or none until the configuration is read again"
         log::set_level;
+    "set_vm_memory_high_watermark" [some("value")]
+        "Has publishers wait at this fraction of the memory, or at `absolute` AMOUNT"
+        limit::set_memory;
+    "set_disk_free_limit" [some("value")]
+        "Has publishers wait below this amount, or at `mem_relative` FACTOR" limit::set_disk;
     "listeners" [] "What is listened on" status::listeners;
     "memory_breakdown" [value("unit", "bytes, mb or gb [gb]")] "What takes memory"
         status::memory_breakdown;

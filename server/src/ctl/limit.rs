@@ -1,8 +1,10 @@
 //! Limits of users and of virtual hosts.
 
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::client::Asked;
 use super::command::Answer;
 use super::failure::Failure;
 use super::listing::check_vhost;
@@ -71,6 +73,64 @@ pub(super) async fn list_of_vhosts(call: &Call) -> Answer {
     call.banner(format!("Listing limits for vhost \"{vhost}\" ..."));
     check_vhost(call).await?;
     Ok(one(&call.get(&["vhost-limits", vhost]).await?))
+}
+
+/// A fraction, or `absolute` and an amount.
+pub(super) async fn set_memory(call: &Call) -> Answer {
+    const KEY: &str = "vm_memory_high_watermark";
+    let node = call.node().await?;
+    let (name, value) = match call.all("value").as_slice() {
+        ["absolute", amount] => {
+            call.banner(format!("Setting memory threshold on {node} to {amount} bytes ..."));
+            ("absolute", (*amount).to_owned())
+        }
+        [fraction] => {
+            call.banner(format!("Setting memory threshold on {node} to {fraction} ..."));
+            ("relative", (*fraction).to_owned())
+        }
+        _ => return Err(not_two(call)),
+    };
+    set_of_node(call, &format!("{KEY}.{name}"), value).await
+}
+
+/// An amount, or `mem_relative` and a factor.
+pub(super) async fn set_disk(call: &Call) -> Answer {
+    const KEY: &str = "disk_free_limit";
+    let node = call.node().await?;
+    let (name, value) = match call.all("value").as_slice() {
+        ["mem_relative", factor] => {
+            call.banner(format!(
+                "Setting disk free limit on {node} to {factor} times the total RAM ..."
+            ));
+            ("relative", (*factor).to_owned())
+        }
+        [amount] => {
+            call.banner(format!("Setting disk free limit on {node} to {amount} bytes ..."));
+            ("absolute", (*amount).to_owned())
+        }
+        _ => return Err(not_two(call)),
+    };
+    set_of_node(call, &format!("{KEY}.{name}"), value).await
+}
+
+fn not_two(call: &Call) -> Failure {
+    Failure::usage(format!(
+        "Error (argument validation): `warren ctl help {}` says what it takes",
+        call.name
+    ))
+}
+
+async fn set_of_node(call: &Call, key: &str, value: String) -> Answer {
+    let asked = call.send(Asked {
+        body: json!({ key: value }).to_string().into(),
+        ..Asked::new(Method::PUT, "/api/node-limits")
+    });
+    let told = asked.await?;
+    if told.status == StatusCode::BAD_REQUEST {
+        return Err(Failure::argument(told.json()["reason"].as_str().unwrap_or_default()));
+    }
+    call.settled(told)?;
+    Ok(Output::Done)
 }
 
 /// Sets all limits of a definition, or none if one of them is none.

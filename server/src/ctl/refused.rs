@@ -12,8 +12,6 @@ const ONE_PROCESS: &str = "the broker and its process are one: stop it with `war
 const NO_RESET: &str =
     "nothing deletes all data at a word: stop the broker and remove its data directory";
 const NO_ERLANG: &str = "there is no Erlang here";
-const LIMITS: &str = "it counts from the start on: set vm_memory_high_watermark or disk_free_limit \
-                      in the configuration and start the broker anew";
 const NO_TRACING: &str = "messages are not traced";
 const NO_COPIES: &str = "a queue has no copies on other nodes";
 const BROWSE: &str = "`warren ctl browse QUEUE` shows messages of any queue";
@@ -46,8 +44,6 @@ pub(super) const COMMANDS: &[Command] = commands! {
     "shrink" [any("argument")] "Is not offered" refused::refuse(NO_COPIES);
     "peek" [any("argument")] "Is not offered" refused::refuse(BROWSE);
     "quorum_status" [any("argument")] "Is not offered" refused::refuse(NO_COPIES);
-    "set_vm_memory_high_watermark" [any("argument")] "Is not offered" refused::refuse(LIMITS);
-    "set_disk_free_limit" [any("argument")] "Is not offered" refused::refuse(LIMITS);
     "trace_on" [any("argument")] "Is not offered" refused::refuse(NO_TRACING);
     "trace_off" [any("argument")] "Is not offered" refused::refuse(NO_TRACING);
     "eval" [any("argument")] "Is not offered" refused::refuse(NO_ERLANG);

@@ -167,10 +167,11 @@ impl Visit for Visitor<'_> {
 
 /// A text, or as much of it as a record keeps.
 fn cut(text: &str) -> String {
-    match text.len() <= TEXT_MAX {
-        true => text.to_owned(),
-        false => format!("{}…", &text[..text.floor_char_boundary(TEXT_MAX)]),
+    if text.len() <= TEXT_MAX {
+        return text.to_owned();
     }
+    let end = (0..=TEXT_MAX).rev().find(|end| text.is_char_boundary(*end));
+    format!("{}…", &text[..end.unwrap_or(0)])
 }
 
 #[cfg(test)]

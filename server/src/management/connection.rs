@@ -6,12 +6,12 @@ use warren_core::listing::{ChannelInfo, ConnectionInfo, ConsumerInfo};
 use warren_core::{Command, ConnectionId};
 use warren_io::Octets;
 
+use super::State;
 use super::auth::Tag;
 use super::call::{Answer, Call, Failure, Reply};
 use super::json as table;
 use super::page::{self, Ready};
-use super::reading;
-use super::{Node, State};
+use super::{rates, reading};
 
 /// What clients are told that somebody has closed, unless there is a reason.
 const CLOSED: &str = "Closed via management plugin";
@@ -41,8 +41,7 @@ pub(super) async fn one(call: Call) -> Answer {
 pub(super) async fn channels_of(call: Call) -> Answer {
     let id = find(&call).await?.id;
     let channels = reading::channels_of(&call.state.broker, id).await;
-    let node = &call.state.node.name;
-    page::list(&call, channels.iter().map(|channel| channel_row(channel, node)).collect())
+    page::list(&call, channels.iter().map(|channel| channel_row(channel, &call.state)).collect())
 }
 
 pub(super) async fn channels(call: Call) -> Answer {
@@ -50,8 +49,7 @@ pub(super) async fn channels(call: Call) -> Answer {
     let channels = reading::channels(&call.state.broker).await.into_iter();
     let channels =
         channels.filter(|channel| vhosts.contains(&channel.vhost) && may_see(&call, &channel.user));
-    let node = &call.state.node.name;
-    let rows = channels.map(|channel| channel_row(&channel, node)).collect();
+    let rows = channels.map(|channel| channel_row(&channel, &call.state)).collect();
     page::list(&call, rows)
 }
 
@@ -61,7 +59,7 @@ pub(super) async fn channel(call: Call) -> Answer {
     let found = channels.iter().find(|channel| channel_name(channel) == wanted);
     let found = found.filter(|channel| may_see(&call, &channel.user));
     let found = found.ok_or_else(Failure::no_object)?;
-    let mut json = channel_json(found, &call.state.node.name);
+    let mut json = channel_json(found, &call.state);
     let consumers = reading::consumers(&call.state.broker).await.into_iter();
     let own = consumers.filter(|consumer| {
         consumer.connection == found.connection && consumer.channel == found.number
@@ -146,14 +144,15 @@ async fn rows(state: &State, connections: Vec<ConnectionInfo>) -> Vec<Ready> {
     let pairs = connections.into_iter().zip(octets);
     pairs
         .map(|(info, octets)| {
-            let json = to_json(&info, octets, &state.node);
+            let json = to_json(&info, octets, state);
             let vhost = info.vhost.clone().unwrap_or_default();
             Ready { vhost, name: name_of(&info.name), json }
         })
         .collect()
 }
 
-fn to_json(info: &ConnectionInfo, octets: Octets, node: &Node) -> Value {
+fn to_json(info: &ConnectionInfo, octets: Octets, state: &State) -> Value {
+    let node = &state.node;
     let Ends { peer_host, peer_port, host, port } = Ends::of(&info.name);
     let mut json = json!({
         "name": info.name,
@@ -181,10 +180,11 @@ fn to_json(info: &ConnectionInfo, octets: Octets, node: &Node) -> Value {
         "timeout": info.heartbeat.as_secs(),
         "client_properties": table::from_table(&info.client_properties),
         "connected_at": info.connected_ms,
-        "recv_oct": octets.received,
-        "send_oct": octets.sent,
         "send_pend": 0,
     });
+    let octets = [("recv_oct", octets.received), ("send_oct", octets.sent)];
+    let rates = state.rates.of_object(format!("connection {}", info.name), &octets);
+    rates.into_iter().for_each(|(key, value)| json[key] = value);
     if let Some(name) = &info.client_name {
         json["user_provided_name"] = json!(name);
     }
@@ -210,14 +210,17 @@ fn channel_name(info: &ChannelInfo) -> String {
     format!("{} ({})", info.connection_name, info.number)
 }
 
-fn channel_row(info: &ChannelInfo, node: &str) -> Ready {
-    let json = channel_json(info, node);
+fn channel_row(info: &ChannelInfo, state: &State) -> Ready {
+    let json = channel_json(info, state);
     Ready { vhost: info.vhost.clone(), name: name_of(&channel_name(info)), json }
 }
 
-fn channel_json(info: &ChannelInfo, node: &str) -> Value {
+fn channel_json(info: &ChannelInfo, state: &State) -> Value {
+    let (name, node) = (channel_name(info), &state.node.name);
+    let counters = rates::of_channel(&info.counters);
     json!({
-        "name": channel_name(info),
+        "message_stats": state.rates.of_object(format!("channel {name}"), &counters),
+        "name": name,
         "pid": pid(info.connection, info.number, node),
         "connection_pid": pid(info.connection, 0, node),
         "number": info.number,

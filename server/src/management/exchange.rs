@@ -16,7 +16,7 @@ pub(super) async fn list(call: Call) -> Answer {
     let mut rows = Vec::new();
     for vhost in call.vhosts().await? {
         for info in reading::exchanges(&call.state.broker, &vhost).await {
-            let json = to_json(&info);
+            let json = with_stats(&info, &call.state);
             rows.push(Ready { vhost: info.vhost, name: info.name, json });
         }
     }
@@ -24,7 +24,7 @@ pub(super) async fn list(call: Call) -> Answer {
 }
 
 pub(super) async fn one(call: Call) -> Answer {
-    let mut json = to_json(&find(&call).await?);
+    let mut json = with_stats(&find(&call).await?, &call.state);
     json["incoming"] = json!([]);
     json["outgoing"] = json!([]);
     page::one(&call, json)
@@ -99,6 +99,17 @@ async fn find_in(state: &State, vhost: &ShortStr, name: &ShortStr) -> Option<Exc
     state.broker.look(move |broker| broker.exchange_info(&vhost, &name)).await
 }
 
+/// An exchange, and what happened there.
+fn with_stats(info: &ExchangeInfo, state: &State) -> Value {
+    let (vhost, name) = (info.vhost.to_text(), info.name.to_text());
+    let counters = [("publish_in", info.published), ("publish_out", info.routed)];
+    let mut json = to_json(info);
+    let stats = state.rates.of_object(format!("exchange {vhost} {name}"), &counters);
+    json["message_stats"] = stats.into();
+    json
+}
+
+/// An exchange as it was declared.
 pub(super) fn to_json(info: &ExchangeInfo) -> Value {
     json!({
         "name": info.name.to_text(),

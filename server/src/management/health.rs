@@ -1,11 +1,16 @@
 //! Checks of health: 200 when all is well, 503 with a reason when it is not.
 
+use std::time::{Duration, SystemTime};
+
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use warren_core::amqp::{BasicGet, BasicProperties, BasicPublish, Method, QueueDeclare, ShortStr};
 
 use super::call::{Answer, Call, Failure, Reply};
 use super::{overview, queue};
+
+/// Seconds in a day.
+const DAY_S: u64 = 86_400;
 
 /// The queue that the test of aliveness declares.
 const ALIVENESS_QUEUE: ShortStr = ShortStr::from_static("aliveness-test");
@@ -35,6 +40,74 @@ pub(super) async fn alarms(call: Call) -> Answer {
         return Ok(fine());
     }
     Ok(failed(json!({ "alarms": raised }), "There are alarms in effect in the cluster"))
+}
+
+/// Whether clients are served, and not told to go.
+pub(super) async fn in_service(call: Call) -> Answer {
+    match call.state.lifecycle.is_serving() {
+        true => Ok(fine()),
+        false => Ok(failed(json!({}), "this node is not in service")),
+    }
+}
+
+/// Whether a client that comes is served.
+pub(super) async fn ready(call: Call) -> Answer {
+    let all = overview::listeners(&call.state);
+    let mut protocols = all.as_array().into_iter().flatten().map(|one| one["protocol"].as_str());
+    if !protocols.any(|one| one.is_some_and(|one| one.starts_with("amqp"))) {
+        return Ok(failed(json!({}), "this node listens for no clients of AMQP"));
+    }
+    match has_room(call).await {
+        Ok(Reply::Status(status, value)) => Ok(Reply::Status(status, value)),
+        Ok(_) => Ok(fine()),
+        Err(failure) => Err(failure),
+    }
+}
+
+pub(super) async fn has_room(call: Call) -> Answer {
+    if !call.state.lifecycle.is_serving() {
+        return Ok(failed(json!({}), "this node is not in service"));
+    }
+    let (current, limit) = call.state.broker.look(|broker| broker.admitted()).await;
+    match limit {
+        Some(limit) if current >= u64::from(limit) => {
+            let more = json!({ "current": current, "limit": limit });
+            Ok(failed(more, "node connection limit is reached"))
+        }
+        _ => Ok(fine()),
+    }
+}
+
+/// Whether all certificates are good for longer than that.
+pub(super) async fn certificates(call: Call) -> Answer {
+    let within = call.param("within").unwrap_or_default();
+    let within: u64 = match within.parse() {
+        Ok(within @ 1..=100_000) => within,
+        _ => return Err(Failure::bad_request("Invalid expiration period.")),
+    };
+    let days = match call.param("unit").unwrap_or_default().trim_end_matches('s') {
+        "day" => 1,
+        "week" => 7,
+        "month" => 30,
+        "year" => 365,
+        _ => return Err(Failure::bad_request("Time unit not recognised.")),
+    };
+    let then = SystemTime::now() + Duration::from_secs(within * days * DAY_S);
+    let expiring: Vec<_> = call
+        .state
+        .node
+        .expiries
+        .by(then)
+        .into_iter()
+        .map(|(protocol, expiry)| {
+            let expiry = humantime::format_rfc3339_seconds(expiry).to_string();
+            json!({ "protocol": protocol, "certfile_expires_on": [expiry] })
+        })
+        .collect();
+    match expiring.is_empty() {
+        true => Ok(fine()),
+        false => Ok(failed(json!({ "expired": expiring }), "Certificates expiring")),
+    }
 }
 
 pub(super) async fn port_listener(call: Call) -> Answer {

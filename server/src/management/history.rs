@@ -205,13 +205,13 @@ pub(super) async fn sample(state: &State) {
     state.histories.take(Reading {
         at: Instant::now(),
         unix_ms: unix_ms(),
-        broker,
         disk: node.disk.metrics(),
         resident: usage::resident(),
-        memory_limit: node.memory_max.saturating_mul(2),
+        memory_limit: broker.limits.memory_max.unwrap_or(0).saturating_mul(2),
         disk_free: usage::disk_free(&node.data_dir),
-        disk_free_min: node.disk_free_min,
+        disk_free_min: broker.limits.disk_free_min.unwrap_or(0),
         processor_seconds: usage::processor_seconds(),
+        broker,
     });
     let keys = state.histories.queues_asked_about();
     let numbers = super::reading::queue_numbers(&state.broker, &keys).await;

@@ -5,9 +5,10 @@ use warren_core::Command;
 use warren_core::amqp::ShortStr;
 use warren_core::broker::{UserLimits, VhostLimits};
 
-use super::call::{Answer, Call, Failure, Object};
+use super::call::{Answer, Call, Failure, Object, Reply};
 use super::page::{self, Ready};
 use super::{reading, user};
+use crate::config;
 
 /// The names of limits.
 const CONNECTIONS: &str = "max-connections";
@@ -46,7 +47,7 @@ async fn change_of_vhost(call: Call, value: Option<u64>) -> Answer {
         other => return Err(unknown(other)),
     }
     call.state.broker.command(Command::SetVhostLimits { vhost, limits }).await?;
-    Ok(super::call::Reply::Done)
+    Ok(Reply::Done)
 }
 
 pub(super) async fn list_of_users(call: Call) -> Answer {
@@ -73,6 +74,28 @@ pub(super) async fn clear_of_user(call: Call) -> Answer {
     change_of_user(call, None).await
 }
 
+/// As the configuration has them.
+pub(super) async fn list_of_node(call: Call) -> Answer {
+    let limits = call.state.broker.look(|broker| broker.resource_limits()).await;
+    Ok(Reply::Json(json!({
+        // What else there is comes on top of messages, which may have half of it.
+        "vm_memory_high_watermark.absolute": limits.memory_max.unwrap_or(0).saturating_mul(2),
+        "disk_free_limit.absolute": limits.disk_free_min,
+    })))
+}
+
+/// Keys of the configuration, and their values as it would have them.
+pub(super) async fn set_of_node(call: Call) -> Answer {
+    let asked = call.object()?.0;
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let asked: Vec<_> = asked.iter().map(|(key, value)| (key.as_str(), text(value))).collect();
+    let limits = config::resource_limits(&asked, call.state.node.machine);
+    let limits = limits.map_err(Failure::bad_request)?;
+    call.state.broker.command(Command::SetResourceLimits(limits)).await?;
+    config::tell(limits);
+    Ok(Reply::Done)
+}
+
 async fn change_of_user(call: Call, value: Option<u64>) -> Answer {
     let found = user::find(&call).await?;
     let mut limits = found.limits;
@@ -83,7 +106,7 @@ async fn change_of_user(call: Call, value: Option<u64>) -> Answer {
     }
     let user = found.name;
     call.state.broker.command(Command::SetUserLimits { user, limits }).await?;
-    Ok(super::call::Reply::Done)
+    Ok(Reply::Done)
 }
 
 fn unknown(name: Option<&str>) -> Failure {

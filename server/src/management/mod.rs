@@ -61,12 +61,15 @@ use history::Histories;
 pub(crate) use local::{SOCKET, bind_local, unbind_local};
 use names::QueueNames;
 use rates::Rates;
+pub(crate) use rates::as_of_queues;
 
+use crate::config::Machine;
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
 use crate::logging::Logs;
 use crate::page::session::{SessionTimes, Sessions};
+use crate::tls::Expiries;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
@@ -89,10 +92,8 @@ pub(crate) const PLUGINS: [(&str, &str); 9] = [
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
-    /// How many bytes messages may take in memory.
-    pub(crate) memory_max: u64,
-    /// With less free space on the disk than this many bytes, publishers wait.
-    pub(crate) disk_free_min: u64,
+    /// What the machine has.
+    pub(crate) machine: Machine,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
     /// Where what goes into the broker is recorded, if it is.
@@ -101,6 +102,8 @@ pub(crate) struct Node {
     pub(crate) disk: DiskMeter,
     /// What it logs.
     pub(crate) logs: Logs,
+    /// When its certificates run out.
+    pub(crate) expiries: Expiries,
     /// How long who signs in by a browser is signed in.
     pub(crate) session_times: SessionTimes,
 }

@@ -27,8 +27,8 @@ use super::call::{Answer, Call, Failure, Reply, short};
 use super::session::{Content, Refused, Session};
 use super::{State, queue};
 
-/// What a transaction is about at the most: messages, and bytes of them. What is not committed takes
-/// memory.
+/// What a transaction is about at the most: messages, and bytes of them. What is not committed
+/// takes memory.
 const AT_ONCE: usize = 100;
 const BYTES_AT_ONCE: usize = 1 << 20;
 

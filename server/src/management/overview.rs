@@ -250,8 +250,9 @@ const ABSENT_MEMORY: [&str; 24] = [
 ];
 
 async fn node_json(state: &State) -> Value {
-    let look = |broker: &warren_core::Broker| (broker.totals(), broker.alarms());
-    let (totals, (memory_alarm, disk_alarm)) = state.broker.look(look).await;
+    let look =
+        |broker: &warren_core::Broker| (broker.totals(), broker.alarms(), broker.resource_limits());
+    let (totals, (memory_alarm, disk_alarm), limits) = state.broker.look(look).await;
     let files = usage::open_files();
     let files_max = usage::open_files_max();
     let processors = available_parallelism().map_or(1, usize::from);
@@ -265,11 +266,11 @@ async fn node_json(state: &State) -> Value {
         "os_pid": std::process::id().to_string(),
         "mem_used": usage::resident(),
         // What else there is comes on top of messages, which may have half of it.
-        "mem_limit": node.memory_max * 2,
+        "mem_limit": limits.memory_max.unwrap_or(0).saturating_mul(2),
         "mem_alarm": memory_alarm,
         "mem_calculation_strategy": "rss",
         "disk_free": usage::disk_free(&node.data_dir),
-        "disk_free_limit": node.disk_free_min,
+        "disk_free_limit": limits.disk_free_min,
         "disk_free_alarm": disk_alarm,
         "fd_used": files,
         "fd_total": files_max,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use warren_core::listing::{QueueCounters, QueueNumbers, Traffic};
+use warren_core::listing::{ChannelCounters, QueueCounters, QueueNumbers, Traffic};
 use warren_core::metrics::SumsByKind;
 
 use super::call::Query;
@@ -63,10 +63,17 @@ pub(super) struct Sums {
     pub(super) unacked: u64,
 }
 
+/// Two readings of the counters of an exchange, a channel or a connection: when somebody asked.
+struct OfObject {
+    before: (Instant, Vec<u64>),
+    last: (Instant, Vec<u64>),
+}
+
 /// See the [module](self).
 #[derive(Default)]
 pub(super) struct Rates {
     asked: Cell<Option<Instant>>,
+    objects: RefCell<HashMap<String, OfObject>>,
     queues: RefCell<HashMap<u64, OfQueue>>,
     sums: RefCell<VecDeque<Sums>>,
 }
@@ -118,6 +125,8 @@ impl Rates {
         }
         // Those that were read, and those that somebody has asked about since.
         queues.retain(|_, kept| kept.read.max(kept.asked) >= began);
+        let mut objects = self.objects.borrow_mut();
+        objects.retain(|_, kept| kept.last.0.elapsed() < PATIENCE);
         let mut history = self.sums.borrow_mut();
         history.push_back(sums);
         if history.len() > HISTORY_LEN {
@@ -127,6 +136,7 @@ impl Rates {
 
     fn forget(&self) {
         *self.queues.borrow_mut() = HashMap::new();
+        *self.objects.borrow_mut() = HashMap::new();
         self.sums.borrow_mut().clear();
     }
 
@@ -152,6 +162,28 @@ impl Rates {
         });
         kept.asked = now;
         Rate { counters: kept.last.counters - kept.before.counters, seconds: kept.seconds }
+    }
+
+    /// Counters of the object of this name, as RabbitMQ tells them: each with its rate since they
+    /// were read some seconds ago, if they were.
+    pub(super) fn of_object(&self, name: String, counters: &[(&str, u64)]) -> Map<String, Value> {
+        self.note_asked();
+        let now = (Instant::now(), counters.iter().map(|(_, count)| *count).collect::<Vec<_>>());
+        let mut objects = self.objects.borrow_mut();
+        let kept = objects
+            .entry(name)
+            .or_insert_with(|| OfObject { before: now.clone(), last: now.clone() });
+        if now.0 - kept.last.0 >= INTERVAL {
+            kept.before = std::mem::replace(&mut kept.last, now.clone());
+        }
+        let seconds = (now.0 - kept.before.0).as_secs_f64();
+        let mut stats = Map::new();
+        for ((name, count), before) in counters.iter().zip(&kept.before.1) {
+            stats.insert((*name).into(), json!(count));
+            let rate = rate(*count as f64 - *before as f64, seconds);
+            stats.insert(format!("{name}_details"), detail(rate));
+        }
+        stats
     }
 
     /// How fast what a queue holds becomes more.
@@ -214,6 +246,35 @@ impl Rate {
             stats.insert(format!("{name}_details"), detail(rate(counted as f64, self.seconds)));
         }
         Value::Object(stats)
+    }
+}
+
+/// What RabbitMQ counts of what happens on a channel.
+pub(super) fn of_channel(counters: &ChannelCounters) -> Vec<(&'static str, u64)> {
+    let taken = of_messages(as_of_queues(counters)).into_iter().skip(1);
+    let published = [
+        ("publish", counters.published),
+        ("confirm", counters.confirmed),
+        ("return_unroutable", counters.returned),
+        ("drop_unroutable", counters.unroutable),
+    ];
+    published.into_iter().chain(taken).collect()
+}
+
+/// What was taken on a channel, as it is counted for queues.
+pub(crate) fn as_of_queues(counters: &ChannelCounters) -> QueueCounters {
+    let ChannelCounters {
+        delivered, delivered_no_ack, got, got_no_ack, redelivered, acked, ..
+    } = *counters;
+    QueueCounters {
+        delivered,
+        delivered_no_ack,
+        got,
+        got_no_ack,
+        redelivered,
+        // Those that nobody is to acknowledge are settled too.
+        acked: acked + delivered_no_ack + got_no_ack,
+        ..QueueCounters::default()
     }
 }
 
@@ -324,6 +385,20 @@ mod tests {
         let rate = Rate { counters, seconds: 5.0 };
         assert_eq!((rate.per_second("publish"), rate.per_second("none")), (Some(10.0), None));
         assert_eq!(Rate::default().stats(counters)["publish_details"]["rate"], 0.0);
+    }
+
+    #[test]
+    fn counters_of_an_object_have_their_rate_since_they_were_read_before() {
+        let rates = Rates::default();
+        let read = |count| rates.of_object("x".into(), &[("publish_in", count)]);
+        assert_eq!(read(100)["publish_in_details"]["rate"], 0.0);
+        let past = Instant::now() - 2 * INTERVAL;
+        rates.objects.borrow_mut().get_mut("x").expect("is kept").last.0 = past;
+        rates.objects.borrow_mut().get_mut("x").expect("is kept").before.0 = past;
+        let stats = read(200);
+        assert_eq!(stats["publish_in"], 200);
+        let rate = stats["publish_in_details"]["rate"].as_f64().expect("a number");
+        assert!((9.0..=10.0).contains(&rate), "{rate}");
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/nodes/{node}", get Monitoring "A node" overview::node;
     "/api/nodes/{node}/memory", get Monitoring "What takes memory" overview::memory;
 
+    "/api/node-limits",
+        get Monitoring "How much memory and disk the node may take" limit::list_of_node,
+        put Administrator "Sets vm_memory_high_watermark.relative or .absolute, or \
+            disk_free_limit.absolute or .relative, until the configuration is read again"
+            limit::set_of_node;
     "/api/logs", get Administrator "The last records of the log: the first `limit` (100, up to \
             1000) behind the one with the number `since`, or the last; as severe as `level`"
         log::list;
@@ -239,16 +244,17 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/health/checks/protocol-listener/{protocol}",
         get Management "Whether a protocol is spoken" health::protocol_listener;
     "/api/health/checks/certificate-expiration/{within}/{unit}",
-        get Management "Whether no certificate runs out soon" health::well;
+        get Management "Whether no certificate runs out soon" health::certificates;
     "/api/health/checks/node-is-quorum-critical",
         get Management "Whether the node can be stopped" health::well;
     "/api/health/checks/node-is-mirror-sync-critical",
         get Management "Whether the node can be stopped" health::well;
-    "/api/health/checks/is-in-service", get Management "Whether the node serves" health::well;
+    "/api/health/checks/is-in-service",
+        get Management "Whether the node serves" health::in_service;
     "/api/health/checks/ready-to-serve-clients",
-        get Management "Whether clients can connect" health::well;
+        get Management "Whether clients can connect" health::ready;
     "/api/health/checks/below-node-connection-limit",
-        get Management "Whether there is room for connections" health::well;
+        get Management "Whether there is room for connections" health::has_room;
     "/api/health/checks/metadata-store/initialized",
         get Management "Whether what is declared is known" health::well;
     "/api/health/checks/metadata-store/initialized/with-data",

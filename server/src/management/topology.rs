@@ -1,6 +1,6 @@
-//! The topology of a virtual host, or of what is around an exchange or a queue: exchanges and queues
-//! as nodes, and what leads from one to another as edges. What is given is bounded, however much
-//! there is: it says so where it is not all.
+//! The topology of a virtual host, or of what is around an exchange or a queue: exchanges and
+//! queues as nodes, and what leads from one to another as edges. What is given is bounded, however
+//! much there is: it says so where it is not all.
 //!
 //! Every queue is bound to the default exchange by its name; these bindings are no edges.
 

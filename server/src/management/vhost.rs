@@ -12,7 +12,7 @@ use super::{State, limit, reading, user};
 pub(super) async fn list(call: Call) -> Answer {
     let visible = call.vhosts().await?;
     let mut rows = Vec::new();
-    // To count messages takes a look at every queue; who asks for other columns need not wait for it.
+    // To count messages takes a look at every queue; who asks for other columns need not wait.
     let columns = call.query.get("columns").unwrap_or_default();
     let is_counted = columns.is_empty() || columns.contains("messages");
     let counts = if is_counted { counts(&call.state).await } else { Vec::new() };

@@ -207,7 +207,7 @@ pub(super) fn of_objects(metrics: &Metrics, octets: Octets, out: &mut Exposition
     let sum = |of: fn(&QueueSums) -> u64| of(&metrics.queues.classic) + of(&metrics.queues.quorum);
     let (ready, unacked) = (sum(|sums| sums.ready), sum(|sums| sums.unacked));
     let totals = &metrics.totals;
-    for (name, help, value) in [
+    out.gauge_list(&[
         ("queue_messages_ready", "Messages ready to be delivered to consumers", ready),
         (
             "queue_messages_unacked",
@@ -223,9 +223,7 @@ pub(super) fn of_objects(metrics: &Metrics, octets: Octets, out: &mut Exposition
         ("channel_consumers", "Consumers on a channel", totals.consumers),
         ("channel_messages_unacked", "Delivered but not yet acknowledged messages", unacked),
         ("connection_channels", "Channels on a connection", totals.channels),
-    ] {
-        out.gauge(name, help, value);
-    }
+    ]);
     let traffic = &metrics.traffic;
     for (name, help, value) in [
         (

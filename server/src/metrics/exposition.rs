@@ -51,6 +51,16 @@ impl Exposition {
         self.gauges(name, help, [(Labels::new(), value as f64)]);
     }
 
+    /// What only ever grows: the name of each, and what it is.
+    pub(super) fn counter_list(&mut self, list: &[(&str, &str, u64)]) {
+        list.iter().for_each(|(name, help, value)| self.counter(name, help, *value));
+    }
+
+    /// What is as it is now: the name of each, and what it is.
+    pub(super) fn gauge_list(&mut self, list: &[(&str, &str, u64)]) {
+        list.iter().for_each(|(name, help, value)| self.gauge(name, help, *value));
+    }
+
     /// The same of several; a family without any is left out.
     pub(super) fn counters(
         &mut self,

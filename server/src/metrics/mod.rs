@@ -50,10 +50,6 @@ pub(crate) struct Source {
     pub(crate) disk: DiskMeter,
     pub(crate) node_name: String,
     pub(crate) data_dir: PathBuf,
-    /// How many bytes messages may take in memory.
-    pub(crate) memory_max: u64,
-    /// With less free space on the disk than this many bytes, publishers wait.
-    pub(crate) disk_free_min: u64,
     /// Where metrics are, `/metrics`.
     pub(crate) path: String,
     /// Whether there they have a line for each object.
@@ -195,7 +191,7 @@ impl Endpoint {
                 if wanted.has("auth_attempt_metrics") {
                     aggregated::logins(&metrics.traffic, &mut out);
                 }
-                node::add_wanted(source, wanted, &mut out);
+                node::add_wanted(source, &metrics, wanted, &mut out);
                 per_object::add(broker, wanted, &mut out).await;
             }
             Self::MemoryBreakdown => node::memory(&metrics, &mut out),

@@ -18,7 +18,7 @@ const MICROS: f64 = 1e6;
 /// All about the node.
 pub(super) fn add(source: &Source, metrics: &Metrics, out: &mut Exposition) {
     coarse(source, out);
-    limits(source, out);
+    limits(source, metrics, out);
     persister(source, out);
     for (name, what, is_on) in [
         ("alarms_free_disk_space_watermark", "free disk space watermark", metrics.disk_alarm),
@@ -29,12 +29,17 @@ pub(super) fn add(source: &Source, metrics: &Metrics, out: &mut Exposition) {
 }
 
 /// What was asked for by RabbitMQ's names of groups.
-pub(super) fn add_wanted(source: &Source, wanted: &Wanted, out: &mut Exposition) {
+pub(super) fn add_wanted(
+    source: &Source,
+    metrics: &Metrics,
+    wanted: &Wanted,
+    out: &mut Exposition,
+) {
     if wanted.has("node_coarse_metrics") {
         coarse(source, out);
     }
     if wanted.has("node_metrics") {
-        limits(source, out);
+        limits(source, metrics, out);
     }
     if wanted.has("node_persister_metrics") {
         persister(source, out);
@@ -48,14 +53,14 @@ fn coarse(source: &Source, out: &mut Exposition) {
     out.gauge("disk_space_available_bytes", "Disk space available in bytes", free);
 }
 
-fn limits(source: &Source, out: &mut Exposition) {
+fn limits(source: &Source, metrics: &Metrics, out: &mut Exposition) {
     let files = usage::open_files_max().map_or(f64::INFINITY, |most| most as f64);
     out.gauges("process_max_fds", "Open file descriptors limit", [(Labels::new(), files)]);
     // What else there is comes on top of messages, which may have half of it.
-    let limit = source.memory_max.saturating_mul(2);
+    let limit = metrics.limits.memory_max.unwrap_or(0).saturating_mul(2);
     out.gauge("resident_memory_limit_bytes", "Memory high watermark in bytes", limit);
     let help = "Free disk space low watermark in bytes";
-    out.gauge("disk_space_available_limit_bytes", help, source.disk_free_min);
+    out.gauge("disk_space_available_limit_bytes", help, metrics.limits.disk_free_min.unwrap_or(0));
     let uptime = source.started.elapsed().as_secs_f64();
     out.gauges("erlang_uptime_seconds", "Node uptime", [(Labels::new(), uptime)]);
 }

@@ -44,7 +44,7 @@ fn log(metrics: &Metrics, out: &mut Exposition) {
     for (name, help, sizes) in batches {
         out.histogram(name, help, Labels::new(), sizes, 1.0);
     }
-    for (name, help, value) in [
+    out.gauge_list(&[
         ("log_segments", "Files of the log.", log.segments),
         ("log_bytes", "Bytes of the files of the log.", log.bytes),
         ("log_live_bytes", "Bytes of messages in the log that are in queues.", log.live_bytes),
@@ -54,10 +54,8 @@ fn log(metrics: &Metrics, out: &mut Exposition) {
             "Channels with confirms, and others who asked for something, that wait for the disk.",
             metrics.gate_waiters,
         ),
-    ] {
-        out.gauge(name, help, value);
-    }
-    for (name, help, value) in [
+    ]);
+    out.counter_list(&[
         ("log_segments_deleted_total", "Files of the log that went.", log.segments_deleted),
         (
             "log_moved_messages_total",
@@ -67,9 +65,7 @@ fn log(metrics: &Metrics, out: &mut Exposition) {
         ("log_moved_bytes_total", "Bytes of those.", log.bytes_moved),
         ("queue_reads_total", "Reads of messages that were on disk only.", log.reads),
         ("queue_read_bytes_total", "Bytes of those.", log.read_bytes),
-    ] {
-        out.counter(name, help, value);
-    }
+    ]);
 }
 
 fn memory(metrics: &Metrics, out: &mut Exposition) {
@@ -89,7 +85,7 @@ fn memory(metrics: &Metrics, out: &mut Exposition) {
 
 fn broker(metrics: &Metrics, out: &mut Exposition) {
     let sum = |of: fn(&QueueSums) -> u64| of(&metrics.queues.classic) + of(&metrics.queues.quorum);
-    for (name, help, value) in [
+    out.gauge_list(&[
         ("timers", "Moments at which something is to be looked after.", metrics.timers),
         (
             "delayed_messages",
@@ -101,10 +97,8 @@ fn broker(metrics: &Metrics, out: &mut Exposition) {
             "Channels that wait with publishing, or for a message to be read.",
             metrics.parked_channels,
         ),
-    ] {
-        out.gauge(name, help, value);
-    }
-    for (name, help, value) in [
+    ]);
+    out.counter_list(&[
         (
             "lost_dead_letters_total",
             "Dead letters that no queue took.",
@@ -130,7 +124,5 @@ fn broker(metrics: &Metrics, out: &mut Exposition) {
             "Logins that failed, over AMQP and over HTTP.",
             metrics.traffic.logins_refused + metrics.traffic.logins_inside_refused,
         ),
-    ] {
-        out.counter(name, help, value);
-    }
+    ]);
 }

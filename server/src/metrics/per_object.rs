@@ -3,12 +3,14 @@
 
 use regex_lite::{Regex, RegexBuilder};
 use warren_core::amqp::{FieldValue, ShortStr};
-use warren_core::listing::{ChannelInfo, ConnectionInfo, QueueCounters, QueueInfo};
+use warren_core::listing::{
+    ChannelCounters, ChannelInfo, ConnectionInfo, QueueCounters, QueueInfo,
+};
 use warren_io::BrokerHandle;
 
 use super::exposition::{Exposition, Labels, label};
 use super::{CLUSTER, DETAILED, RABBITMQ, aggregated};
-use crate::management::{Query, reading};
+use crate::management::{Query, as_of_queues, reading};
 
 /// The longest pattern of names of queues.
 const PATTERN_LEN_MAX: usize = 1024;
@@ -82,8 +84,16 @@ pub(super) async fn add(broker: &BrokerHandle, wanted: &Wanted, out: &mut Exposi
         queues.retain(|queue| wanted.is_queue(queue));
         add_queues(&queues, wanted, out);
     }
-    if wanted.has("channel_metrics") {
-        add_channels(&reading::channels(broker).await, out);
+    let of_channels = ["channel_metrics", "channel_exchange_metrics", "channel_queue_metrics"];
+    if wanted.has_any(&of_channels) {
+        let channels = reading::channels(broker).await;
+        if wanted.has("channel_metrics") {
+            add_channels(&channels, out);
+        }
+        add_channel_counters(&channels, wanted, out);
+    }
+    if wanted.has("channel_exchange_metrics") {
+        add_exchange_counters(broker, wanted, out).await;
     }
     if wanted.has_any(&["connection_coarse_metrics", "connection_metrics"]) {
         add_connections(broker, wanted, out).await;
@@ -250,6 +260,73 @@ fn add_channels(channels: &[ChannelInfo], out: &mut Exposition) {
         out.gauges(name, help, channels.iter().map(sample));
     }
 }
+
+/// What happened on each channel.
+fn add_channel_counters(channels: &[ChannelInfo], wanted: &Wanted, out: &mut Exposition) {
+    let labels = |channel: &ChannelInfo| -> Labels {
+        let name = format!("{} ({})", channel.connection_name, channel.number);
+        vec![label("channel", name)]
+    };
+    if wanted.has("channel_exchange_metrics") {
+        for (name, help, of) in PUBLISHED {
+            let sample = |channel: &ChannelInfo| (labels(channel), of(&channel.counters) as f64);
+            let help = format!("Total number of messages {help}");
+            out.counters(
+                &format!("channel_messages_{name}_total"),
+                &help,
+                channels.iter().map(sample),
+            );
+        }
+    }
+    if wanted.has("channel_queue_metrics") {
+        for (name, _, help, of) in DELIVERED {
+            let sample = |channel: &ChannelInfo| {
+                (labels(channel), of(&as_of_queues(&channel.counters)) as f64)
+            };
+            out.counters(name, help, channels.iter().map(sample));
+        }
+    }
+}
+
+/// What happened at each exchange.
+async fn add_exchange_counters(broker: &BrokerHandle, wanted: &Wanted, out: &mut Exposition) {
+    let (mut published, mut routed) = (Vec::new(), Vec::new());
+    for vhost in reading::vhosts(broker).await.into_iter().map(|status| status.vhost.name) {
+        if !wanted.is_of(&vhost) {
+            continue;
+        }
+        for exchange in reading::exchanges(broker, &vhost).await {
+            let labels =
+                vec![label("vhost", vhost.to_text()), label("exchange", exchange.name.to_text())];
+            published.push((labels.clone(), exchange.published as f64));
+            routed.push((labels, exchange.routed as f64));
+        }
+    }
+    let help = "Total number of messages published into an exchange";
+    out.counters("exchange_messages_published_total", help, published);
+    let help = "Total number of messages that queues took which were published into an exchange";
+    out.counters("exchange_messages_routed_total", help, routed);
+}
+
+/// A counter of a channel: the middle of its name, the end of what it is, and where it is found.
+type OfPublished = (&'static str, &'static str, fn(&ChannelCounters) -> u64);
+
+const PUBLISHED: [OfPublished; 4] = [
+    ("published", "published into an exchange on a channel", |counters| counters.published),
+    ("confirmed", "published into an exchange and confirmed on the channel", |counters| {
+        counters.confirmed
+    }),
+    (
+        "unroutable_returned",
+        "published as mandatory into an exchange and returned to the publisher as unroutable",
+        |counters| counters.returned,
+    ),
+    (
+        "unroutable_dropped",
+        "published as non-mandatory into an exchange and dropped as unroutable",
+        |counters| counters.unroutable,
+    ),
+];
 
 async fn add_connections(broker: &BrokerHandle, wanted: &Wanted, out: &mut Exposition) {
     let connections = reading::connections(broker).await;

@@ -2,9 +2,10 @@
 
 mod naming;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls::crypto::ring;
@@ -20,7 +21,29 @@ use warren_io::{Naming, Tls};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-use crate::config::{TlsSettings, TlsVersion};
+use crate::config::{Service, TlsSettings, TlsVersion};
+
+/// When the certificates run out that clients are met with: by what they come for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expiries(Arc<Mutex<BTreeMap<&'static str, SystemTime>>>);
+
+impl Expiries {
+    /// Those that clients of this service are met with from now on run out then.
+    pub(crate) fn set(&self, service: Service, identity: &Identity) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match identity.expiry {
+            Some(expiry) => all.insert(service.protocol(), expiry),
+            None => all.remove(service.protocol()),
+        };
+    }
+
+    /// Those that have run out by then.
+    pub(crate) fn by(&self, then: SystemTime) -> Vec<(&'static str, SystemTime)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = all.iter().map(|(service, expiry)| (*service, *expiry));
+        all.filter(|(_, expiry)| *expiry < then).collect()
+    }
+}
 
 /// Who the broker is, whom it trusts, and what it makes of a client's certificate.
 pub(crate) struct Identity {

@@ -5,7 +5,7 @@ use warren_core::QueueStatus;
 use warren_core::metrics::{QueueSums, SumsByKind};
 
 use super::Failure;
-use crate::model::Queue;
+use crate::model::{Queue, TALLIES, Tally};
 
 const ID: &str = "conservation";
 
@@ -44,33 +44,49 @@ pub fn check(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What all queues hold together.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sums {
-    ready: u64,
-    unacked: u64,
+/// Checks what the broker, which counts as it goes, says of all queues by their kind. If that
+/// `is_exact`, all of it is known; else how many messages there are.
+///
+/// # Errors
+/// When it is not what the model comes to.
+pub fn check_sums(
+    counted: &SumsByKind,
+    (tallies, is_exact): ([Tally; TALLIES], bool),
+) -> Result<(), Failure> {
+    let kinds = [("classic", &counted.classic), ("quorum", &counted.quorum)];
+    let kinds = kinds.into_iter().chain([("delayed", &counted.delayed)]);
+    for ((kind, sums), model) in kinds.zip(tallies) {
+        let broker = tally(sums);
+        let is_same = match is_exact {
+            true => broker == model,
+            false => (broker.ready, broker.unacked) == (model.ready, model.unacked),
+        };
+        if !is_same {
+            let text = format!("of all {kind} queues the broker counts {broker:?}, not {model:?}");
+            return Err(Failure::new(ID, text));
+        }
+    }
+    Ok(())
 }
 
-impl Sums {
-    /// With one queue more.
-    pub fn add(&mut self, status: &QueueStatus) {
-        self.ready += status.ready;
-        self.unacked += status.unacked;
-    }
-
-    /// Checks that the broker, which counts as it goes, comes to the same.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn check(&self, counted: &SumsByKind) -> Result<(), Failure> {
-        let sum = |of: fn(&QueueSums) -> u64| of(&counted.classic) + of(&counted.quorum);
-        let (ready, unacked) = (sum(|sums| sums.ready), sum(|sums| sums.unacked));
-        if (ready, unacked) == (self.ready, self.unacked) {
-            return Ok(());
-        }
-        let text =
-            format!("of all queues the broker counts {ready}, {unacked}; there are {self:?}");
-        Err(Failure::new(ID, text))
+fn tally(sums: &QueueSums) -> Tally {
+    let counters = &sums.counters;
+    let deaths = sums
+        .deaths
+        .map(|deaths| [deaths.rejected, deaths.expired, deaths.maxlen, deaths.delivery_limit]);
+    Tally {
+        ready: sums.ready,
+        unacked: sums.unacked,
+        enqueued: counters.enqueued,
+        acked: counters.acked,
+        rejected: counters.rejected,
+        expired: counters.expired,
+        dropped: counters.dropped,
+        delivered: [counters.delivered, counters.delivered_no_ack],
+        got: [counters.got, counters.got_no_ack],
+        get_empty: sums.get_empty,
+        lost_letters: sums.lost_letters,
+        deaths,
     }
 }
 
@@ -124,14 +140,17 @@ mod tests {
 
     #[test]
     fn a_sum_that_is_not_that_of_the_queues_fails() {
-        let mut sums = Sums::default();
-        sums.add(&status());
-        let counted = |ready| {
-            let classic = QueueSums { ready, ..QueueSums::default() };
+        let counted = |ready, get_empty| {
+            let classic = QueueSums { ready, get_empty, ..QueueSums::default() };
             SumsByKind { classic, ..SumsByKind::default() }
         };
-        assert_eq!(sums.check(&counted(1)), Ok(()));
-        assert!(sums.check(&counted(2)).is_err());
+        let one = Tally { ready: 1, ..Tally::default() };
+        let tallies = [one, Tally::default(), Tally::default()];
+        assert_eq!(check_sums(&counted(1, 0), (tallies, true)), Ok(()));
+        assert!(check_sums(&counted(2, 0), (tallies, true)).is_err());
+        assert!(check_sums(&counted(1, 1), (tallies, true)).is_err());
+        assert_eq!(check_sums(&counted(1, 1), (tallies, false)), Ok(()));
+        assert!(check_sums(&counted(2, 1), (tallies, false)).is_err());
     }
 
     #[test]

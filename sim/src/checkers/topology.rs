@@ -69,18 +69,6 @@ pub fn check_kind(status: &QueueStatus, queue: &Queue) -> Result<(), Failure> {
     Err(Failure::new(ID, text))
 }
 
-/// Checks how many queues are listed whose names their clients have not been told yet.
-///
-/// # Errors
-/// When there should be another number of them.
-pub fn check_untold(listed: usize, untold: usize) -> Result<(), Failure> {
-    if listed == untold {
-        return Ok(());
-    }
-    let text = format!("{listed} queues with names that nobody was told, where {untold} should be");
-    Err(Failure::new(ID, text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,13 +105,6 @@ mod tests {
     fn a_message_from_a_queue_that_it_was_not_routed_to_fails() {
         assert_eq!(check_route("m", "q", Some(Fate::Ready)), Ok(()));
         assert!(check_route("m", "q", None).is_err());
-    }
-
-    #[test]
-    fn a_queue_that_nobody_was_told_of_fails() {
-        assert_eq!(check_untold(1, 1), Ok(()));
-        assert!(check_untold(1, 0).is_err());
-        assert!(check_untold(0, 1).is_err());
     }
 
     #[test]

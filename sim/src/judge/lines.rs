@@ -40,7 +40,7 @@ impl Judge {
 
     pub(super) fn trace_told(&mut self, now: u64, told: &Told, settled: &str) {
         let (link, number, text) = match told {
-            Told::Connected(link, _) => (link, 0, "connects".to_owned()),
+            Told::Connected(link, ..) => (link, 0, "connects".to_owned()),
             Told::Frame(link, Frame::Method(number, method)) => {
                 (link, *number, format!("{method:?}{settled}"))
             }

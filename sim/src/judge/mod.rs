@@ -20,7 +20,7 @@ use crate::checkers::{
 };
 use crate::model::{
     Answer, ChannelKey, Expected, HANDSHAKE_NS, Mode, Model, NOTHING, Parked, Phase, Promise,
-    Queue, QueueId, Released, Stage, is_made, is_untold, local, qualified, vhost_of,
+    Queue, QueueId, Released, Stage, local, qualified, vhost_of,
 };
 use crate::plan::Setup;
 use crate::trace::Trace;
@@ -90,6 +90,10 @@ pub struct Judge {
     timed_at: u64,
     /// How often the broker was looked at after it had been told something.
     settled: u64,
+    /// What messages might take in memory when that was looked at last, and what they have taken
+    /// ever since they were told to take less.
+    memory_max: u64,
+    memory_held: u64,
 }
 
 impl Judge {
@@ -108,6 +112,8 @@ impl Judge {
             may_wait: true,
             timed_at: 0,
             settled: 0,
+            memory_max: setup.memory_max,
+            memory_held: 0,
         }
     }
 
@@ -132,8 +138,13 @@ impl Judge {
         self.model.now = now;
         self.model.begin_batch();
         let busy = self.model.busy_links();
+        let mut is_told = false;
         for (at, one) in said.iter().enumerate() {
             let is_delivery = is_delivery(one);
+            // All that could be delivered before the first of these inputs was.
+            if is_delivery && !is_told {
+                is_told = self.tell_next(now, told, &said[..at], true)?;
+            }
             loop {
                 // Deliveries are made between the turns of channels that waited.
                 while is_delivery && self.model.has_turn() {
@@ -147,6 +158,7 @@ impl Judge {
                     self.trace_said(now, one, "<!");
                     return Err(failure);
                 }
+                is_told = true;
             }
             self.trace_said(now, one, "<");
         }
@@ -243,14 +255,8 @@ impl Judge {
         if self.check_known(broker)? {
             return Ok(());
         }
-        let mut listed = self.listed(broker);
-        let mut queues = self.queues_by_name();
-        // Queues that the broker named are not known by name until it has told.
-        let untold = queues.keys().filter(|name| is_untold(name)).count();
-        let known = listed.len();
-        listed.retain(|(name, _)| !is_made(name) || queues.contains_key(name.as_str()));
-        topology::check_untold(known - listed.len(), untold)?;
-        queues.retain(|name, _| !is_untold(name));
+        let listed = self.listed(broker);
+        let queues = self.queues_by_name();
         topology::check_list(&listed, &queues)?;
         for (name, status) in &listed {
             check_counts(status, queues[name.as_str()])?;
@@ -273,19 +279,18 @@ impl Judge {
     /// says whether they are: mostly so, and there is no need for a list.
     fn check_known(&self, broker: &Broker) -> Result<bool, Failure> {
         let mut known = 0;
-        let mut sums = conservation::Sums::default();
         for queue in self.visible_queues() {
             let name = local(&queue.name).as_bytes();
             let Some(status) = broker.queue(vhost_of(&queue.name), name) else { return Ok(false) };
             topology::check_kind(&status, queue)?;
             check_counts(&status, queue)?;
-            sums.add(&status);
             known += 1;
         }
-        if known != broker.queues_len() {
+        // Of a virtual host that is going, the model has nothing any more.
+        if known != broker.queues_len() || broker.is_emptying_vhost() {
             return Ok(false);
         }
-        sums.check(&broker.queue_sums())?;
+        conservation::check_sums(&broker.queue_sums(), self.model.tallies())?;
         Ok(true)
     }
 
@@ -583,9 +588,16 @@ impl Judge {
         Ok(())
     }
 
-    fn check_memory(&self, broker: &Broker) -> Result<(), Failure> {
-        let limit = self.model.setup.memory_max;
+    fn check_memory(&mut self, broker: &Broker) -> Result<(), Failure> {
+        let (before, now) = (self.memory_max, self.model.setup.memory_max);
         let taken = broker.memory();
+        self.memory_max = now;
+        self.memory_held = match now < before {
+            true => taken,
+            false => self.memory_held.min(taken),
+        };
+        // What was there when the limit fell may stay, and must not become more.
+        let limit = if now < before { before } else { now.max(self.memory_held) };
         if taken <= limit {
             return Ok(());
         }
@@ -674,7 +686,7 @@ impl Judge {
             due => (due, None),
         };
         match &due {
-            Some(Expected::DeclareOk { queue, .. }) => self.name_queue(*queue, method)?,
+            Some(Expected::DeclareOk { queue, .. }) => self.check_name(*queue, method)?,
             Some(Expected::ConsumeOk { consumer }) => self.name_consumer(key, *consumer, method)?,
             Some(Expected::Get { taken, .. }) => self.check_empty(taken.is_none())?,
             _ => {}
@@ -696,22 +708,15 @@ impl Judge {
         Err(Failure::new("conservation", "basic.get-empty where a message was ready"))
     }
 
-    /// The broker tells a queue's name; it may choose it where the client left it open.
-    fn name_queue(&mut self, queue: QueueId, method: &Method) -> Result<(), Failure> {
+    /// The broker tells a queue's name, which is its choice where the client left it open.
+    fn check_name(&self, queue: QueueId, method: &Method) -> Result<(), Failure> {
         let name = method.text("queue");
-        let Some(vhost) = self.model.queues.get(&queue).map(|queue| vhost_of(&queue.name)) else {
-            return Ok(());
-        };
-        let whole = qualified(vhost, name).into_owned();
-        let is_taken = self.model.queue_named(&whole).is_some();
-        let queue = self.model.queues.get_mut(&queue).expect("just found");
-        if is_untold(&queue.name) && is_made(name) && !is_taken {
-            queue.name.clone_from(&whole);
+        match self.model.queues.get(&queue) {
+            Some(queue) if local(&queue.name) != name => {
+                Err(Failure::new("protocol", format!("{} is declared as {name}", queue.name)))
+            }
+            _ => Ok(()),
         }
-        if queue.name == whole {
-            return Ok(());
-        }
-        Err(Failure::new("protocol", format!("{} is declared as {name}", queue.name)))
     }
 
     fn name_consumer(

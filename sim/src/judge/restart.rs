@@ -47,9 +47,7 @@ impl Judge {
                     continue;
                 }
                 let name = &self.model.messages[message].name;
-                let serial = name.strip_prefix('m').and_then(|serial| serial.parse().ok());
-                let is_there = serial.is_some_and(|serial| image.has_message(serial));
-                confirms::check_on_disk(name, is_there)?;
+                confirms::check_on_disk(name, is_on_disk(image, name))?;
             }
             let names = &self.model.history.names;
             let before = promise.name.as_ref().and_then(|name| *names.get(name)?);
@@ -117,10 +115,7 @@ impl Judge {
     pub(crate) fn ever_seen(&self) -> (impl Fn(&str) -> bool + '_, u64) {
         let copies =
             self.model.messages.iter().map(|message| message.fates.iter().count() as u64).sum();
-        let is_known = |name: &str| {
-            // What the broker names is not known by its name before it says so.
-            name.starts_with("amq.gen-") || name == STORE || self.model.ever_declared.contains(name)
-        };
+        let is_known = |name: &str| name == STORE || self.model.ever_declared.contains(name);
         (is_known, copies)
     }
 
@@ -134,9 +129,14 @@ impl Judge {
         broker: &Broker,
         found: Found,
         setup: &Setup,
+        image: &Image,
     ) -> Result<bool, Failure> {
         self.model.setup = setup.clone();
+        (self.memory_max, self.memory_held) = (setup.memory_max, 0);
         let is_lost = no_loss::check_log(self.model.restart(found))?;
+        if found.is_in_doubt {
+            self.model.note_lost(|name| is_on_disk(image, name));
+        }
         let listed = self.listed(broker);
         access::check(broker, &self.model.access)?;
         topology::check_list(&listed, &self.queues_by_name())?;
@@ -155,4 +155,10 @@ impl Judge {
         }
         Ok(is_lost)
     }
+}
+
+/// Whether the platter has the message of this name.
+fn is_on_disk(image: &Image, name: &str) -> bool {
+    let serial = name.strip_prefix('m').and_then(|serial| serial.parse().ok());
+    serial.is_some_and(|serial| image.has_message(serial))
 }

@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use super::basic::REPLY_TO;
 use super::channel::Phase;
-use super::names::{is_untold, local, qualified, vhost_of};
+use super::names::{local, qualified, vhost_of};
 use super::policies::is_found;
 use super::topology::predeclared;
 use super::{Answer, ChannelKey, Connection, Model, Refusal, Stage};
 use crate::wire::{Method, Value};
+
+/// Stands for the name of a queue that is to be named by the broker.
+const UNNAMED: &str = "?";
 
 /// A user.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,8 +110,8 @@ impl Access {
 
 /// As a permission, an empty pattern is for what is empty.
 fn allows(pattern: &str, text: &str) -> bool {
-    // Of a name that was not told yet, the beginning is known.
-    let text = if text.starts_with('?') { "amq.gen-" } else { text };
+    // Of a name that the broker would have chosen, the beginning is known.
+    let text = if text == UNNAMED { "amq.gen-" } else { text };
     if pattern.is_empty() { text.is_empty() } else { is_found(pattern, text) }
 }
 
@@ -117,6 +120,11 @@ fn is_pattern(pattern: &str) -> bool {
 }
 
 impl Claim {
+    /// One that needs no password.
+    pub(super) fn proved(user: String) -> Self {
+        Self { user, password: String::new() }
+    }
+
     /// What a response says, if it can be read.
     pub(crate) fn read(mechanism: &str, response: &[u8]) -> Option<Self> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -185,6 +193,11 @@ impl Model {
         let Some([connections, _]) = self.access.vhosts.get(vhost).copied() else {
             return Err(Refusal::hard(530, format!("vhost {vhost} not found")));
         };
+        if self.is_operator(link) {
+            // Limits are no reason to lock out who sets them.
+            self.connection_mut(link).vhost = vhost.to_owned();
+            return Ok(());
+        }
         let is_over = |limit: Option<u64>, count: usize| limit.filter(|most| count as u64 >= *most);
         if let Some(limit) = is_over(connections, self.open(|one| one.vhost == vhost).count()) {
             let text = format!(
@@ -203,6 +216,11 @@ impl Model {
         self.check_entry(&user, vhost)?;
         self.connection_mut(link).vhost = vhost.to_owned();
         Ok(())
+    }
+
+    /// Whether those who run the broker are behind a client: it may do everything everywhere.
+    fn is_operator(&self, link: usize) -> bool {
+        self.connections.get(&link).is_some_and(|connection| connection.operator.is_some())
     }
 
     fn check_entry(&self, user: &str, vhost: &str) -> Result<(), Refusal> {
@@ -256,6 +274,9 @@ impl Model {
 
     /// A client has a new secret: what it may do is looked at anew.
     pub(super) fn look_anew(&mut self, link: usize) -> Result<(), Refusal> {
+        if self.is_operator(link) {
+            return Ok(());
+        }
         let Connection { user, vhost, wants_cancels, .. } = &self.connections[&link];
         let (user, vhost, wants_cancels) = (user.clone(), vhost.clone(), *wants_cancels);
         self.check_entry(&user, &vhost)?;
@@ -279,11 +300,11 @@ impl Model {
     fn check(&self, link: usize, right: Right, kind: &str, name: &str) -> Result<(), Refusal> {
         let Connection { user, vhost, .. } = &self.connections[&link];
         let name = if kind == "exchange" && name.is_empty() { "amq.default" } else { local(name) };
-        if self.access.may((vhost, user), right, name) {
+        if self.is_operator(link) || self.access.may((vhost, user), right, name) {
             return Ok(());
         }
         let right = ["configure", "write", "read"][right as usize];
-        match is_untold(name) {
+        match name == UNNAMED {
             true => Err(Refusal::soft_any_text(403)),
             false => Err(Refusal::soft(
                 403,
@@ -311,7 +332,8 @@ impl Model {
     ) -> Result<(), Refusal> {
         let Connection { user, vhost, .. } = &self.connections[&link];
         let is_topic = self.exchanges.get(exchange);
-        if !is_topic.is_some_and(|found| found.kind == "topic" && !found.is_for_delayed) {
+        let is_topic = is_topic.is_some_and(|found| found.kind == "topic" && !found.is_for_delayed);
+        if !is_topic || self.is_operator(link) {
             return Ok(());
         }
         let exchange = local(exchange);
@@ -352,12 +374,12 @@ impl Model {
         self.check_keys(link, Right::Write, exchange, &sorted)
     }
 
-    /// Whether the client may say in a message to be this user.
+    /// Whether the client may say in a message to be this user: itself, unless it may say anything.
     pub(super) fn check_user_id(&self, link: usize, claimed: &str) -> Result<(), Refusal> {
         let user = &self.connections[&link].user;
         let account = self.access.users.get(user);
         let may_claim = account.is_some_and(|one| one.tags.iter().any(|tag| tag == "impersonator"));
-        if claimed == user || may_claim {
+        if claimed == user || may_claim || self.is_operator(link) {
             return Ok(());
         }
         let text =
@@ -436,10 +458,10 @@ impl Model {
         if method.bit("passive") {
             return self.check_any(link, "queue", name);
         }
-        let name = if name.is_empty() { "?" } else { name };
+        let name = if name.is_empty() { UNNAMED } else { name };
         self.check(link, Right::Configure, "queue", name)?;
         let is_reserved = local(name).starts_with("amq.");
-        let is_new = name == "?" || !is_reserved && self.queue_named(name).is_none();
+        let is_new = name == UNNAMED || !is_reserved && self.queue_named(name).is_none();
         let arguments = method.table("arguments").iter();
         let mut letters = arguments.filter(|(key, _)| key == "x-dead-letter-exchange");
         match letters.next().and_then(|(_, value)| value.as_text()) {
@@ -496,6 +518,7 @@ impl Model {
                 }
                 access.permissions.retain(|(vhost, _), _| *vhost != name);
                 access.topics.retain(|(vhost, ..), _| *vhost != name);
+                self.policies.retain(|key, _| key.vhost != name);
                 self.evict(|one| one.vhost == name, &format!("vhost '{name}' is deleted"));
                 self.empty_vhost(&name);
                 Answer::Deleted

@@ -284,6 +284,9 @@ impl Model {
         let Queue { ready, is_paused, .. } = &self.queues[&queue];
         let head = ready.first().filter(|_| !is_paused).copied();
         let left = ready.len().saturating_sub(1) as u64;
+        if head.is_none() {
+            self.queues.get_mut(&queue).expect("just found").counted.get_empty += 1;
+        }
         let taken = head.map(|copy| {
             let tag = self.channel_mut(key).tag_last + 1;
             self.deliver(key, queue, 0, tag, None, method.bit("no-ack"));
@@ -500,6 +503,9 @@ impl Model {
         let copy: Copy = from.ready.remove(at);
         from.taken_now += 1;
         from.taken_bytes += self.messages[copy.message].body.len() as u64;
+        let counted = &mut from.counted;
+        let (delivered, got) = (&mut counted.delivered, &mut counted.got);
+        (if consumer.is_some() { delivered } else { got })[usize::from(no_ack)] += 1;
         self.taken_from.push(queue);
         let fate = if no_ack {
             from.acked += 1;

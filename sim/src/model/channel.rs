@@ -420,8 +420,9 @@ impl Model {
             Mode::Plain => {}
         }
         self.channel_mut(key).ended.push_back(ended);
-        unacked.values().for_each(|unacked| self.give_back(unacked));
+        // Of a queue that goes with its last consumer, nothing comes back.
         consumers.into_iter().for_each(|consumer| self.remove_consumer(consumer));
+        unacked.values().for_each(|unacked| self.give_back(unacked));
     }
 
     /// Whether the connection takes commands.

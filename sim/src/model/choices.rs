@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::names::{is_made, is_untold};
+use super::names::is_made;
 use super::routing::Look;
 use super::{Binding, Destination, Exchange, Model, Together};
 use crate::wire::Value;
@@ -22,6 +22,8 @@ pub enum Decision {
         /// Whether it is a queue.
         is_queue: bool,
     },
+    /// A queue whose declaration left its name open has this one.
+    Named(String),
     /// An exchange gave what it keeps to who was bound to it.
     Replayed {
         /// The exchange.
@@ -56,6 +58,8 @@ pub(super) struct Choices {
     chosen: BTreeMap<String, VecDeque<(String, bool)>>,
     /// The same of what was replayed.
     replayed: BTreeMap<String, VecDeque<u64>>,
+    /// The names that queues were given and that were not looked at yet.
+    named: VecDeque<String>,
     /// Where each hash led, by all that it may depend on; starts change nothing about it.
     known: BTreeMap<String, (String, bool)>,
     /// How many messages were taken for duplicates and not looked at yet, by queue or exchange.
@@ -83,6 +87,7 @@ impl Choices {
                 Decision::Chose { exchange, destination, is_queue } => {
                     self.chosen.entry(exchange).or_default().push_back((destination, is_queue));
                 }
+                Decision::Named(name) => self.named.push_back(name),
                 Decision::Replayed { exchange, messages } => {
                     self.replayed.entry(exchange).or_default().push_back(messages);
                 }
@@ -98,6 +103,7 @@ impl Choices {
     pub(super) fn forget(&mut self) {
         self.chosen.clear();
         self.replayed.clear();
+        self.named.clear();
         self.duplicates.clear();
     }
 
@@ -136,11 +142,20 @@ impl Model {
         if let Some(exchange) = chosen.into_iter().find_map(left) {
             return Err(format!("{exchange} sends on a message that does not come there"));
         }
+        if let Some(name) = self.choices.named.front() {
+            return Err(format!("{name} is the name of a queue that nobody declared"));
+        }
         let replayed = self.choices.replayed.iter().map(|(exchange, left)| (exchange, left.len()));
         match replayed.into_iter().find_map(left) {
             Some(exchange) => Err(format!("{exchange} gives what it kept to nobody")),
             None => Ok(()),
         }
+    }
+
+    /// The name that the broker gave a queue whose declaration left it open.
+    pub(super) fn name_given(&mut self) -> Option<String> {
+        let name = self.choices.named.pop_front().filter(|name| is_made(name))?;
+        self.queue_named(&name).is_none().then_some(name)
     }
 
     /// Where the exchange sent the message on to, as the broker says; nowhere if nothing is bound
@@ -177,21 +192,17 @@ impl Model {
         Some(found)
     }
 
-    /// Whether a destination has this name. A queue whose name the broker made up may not be known
-    /// by it yet.
+    /// Whether a destination has this name.
     fn is_called(&self, destination: &Destination, told: &(String, bool)) -> bool {
         match destination {
             Destination::Exchange(name) => *told == (name.clone(), false),
             Destination::Queue(id) => {
-                let name = self.queues.get(id).map_or("", |queue| &queue.name);
-                let is_untold = is_untold(name) && is_made(&told.0);
-                told.1 && (name == told.0 || is_untold)
+                told.1 && self.queues.get(id).is_some_and(|queue| queue.name == told.0)
             }
         }
     }
 
-    /// All that it may depend on where a hash leads, as a text; nothing where it is chance, or a
-    /// queue has no name yet.
+    /// All that it may depend on where a hash leads, as a text; nothing where it is chance.
     fn hashed(&self, exchange: &Exchange, bindings: &[Binding], look: &Look<'_>) -> Option<String> {
         let value = match exchange.kind.as_str() {
             "x-modulus-hash" => {
@@ -217,8 +228,7 @@ impl Model {
         let name = |binding: &Binding| match &binding.destination {
             Destination::Exchange(name) => Some(format!("exchange {name} {}", binding.key)),
             Destination::Queue(id) => {
-                let queue = self.queues.get(id).filter(|queue| !is_untold(&queue.name))?;
-                Some(format!("queue {} {}", queue.name, binding.key))
+                Some(format!("queue {} {}", self.queues.get(id)?.name, binding.key))
             }
         };
         let mut names = bindings.iter().map(name).collect::<Option<Vec<_>>>()?;

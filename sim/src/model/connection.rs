@@ -72,6 +72,9 @@ pub struct Connection {
     pub(super) mechanism: String,
     /// Who it says it is, until that is found out.
     pub(super) claim: Option<Claim>,
+    /// What it is called if those who run the broker are behind it: nothing is refused to it for
+    /// want of a right.
+    pub operator: Option<String>,
     /// Who it is.
     pub user: String,
     /// Where it works.
@@ -98,6 +101,7 @@ impl Connection {
             wants_refusals: false,
             mechanism: String::new(),
             claim: None,
+            operator: None,
             user: String::new(),
             vhost: String::new(),
         }
@@ -126,8 +130,8 @@ impl Model {
             Told::Stopped(reason) => self.stop(&reason),
             Told::Command(number, wish) => self.wishes.push_back((number, wish)),
             Told::DiskFree(free) => self.disk_free = Some(free),
-            Told::Connected(link, client) => {
-                let mut connection = Connection::new(client, now);
+            Told::Connected(link, client, operator) => {
+                let mut connection = Connection { operator, ..Connection::new(client, now) };
                 if self.is_stopped {
                     connection.stage = Stage::Refused;
                 }
@@ -309,6 +313,11 @@ impl Model {
         connection.wants_blocked = is_capable("connection.blocked");
         connection.wants_refusals = is_capable("authentication_failure_close");
         connection.mechanism = mechanism.to_owned();
+        if let Some(name) = connection.operator.clone().filter(|_| mechanism == "EXTERNAL") {
+            // It was proved before, whether there is such a user or not.
+            self.log_in(link, &Claim::proved(name), true);
+            return Ok(());
+        }
         let claim = claim.ok_or_else(|| Refusal::hard_any_text(&[502]))?;
         connection.claim = Some(claim.clone());
         if knows_passwords {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use super::duplicates::Outcome;
-use super::names::{is_made, is_untold, local, qualified, vhost_of};
+use super::names::{local, qualified, vhost_of};
 use super::routing::{Look, Route};
 use super::{Copy, Fate, Message, Model, Queue, QueueId, STORE, policies};
 use crate::wire::{Argument, Properties, Table, Value};
@@ -160,13 +160,18 @@ impl Queue {
         self.overflow() != Overflow::DropHead && self.limits().is_some()
     }
 
+    /// Whether those that die are sent on.
+    pub(super) fn has_dead_letters(&self) -> bool {
+        self.dead_letter_exchange().is_some()
+    }
+
     fn dead_letter_exchange(&self) -> Option<String> {
         let name = self.argument("x-dead-letter-exchange").and_then(Value::as_text)?;
         Some(qualified(vhost_of(&self.name), name).into_owned())
     }
 
     /// Whether dead letters that cannot go on their way wait until they can.
-    fn keeps_letters(&self) -> bool {
+    pub(super) fn keeps_letters(&self) -> bool {
         let strategy = self.argument("x-dead-letter-strategy").and_then(Value::as_text);
         strategy == Some("at-least-once") && self.overflow() != Overflow::DropHead
     }
@@ -280,6 +285,7 @@ impl Model {
             let is_letter = queue.overflow() == Overflow::Reject { is_dead_lettered: true };
             if is_letter && queue.dead_letter_exchange().is_some() {
                 queue.refused.push_back(index);
+                queue.count_death(Cause::MaxLength);
             }
             self.messages[index].fates.insert(*id, Fate::Refused);
         }
@@ -341,6 +347,7 @@ impl Model {
         let Some(id) = self.queue_of(departure) else {
             // Of a virtual host that is gone, what is left goes bit by bit.
             if !self.access.vhosts.contains_key(vhost_of(departure.queue())) {
+                self.gone.is_vague = true;
                 return;
             }
             return self.fault("expiry", format!("{departure:?} of a queue that is not there"));
@@ -359,23 +366,14 @@ impl Model {
         }
     }
 
-    /// The queue that something left. Of those whose names the broker chose and has not told yet,
-    /// it is one that this can be about.
+    /// The queue that something left.
     fn queue_of(&self, departure: &Departure) -> Option<QueueId> {
         let name = departure.queue();
-        let vhost = vhost_of(name);
-        if local(name) == STORE {
-            return self.store(vhost).map(|store| store.id);
-        }
-        let named = self.queue_named(name).map(|queue| queue.id);
-        let now = self.now_ms();
-        let is_untold = |queue: &&Queue| is_untold(&queue.name) && vhost_of(&queue.name) == vhost;
-        let mut untold = self.queues.values().filter(is_untold);
-        let fitting = || untold.find(|queue| queue.may_tell(departure, now)).map(|queue| queue.id);
-        match is_made(name) {
-            true => named.or_else(fitting),
-            false => named,
-        }
+        let found = match local(name) {
+            STORE => self.store(vhost_of(name)),
+            _ => self.queue_named(name),
+        };
+        found.map(|queue| queue.id)
     }
 
     /// Whether the departure comes before what is told: what has expired is looked for first.
@@ -436,6 +434,7 @@ impl Model {
             Cause::MaxLength => queue.dropped += 1,
             Cause::DeliveryLimit => queue.worn_out += 1,
         }
+        queue.count_death(cause);
         // What expires where bytes are counted has gone when its bytes are known.
         let is_counted = queue.max_bytes().is_some() && cause == Cause::Expired;
         let fate = if queue.is_store || is_counted || queue.dead_letter_exchange().is_some() {

@@ -13,7 +13,7 @@ use super::duplicates::Memory;
 use super::policies::Policies;
 use super::{
     Access, Binding, Copy, Destination, Exchange, Expected, Fate, Mode, Model, Queue, QueueId,
-    ROOT, Together, topology,
+    ROOT, Together, tallies, topology,
 };
 
 /// How far a broker's log is.
@@ -141,6 +141,7 @@ impl Model {
         }
         self.living.clear();
         self.consumers.clear();
+        self.gone = tallies::Gone::default();
         self.recent.clear();
         self.is_history_short = false;
         self.choices.forget();
@@ -313,10 +314,21 @@ impl Model {
         self.history.promised = self.history.promised.max(promise.batch);
     }
 
+    /// A start rests on messages that a sync lied about: those are known that the platter has not,
+    /// which the broker may take for safe until it comes to read them.
+    pub fn note_lost(&mut self, is_on_disk: impl Fn(&str) -> bool) {
+        let found = self.queues.values().flat_map(|queue| &queue.ready).map(|copy| copy.message);
+        let lost = found.filter(|message| !is_on_disk(&self.messages[*message].name));
+        self.lost.extend(lost);
+    }
+
     /// Whether the message must be on disk before anybody is told that it is safe: a
     /// durable queue has it and is not done with it, and it is persistent or delayed.
     #[must_use]
     pub fn must_be_on_disk(&self, message: usize) -> bool {
+        if self.lost.contains(&message) {
+            return false;
+        }
         let message = &self.messages[message];
         let mut fates = message.fates.iter();
         fates.any(|(queue, fate)| {

@@ -1,9 +1,8 @@
 //! What those who run the broker do to queues and single messages: arguments that change, queues
-//! that hand out nothing for a while, messages that are dropped or taken back.
+//! that hand out nothing for a while, messages that are dropped or taken back, limits that change.
 
 use std::cmp::Reverse;
 
-use super::names::ROOT;
 use super::policies::{is_fine, number};
 use super::topology::meaningful;
 use super::{Answer, Fate, Model, Promise, Queue, QueueId};
@@ -19,16 +18,18 @@ pub enum Intervention {
     /// A message of a queue is dropped: of those that were ready, the one at this index, which is
     /// there, if there was one.
     Delete(String, u64, Option<Spot>),
-    /// A message is taken back that is to be routed later: the one at this index of those that
-    /// waited, with this place, if there was one.
-    Cancel(u64, Option<u64>),
+    /// A message is taken back that is to be routed later: in this virtual host, the one at this
+    /// index of those that waited, with this place, if there was one.
+    Cancel(String, u64, Option<u64>),
+    /// Messages may take so much memory from now on, and so much of the disk must be free.
+    Limits(Option<u64>, Option<u64>),
 }
 
 /// Where a message is: in which queue, and at which level and place.
 pub type Spot = (QueueId, (Reverse<u8>, u64));
 
-/// What a queue has for as long as it is there.
-const FIXED: [&str; 7] = [
+/// The arguments that a queue has for as long as it is there.
+pub(crate) const FIXED: [&str; 7] = [
     "x-cache-size",
     "x-cache-ttl",
     "x-deduplication-header",
@@ -68,8 +69,13 @@ impl Model {
                 let queue = self.queue_named(&name).map(|queue| queue.id);
                 found.filter(|(id, _)| Some(*id) == queue).and_then(|spot| self.take_out(spot))
             }
-            Intervention::Cancel(_, place) => {
-                let store = self.store(ROOT).map(|store| store.id);
+            Intervention::Limits(memory_max, disk_free_min) => {
+                self.setup.memory_max = memory_max.unwrap_or(self.setup.memory_max).max(1);
+                self.setup.disk_free_min = disk_free_min.unwrap_or(self.setup.disk_free_min);
+                Some((Answer::Updated, false))
+            }
+            Intervention::Cancel(vhost, _, place) => {
+                let store = self.store(&vhost).map(|store| store.id);
                 let spot = store.zip(place).map(|(id, place)| (id, (Reverse(0), place)));
                 spot.and_then(|spot| self.take_out(spot))
             }
@@ -151,10 +157,11 @@ impl Model {
         named.map(|copy| (queue.id, copy.place())).nth(before)
     }
 
-    /// The place of the message that is routed as the one at this index of all that wait.
+    /// The place of the message that is routed as the one at this index of all that wait in a
+    /// virtual host.
     #[must_use]
-    pub fn place_of_delayed(&self, index: usize) -> Option<u64> {
-        let ready = self.store(ROOT).into_iter().flat_map(|store| &store.ready);
+    pub fn place_of_delayed(&self, vhost: &str, index: usize) -> Option<u64> {
+        let ready = self.store(vhost).into_iter().flat_map(|store| &store.ready);
         let mut waiting: Vec<_> =
             ready.map(|copy| (copy.deadline_ms.unwrap_or(0), copy.position)).collect();
         waiting.sort_unstable();

@@ -23,6 +23,7 @@ mod policies;
 mod queue;
 mod routing;
 mod single_active;
+mod tallies;
 mod timeouts;
 mod topology;
 mod waiting;
@@ -41,12 +42,14 @@ pub use deaths::{Cause, Death, Departure};
 pub use delays::STORE;
 pub use durable::{Found, History, Position, Promise, Remains};
 pub use expected::{Expected, Refusal};
+pub(crate) use interventions::FIXED;
 pub use interventions::{Intervention, Spot};
 pub use late::LateReply;
 pub use message::{Fate, Fates, Message, Messages};
-pub use names::{ROOT, is_made, is_untold, local, qualified, vhost_of};
-pub use policies::{Answer, Policy, Wish};
+pub use names::{ROOT, local, qualified, vhost_of};
+pub use policies::{Answer, Policy, PolicyKey, Wish};
 pub use queue::{Consumer, Copy, Queue, QueueId};
+pub use tallies::{KINDS as TALLIES, Tally};
 pub use topology::{Binding, Destination, Exchange};
 pub use waiting::{NOTHING, News, Parked, Released, Together, Waits, Went};
 
@@ -62,8 +65,9 @@ pub const CLOCK_ORIGIN_MS: u64 = 1_700_000_000_000;
 /// What the broker was told.
 #[derive(Clone, Debug)]
 pub enum Told {
-    /// A client connected: its link, and its number in the plan.
-    Connected(usize, u8),
+    /// A client connected: its link, its number in the plan, and what it is called if those who run
+    /// the broker are behind it.
+    Connected(usize, u8, Option<String>),
     /// A frame.
     Frame(usize, Frame),
     /// Bytes that are no frame.
@@ -110,6 +114,7 @@ pub struct Model {
     pub bindings: Vec<Binding>,
     /// The living queues.
     pub queues: BTreeMap<QueueId, Queue>,
+    gone: tallies::Gone,
     /// The names of all durable queues that ever were.
     pub ever_declared: BTreeSet<String>,
     /// The living consumers, by a number of their own.
@@ -156,6 +161,8 @@ pub struct Model {
     pub disk_free: Option<u64>,
     /// What of the past may come back at a start.
     pub history: History,
+    /// Messages that a start found and that the platter has lost, as a sync lied about them.
+    lost: BTreeSet<usize>,
     /// Who may do what.
     pub access: Access,
     /// Whether the passwords that clients give are those that were set: a recording has neither.
@@ -185,6 +192,7 @@ impl Model {
             exchanges: topology::predeclared(ROOT).collect(),
             bindings: Vec::new(),
             queues: BTreeMap::new(),
+            gone: tallies::Gone::default(),
             ever_declared: BTreeSet::new(),
             consumers: BTreeMap::new(),
             messages: Messages::default(),
@@ -208,6 +216,7 @@ impl Model {
             alarms: BTreeSet::new(),
             disk_free: None,
             history: History::default(),
+            lost: BTreeSet::new(),
             access: Access::default(),
             knows_passwords: true,
             policies: Policies::new(),

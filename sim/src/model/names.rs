@@ -45,15 +45,9 @@ pub(super) fn resource(kind: &str, name: &str) -> String {
     format!("{kind} '{}' in vhost '{}'", local(name), vhost_of(name))
 }
 
-/// Whether a queue's name is the broker's choice, which it has not told yet.
-#[must_use]
-pub fn is_untold(name: &str) -> bool {
-    local(name).starts_with('?')
-}
-
 /// Whether a name is one that the broker chose.
 #[must_use]
-pub fn is_made(name: &str) -> bool {
+pub(super) fn is_made(name: &str) -> bool {
     local(name).starts_with("amq.gen-")
 }
 

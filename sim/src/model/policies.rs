@@ -1,4 +1,4 @@
-//! Policies in `/`: which are in force for what, and what a queue or an exchange is to do for it.
+//! Policies: which are in force for what, and what a queue or an exchange is to do for it.
 //!
 //! Everything is found out anew with each change: all policies are matched with all names. When a
 //! change comes to a queue or an exchange is the broker's choice: it says so, and has come to all
@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{ROOT, is_made, is_untold, vhost_of};
-use super::{AccessWish, Decision, Exchange, Intervention, Model, Promise, Queue, QueueId};
+use super::names::{local, vhost_of};
+use super::{AccessWish, Decision, Exchange, Intervention, Model, Promise, Queue};
 use crate::wire::{Table, Value};
 
 /// A policy.
@@ -23,13 +23,24 @@ pub struct Policy {
     pub definition: Table,
 }
 
+/// Which policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyKey {
+    /// For what is in this virtual host.
+    pub vhost: String,
+    /// Whether it is an operator's, whose policies have names of their own.
+    pub is_operator: bool,
+    /// Its name.
+    pub name: String,
+}
+
 /// What the people who run the broker want of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
-    /// A policy, by whether it is an operator's, and its name.
-    Set(bool, String, Policy),
+    /// A policy.
+    Set(PolicyKey, Policy),
     /// That one is gone.
-    Unset(bool, String),
+    Unset(PolicyKey),
     /// Something about who may do what.
     Access(AccessWish),
     /// Something about one queue or one message.
@@ -53,8 +64,8 @@ pub enum Answer {
     Refused,
 }
 
-/// By whether they are an operator's, and their names.
-pub(super) type Policies = BTreeMap<(bool, String), Policy>;
+/// All of them.
+pub(super) type Policies = BTreeMap<PolicyKey, Policy>;
 
 /// The keys that the model knows, which operators may use, and which take whole numbers.
 const KEYS: [(&str, bool, bool); 11] = [
@@ -80,8 +91,10 @@ impl Model {
                 Decision::Policed { name, is_queue: true } => self.police_queue(name),
                 Decision::Policed { name, is_queue: false } => self.police_exchange(name),
                 Decision::Through(number) => self.end_wish(*number),
-                Decision::Chose { .. } | Decision::Replayed { .. } | Decision::Duplicate { .. } => {
-                }
+                Decision::Chose { .. }
+                | Decision::Replayed { .. }
+                | Decision::Duplicate { .. }
+                | Decision::Named(_) => {}
             }
         }
     }
@@ -94,15 +107,18 @@ impl Model {
         // The answer, and whether what it tells of is on disk then.
         let (answer, is_durable) = match wish {
             _ if self.is_stopped => (Answer::Refused, false),
-            Wish::Set(is_operator, _, policy) if !makes_sense(&policy, is_operator) => {
+            Wish::Set(key, policy)
+                if !makes_sense(&policy, key.is_operator)
+                    || !self.access.vhosts.contains_key(&key.vhost) =>
+            {
                 (Answer::Refused, false)
             }
-            Wish::Set(is_operator, name, policy) => {
-                let before = self.policies.insert((is_operator, name), policy);
+            Wish::Set(key, policy) => {
+                let before = self.policies.insert(key, policy);
                 (if before.is_some() { Answer::Updated } else { Answer::Created }, true)
             }
-            Wish::Unset(is_operator, name) => {
-                let before = self.policies.remove(&(is_operator, name));
+            Wish::Unset(key) => {
+                let before = self.policies.remove(&key);
                 (if before.is_some() { Answer::Deleted } else { Answer::Refused }, true)
             }
             Wish::Access(wish) => {
@@ -163,18 +179,11 @@ impl Model {
         self.answers.keys().copied().chain(self.wishes.iter().map(|(number, _)| *number))
     }
 
-    /// The queue of this name is as policies want it now; of one whose name was not told yet, all
-    /// like it are.
+    /// The queue of this name is as policies want it now.
     fn police_queue(&mut self, name: &str) {
-        let is_told = self.queue_named(name).is_some();
-        let is_it = |queue: &&Queue| match is_told {
-            true => queue.name == name && !queue.is_hidden,
-            false => is_untold(&queue.name) && is_made(name),
-        };
-        let found = self.queues.values().filter(is_it).map(|queue| queue.id);
-        for id in found.collect::<Vec<QueueId>>() {
-            let policy = self.policy_of(&self.queues[&id]);
-            self.refit(id, |queue| queue.policy = policy);
+        match self.queue_named(name).map(|queue| (queue.id, self.policy_of(queue))) {
+            Some((id, policy)) => self.refit(id, |queue| queue.policy = policy),
+            None => self.fault("policies", format!("{name}, which is not there, has policies")),
         }
     }
 
@@ -208,27 +217,27 @@ impl Model {
 
     fn asked(&self, is_operator: bool, kinds: &[&str], queue: &Queue, key: &str) -> Option<Value> {
         // Hidden ones are no queues, and neither is the store of what is delayed.
-        // Of a name that was not told yet, the beginning is known.
-        let name = if is_untold(&queue.name) { "amq.gen-" } else { &queue.name };
-        let is_none = queue.is_hidden || queue.is_store || vhost_of(&queue.name) != ROOT;
-        let policy = self.in_force(is_operator, kinds, name).filter(|_| !is_none)?;
+        let is_none = queue.is_hidden || queue.is_store;
+        let policy = self.in_force(is_operator, kinds, &queue.name).filter(|_| !is_none)?;
         find(&policy.definition, key).cloned()
     }
 
     /// Where policies want an exchange to pass messages on that nothing takes.
     pub(super) fn alternate_by(&self, name: &str) -> Option<String> {
-        let policy = self.in_force(false, &["all", "exchanges"], name);
-        let policy = policy.filter(|_| vhost_of(name) == ROOT)?;
+        let policy = self.in_force(false, &["all", "exchanges"], name)?;
         find(&policy.definition, "alternate-exchange")?.as_text().map(Into::into)
     }
 
-    /// The policy that counts: the highest priority, and then the first name.
+    /// The policy that counts for what has this name: the highest priority, and then the first
+    /// name of a policy.
     fn in_force(&self, is_operator: bool, kinds: &[&str], name: &str) -> Option<&Policy> {
-        let of_layer = self.policies.iter().filter(|((layer, _), _)| *layer == is_operator);
+        let (vhost, name) = (vhost_of(name), local(name));
+        let is_of_layer = |key: &PolicyKey| key.is_operator == is_operator && key.vhost == vhost;
+        let of_layer = self.policies.iter().filter(|(key, _)| is_of_layer(key));
         let matching = of_layer.filter(|(_, policy)| {
             kinds.contains(&policy.apply_to.as_str()) && is_found(&policy.pattern, name)
         });
-        let best = matching.min_by_key(|((_, name), policy)| (-policy.priority, name.clone()));
+        let best = matching.min_by_key(|(key, policy)| (-policy.priority, key.name.clone()));
         best.map(|(_, policy)| policy)
     }
 }

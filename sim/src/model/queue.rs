@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
+use super::tallies::Counted;
 use super::{Cause, ChannelKey};
 use crate::wire::{Table, Value};
 
@@ -45,7 +46,7 @@ impl Copy {
 pub struct Queue {
     /// Which.
     pub id: QueueId,
-    /// Its name; a name that the broker has not told yet begins with `?`.
+    /// Its name.
     pub name: String,
     /// Whether it is to survive a restart.
     pub is_durable: bool,
@@ -104,6 +105,8 @@ pub struct Queue {
     pub refused_count: u64,
     /// Dead letters that no queue took.
     pub lost_letters: u64,
+    /// What else is counted.
+    pub counted: Counted,
     /// Those that died and are not dead letters yet, in order.
     pub dying: VecDeque<(Copy, Cause)>,
     /// Those that died and cannot be dead letters now, in the order in which they are tried again.
@@ -151,6 +154,7 @@ impl Queue {
             worn_out: 0,
             refused_count: 0,
             lost_letters: 0,
+            counted: Counted::default(),
             dying: VecDeque::new(),
             kept: VecDeque::new(),
             retried: BTreeSet::new(),

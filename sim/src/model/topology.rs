@@ -203,9 +203,11 @@ impl Model {
 
     fn create_queue(&mut self, key: ChannelKey, method: &Method) -> QueueId {
         let id = QueueId(self.next_number());
-        let name = method.text("queue");
-        let name = match name {
-            "" => qualified(&self.connections[&key.0].vhost, &format!("?{}", id.0)).into_owned(),
+        let name = match method.text("queue") {
+            "" => self.name_given().unwrap_or_else(|| {
+                self.fault("protocol", "a queue is given no name that it can have".into());
+                format!("amq.gen-{}", id.0)
+            }),
             name => name.to_owned(),
         };
         let mut queue = Queue::new(id, name);
@@ -268,6 +270,7 @@ impl Model {
     /// The queue goes, with its messages, bindings and consumers.
     pub(super) fn delete_queue(&mut self, id: QueueId) {
         let Some(queue) = self.queues.remove(&id) else { return };
+        self.tally_gone(&queue);
         self.seen.remove(&Witness::Queue(id));
         for message in self.messages.iter_mut() {
             if let Some(Fate::Ready | Fate::Held | Fate::Dying) = message.fates.get(id) {

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::names::{is_made, is_untold, vhost_of};
 use super::{ChannelKey, Decision, Departure, Mode, Model};
 use crate::wire::Frame;
 
@@ -151,12 +150,8 @@ impl Waiting {
 
     /// Whether the broker says that this queue refuses the message of this number.
     pub(super) fn take_refusal(&mut self, name: &str, number: u64) -> bool {
-        // The name may be the broker's choice, and not be told yet.
-        let is_untold =
-            |queue: &str| is_untold(name) && is_made(queue) && vhost_of(queue) == vhost_of(name);
         let mut refusals = self.refusals.iter();
-        let at =
-            refusals.position(|(queue, of)| *of == number && (queue == name || is_untold(queue)));
+        let at = refusals.position(|(queue, of)| *of == number && queue == name);
         at.and_then(|at| self.refusals.remove(at)).is_some()
     }
 

@@ -287,7 +287,7 @@ impl Replay {
         self.judge.trace_world(self.now, "", "^ serves");
         if self.is_checked {
             let found = Found { position: position(&broker), ..Found::default() };
-            self.judge.started(&broker, found, &self.setup)?;
+            self.judge.started(&broker, found, &self.setup, &self.image)?;
         }
         self.machine = Machine::Broker(Box::new(broker));
         Ok(())
@@ -298,6 +298,7 @@ impl Replay {
             return Err(self.differs("a client connects to a broker that is gone"));
         };
         let name = peer.name.clone();
+        let operator = peer.external.clone().filter(|_| peer.is_operator);
         let id = broker.connect(Instant::from_nanos(self.now), peer);
         if id.index() != index as usize {
             return Err(self.differs("a connection has another number"));
@@ -320,7 +321,7 @@ impl Replay {
         if !self.has_failed {
             self.judge.trace_world(self.now, &format!("c{client}"), &format!("! connect {name}"));
         }
-        self.told.push_back((Told::Connected(link, client), news(broker, &self.links)));
+        self.told.push_back((Told::Connected(link, client, operator), news(broker, &self.links)));
         Ok(())
     }
 

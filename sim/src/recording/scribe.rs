@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::judge::{Said, Told};
-use crate::model::{AccessWish, Claim, Intervention, Wish};
+use crate::model::{AccessWish, Claim, Intervention, ROOT, Wish, local, vhost_of};
 use crate::plan::{Plan, Setup, Step, Who};
 use crate::wire::{Frame, Incoming, Method, Properties, Table, Value};
 
@@ -119,8 +119,9 @@ impl Scribe {
 
     fn hear(&mut self, told: &Told) {
         match told {
-            Told::Connected(link, number) => {
-                self.push(Step::new(Who::Client(*number), "connect"));
+            Told::Connected(link, number, operator) => {
+                let connect = Step::new(Who::Client(*number), "connect");
+                self.push(connect.flag("operator", operator.is_some()));
                 let at = self.steps.len() - 1;
                 if let Some(client) = self.clients.get_mut(link) {
                     client.connect = Some(at);
@@ -460,18 +461,18 @@ fn with_table(step: Step, key: &str, table: &Table, but: &[&str]) -> Step {
 /// The step of a wish, as far as a plan can say it.
 fn wished(wish: &Wish) -> Option<Step> {
     match wish {
-        Wish::Set(is_operator, name, policy) => {
-            let step = Step::new(Who::World, "policy")
-                .with("name", word(name))
+        Wish::Set(key, policy) => {
+            let step = at(&key.vhost, Step::new(Who::World, "policy"))
+                .with("name", word(&key.name))
                 .with("pattern", word(&policy.pattern))
                 .with("apply", &policy.apply_to)
                 .with("priority", policy.priority)
                 .with("arg", asked(&policy.definition));
-            Some(step.flag("operator", *is_operator))
+            Some(step.flag("operator", key.is_operator))
         }
-        Wish::Unset(is_operator, name) => {
-            let step = Step::new(Who::World, "unpolicy").with("name", word(name));
-            Some(step.flag("operator", *is_operator))
+        Wish::Unset(key) => {
+            let step = at(&key.vhost, Step::new(Who::World, "unpolicy"));
+            Some(step.with("name", word(&key.name)).flag("operator", key.is_operator))
         }
         Wish::Access(wish) => access(wish),
         Wish::Intervene(wish) => Some(intervention(wish)),
@@ -495,9 +496,16 @@ fn asked(table: &Table) -> String {
     table.iter().filter_map(entry).collect::<Vec<_>>().join(",")
 }
 
+/// The step about what is in a virtual host.
+fn at(vhost: &str, step: Step) -> Step {
+    if vhost == ROOT { step } else { step.with("vhost", word(vhost)) }
+}
+
 /// The step of a wish about one queue or one message.
 fn intervention(wish: &Intervention) -> Step {
-    let of = |verb: &str, queue: &str| Step::new(Who::World, verb).with("q", word(queue));
+    let of = |verb: &str, queue: &str| {
+        at(vhost_of(queue), Step::new(Who::World, verb)).with("q", word(local(queue)))
+    };
     match wish {
         Intervention::Arguments(queue, arguments) => {
             of("arguments", queue).with("arg", asked(arguments))
@@ -505,7 +513,18 @@ fn intervention(wish: &Intervention) -> Step {
         Intervention::Pause(queue, true) => of("pause_queue", queue),
         Intervention::Pause(queue, false) => of("resume_queue", queue),
         Intervention::Delete(queue, nth, _) => of("delete_message", queue).with("nth", nth),
-        Intervention::Cancel(nth, _) => Step::new(Who::World, "cancel_delayed").with("nth", nth),
+        Intervention::Limits(memory_max, disk_free_min) => {
+            let mut step = Step::new(Who::World, "limits");
+            for (key, limit) in [("memory_max", memory_max), ("disk_free_min", disk_free_min)] {
+                if let Some(limit) = limit {
+                    step = step.with(key, limit);
+                }
+            }
+            step
+        }
+        Intervention::Cancel(vhost, nth, _) => {
+            at(vhost, Step::new(Who::World, "cancel_delayed")).with("nth", nth)
+        }
     }
 }
 

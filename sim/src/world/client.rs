@@ -279,12 +279,20 @@ impl Client {
 
     fn send_start_ok(&mut self) {
         let is_amqplain = self.connect.is("amqplain");
+        let is_operator = self.connect.is("operator");
         let password = self.connect.value("password").unwrap_or("guest");
         let user = self.connect.value("user").unwrap_or("guest");
-        let response = if is_amqplain {
+        let response = if is_operator {
+            Vec::new()
+        } else if is_amqplain {
             request::amqplain(user, password)
         } else {
             format!("\0{user}\0{password}").into_bytes()
+        };
+        let mechanism = match (is_operator, is_amqplain) {
+            (true, _) => "EXTERNAL",
+            (false, true) => "AMQPLAIN",
+            (false, false) => "PLAIN",
         };
         let mut properties = Table::new();
         if !self.connect.is("plain_client") {
@@ -296,7 +304,7 @@ impl Client {
         }
         let start_ok = Method::new("connection.start-ok")
             .with_table("client-properties", properties)
-            .with_text("mechanism", if is_amqplain { "AMQPLAIN" } else { "PLAIN" })
+            .with_text("mechanism", mechanism)
             .with("response", Argument::Blob(response))
             .with_text("locale", "en_US");
         self.send(0, &start_ok);

@@ -10,14 +10,15 @@ use warren_core::{Broker, Command, Defaults, Done};
 
 use super::intervention;
 use super::request::headers;
-use crate::model::{self, AccessWish, Answer, Model, Wish};
+use crate::model::{self, AccessWish, Answer, Model, PolicyKey, Wish};
 use crate::plan::Step;
 use crate::wire::{Table, Value};
 
 /// The command of a step; `None` if it is none.
 pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
     let layer = if step.is("operator") { PolicyLayer::Operator } else { PolicyLayer::User };
-    let (vhost, name) = (ShortStr::from("/"), ShortStr::from(step.text("name")));
+    let vhost = ShortStr::from(step.value("vhost").unwrap_or("/"));
+    let name = ShortStr::from(step.text("name"));
     match step.verb() {
         "policy" => {
             let policy = Policy {
@@ -35,7 +36,8 @@ pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
 }
 
 /// The verbs of steps that are commands.
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
+    "limits",
     "policy",
     "unpolicy",
     "vhost",
@@ -147,19 +149,22 @@ pub(crate) fn wish(
     model: &Model,
     named: impl Fn(&Message) -> Option<String>,
 ) -> Wish {
+    let key = |vhost: &ShortStr, layer: &PolicyLayer, name: &ShortStr| PolicyKey {
+        vhost: vhost.to_string(),
+        is_operator: *layer == PolicyLayer::Operator,
+        name: name.to_string(),
+    };
     match command {
-        Command::SetPolicy { vhost, layer, policy } if *vhost == "/" => {
+        Command::SetPolicy { vhost, layer, policy } => {
             let wished = model::Policy {
                 pattern: policy.pattern.clone(),
                 apply_to: policy.apply_to.name().into(),
                 priority: policy.priority,
                 definition: to_table(&policy.definition),
             };
-            Wish::Set(*layer == PolicyLayer::Operator, policy.name.to_string(), wished)
+            Wish::Set(key(vhost, layer, &policy.name), wished)
         }
-        Command::DeletePolicy { vhost, layer, name } if *vhost == "/" => {
-            Wish::Unset(*layer == PolicyLayer::Operator, name.to_string())
-        }
+        Command::DeletePolicy { vhost, layer, name } => Wish::Unset(key(vhost, layer, name)),
         command => match access_wish(command) {
             Some(wish) => Wish::Access(wish),
             None => intervention::wish(command, broker, model, named)

@@ -4,10 +4,10 @@
 use warren_core::amqp::ShortStr;
 use warren_core::broker::Message;
 use warren_core::listing::{MessageId, MessageInfo};
-use warren_core::{Broker, Command};
+use warren_core::{Broker, Command, ResourceLimits};
 
 use super::command::{table, to_table};
-use crate::model::{Intervention, Model};
+use crate::model::{Intervention, Model, qualified};
 use crate::plan::Step;
 
 /// More than any queue of a run has.
@@ -20,7 +20,8 @@ pub(super) fn is_about_messages(verb: &str) -> bool {
 
 /// The command of a step.
 pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
-    let (vhost, queue) = (ShortStr::from("/"), ShortStr::from(step.text("q")));
+    let vhost = ShortStr::from(step.value("vhost").unwrap_or("/"));
+    let queue = ShortStr::from(step.text("q"));
     let nth = step.number("nth", 0);
     Some(match step.verb() {
         "arguments" => {
@@ -38,8 +39,14 @@ pub(super) fn of_step(step: &Step, broker: &Broker) -> Option<Command> {
             Command::DeleteMessage { vhost, queue, message }
         }
         "cancel_delayed" => {
-            let id = broker.delayed("/", None, ALL).get(nth as usize).map(|message| message.id);
+            let waiting = broker.delayed(&vhost.to_text(), None, ALL);
+            let id = waiting.get(nth as usize).map(|message| message.id);
             Command::CancelDelayed { vhost, id: id.unwrap_or(u64::MAX) }
+        }
+        "limits" => {
+            let limit = |key: &str| step.value(key).and_then(|limit| limit.parse().ok());
+            let (memory_max, disk_free_min) = (limit("memory_max"), limit("disk_free_min"));
+            Command::SetResourceLimits(ResourceLimits { memory_max, disk_free_min })
         }
         _ => return None,
     })
@@ -52,15 +59,17 @@ pub(super) fn wish(
     model: &Model,
     named: impl Fn(&Message) -> Option<String>,
 ) -> Option<Intervention> {
-    let is_known = |vhost: &ShortStr| *vhost == "/";
+    let called = |vhost: &ShortStr, queue: &ShortStr| {
+        qualified(&vhost.to_text(), &queue.to_text()).into_owned()
+    };
     Some(match command {
-        Command::SetQueueArguments { vhost, queue, arguments } if is_known(vhost) => {
-            Intervention::Arguments(queue.to_string(), to_table(arguments))
+        Command::SetQueueArguments { vhost, queue, arguments } => {
+            Intervention::Arguments(called(vhost, queue), to_table(arguments))
         }
-        Command::PauseQueue { vhost, queue, is_paused } if is_known(vhost) => {
-            Intervention::Pause(queue.to_string(), *is_paused)
+        Command::PauseQueue { vhost, queue, is_paused } => {
+            Intervention::Pause(called(vhost, queue), *is_paused)
         }
-        Command::DeleteMessage { vhost, queue, message } if is_known(vhost) => {
+        Command::DeleteMessage { vhost, queue, message } => {
             let listed = broker.list_messages(vhost, queue, None, ALL).unwrap_or_default();
             let at = listed.iter().position(|info| info.id == *message);
             // Those of its level stand before it, from the first on.
@@ -69,13 +78,18 @@ pub(super) fn wish(
             let name = |info: &MessageInfo| named(info.message.as_deref()?);
             let own = at.and_then(|at| name(&listed[at]));
             let same = before.filter(|info| name(info) == own).count();
-            let spot = own.and_then(|own| model.spot(&queue.to_string(), &own, same));
-            Intervention::Delete(queue.to_string(), at.unwrap_or(ALL) as u64, spot)
+            let spot = own.and_then(|own| model.spot(&called(vhost, queue), &own, same));
+            Intervention::Delete(called(vhost, queue), at.unwrap_or(ALL) as u64, spot)
         }
-        Command::CancelDelayed { vhost, id } if is_known(vhost) => {
-            let listed = broker.delayed("/", None, ALL);
+        Command::SetResourceLimits(limits) => {
+            Intervention::Limits(limits.memory_max, limits.disk_free_min)
+        }
+        Command::CancelDelayed { vhost, id } => {
+            let vhost = vhost.to_string();
+            let listed = broker.delayed(&vhost, None, ALL);
             let at = listed.iter().position(|message| message.id == *id).unwrap_or(ALL);
-            Intervention::Cancel(at as u64, model.place_of_delayed(at))
+            let place = model.place_of_delayed(&vhost, at);
+            Intervention::Cancel(vhost, at as u64, place)
         }
         _ => return None,
     })

@@ -338,7 +338,7 @@ impl World {
         let (up, down) = (Pipe::new(setup, 0), Pipe::new(setup, 1));
         self.links.insert(link, Link::new(up, down));
         client.connect(link, step, self.now);
-        self.host.connect(self.now, link, number, judge)
+        self.host.connect(self.now, (link, number, step.is("operator")), judge)
     }
 
     /// Faults off: links flow, clients read again. What was lost stays lost. A half-open link
@@ -364,6 +364,12 @@ impl World {
         }
         self.host.heal(self.now, judge)?;
         self.turn(judge)
+    }
+
+    /// What the broker was started with.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        self.host.setup()
     }
 
     /// Whether the broker still holds on to links that their clients abandoned.

@@ -119,7 +119,8 @@ flows("administration", { seed, flags }, (flow) => {
       await go(page, "#/queues/%2F/letters");
       await row(page, "max-length").getByText("100").first().waitFor();
       await page.getByText("is found in").waitFor();
-      await go(page, "#/policies");
+      await page.getByRole("link", { name: "second", exact: true }).click();
+      await page.getByRole("heading", { name: "Policies", level: 1 }).waitFor();
       await page.getByRole("button", { name: "Delete second" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
       await row(page, "second").waitFor({ state: "detached" });

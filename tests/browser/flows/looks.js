@@ -61,6 +61,11 @@ flows("looks", { seed, flags }, (flow) => {
       await eachPage(page, broker, async (name) => {
         const [wide, screen] = await page.evaluate(() =>
           [document.documentElement.scrollWidth, window.innerWidth]);
+        const cut = await page.evaluate(() => {
+          const all = [...document.querySelectorAll("dialog, dialog form")];
+          return all.some(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth);
+        });
+        if (cut) found.push(`${name}: the window is wider than the screen`);
         if (wide > screen) found.push(`${name} is ${wide} wide on a screen of ${screen}`);
         if (["overview", "queues", "queue", "declare", "topology"].includes(name)) {
           found.push(...(await complaints(page)).map((one) => `${name}: ${one}`));

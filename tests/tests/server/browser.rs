@@ -1,6 +1,6 @@
 //! The management page in a real browser: Debian's Chromium plays the flows under `browser/`, with
-//! brokers and traffic of their own. Their names are the sentences that they prove, and stand in the
-//! output (`--nocapture`).
+//! brokers and traffic of their own. Their names are the sentences that they prove, and stand in
+//! the output (`--nocapture`).
 //!
 //! On a newcomer's machine without Chromium they are skipped, loudly. In CI, or with
 //! `WARREN_REQUIRE_CLIENTS` set, that is a failure.

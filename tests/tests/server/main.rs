@@ -8,6 +8,8 @@ mod churn;
 mod configuration;
 mod ctl;
 mod definitions;
+mod health;
+mod limits;
 mod logs;
 mod management;
 mod metrics;

@@ -74,7 +74,7 @@ struct Sample {
     value: f64,
 }
 
-fn scrape(broker: &Broker, path: &str) -> Response {
+pub(crate) fn scrape(broker: &Broker, path: &str) -> Response {
     ask(&broker.metrics().expect("was set up with them"), "GET", path, "")
 }
 

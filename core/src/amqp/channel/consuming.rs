@@ -104,6 +104,9 @@ impl Channel {
             message_count: clamp(got.remaining),
             message: got.message,
         };
+        self.counters.redelivered += u64::from(frame.redelivered);
+        self.counters.got += u64::from(got.lease.is_some());
+        self.counters.got_no_ack += u64::from(got.lease.is_none());
         if let Some(lease) = got.lease {
             self.unacked.push(self.last_delivery_tag, lease);
         }
@@ -125,8 +128,10 @@ impl Channel {
     ) {
         self.last_delivery_tag += 1;
         if let Some(lease) = delivery.lease {
+            self.counters.delivered += 1;
             self.unacked.push(self.last_delivery_tag, lease);
         }
+        self.counters.redelivered += u64::from(delivery.redelivered);
         if let Some(timeout) = delivery.timeout {
             self.set_deadline(self.last_delivery_tag, timeout, now);
         }

@@ -3,7 +3,7 @@
 use super::super::link::Link;
 use super::{Channel, Mode};
 use crate::broker::Engine;
-use crate::listing::ChannelInfo;
+use crate::listing::{ChannelCounters, ChannelInfo};
 
 impl Channel {
     /// All about it.
@@ -13,6 +13,14 @@ impl Channel {
             Mode::Confirm(confirms) => (confirms.unanswered(), (0, 0)),
             Mode::Transaction(transaction) => (0, transaction.lens()),
         };
+        let confirmed = match &self.mode {
+            Mode::Confirm(confirms) => confirms.answered(),
+            Mode::Plain | Mode::Transaction(_) => 0,
+        };
+        let ChannelCounters { delivered, got, got_no_ack, .. } = self.counters;
+        // Every delivery has a tag.
+        let delivered_no_ack = self.last_delivery_tag - delivered - got - got_no_ack;
+        let counters = ChannelCounters { confirmed, delivered_no_ack, ..self.counters };
         let (prefetch_together, deliveries) = engine.session_numbers(self.session);
         ChannelInfo {
             connection: link.id,
@@ -31,6 +39,7 @@ impl Channel {
             is_transactional: matches!(self.mode, Mode::Transaction(_)),
             is_held_up: self.is_parked(),
             deliveries,
+            counters,
         }
     }
 }

@@ -29,6 +29,7 @@ use super::{AmqpError, FailedLogins, ReplyCode, ShortStr, WaitingChannels};
 use crate::broker::{
     ConsumerId, Engine, Hindrance, Refusal, RefusalKind, SessionHandle, SessionId, Settlement,
 };
+use crate::listing::ChannelCounters;
 use crate::log::BatchNumber;
 use crate::{CommandId, Config, ConnectionId, Done, Instant, Mark, Output};
 
@@ -104,6 +105,8 @@ pub(crate) struct Channel {
     parked_len: usize,
     /// Which acknowledgements must not overtake that.
     holds_back: HoldsBack,
+    /// What happened, but for what is known otherwise.
+    counters: ChannelCounters,
 }
 
 /// Which acknowledgements must stay behind frames that wait.
@@ -150,6 +153,7 @@ impl Channel {
             parked: VecDeque::new(),
             parked_len: 0,
             holds_back: HoldsBack::None,
+            counters: ChannelCounters::default(),
         }
     }
 

@@ -241,6 +241,7 @@ impl Channel {
             self.is_publisher = true;
             ctx.engine.publishers += 1;
         }
+        self.counters.published += 1;
         ctx.engine.message_sizes.note(body.len() as u64);
         let charge = Charge::default();
         let is_dead_letter = false;
@@ -341,12 +342,18 @@ impl Channel {
         }
         ctx.engine.remember(link.vhost, &route, &message);
         let topology = if message.persistent { ctx.engine.topology_gate() } else { 0 };
+        if let Some(counts) = &route.counts {
+            counts.note_published();
+            counts.note_routed(route.len());
+        }
         if !route.is_empty() {
             ctx.engine.traffic.routed += route.len() as u64;
             let enqueued = ctx.engine.enqueue(&route, message, ttl);
             return Enqueued { gate: enqueued.gate.max(topology), ..enqueued };
         }
         ctx.engine.mark(if mandatory { Mark::Returned } else { Mark::Unroutable });
+        self.counters.returned += u64::from(mandatory);
+        self.counters.unroutable += u64::from(!mandatory);
         if mandatory {
             let code = "NO_ROUTE";
             let method = BasicReturn {

@@ -118,6 +118,9 @@ impl Channel {
             transaction.settled.extend(taken.map(|unacked| (unacked, settlement)));
             return Ok(());
         }
+        if settlement == Settlement::Ack {
+            self.counters.acked += taken.len() as u64;
+        }
         // In their order, in which those that are rejected go on.
         for unacked in taken {
             ctx.engine.settle(self.session, unacked.lease, settlement);
@@ -178,6 +181,7 @@ impl Channel {
             is_refused |= enqueued.is_refused;
         }
         for (unacked, settlement) in transaction.settled {
+            self.counters.acked += u64::from(settlement == Settlement::Ack);
             ctx.engine.settle(self.session, unacked.lease, settlement);
         }
         if is_refused {

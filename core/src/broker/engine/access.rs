@@ -362,7 +362,10 @@ impl Engine {
         is_operator: bool,
     ) -> Result<VhostId, Refusal> {
         let id = match self.vhost(vhost).filter(|_| is_operator) {
-            Some(id) => id,
+            Some(id) => {
+                self.mark(Mark::OperatorEntered);
+                id
+            }
             None => self.check_admission(user, vhost)?,
         };
         self.entered += 1;
@@ -410,6 +413,11 @@ impl Engine {
         self.mark(Mark::VhostRefused);
         let text = format!("access to vhost '{name}' refused for user '{user}'");
         Err(Refusal::new(RefusalKind::NotAllowed, text))
+    }
+
+    /// How many clients have entered a virtual host.
+    pub(crate) fn admitted(&self) -> u64 {
+        self.entered
     }
 
     /// A client that had entered is gone.

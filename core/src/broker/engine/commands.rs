@@ -74,6 +74,10 @@ impl Engine {
                 self.node_limits = limits;
                 return Ok(Done::Updated);
             }
+            Command::SetResourceLimits(limits) => {
+                self.set_resource_limits(limits);
+                return Ok(Done::Updated);
+            }
             // Connections are not the engine's.
             Command::CloseConnection { .. } => Ok(Done::Unchanged),
         }?;

@@ -479,7 +479,7 @@ impl Engine {
     /// A queue is used: it lives for as long again.
     pub(super) fn renew(&mut self, id: QueueId) {
         let Some(queue) = self.queues.get_mut(id) else { return };
-        let Settings { expires: Some(millis), .. } = queue.settings else { return };
+        let Settings { expires: Some(millis), .. } = *queue.settings else { return };
         let deadline = self.clock.deadline_in(millis);
         queue.expires_at = Some(deadline);
         self.arm(id, deadline);

@@ -37,6 +37,7 @@ impl Engine {
         millis: u64,
     ) -> Enqueued {
         self.mark(Mark::MessageDelayed);
+        self.note_published(vhost, &message.exchange);
         let store = self.store(vhost);
         self.enqueue(&Route::to(store), message, Some(millis))
     }
@@ -82,6 +83,9 @@ impl Engine {
         let envelope = Envelope { key, keys: &keys, properties: &properties };
         let route = self.route(vhost, &exchange, &envelope);
         self.remember(vhost, &route, &message);
+        if let Some(counts) = &route.counts {
+            counts.note_routed(route.len());
+        }
         if route.is_empty() {
             self.mark(Mark::DelayedUnroutable);
             return self.lose_delayed(id, &message, "no queue is bound for it");

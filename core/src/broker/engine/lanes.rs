@@ -83,7 +83,7 @@ impl Engine {
     /// may.
     pub(super) fn is_refusing(&self, id: QueueId, bytes: usize) -> bool {
         let Some(queue) = self.queues.get(id) else { return false };
-        let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
+        let Settings { overflow, max_length, max_bytes, .. } = *queue.settings;
         if overflow == Overflow::DropHead {
             return false;
         }
@@ -98,7 +98,7 @@ impl Engine {
     /// Whether it refuses any message, as far as is known; asked by those who only look.
     pub(super) fn is_full(&self, id: QueueId) -> bool {
         let Some(queue) = self.queues.get(id) else { return false };
-        let Settings { overflow, max_length, max_bytes, .. } = queue.settings;
+        let Settings { overflow, max_length, max_bytes, .. } = *queue.settings;
         let is_long = |max| self.ready_len(id) + queue.kept.len() as u64 >= max;
         let is_heavy = |max| self.ready_bytes(id) + queue.kept.bytes() >= max;
         overflow != Overflow::DropHead
@@ -108,7 +108,7 @@ impl Engine {
     /// Whether it has more messages than it may, as far as is known.
     pub(super) fn is_over_limit(&self, id: QueueId) -> bool {
         self.queues.get(id).is_some_and(|queue| {
-            let Settings { max_length, max_bytes, .. } = queue.settings;
+            let Settings { max_length, max_bytes, .. } = *queue.settings;
             // Who has left and is counted still might be what is too much.
             let is_sure = || self.queues_of(id).all(|(_, lane)| !lane.ready.weight.is_owed());
             let is_heavy =

@@ -249,6 +249,8 @@ fn exchange_info(vhost: &ShortStr, exchange: &Exchange) -> ExchangeInfo {
         alternate: exchange.alternate().cloned(),
         policy: exchange.policies.user.as_deref().cloned(),
         operator_policy: exchange.policies.operator.as_deref().cloned(),
+        published: exchange.counts.published(),
+        routed: exchange.counts.routed(),
     }
 }
 

@@ -31,7 +31,7 @@ impl Engine {
     pub(super) fn read(&mut self, id: QueueId, is_ahead: bool) {
         let window = if self.is_pressed() { 1 } else { self.limits.queue_window / 2 };
         let Some(queue) = self.queues.get_mut(id) else { return };
-        if queue.reader.reading.is_some() || queue.awaits_log && is_ahead {
+        if queue.reader.is_reading() || queue.awaits_log && is_ahead {
             return;
         }
         let Some((from, wanted)) = queue.wanted(is_ahead, window) else { return };
@@ -43,7 +43,7 @@ impl Engine {
         for lane in self.lanes(id).collect::<Vec<_>>() {
             let Some(queue) = self.queues.get(lane) else { continue };
             if let Some(from) = queue.uncounted_from()
-                && queue.reader.reading.is_none()
+                && !queue.reader.is_reading()
                 && !queue.awaits_log
             {
                 self.begin_read(lane, from, Wanted::Size);

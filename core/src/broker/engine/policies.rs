@@ -110,7 +110,9 @@ impl Engine {
             policing.queue = id.index + 1;
             // Lanes go with their head, and what is delayed is nobody's queue.
             let is_hidden = queue.as_lane().is_some() || queue.is_delay_store;
-            if queue.vhost == change.vhost && !is_hidden {
+            if queue.vhost != change.vhost {
+                self.mark(Mark::PolicyElsewhere);
+            } else if !is_hidden {
                 let next = self.next_in_force(subject(queue), &queue.policies, change, &mut cache);
                 touched.extend(next.map(|next| (id, next)));
             }
@@ -201,7 +203,8 @@ impl Engine {
     pub(super) fn put_under_policies(&self, queue: &mut Queue) {
         let policies = &self.host(queue.vhost).policies;
         queue.policies = policies.in_force(subject(queue));
-        queue.settings = Settings::new(&queue.arguments, policies.asked(&queue.policies));
+        let settings = Settings::new(&queue.arguments, policies.asked(&queue.policies));
+        queue.settings = settings.into();
     }
 
     /// The same of all exchanges that a start found or made.
@@ -239,18 +242,18 @@ impl Engine {
         let Some(queue) = self.queues.get(id) else { return false };
         let asked = self.host(queue.vhost).policies.asked(&queue.policies);
         let settings = Settings::new(&queue.arguments, asked);
-        if settings == queue.settings {
+        if settings == *queue.settings {
             return false;
         }
         let Some(queue) = self.queues.get_mut(id) else { return false };
-        let before = core::mem::replace(&mut queue.settings, settings.clone());
+        let before = core::mem::replace(&mut queue.settings, settings.clone().into());
         if before.expires != settings.expires {
             queue.expires_at = None;
             self.renew(id);
         }
         for lane in self.lanes(id).filter(|lane| *lane != id).collect::<Vec<_>>() {
             if let Some(lane) = self.queues.get_mut(lane) {
-                lane.settings = settings.clone();
+                lane.settings = settings.clone().into();
             }
         }
         self.retry_letters_soon();

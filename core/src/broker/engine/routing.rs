@@ -1,17 +1,18 @@
 //! Routing: from an exchange, through bindings and other exchanges, to queues.
 //!
-//! There is one walk, which messages go and which [`trial`](super::trial) follows step by step: what
+//! There is one walk, which messages go and [`trial`](super::trial) follows step by step: what
 //! people are told of where a message would go is found by what sends it there.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::access::Right;
 use super::super::binding::Destination;
 use super::super::consumer::SessionId;
-use super::super::exchange::{Envelope, Exchange, ExchangeKind};
+use super::super::exchange::{Envelope, Exchange, ExchangeCounts, ExchangeKind};
 use super::super::headers::SortedHeaders;
 use super::super::queue::QueueId;
 use super::super::recent_history;
@@ -34,6 +35,8 @@ pub(crate) struct Route {
     pub(crate) is_by_more_than_key: bool,
     /// What was chosen on the way.
     decisions: Vec<Decision>,
+    /// What is counted of the exchange that it begins at, if that is there.
+    pub(crate) counts: Option<Arc<ExchangeCounts>>,
 }
 
 impl Route {
@@ -44,7 +47,8 @@ impl Route {
 
     /// The same without what it led to. What keeps the message on its way still does.
     pub(crate) fn leading_nowhere(&self) -> Self {
-        Self { histories: self.histories.clone(), ..Self::default() }
+        let (histories, counts) = (self.histories.clone(), self.counts.clone());
+        Self { histories, counts, ..Self::default() }
     }
 
     /// Adds a queue, that may be there already.
@@ -220,6 +224,7 @@ impl Engine {
             }
             let Some(exchange) = host.exchanges.get(name) else { continue };
             follow.reach(exchange);
+            route.counts.get_or_insert_with(|| Arc::clone(&exchange.counts));
             route.is_by_more_than_key |= !exchange.kind.goes_by_key_alone();
             let mut is_found = false;
             let by = step_by(exchange.kind);
@@ -298,6 +303,13 @@ impl Engine {
             ExchangeKind::Random => self.mark(Mark::RoutedByChance),
             ExchangeKind::LocalRandom => self.mark(Mark::RoutedByLocalChance),
             ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::RecentHistory => {}
+        }
+    }
+
+    /// A message was published to an exchange, and waits for its time.
+    pub(super) fn note_published(&self, vhost: VhostId, exchange: &ShortStr) {
+        if let Some(exchange) = self.host(vhost).exchanges.get(exchange) {
+            exchange.counts.note_published();
         }
     }
 

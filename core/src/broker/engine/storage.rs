@@ -18,7 +18,7 @@ use crate::log::{
     Item, Log, MessagesFact, PendingMessage, Place, PolicyFact, QueueFact, QueueNumber, Spot,
     Spots, Target, Timed, TimedRuns, decode_part, gaps, part_len, put_part,
 };
-use crate::{DiskResult, Instant, Mark, OpId};
+use crate::{DiskResult, Instant, Mark, OpId, ResourceLimits};
 
 /// How many messages ahead a queue reserves what it may hand out: so many at first, twice as many
 /// each time that this was not enough, and so many at the most. A start takes up to twice as many
@@ -633,6 +633,25 @@ impl Engine {
             // What is being read is not what is wanted next any more.
             queue.reader.reset();
             self.stir(id);
+        }
+    }
+
+    /// Messages may take so much memory from now on, and so much space must be left on the disk.
+    pub(super) fn set_resource_limits(&mut self, limits: ResourceLimits) {
+        self.mark(Mark::ResourceLimitsChanged);
+        if let Some(memory_max) = limits.memory_max {
+            self.limits.memory_max = memory_max.max(1);
+        }
+        if let Some(disk_free_min) = limits.disk_free_min {
+            self.log.set_free_min(disk_free_min);
+        }
+    }
+
+    /// The limits in force.
+    pub(crate) fn resource_limits(&self) -> ResourceLimits {
+        ResourceLimits {
+            memory_max: Some(self.limits.memory_max),
+            disk_free_min: Some(self.log.free_min()),
         }
     }
 

@@ -13,9 +13,9 @@ use super::super::refusal::{Refusal, RefusalKind, Resource};
 use super::delays::STORE;
 use super::routing::REPLY_PREFIX;
 use super::{Claimant, Engine, Notice, VhostId};
-use crate::Mark;
 use crate::amqp::{FieldTable, FieldValue, ShortStr};
 use crate::log::{BatchNumber, ExchangeFact, Fact};
+use crate::{Decision, Mark};
 
 /// What `queue.declare` answers.
 #[derive(Clone, Debug)]
@@ -192,6 +192,13 @@ impl Engine {
             self.log.note_topology(Fact::QueueDeclared(self.queue_fact(&queue)));
         }
         self.rest_on_topology(queue.durable);
+        if declaration.name.is_empty() {
+            if queue.durable {
+                self.mark(Mark::DurableQueueNamed);
+            }
+            let vhost = self.vhost_name(vhost).clone();
+            self.decide(Decision::Named { vhost, name: name.clone() });
+        }
         let id = self.queues.insert(queue);
         self.traffic.queues_created += 1;
         self.numbers.insert(number, id);

@@ -177,6 +177,11 @@ impl Engine {
         Ok(Done::Deleted)
     }
 
+    /// Whether something is left of a virtual host that is deleted.
+    pub(crate) fn is_emptying_vhost(&self) -> bool {
+        self.emptying.is_some()
+    }
+
     /// Lets go of some more of what is in a virtual host that is deleted. Whether that was all.
     pub(super) fn empty_on(&mut self) -> bool {
         let Some(Emptying { vhost, queue: next }) = self.emptying else { return true };

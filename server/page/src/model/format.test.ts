@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, count, counted, duration, milliseconds, rate } from "./format.ts";
+import {
+  byteRate,
+  bytes,
+  count,
+  counted,
+  duration,
+  milliseconds,
+  rate,
+  setting,
+} from "./format.ts";
 
 test("a number never stands without its unit, and nothing is a dash", () => {
   assert.equal(count(12345), "12,345");
@@ -11,6 +20,16 @@ test("a number never stands without its unit, and nothing is a dash", () => {
   assert.equal(rate(-0.01), "0/s");
   assert.equal(rate(0.44), "0.4/s");
   assert.equal(rate(12345.6), "12,346/s");
+});
+
+test("a setting is told with its unit where it has one", () => {
+  assert.equal(setting("message-ttl", 86_400_000), "86,400,000 ms");
+  assert.equal(setting("expires", 250), "250 ms");
+  assert.equal(setting("max-length", 50_000), "50,000");
+  assert.equal(setting("max-length-bytes", 2048), "2,048 B");
+  assert.equal(setting("overflow", "drop-head"), "drop-head");
+  assert.equal(byteRate(2048), "2 KiB/s");
+  assert.equal(byteRate(undefined), "–");
 });
 
 test("bytes are told in the largest unit of which there is one", () => {

@@ -38,6 +38,11 @@ export function bytes(value: number | null | undefined): string {
   return `${unit === 0 || rest >= 100 ? whole.format(rest) : fine.format(rest)} ${UNITS[unit]}`;
 }
 
+/** Bytes per second: `1.5 KiB/s`. */
+export function byteRate(perSecond: number | null | undefined): string {
+  return perSecond === null || perSecond === undefined ? NOTHING : `${bytes(perSecond)}/s`;
+}
+
 /** Milliseconds that are mostly few: `0 ms`, `0.24 ms`, `14 ms`, `2.5 s`. */
 export function milliseconds(value: number | null | undefined): string {
   if (value === null || value === undefined) return NOTHING;
@@ -92,6 +97,16 @@ export function time(unixMs: number): string {
 /** A day and its time, in the person's zone. */
 export function moment(unixMs: number | null | undefined): string {
   return unixMs === null || unixMs === undefined ? NOTHING : calendar.format(unixMs);
+}
+
+/** Settings that are times in milliseconds. */
+const TIMES = ["message-ttl", "expires", "consumer-timeout"];
+
+/** The value of a setting, with its unit if it has one: `60,000 ms`. */
+export function setting(name: string, of: unknown): string {
+  if (typeof of !== "number") return value(of);
+  const unit = TIMES.includes(name) ? " ms" : name === "max-length-bytes" ? " B" : "";
+  return `${whole.format(of)}${unit}`;
 }
 
 /** Any value of a table of arguments, as text. */

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { del, path } from "../api/client.ts";
 import type { Channel, Connection as Info } from "../api/types.ts";
-import { bytes, count, moment } from "../model/format.ts";
+import { byteRate, bytes, count, moment } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { link } from "../model/location.ts";
 import { extended, type Timeline } from "../model/series.ts";
@@ -61,7 +61,6 @@ export default function Connection({ params }: PageProps) {
   const traffic = useTraffic(connection, at);
   const [isClosing, setClosing] = useState(false);
   const mayClose = has("administrator") || connection?.user === person.value?.name;
-  const perSecond = (value: number | null | undefined) => `${bytes(value)}/s`;
   return (
     <>
       <Heading kind="Connection" title={name}>
@@ -81,7 +80,7 @@ export default function Connection({ params }: PageProps) {
             <Figure name="To the client" value={bytes(connection.send_oct)} />
           </div>
           <Section title="Bytes per second, since this page was opened">
-            <Chart lines={LINES} data={traffic} format={perSecond} binary seconds={300} />
+            <Chart lines={LINES} data={traffic} format={byteRate} binary seconds={300} />
           </Section>
           <div class="columns">
             <Section title="What it is">

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Overview as Totals } from "../api/types.ts";
-import { bytes, count, duration, milliseconds, rate } from "../model/format.ts";
+import { byteRate, bytes, count, duration, milliseconds, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { latest, type Timeline, together } from "../model/series.ts";
 import { has } from "../model/state.ts";
@@ -64,7 +64,6 @@ export default function Overview() {
   const totals = useApi<Totals>("/api/overview");
   const history = useTimeline("/api/history", seconds, [...LINES, ...OTHERS]);
   const { data } = history;
-  const perSecond = (value: number | null | undefined) => `${bytes(value)}/s`;
   return (
     <>
       <Heading title="Overview">
@@ -97,7 +96,7 @@ export default function Overview() {
           </p>
         </Section>
         <Section title="Disk">
-          <Chart lines={DISK} data={data} format={perSecond} binary seconds={seconds} />
+          <Chart lines={DISK} data={data} format={byteRate} binary seconds={seconds} />
           <p class="muted">
             {bytes(latest(data, "disk_free"))} are free; publishers wait below{" "}
             {bytes(latest(data, "disk_free_limit"))}. Messages in the log take{" "}

@@ -2,9 +2,9 @@
 
 import { path } from "../api/client.ts";
 import type { Arguments } from "../api/types.ts";
-import { NOTHING, value } from "../model/format.ts";
+import { NOTHING, setting } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
-import { link } from "../model/location.ts";
+import { linkWith } from "../model/location.ts";
 import { type Setting, settings } from "../model/settings.ts";
 import { Badge, TableFrame } from "./pieces.tsx";
 
@@ -35,10 +35,8 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
   const isAny = Boolean(policy || operatorPolicy);
   return (
     <div class="in-force">
-      {users.data && <Why policy={users.data} kind="Policy" vhost={vhost} name={name} />}
-      {operators.data && (
-        <Why policy={operators.data} kind="Operator policy" vhost={vhost} name={name} />
-      )}
+      {users.data && <Why policy={users.data} kind="Policy" name={name} />}
+      {operators.data && <Why policy={operators.data} kind="Operator policy" name={name} />}
       {!isAny && <p class="muted">No policy's pattern is for this name.</p>}
       {rows.length === 0 ? (
         <p class="muted">No arguments.</p>
@@ -58,7 +56,7 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
                 <tr key={row.name}>
                   <th scope="row">{row.name}</th>
                   <td>
-                    <strong>{value(row.value)}</strong>
+                    <strong>{setting(row.name, row.value)}</strong>
                   </td>
                   <td>
                     <Badge tone={row.from === "argument" ? undefined : "accent"}>{row.from}</Badge>
@@ -88,17 +86,17 @@ function others(row: Setting): string {
     ["operator policy", row.operatorPolicy],
   ];
   const said = all.filter(([from, one]) => from !== row.from && one !== undefined);
-  return said.map(([from, one]) => `${from} ${value(one)}`).join(", ") || NOTHING;
+  return said.map(([from, one]) => `${from} ${setting(row.name, one)}`).join(", ") || NOTHING;
 }
 
-function Why(props: { policy: Policy; kind: string; vhost: string; name: string }) {
-  const { policy, kind, vhost, name } = props;
+function Why(props: { policy: Policy; kind: string; name: string }) {
+  const { policy, kind, name } = props;
   const section = kind === "Policy" ? "policies" : "operator-policies";
   return (
     <p>
-      {kind} <a href={link(section, vhost, policy.name)}>{policy.name}</a>: its pattern{" "}
-      <code>{policy.pattern}</code> is found in <code>{name}</code>, and of those of which this is
-      so its priority, {policy.priority}, is the highest.
+      {kind} <a href={linkWith({ name: policy.name }, section)}>{policy.name}</a>: its pattern{" "}
+      <code>{policy.pattern || "(all)"}</code> is found in <code>{name}</code>, and of those of
+      which this is so its priority, {policy.priority}, is the highest.
     </p>
   );
 }

@@ -222,6 +222,7 @@ pub(super) const MEMORY_AND_DISK: [Key; 7] = [
         default: Some("0.4"),
         about: "How much memory the broker may use, of what the machine, or the container, has. \
                 When it has taken that much, publishers wait.",
+        is_reloaded: true,
         set: |settings, _, text| {
             let factor = value::factor(text, 1.0)?;
             // The rounding keeps 0.4 from being 40.00000000000001 %.
@@ -235,6 +236,7 @@ pub(super) const MEMORY_AND_DISK: [Key; 7] = [
         group: "vm_memory_high_watermark",
         example: "2GiB",
         about: "The same as an amount, such as 512MiB or 2GB.",
+        is_reloaded: true,
         set: |settings, _, text| {
             settings.memory = value::size(text)?;
             Ok(())
@@ -245,6 +247,7 @@ pub(super) const MEMORY_AND_DISK: [Key; 7] = [
         name: "total_memory_available_override_value",
         example: "8GiB",
         about: "How much memory there is, where the machine does not say it as it is.",
+        is_reloaded: true,
         set: |settings, _, text| {
             settings.memory_total = Some(value::size(text)?);
             Ok(())
@@ -257,6 +260,7 @@ pub(super) const MEMORY_AND_DISK: [Key; 7] = [
         default: Some("256MiB"),
         about: "How much space must be left on the disk: an amount, or a part of the disk, such \
                 as 5%. With less, publishers wait.",
+        is_reloaded: true,
         set: |settings, _, text| {
             settings.disk_free_min = DiskFreeMin::OfDisk(value::size(text)?);
             Ok(())
@@ -268,6 +272,7 @@ pub(super) const MEMORY_AND_DISK: [Key; 7] = [
         group: "disk_free_limit",
         example: "1.0",
         about: "The same as so many times as there is memory.",
+        is_reloaded: true,
         set: |settings, _, text| {
             settings.disk_free_min = DiskFreeMin::TimesMemory(value::factor(text, 1000.0)?);
             Ok(())

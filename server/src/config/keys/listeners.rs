@@ -234,10 +234,10 @@ pub(super) const MANAGEMENT: [Key; 13] = [
 ];
 
 /// What may be said of clients' certificates.
-const VERIFY: [(&str, bool); 2] = [("verify_none", false), ("verify_peer", true)];
+pub(super) const VERIFY: [(&str, bool); 2] = [("verify_none", false), ("verify_peer", true)];
 
 /// Versions of TLS.
-const VERSIONS: [(&str, TlsVersion); 2] =
+pub(super) const VERSIONS: [(&str, TlsVersion); 2] =
     [("tlsv1.2", TlsVersion::V12), ("tlsv1.3", TlsVersion::V13)];
 
 pub(super) const TLS: [Key; 11] = [

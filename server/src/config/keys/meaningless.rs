@@ -76,7 +76,7 @@ const ALL: [Meaningless; 94] = [
     warned("http_dispatch.", MANAGEMENT),
     warned("collect_statistics", MANAGEMENT),
     warned("collect_statistics_interval", MANAGEMENT),
-    refused("prometheus.ssl.", "metrics are served without TLS: a proxy can add it"),
+    refused("prometheus.ssl.password", "a private key that is encrypted cannot be read"),
     warned("prometheus.", METRICS),
     refused("definitions.https.", "definitions come from files only"),
     refused("definitions.tls.", "definitions come from files only"),

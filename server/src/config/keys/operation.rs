@@ -4,10 +4,11 @@ use tracing::level_filters::LevelFilter;
 
 use super::super::settings::Settings;
 use super::super::value;
+use super::listeners::{VERIFY, VERSIONS};
 use super::{KEY, Key};
 use crate::logging::{LEVELS, Schedule};
 
-pub(super) const METRICS: [Key; 7] = [
+pub(super) const METRICS: [Key; 15] = [
     Key {
         name: "prometheus.tcp.port",
         group: "prometheus.tcp",
@@ -80,6 +81,99 @@ pub(super) const METRICS: [Key; 7] = [
                 What tells of health is for everybody.",
         set: |settings, _, text| {
             settings.metrics.has_authentication = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.port",
+        group: "prometheus.ssl",
+        example: "15691",
+        about: "The port of metrics for those who speak TLS. Without prometheus.tcp.port there is \
+                no other then.",
+        set: |settings, _, text| {
+            settings.metrics.ssl_port = Some(value::integer(text, 0, u16::MAX)?);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.ip",
+        group: "prometheus.ssl",
+        example: "127.0.0.1",
+        about: "The IP address of that port: all interfaces, if nothing is said.",
+        set: |settings, _, text| {
+            let ip = text.parse().map_err(|_| format!("`{text}` is not an IP address"))?;
+            settings.metrics.ssl_ip = Some(ip);
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.certfile",
+        example: "/etc/warren/tls/metrics.pem",
+        about: "Its certificate. Without one, all that is said of TLS for other clients \
+                (ssl_options) is for metrics too.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.metrics.tls.certfile = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.keyfile",
+        example: "/etc/warren/tls/metrics.key",
+        about: "The certificate's private key.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.metrics.tls.keyfile = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.cacertfile",
+        example: "/etc/warren/tls/ca.pem",
+        about: "Whose certificates of clients are trusted.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.metrics.tls.cacertfile = Some(text.into());
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.verify",
+        default: Some("verify_none"),
+        about: "With `verify_peer`, who asks for metrics is asked for a certificate.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.metrics.tls.verify_peer = value::one_of(text, &VERIFY)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.fail_if_no_peer_cert",
+        default: Some("false"),
+        about: "With prometheus.ssl.verify = verify_peer, whether who has no certificate is not \
+                let in.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.metrics.tls.fail_if_no_peer_cert = value::boolean(text)?;
+            Ok(())
+        },
+        ..KEY
+    },
+    Key {
+        name: "prometheus.ssl.versions.$version",
+        group: "prometheus.ssl.versions",
+        example: "tlsv1.3",
+        about: "A version that may be spoken: tlsv1.2 or tlsv1.3; both, unless one is named.",
+        is_reloaded: true,
+        set: |settings, _, text| {
+            settings.metrics.tls.versions.push(value::one_of(text, &VERSIONS)?);
             Ok(())
         },
         ..KEY

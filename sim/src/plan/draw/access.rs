@@ -13,6 +13,8 @@ pub(super) struct AccessFeatures {
     misuse: bool,
     /// How often somebody else than `guest` connects.
     others: f32,
+    /// Whether those who run the broker are among its clients.
+    operators: bool,
 }
 
 /// None tells queues apart that the broker names, and most allow much.
@@ -29,6 +31,7 @@ impl AccessFeatures {
             topics: rng.bool(),
             misuse: rng.bool(),
             others: pick(rng, &[0.2, 0.5, 0.8]),
+            operators: rng.f32() < 0.15,
         }
     }
 }
@@ -110,6 +113,14 @@ impl Draw {
     pub(super) fn as_somebody(&mut self, connect: Step) -> Step {
         let rng = &mut self.access;
         let features = &self.access_features;
+        if features.operators && rng.f32() < 0.2 {
+            // Who runs the broker comes and goes as others do, and is refused nothing.
+            let connect = connect.without("amqplain").flag("operator", true);
+            return match rng.f32() < 0.3 {
+                true => connect.with("vhost", pick(rng, &["v1", "v2"])),
+                false => connect,
+            };
+        }
         if !features.is_on || rng.f32() >= features.others {
             return connect;
         }

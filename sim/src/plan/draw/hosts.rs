@@ -36,6 +36,14 @@ impl Draw {
         self.push(all.fold(permit, |step, key| step.with(key, ".*")));
     }
 
+    /// A step about what is in a virtual host: now and then in the other one.
+    pub(super) fn somewhere(&mut self, step: Step) -> Step {
+        match self.host_features.is_on && self.hosts.f32() < 0.4 {
+            true => step.with("vhost", OTHER),
+            false => step,
+        }
+    }
+
     /// Where a client connects to, if nothing else is said of it.
     pub(super) fn at_home(&self, client: u8, connect: Step) -> Step {
         let is_said = connect.value("vhost").is_some() || connect.value("user").is_some();

@@ -4,6 +4,7 @@ use fastrand::Rng;
 
 use super::deaths::TIMES;
 use super::{Draw, Step, Who, pick};
+use crate::model::FIXED;
 
 /// Each is on or off.
 #[derive(Clone, Debug)]
@@ -14,6 +15,7 @@ pub(super) struct InterventionFeatures {
     cancels: bool,
     expiry: bool,
     misuse: bool,
+    limits: bool,
 }
 
 /// What makes no sense, and what a queue has for as long as it is there.
@@ -27,17 +29,6 @@ const MISUSES: [&str; 7] = [
     "x-single-active-consumer:true",
 ];
 
-/// What a queue is declared with for good.
-const FIXED: [&str; 7] = [
-    "x-cache-size",
-    "x-cache-ttl",
-    "x-deduplication-header",
-    "x-max-priority",
-    "x-message-deduplication",
-    "x-queue-type",
-    "x-single-active-consumer",
-];
-
 impl InterventionFeatures {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let mut at_times = || rng.f32() < 0.25;
@@ -48,6 +39,7 @@ impl InterventionFeatures {
             cancels: at_times(),
             expiry: at_times(),
             misuse: at_times(),
+            limits: at_times(),
         }
     }
 
@@ -94,10 +86,13 @@ impl Draw {
     /// Now and then somebody who runs the broker puts a hand to a queue or a message.
     pub(super) fn intervene(&mut self) {
         let rng = &mut self.interventions;
+        let features = &self.intervention_features;
+        if features.limits && rng.f32() < 0.01 {
+            return self.change_limits();
+        }
         if rng.f32() >= 0.06 {
             return;
         }
-        let features = &self.intervention_features;
         let queue = pick(rng, &self.queues).name;
         let of_queue = |verb: &str| Step::new(Who::World, verb).with("q", &queue);
         let step = match rng.u32(0..10) {
@@ -112,7 +107,22 @@ impl Draw {
             }
             _ => return,
         };
+        let step = self.somewhere(step);
         self.push(step);
+    }
+
+    /// Messages may take more or less memory, or more or less of the disk must be free.
+    fn change_limits(&mut self) {
+        let rng = &mut self.interventions;
+        let limits = |key: &str, limit: u64| Step::new(Who::World, "limits").with(key, limit);
+        let (key, low, high) = match rng.f32() < 0.7 {
+            true => ("memory_max", pick(rng, &[1, 3000, 30_000, 200_000]), 1 << 30),
+            // More than there ever is.
+            false => ("disk_free_min", 1 << 41, pick(rng, &[0, 256 << 20])),
+        };
+        self.push(limits(key, low));
+        self.work_on();
+        self.push(limits(key, high));
     }
 
     /// A queue gets other arguments; mostly it is declared with these from then on.
@@ -139,6 +149,7 @@ impl Draw {
         if !is_misuse && rng.f32() < 0.7 {
             queue.arguments = arguments;
         }
+        let step = self.somewhere(step);
         self.push(step);
     }
 }

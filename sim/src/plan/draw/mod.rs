@@ -48,8 +48,6 @@ const HEADERS: [&str; 5] = ["h:1", "h:2", "h:1,g:x", "g:x", "h"];
 /// The argument that says of which type a queue is.
 const QUEUE_TYPE: &str = "x-queue-type";
 
-const CHOOSING: [&str; 4] = ["x-consistent-hash", "x-modulus-hash", "x-random", "x-local-random"];
-
 /// What a run is made of; each is on or off.
 #[derive(Clone, Debug)]
 struct Features {
@@ -171,6 +169,7 @@ struct Draw {
     rooms: Rng,
     duplicates: Rng,
     interventions: Rng,
+    hosts: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -230,6 +229,8 @@ pub fn draw(seed: u64) -> Plan {
     let duplicate_features = DuplicateFeatures::draw(&mut duplicates);
     let mut interventions = stream(30);
     let intervention_features = InterventionFeatures::draw(&mut interventions);
+    let mut hosts = stream(31);
+    let host_features = HostFeatures::draw(&mut hosts);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -259,6 +260,7 @@ pub fn draw(seed: u64) -> Plan {
         rooms,
         duplicates,
         interventions,
+        hosts,
         features,
         disk_features,
         decay_features,
@@ -273,7 +275,7 @@ pub fn draw(seed: u64) -> Plan {
         room_features,
         duplicate_features,
         intervention_features,
-        host_features: HostFeatures::draw(&mut stream(31)),
+        host_features,
         setup,
         steps: Vec::new(),
     };

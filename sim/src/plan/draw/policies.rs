@@ -97,6 +97,7 @@ impl Draw {
                     asked.join(",")
                 }),
         };
-        self.push(step.with("name", name).flag("operator", is_operator));
+        let step = self.somewhere(step.with("name", name).flag("operator", is_operator));
+        self.push(step);
     }
 }

@@ -1,6 +1,6 @@
 //! What clients do: the operations of a run, right and wrong ones.
 
-use super::{CHOOSING, Draw, HEADERS, KEYS, Step, Who, is_transactional, pick};
+use super::{Draw, HEADERS, KEYS, Step, Who, is_transactional, pick};
 
 impl Draw {
     /// One thing that a client does.
@@ -193,13 +193,11 @@ impl Draw {
             }
             11 if self.features.server_named => {
                 let auto_delete = self.work.bool();
-                let step = Step::new(who, "declare").with("q", "").flag("exclusive", true);
-                self.push(step.flag("auto_delete", auto_delete));
+                let (exclusive, durable) =
+                    pick(&mut self.work, &[(true, false), (false, true), (true, true)]);
+                let step = Step::new(who, "declare").with("q", "").flag("durable", durable);
+                self.push(step.flag("exclusive", exclusive).flag("auto_delete", auto_delete));
                 let (exchange, kind) = self.exchange();
-                // Which of two queues was chosen could not be told before their names are.
-                let is_open = CHOOSING.contains(&kind);
-                let (exchange, kind) =
-                    if is_open { ("amq.fanout".to_owned(), "fanout") } else { (exchange, kind) };
                 let step = Step::new(who, "bind").with("q", "").with("x", exchange);
                 let step = self.with_pattern(step, kind);
                 self.push(step);

@@ -394,7 +394,7 @@ impl Host {
                 self.check_again(&broker)?;
                 let (remains, is_in_doubt) = self.remains;
                 let found = Found { position: position(&broker), remains, is_in_doubt };
-                if judge.started(&broker, found, &self.setup)? {
+                if judge.started(&broker, found, &self.setup, self.disk.image())? {
                     self.count("tail-lost");
                 }
                 self.disk.end_start();

@@ -35,6 +35,9 @@ pub(crate) use life::position;
 /// More rounds than this at one moment, and the broker spins.
 const ROUNDS_MAX: usize = 10_000;
 
+/// What those who run the broker are called as its clients.
+const OPERATOR: &str = "operator";
+
 /// The host's side of one connection.
 #[derive(Debug)]
 struct Socket {
@@ -96,7 +99,7 @@ pub(super) struct Host {
     /// The process does nothing until then.
     paused_until: u64,
     /// Links of clients that came meanwhile.
-    arrivals: Vec<(usize, u8)>,
+    arrivals: Vec<(usize, u8, bool)>,
     /// How many commands it was ever given.
     commands: u64,
     /// What the broker is to be told next, and what the judge is told of it.
@@ -171,29 +174,37 @@ impl Host {
         self.paused_until = 0;
     }
 
-    /// A client connected over this link. The broker must be up.
+    /// A client connected over this link, with those who run the broker behind it or not. The
+    /// broker must be up.
     ///
     /// # Errors
     /// What the judge found.
     pub(super) fn connect(
         &mut self,
         now: u64,
-        link: usize,
-        client: u8,
+        (link, client, is_operator): (usize, u8, bool),
         judge: &mut Judge,
     ) -> Result<(), Failure> {
         if now < self.paused_until {
-            self.arrivals.push((link, client));
+            self.arrivals.push((link, client, is_operator));
             return Ok(());
         }
         self.flush(now, judge)?;
         let name = format!("127.0.0.1:{} -> 127.0.0.1:5672", 40_000 + link);
         let address = format!("client {client}");
-        let peer = Peer { name, is_loopback: true, address, ..Peer::default() };
+        let operator = is_operator.then(|| OPERATOR.to_owned());
+        let peer = Peer {
+            name,
+            is_loopback: true,
+            is_inside: is_operator,
+            address,
+            external: operator.clone(),
+            is_operator,
+        };
         let Some(broker) = &mut self.broker else { return Ok(()) };
         let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
         self.links_by_id.insert(id, link);
-        self.batch.push((None, Told::Connected(link, client)));
+        self.batch.push((None, Told::Connected(link, client, operator)));
         let socket = Socket {
             id,
             decoder: Decoder::new(),
@@ -225,8 +236,8 @@ impl Host {
             return Ok(false);
         }
         self.resume();
-        for (link, client) in std::mem::take(&mut self.arrivals) {
-            self.connect(now, link, client, judge)?;
+        for arrival in std::mem::take(&mut self.arrivals) {
+            self.connect(now, arrival, judge)?;
         }
         let mut is_busy = self.turn_disk(now, judge)?;
         if self.is_due(now) {
@@ -292,6 +303,11 @@ impl Host {
         memory::check_allocated(allocated, &kept)
     }
 
+    /// What the broker was started with.
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     /// How many connections the broker has.
     #[must_use]
     pub(super) fn connections(&self) -> usize {
@@ -301,7 +317,7 @@ impl Host {
     /// Whether the host still holds its end of this link.
     #[must_use]
     pub(super) fn has(&self, link: usize) -> bool {
-        self.sockets.contains_key(&link) || self.arrivals.iter().any(|(other, _)| *other == link)
+        self.sockets.contains_key(&link) || self.arrivals.iter().any(|(other, ..)| *other == link)
     }
 
     fn read(
@@ -624,6 +640,9 @@ fn decided(decision: warren_core::Decision) -> Decision {
         warren_core::Decision::Chose { vhost, exchange, destination, is_queue } => {
             let [exchange, destination] = [exchange, destination].map(|name| named(&vhost, &name));
             Decision::Chose { exchange, destination, is_queue }
+        }
+        warren_core::Decision::Named { vhost, name } => {
+            Decision::Named(named(&vhost, &name.to_text()))
         }
         warren_core::Decision::Replayed { vhost, exchange, messages } => {
             Decision::Replayed { exchange: named(&vhost, &exchange), messages }
