@@ -34,7 +34,16 @@ impl Iterator for Taken {
             Self::Many(many) => many.next(),
         }
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::One(one) => (usize::from(one.is_some()), Some(usize::from(one.is_some()))),
+            Self::Many(many) => many.size_hint(),
+        }
+    }
 }
+
+impl ExactSizeIterator for Taken {}
 
 impl From<Vec<Unacked>> for Taken {
     fn from(taken: Vec<Unacked>) -> Self {
