@@ -558,6 +558,7 @@ impl Engine {
 
     /// Looks after a queue.
     fn serve(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
+        // What is in a virtual host that is gone goes with it.
         if let Some(queue) = self.queues.get_mut(id)
             && self.emptying.is_some_and(|emptying| emptying.vhost == queue.vhost)
         {
@@ -719,10 +720,6 @@ impl Engine {
     /// Takes a message back that was handed out, to where it was.
     fn put_back(&mut self, id: QueueId, mut entry: Entry) {
         let Some(queue) = self.queues.get_mut(id) else { return };
-        // What is in a virtual host that is gone goes with it.
-        if self.emptying.is_some_and(|emptying| emptying.vhost == queue.vhost) {
-            return queue.ready.put_back(entry);
-        }
         entry.returns = entry.returns.saturating_add(1);
         if queue.settings.delivery_limit.is_some_and(|limit| entry.returns > limit) {
             return self.die(id, entry, Reason::DeliveryLimit);
