@@ -123,7 +123,7 @@ impl Files {
         if zeros > 0 {
             data.push(ZEROS.slice(..zeros));
         }
-        write_all(&*file, offset, &data)
+        write_all(&file, offset, &data)
     }
 
     fn sync(&self, id: FileId) -> io::Result<()> {
