@@ -38,6 +38,7 @@ mod queue;
 mod rates;
 pub(crate) mod reading;
 mod recording;
+mod rights;
 mod route;
 mod routes;
 mod session;

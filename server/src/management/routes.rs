@@ -6,8 +6,8 @@ use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
     binding, connection, course, definitions, exchange, health, history, intervention, limit, log,
-    message, moving, openapi, overview, parameter, permission, policy, queue, recording, topology,
-    user, vhost,
+    message, moving, openapi, overview, parameter, permission, policy, queue, recording, rights,
+    topology, user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -33,6 +33,10 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/overview", get Management "What there is at a glance" overview::overview;
     "/api/history", get Management "The last hour, for charts" history::all;
     "/api/whoami", get Management "Who asks" overview::whoami;
+    "/api/whoami/permissions",
+        get Management "The permissions of who asks, in each virtual host" rights::list;
+    "/api/whoami/permissions/{vhost}",
+        get Management "The permissions of who asks, and what they say of a `name`" rights::one;
     "/api/version", get Management "The version of RabbitMQ whose API this is" overview::version;
     "/api/extensions", get Management "What extends the user interface" overview::extensions;
     "/api/auth", get Management "How to log in" overview::auth;

@@ -1,5 +1,6 @@
 //! What the management API has beyond RabbitMQ's, for the management page: where a message would
-//! go, the topology, previews of policies, moving messages, histories, recordings.
+//! go, the topology, previews of policies, moving messages, histories, recordings,
+//! what somebody may do.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -307,4 +308,52 @@ fn recordings_are_listed_and_downloaded_by_administrators() {
     for other in ["..%2Fx", "none", "%2Fetc%2Fpasswd"] {
         assert_eq!(part(other).status, 404, "{other}");
     }
+}
+
+#[test]
+fn who_asks_is_told_what_the_permissions_are_for() {
+    let broker = managed();
+    let put = |path: &str, body: Value| done(&broker, "PUT", path, &body);
+    put("/api/users/alice", json!({ "password": "alice", "tags": "management" }));
+    let some = json!({ "configure": "^own", "write": "^(own|amq.default$)", "read": "^seen" });
+    put("/api/permissions/%2F/alice", some);
+    put("/api/queues/%2F/own", json!({}));
+    put("/api/queues/%2F/seen", json!({}));
+    put("/api/exchanges/%2F/seen.x", json!({ "type": "topic" }));
+    put("/api/exchanges/%2F/own.inside", json!({ "type": "fanout", "internal": true }));
+    let topics = json!({ "exchange": "seen.x", "write": ".*", "read": "^mine" });
+    put("/api/topic-permissions/%2F/alice", topics);
+    bind(&broker, "seen.x", "own", "mine.a");
+    bind(&broker, "seen.x", "own", "other");
+    // alice:alice
+    let alice = "Authorization: Basic YWxpY2U6YWxpY2U=\r\n";
+    let told = |path: &str| {
+        let response = request(&broker, "GET", path, alice, "");
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        response.json()
+    };
+    let may = |path: &str| told(path)["you_may"].clone();
+    assert_eq!(may("/api/queues/%2F/own"), json!(["publish", "bind", "delete"]));
+    assert_eq!(may("/api/queues/%2F/seen"), json!(["publish", "get", "purge"]));
+    assert_eq!(may("/api/exchanges/%2F/seen.x"), json!(["bind_from"]));
+    assert_eq!(may("/api/exchanges/%2F/own.inside"), json!(["bind_to", "delete"]));
+    assert_eq!(may("/api/exchanges/%2F/amq.default"), json!(["publish"]));
+    assert_eq!(may("/api/exchanges/%2F/amq.topic"), json!([]));
+    let bindings = told("/api/queues/%2F/own/bindings");
+    let unbound: Vec<_> = bindings.as_array().expect("a list").iter().collect();
+    let may_unbind = |key: &str| {
+        let of = unbound.iter().find(|row| row["routing_key"] == key && row["source"] != "");
+        of.expect("is there")["you_may"].clone()
+    };
+    assert_eq!(may_unbind("mine.a"), json!(["unbind"]));
+    assert_eq!(may_unbind("other"), json!([]), "another topic");
+    let own = json!({
+        "vhost": "/", "configure": "^own", "write": "^(own|amq.default$)", "read": "^seen",
+    });
+    assert_eq!(told("/api/whoami/permissions"), json!([own]));
+    let named = told("/api/whoami/permissions/%2F?name=own.new");
+    assert_eq!(named["allows"], json!(["configure", "write"]));
+    assert_eq!(told("/api/whoami/permissions/%2F?name=x")["allows"], json!([]));
+    let guest = get(&broker, "/api/queues/%2F/own");
+    assert_eq!(guest["you_may"], json!(["publish", "get", "purge", "bind", "delete"]));
 }
