@@ -237,6 +237,11 @@ pub(super) const ROUTES: &[Route] = routes! {
         post Policymaker "What an operator's policy would be for" policy::preview(Operator);
 
     "/api/flight-recordings", get Administrator "Recordings that there are" recording::list;
+    "/api/flight-recordings/next",
+        put Administrator "Has the next start of the broker recorded" recording::set_next(true),
+        delete Administrator "Has the next start recorded no more" recording::set_next(false);
+    "/api/flight-recordings/current",
+        delete Administrator "Ends the recording of this start" recording::stop;
     "/api/flight-recordings/{name}",
         get Administrator "A part of a recording" recording::part;
 

@@ -2,12 +2,14 @@
 //! go, the topology, previews of policies, moving messages, histories, recordings,
 //! what somebody may do.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use warren_tests::broker::Broker;
+use warren_tests::broker::{Broker, simulator};
 use warren_tests::setup::Setup;
 
 use crate::management::{GUEST, connect_to, exchange_on, request};
@@ -289,12 +291,17 @@ fn an_import_reports_what_it_did_and_skipped() {
 fn recordings_are_listed_and_downloaded_by_administrators() {
     let broker = managed();
     let told = get(&broker, "/api/flight-recordings");
-    assert_eq!(told, json!({ "recording": false, "directory": null, "files": [] }));
+    assert_eq!((&told["recording"], &told["next"]), (&json!(false), &json!(false)), "{told}");
+    assert_eq!(told["files"], json!([]));
     let dir = TempDir::new().expect("a temporary directory");
     let path = dir.path().to_str().expect("is UTF-8");
     let broker = Setup::new().managed().flag("--record", path).start();
     let told = get(&broker, "/api/flight-recordings");
-    assert_eq!(told["recording"], true);
+    for key in ["recording", "configured", "next"] {
+        assert_eq!(told[key], true, "{key}");
+    }
+    let (status, _) = ask(&broker, "DELETE", "/api/flight-recordings/next", &Value::Null);
+    assert_eq!(status, 400, "each start is recorded");
     let name = told["files"][0]["name"].as_str().expect("there is one").to_owned();
     let part = |name: &str| {
         let request = format!(
@@ -308,6 +315,47 @@ fn recordings_are_listed_and_downloaded_by_administrators() {
     for other in ["..%2Fx", "none", "%2Fetc%2Fpasswd"] {
         assert_eq!(part(other).status, 404, "{other}");
     }
+}
+
+#[test]
+fn the_next_start_is_recorded_if_somebody_asks_for_it_and_the_one_behind_it_is_not() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let setup = Setup::new().managed().in_dir(&dir.path().join("data"));
+    let mut broker = setup.start();
+    for (method, next) in [("PUT", true), ("DELETE", false), ("DELETE", false), ("PUT", true)] {
+        let (status, json) = ask(&broker, method, "/api/flight-recordings/next", &Value::Null);
+        assert_eq!(status, 204, "{json}");
+        assert_eq!(get(&broker, "/api/flight-recordings")["next"], next, "{method}");
+    }
+    let current = "/api/flight-recordings/current";
+    assert_eq!(ask(&broker, "DELETE", current, &Value::Null).0, 404, "none goes on");
+    // That is on disk: the broker has no time to do anything about it.
+    broker.end_by(Signal::KILL);
+    let mut broker = setup.start();
+    let told = get(&broker, "/api/flight-recordings");
+    assert_eq!((&told["recording"], &told["next"]), (&json!(true), &json!(false)), "{told}");
+    assert_eq!(told["files"][0]["current"], true);
+    declare(&broker, "recorded", &json!({}));
+    assert_eq!(ask(&broker, "DELETE", current, &Value::Null).0, 204);
+    let ended = get(&broker, "/api/flight-recordings");
+    assert_eq!((&ended["recording"], &ended["files"][0]["current"]), (&json!(false), &json!(true)));
+    declare(&broker, "not-recorded", &json!({}));
+    let later = get(&broker, "/api/flight-recordings");
+    assert_eq!(later["files"][0]["bytes"], ended["files"][0]["bytes"]);
+    assert!(broker.end_by(Signal::TERM).success());
+
+    let recordings = dir.path().join("data/recordings");
+    let replayed = Command::new(simulator()).arg("replay").arg(&recordings).output();
+    let replayed = replayed.expect("the simulator starts");
+    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert!(replayed.status.success(), "{said}");
+    assert!(said.contains("it was ended by guest"), "{said}");
+
+    let broker = setup.start();
+    let told = get(&broker, "/api/flight-recordings");
+    assert_eq!((&told["recording"], &told["next"]), (&json!(false), &json!(false)), "{told}");
+    assert_eq!(told["files"].as_array().map(Vec::len), Some(1), "what was recorded stays");
+    assert_eq!(told["files"][0]["current"], false);
 }
 
 #[test]
