@@ -161,6 +161,16 @@ export function Table({ of }: { of: Arguments | undefined }) {
   );
 }
 
+/** Tells why nothing is offered to who may do nothing with it. */
+export function OnlyLooking({ at, what }: { at: { you_may?: string[] }; what: string }) {
+  if (at.you_may?.length !== 0) return null;
+  return (
+    <p class="hint">
+      You may look at this {what}: your permissions in its virtual host let you do no more with it.
+    </p>
+  );
+}
+
 export function QueueLink({ vhost, name }: { vhost: string; name: string }) {
   return <a href={link("queues", vhost, name)}>{name}</a>;
 }
