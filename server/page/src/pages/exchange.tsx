@@ -23,8 +23,8 @@ import {
   Figure,
   Heading,
   OnlyLooking,
+  Pending,
   Section,
-  Waiting,
 } from "../ui/pieces.tsx";
 import { InForce } from "../ui/policy.tsx";
 
@@ -83,8 +83,7 @@ export default function Exchange({ params }: PageProps) {
           </>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!exchange && error === undefined && <Waiting />}
+      <Pending of={exchange} error={error} onRetry={reload} />
       {exchange && (
         <>
           <OnlyLooking at={exchange} what="exchange" />

@@ -11,7 +11,7 @@ import { go, has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
 import type { PageProps } from "../routes.ts";
 import { BindDialog, Bindings } from "../ui/bindings.tsx";
-import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
+import { Chart, HELD, type Line, RangeChoice } from "../ui/chart.tsx";
 import { Consumers } from "../ui/consumers.tsx";
 import { confirm } from "../ui/dialog.tsx";
 import { GetDialog, MessageView, PublishDialog } from "../ui/messages.tsx";
@@ -26,16 +26,11 @@ import {
   Figure,
   Heading,
   OnlyLooking,
+  Pending,
   Section,
-  Waiting,
 } from "../ui/pieces.tsx";
 import { InForce } from "../ui/policy.tsx";
 import { ArgumentsDialog, QueueFeatures, QueueState } from "../ui/queue.tsx";
-
-const HELD: Line[] = [
-  { of: "messages_ready", title: "Ready", colour: 1 },
-  { of: "messages_unacked", title: "Unacked", colour: 2 },
-];
 
 const FLOW: Line[] = [
   { of: "publish", title: "In", colour: 1 },
@@ -83,8 +78,7 @@ export default function Queue({ params }: PageProps) {
           </>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!queue && error === undefined && <Waiting />}
+      <Pending of={queue} error={error} onRetry={reload} />
       {queue && (
         <>
           <OnlyLooking at={queue} what="queue" />

@@ -9,7 +9,7 @@ import { save } from "../model/save.ts";
 import { confirm } from "../ui/dialog.tsx";
 import { Grid } from "../ui/grid.tsx";
 import { attempt, tell, tellFailure } from "../ui/notice.tsx";
-import { Badge, Empty, Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Badge, Empty, Fact, Facts, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 /** A recording's file. */
 type RecordingFile = Recordings["files"][number];
@@ -26,8 +26,7 @@ export default function RecordingsPage() {
         A flight recording is all that went into the broker, without the bodies of messages. The
         simulator can replay it step by step: add it to a report of a fault.
       </p>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data && (
         <>
           <State of={data} onChange={reload} />

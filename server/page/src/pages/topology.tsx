@@ -18,7 +18,7 @@ import {
 } from "../model/topology.ts";
 import { TextField } from "../ui/field.tsx";
 import { Graph } from "../ui/graph.tsx";
-import { Badge, Empty, Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Badge, Empty, Fact, Facts, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 export default function TopologyPage() {
   const { query } = place.value;
@@ -48,8 +48,7 @@ export default function TopologyPage() {
         </a>
       </Heading>
       <Search vhost={vhost} onChoose={showAround} />
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data && (isAround || !data.complete) && (
         <p class="around" role="status">
           {isAround

@@ -122,6 +122,15 @@ export function Waiting() {
   );
 }
 
+/**
+ * What stands where something was asked for: why it cannot be had, above what came before; or, while
+ * nothing has come, that it is being loaded.
+ */
+export function Pending(props: { of: unknown; error: unknown; onRetry: () => void }) {
+  if (props.error !== undefined) return <Failed error={props.error} onRetry={props.onRetry} />;
+  return props.of === undefined ? <Waiting /> : null;
+}
+
 /** A word about the state or nature of something. */
 export function Badge(props: {
   children: ComponentChildren;
