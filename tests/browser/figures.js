@@ -189,7 +189,7 @@ function loaded(broker) {
  * more slowly than that. By itself the page asks every 5 seconds: that is a fifth.
  */
 async function cpu(broker, browser) {
-  const [pairs, queues] = [Number(process.env.PAIRS ?? 40), Number(process.env.QUEUES ?? 10000)];
+  const [pairs, queues] = [Number(process.env.PAIRS ?? 30), Number(process.env.QUEUES ?? 10000)];
   const page = await open(browser, broker, { intervalMs: 1000 });
   let answered = 0;
   page.on("requestfinished", (request) => {
@@ -209,7 +209,7 @@ async function cpu(broker, browser) {
     return { us, perSecond: ((answered - asked) * 1000) / TURN_MS };
   };
   let isOver = false;
-  const report = load(broker, queues, pairs * 6 + 5).finally(() => {
+  const report = load(broker, queues, Math.ceil(pairs * 5.4) + 8).finally(() => {
     isOver = true;
   });
   await Promise.race([loaded(broker), report]);
