@@ -7,7 +7,6 @@ const assert = require("node:assert/strict");
 const { go } = require("../browser.js");
 const { flows } = require("../suite.js");
 const { furnish } = require("../shop.js");
-const { until } = require("../warren.js");
 
 const node = (page, text) => page.locator("svg [role=button]").filter({ hasText: text });
 
