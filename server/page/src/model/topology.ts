@@ -113,7 +113,7 @@ export function toEdge(edge: TopologyEdge, topology: Topology): GraphEdge {
     to: destination,
     label: edgeLabel(edge),
     kind,
-    ...(most !== undefined && { flow: most > 0 ? `≤ ${rate(most)}` : rate(0) }),
+    ...(most !== undefined && { flow: most > 0 ? `≤ ${rate(most)}` : "" }),
     isFlowing: (most ?? 0) > 0,
   };
 }

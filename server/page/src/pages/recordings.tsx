@@ -90,7 +90,7 @@ function State({ of, onChange }: { of: Recordings; onChange: () => void }) {
         <Fact name="Now">
           {of.recording ? <Badge tone="good">recording</Badge> : <Badge>not recording</Badge>}
         </Fact>
-        <Fact name="From the next start on">
+        <Fact name="Next start">
           {of.next ? <Badge tone="accent">will be recorded</Badge> : <Badge>not recorded</Badge>}
           {of.configured && " as is every start, by the configuration (warren.record)"}
         </Fact>
@@ -127,7 +127,7 @@ function Files({ of }: { of: Recordings }) {
           },
           { title: "Size", numeric: true, cell: (file) => bytes(file.bytes) },
           { title: "Written last", cell: (file) => moment(file.modified) },
-          { title: "", cell: (file) => <Download file={file} /> },
+          { title: "", numeric: true, cell: (file) => <Download file={file} /> },
         ]}
         empty={
           <Empty title="There are no recordings yet.">

@@ -99,12 +99,12 @@ function Legend() {
       <span class="graph-swatch exchange" aria-hidden="true" /> exchange
       <span class="graph-swatch queue" aria-hidden="true" /> queue, with messages that are ready and
       how many come in per second, by all ways together; with an exchange stands how many clients
-      publish to it per second. Arrows are bindings, with their keys, and below these <b>≤</b> how
-      many messages go that way per second at the most: a single binding counts nothing, but no more
-      can go along it than come into its queue, nor than were published to its exchange where
-      nothing else leads there. <b>Dashed</b> ones lead to the exchange for messages that no binding
-      takes, or for dead letters. Every queue is bound to the default exchange by its name as well;
-      that is not drawn.
+      publish to it per second. Rates are those of the last seconds, and 0 until somebody has looked
+      for some. Arrows are bindings, with their keys, and below these <b>≤</b> how many messages go
+      that way per second at the most: a single binding counts nothing, but no more can go along it
+      than come into its queue, nor than were published to its exchange where nothing else leads
+      there. <b>Dashed</b> ones lead to the exchange for messages that no binding takes, or for dead
+      letters. Every queue is bound to the default exchange by its name as well; that is not drawn.
     </p>
   );
 }

@@ -23,7 +23,7 @@ export interface GraphEdge {
   label: string;
   kind: "binding" | "alternate" | "dead-letter";
   tone?: "certain" | "maybe" | undefined;
-  /** A line below the label: how much goes along it. */
+  /** A line below the label, for which there is room if it is empty too: how much goes along it. */
   flow?: string;
   isFlowing?: boolean;
 }

@@ -56,6 +56,7 @@ function Kept<T>(props: KeptProps<T>) {
   const [edited, setEdited] = useState<T | "new">();
   const actions: GridColumn<T> = {
     title: "",
+    numeric: true,
     cell: (one) => (
       <span class="actions">
         <button type="button" onClick={() => setEdited(one)}>
