@@ -59,6 +59,7 @@ flows("administration", { seed, flags }, (flow) => {
     await dialog.getByLabel("New password").fill("two");
     await dialog.getByLabel(/^monitoring/).check();
     await dialog.getByRole("button", { name: "Change" }).click();
+    await dialog.waitFor({ state: "detached" });
     await page.locator("main").getByText("monitoring").first().waitFor();
     const login = Buffer.from("alice:two").toString("base64");
     const who = await fetch(`${broker.url}/api/whoami`, { headers: { authorization: `Basic ${login}` } });
