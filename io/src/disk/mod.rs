@@ -26,7 +26,7 @@ mod files;
 mod handles;
 mod meter;
 
-pub use directory::{SOCKET, Space};
+pub use directory::{RECORD_NEXT, RECORDINGS, SOCKET, Space};
 pub use meter::{DiskMeter, DiskMetrics, DiskTimes, DiskUse};
 
 /// How many reads are carried out at the same time.
