@@ -124,9 +124,10 @@ mod tests {
         let access = Model::new(&Setup::default()).access;
         assert!(is_same(&broker, &access));
         assert_eq!(check(&broker, &access), Ok(()));
-        let changes: [fn(&mut Access); 8] = [
-            |access| drop(access.vhosts.insert("v".into(), [None; 2])),
-            |access| drop(access.vhosts.insert("/".into(), [Some(1), None])),
+        let changes: [fn(&mut Access); 9] = [
+            |access| access.vhosts.clear(),
+            |access| access.vhosts.extend([("v".into(), [None; 2])]),
+            |access| access.vhosts.values_mut().for_each(|limits| limits[0] = Some(1)),
             |access| access.users.clear(),
             |access| access.users.values_mut().for_each(|user| user.tags.clear()),
             |access| access.users.values_mut().for_each(|user| user.limits[1] = Some(1)),
@@ -134,7 +135,7 @@ mod tests {
             |access| access.permissions.values_mut().for_each(|all| all[2].clear()),
             |access| {
                 let key = ["/", "guest", "x1"].map(String::from).into();
-                access.topics.insert(key, [".*", ".*"].map(String::from));
+                access.topics.extend([(key, [".*", ".*"].map(String::from))]);
             },
         ];
         for change in changes {
