@@ -635,8 +635,7 @@ impl Broker {
         self.engine.directory().users(after)
     }
 
-    /// What a user may do in a virtual host, if anything, and at its topic exchanges, where that
-    /// is not everything.
+    /// What a user may do in a virtual host, if anything, and what limits it at topic exchanges.
     #[must_use]
     pub fn permissions_of(
         &self,

@@ -38,6 +38,7 @@ async function readme(browser, broker) {
     await settled(page);
     if (name === "topology") {
       await page.locator("svg .node").filter({ hasText: /in [1-9]/ }).first().waitFor();
+      await page.locator(".edge.flowing .flow").first().waitFor();
     } else {
       await page.getByRole("button", { name: "1 min" }).click();
       await page.locator(".chart canvas").nth(1).waitFor();
