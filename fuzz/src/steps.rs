@@ -274,7 +274,7 @@ fn publish(world: &mut World, at: usize, channel: u16, [what, how, more]: [u8; 3
     world.frame(at, Frame::Header(channel, header));
     let sent = if what % 32 == 17 { len / 2 } else { len };
     for piece in BODY[..sent].chunks(4088) {
-        world.frame(at, Frame::Body(channel, Bytes::from_static(piece)));
+        world.frame(at, Frame::Body(channel, Bytes::from_static(piece).into()));
     }
 }
 
@@ -298,7 +298,7 @@ fn properties(which: u8) -> Properties {
 fn content(how: u8, more: u8, channel: u16) -> Frame {
     let body_size = pick(&NUMBERS, how & 7);
     match how >> 3 & 3 {
-        0 => Frame::Body(channel, Bytes::from_static(&BODY[..pick(&BODY_LENS, more & 7)])),
+        0 => Frame::Body(channel, Bytes::from_static(&BODY[..pick(&BODY_LENS, more & 7)]).into()),
         1 => {
             let garbage = Bytes::copy_from_slice(&[how, more, how, more, how]);
             let properties = Properties::from_wire(garbage);

@@ -21,6 +21,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::warn;
+use warren_core::amqp::EgressRooms;
 use warren_core::broker::{Password, PasswordHash, Refusal};
 use warren_core::{Broker, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
@@ -62,6 +63,8 @@ pub(crate) struct BrokerThread {
     octets: Octets,
     /// Where reads go. Frames are slices of it; it is used anew when none of them is left.
     buffer: BytesMut,
+    /// Memory for what is to be sent.
+    rooms: EgressRooms,
     /// Connections whose egress has something new.
     touched: Vec<ConnectionId>,
     turns_since_flush: u32,
@@ -97,6 +100,7 @@ impl BrokerThread {
             connections: Table::default(),
             octets: Octets::default(),
             buffer: BytesMut::new(),
+            rooms: EgressRooms::default(),
             touched: Vec::new(),
             turns_since_flush: 0,
             flusher: None,
@@ -365,9 +369,10 @@ impl BrokerThread {
             match output {
                 Output::Send(id, frame) => {
                     if let Some(connection) = self.connections.get_mut(id) {
-                        connection.egress.push(&frame);
+                        connection.egress.push_in(&frame, &mut self.rooms);
                         touch(connection, &mut self.touched);
                     }
+                    self.broker.take_back(frame);
                 }
                 Output::FrameMax(id, frame_max) => {
                     if let Some(connection) = self.connections.get_mut(id) {
@@ -432,7 +437,7 @@ impl BrokerThread {
         if connection.is_blocked || self.halt.is_set() {
             return;
         }
-        match connection.write() {
+        match connection.write(&mut self.rooms) {
             Ok(written) => {
                 if connection.is_blocked {
                     connection.wake();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 use warren_core::ConnectionId;
-use warren_core::amqp::{Decoder, Egress};
+use warren_core::amqp::{Decoder, Egress, EgressRooms};
 
 use crate::handle::Octets;
 use crate::transport::Transport;
@@ -101,12 +101,13 @@ impl Connection {
         self.stream.poll_writable(cx)
     }
 
-    /// Writes as much of the egress as the socket takes, and says how many bytes that was. When
-    /// some are left, there or in the transport, the connection is blocked.
+    /// Writes as much of the egress as the socket takes, and says how many bytes that was. Its
+    /// memory goes to these rooms when it is empty. When some are left, there or in the transport,
+    /// the connection is blocked.
     ///
     /// # Errors
     /// The socket's: the connection is then of no more use.
-    pub(crate) fn write(&mut self) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, rooms: &mut EgressRooms) -> io::Result<usize> {
         let len_before = self.egress.len();
         let waker = self.waker.as_ref().unwrap_or(Waker::noop());
         let result = loop {
@@ -114,7 +115,7 @@ impl Connection {
                 break self.stream.try_flush(waker);
             }
             match try_write(&mut self.stream, &self.egress, waker) {
-                Ok(written) => self.egress.advance(written),
+                Ok(written) => self.egress.advance_in(written, rooms),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => break Err(error),
             }
@@ -134,7 +135,7 @@ impl Connection {
         let finished = async {
             while !self.egress.is_empty() {
                 self.stream.writable().await?;
-                self.write()?;
+                self.write(&mut EgressRooms::default())?;
             }
             self.stream.shut_down().await
         };
@@ -233,7 +234,7 @@ mod tests {
             });
             while !connection.egress.is_empty() {
                 connection.stream.writable().await.expect("connected");
-                connection.write().expect("the client is there");
+                connection.write(&mut EgressRooms::default()).expect("the client is there");
             }
             drop(connection);
             let received = received.await.expect("no panic");
@@ -255,7 +256,7 @@ mod tests {
             for _ in 0..10_000 {
                 connection.egress.push(&HEADER);
             }
-            written += connection.write().expect("the client is there");
+            written += connection.write(&mut EgressRooms::default()).expect("the client is there");
         }
         assert!(!connection.egress.is_empty());
         written

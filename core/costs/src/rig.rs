@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use warren_core::amqp::{
     BasicConsume, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
-    Decoder, Egress, FieldTable, Method, OutFrame, QueueDeclare,
+    Decoder, Egress, EgressRooms, FieldTable, Method, OutFrame, QueueDeclare,
 };
 use warren_core::{
     Boot, Broker, Config, ConnectionId, DiskMachine, Input, Instant, Output, Peer, Recovery,
@@ -57,6 +57,7 @@ pub struct Rig {
     now: Instant,
     publisher: Client,
     consumer: Client,
+    rooms: EgressRooms,
     /// A batch of messages, as they are published.
     batch: Bytes,
     is_acked: bool,
@@ -105,6 +106,7 @@ impl Rig {
             now: Instant::from_nanos(1),
             publisher: nobody(),
             consumer: nobody(),
+            rooms: EgressRooms::default(),
             batch: Bytes::new(),
             is_acked: false,
             delivered: 0,
@@ -190,8 +192,8 @@ impl Rig {
             End::Consumer => &mut self.consumer,
         };
         client.decoder.feed(bytes);
-        while let Some(frame) = client.decoder.poll().expect("clients send frames") {
-            self.broker.handle(self.now, Input::Frame(client.id, frame));
+        while let Some(frame) = &mut client.decoder.poll().expect("clients send frames") {
+            self.broker.handle_frame(self.now, client.id, frame);
         }
     }
 
@@ -204,7 +206,7 @@ impl Rig {
             let mut is_written = false;
             for client in [&mut self.publisher, &mut self.consumer] {
                 if !client.egress.is_empty() {
-                    client.egress.advance(client.egress.len());
+                    client.egress.advance_in(client.egress.len(), &mut self.rooms);
                     self.broker.handle(self.now, Input::EgressLen(client.id, 0));
                     is_written = true;
                 }
@@ -219,7 +221,12 @@ impl Rig {
         match output {
             Output::Send(id, frame) => {
                 self.delivered += u64::from(matches!(frame, OutFrame::Deliver(..)));
-                self.client(id).egress.push(&frame);
+                let client = match self.publisher.id == id {
+                    true => &mut self.publisher,
+                    false => &mut self.consumer,
+                };
+                client.egress.push_in(&frame, &mut self.rooms);
+                self.broker.take_back(frame);
             }
             Output::Disk(request) => {
                 let result = self.disk.carry_out(&request.op);

@@ -10,6 +10,7 @@ use core::ops::Range;
 
 use bytes::{Buf, Bytes};
 
+use super::CompactBytes;
 use super::frame::{ContentHeader, FRAME_END, FRAME_OVERHEAD, Frame, kind};
 use super::method::{Method, MethodError, MethodId};
 use super::properties::Properties;
@@ -153,16 +154,33 @@ impl Decoder {
         if self.expects_header {
             return Ok(self.poll_header());
         }
-        let Some(len) = self.frame_len()? else { return Ok(None) };
         // Most frames lie whole in the input: they are read where they are.
-        if self.partial.is_empty() && self.input.len() >= len {
+        if let Some(len) = self.len_at_hand() {
             let frame = parse(&self.input, len);
             self.input.advance(len);
             self.let_go();
-            return self.checked(frame);
+            if let Err(DecodeError::NoFrameEnd { .. }) = frame {
+                self.lose();
+            }
+            return frame;
         }
+        let Some(len) = self.frame_len()? else { return Ok(None) };
         let Some(frame) = self.gather(len) else { return Ok(None) };
-        self.checked(parse(&frame, len))
+        let frame = parse(&frame, len);
+        // Whoever does not end a frame as one ends is not followed any more.
+        if let Err(DecodeError::NoFrameEnd { .. }) = frame {
+            self.lose();
+        }
+        frame
+    }
+
+    /// How many bytes the next frame has, if it may be as long and all of it is in the input.
+    fn len_at_hand(&self) -> Option<usize> {
+        let [_, _, _, len @ ..] = self.input.first_chunk::<PREFIX_LEN>()?;
+        let payload_len = u32::from_be_bytes(*len);
+        let len = payload_len as usize + FRAME_OVERHEAD;
+        let is_whole = self.partial.is_empty() && self.input.len() >= len;
+        (is_whole && payload_len <= self.frame_max).then_some(len)
     }
 
     fn poll_header(&mut self) -> Option<Frame> {
@@ -221,14 +239,6 @@ impl Decoder {
         self.let_go();
     }
 
-    /// Whoever does not end a frame as one ends is not followed any more.
-    fn checked(&mut self, frame: Result<Frame, DecodeError>) -> Result<Option<Frame>, DecodeError> {
-        if let Err(DecodeError::NoFrameEnd { .. }) = frame {
-            self.lose();
-        }
-        frame.map(Some)
-    }
-
     /// Lets go of the buffer that the input was read into, if nothing is left of it.
     fn let_go(&mut self) {
         if self.input.is_empty() {
@@ -244,7 +254,7 @@ impl Decoder {
 }
 
 /// Reads the whole frame of so many bytes that these begin with.
-fn parse(bytes: &Bytes, len: usize) -> Result<Frame, DecodeError> {
+fn parse(bytes: &Bytes, len: usize) -> Result<Option<Frame>, DecodeError> {
     let kind = bytes[0];
     let channel = u16::from_be_bytes([bytes[1], bytes[2]]);
     let payload = PREFIX_LEN..len - 1;
@@ -255,17 +265,20 @@ fn parse(bytes: &Bytes, len: usize) -> Result<Frame, DecodeError> {
     let unknown = Err(DecodeError::UnknownFrame { kind });
     match kind {
         kind::METHOD => match Method::read_all(Reader::within(bytes, payload)) {
-            Ok(method) => Ok(Frame::Method(channel, method)),
+            Ok(method) => Ok(Some(Frame::Method(channel, method))),
             Err(MethodError::NoId) => unknown,
             Err(MethodError::Unknown(id)) => Err(DecodeError::UnknownMethod(id)),
             Err(MethodError::Malformed(id)) => Err(DecodeError::MalformedMethod(id)),
         },
         kind::HEADER => match parse_header(bytes, payload) {
-            Ok(header) => Ok(Frame::Header(channel, header)),
+            Ok(header) => Ok(Some(Frame::Header(channel, header))),
             Err(Malformed) => unknown,
         },
-        kind::BODY => Ok(Frame::Body(channel, bytes.slice(payload))),
-        kind::HEARTBEAT if payload.is_empty() => Ok(Frame::Heartbeat(channel)),
+        kind::BODY => {
+            let body = CompactBytes::within(bytes, payload.start, payload.end);
+            Ok(Some(Frame::Body(channel, body)))
+        }
+        kind::HEARTBEAT if payload.is_empty() => Ok(Some(Frame::Heartbeat(channel))),
         _ => unknown,
     }
 }

@@ -4,13 +4,14 @@
 //! slice it is, so that it is never copied on its way to a consumer.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem::take;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::ShortStr;
 use super::frame::{CLASS_BASIC, Deliver, FRAME_END, FRAME_OVERHEAD, OutFrame, kind};
-use super::method::{BasicDeliver, BasicGetOk, Method};
-use super::properties::Properties;
+use super::method::{BasicAck, BasicDeliver, BasicGetOk, Method};
 use crate::broker::Message;
 
 /// Up to this many bytes, copying a body costs less than another piece to write.
@@ -19,14 +20,26 @@ const COPY_LEN_MAX: usize = 4096;
 /// The least room that is made where there is none.
 const TAIL_LEN_MIN: usize = 512;
 
+/// Of so many buffers the memory is kept for the next, and of so many bytes each at the most.
+const ROOMS_MAX: usize = 8;
+const ROOM_LEN_MAX: usize = 512 << 10;
+
 /// The bytes that wait for one connection's socket, in order.
 #[derive(Debug)]
 pub struct Egress {
     frame_max: usize,
     done: VecDeque<Bytes>,
-    tail: BytesMut,
+    /// Where small things are written, one behind the other.
+    tail: Vec<u8>,
+    /// How many bytes of the tail the socket has already.
+    tail_sent: usize,
     len: usize,
 }
+
+/// The memory of buffers that were emptied, for those that are filled next: a buffer that grows
+/// from nothing each time is copied, and its memory asked of the system, again and again.
+#[derive(Debug, Default)]
+pub struct EgressRooms(Vec<Vec<u8>>);
 
 impl Default for Egress {
     fn default() -> Self {
@@ -38,7 +51,8 @@ impl Egress {
     /// Nothing to send, bodies cut for frames of the smallest size every client takes.
     #[must_use]
     pub fn new() -> Self {
-        Self { frame_max: 4096, done: VecDeque::new(), tail: BytesMut::new(), len: 0 }
+        let (done, tail) = (VecDeque::new(), Vec::new());
+        Self { frame_max: 4096, done, tail, tail_sent: 0, len: 0 }
     }
 
     /// The largest frame from now on, in bytes, as agreed by `connection.tune-ok`; 0 means no
@@ -50,17 +64,26 @@ impl Egress {
         };
     }
 
+    /// Appends a frame, in memory from these rooms if it has none.
+    pub fn push_in(&mut self, frame: &OutFrame, rooms: &mut EgressRooms) {
+        if self.tail.capacity() == 0
+            && let Some(room) = rooms.0.pop()
+        {
+            self.tail = room;
+        }
+        self.push(frame);
+    }
+
     /// Appends a frame; contents become as many frames as they need.
     pub fn push(&mut self, frame: &OutFrame) {
+        self.make_room();
         let before = self.tail.len();
-        if self.tail.capacity() == 0 {
-            self.tail.reserve(TAIL_LEN_MIN);
-        }
         match frame {
-            OutFrame::ProtocolHeader(header) => self.tail.put_slice(header),
+            OutFrame::ProtocolHeader(header) => self.tail.extend_from_slice(header),
+            OutFrame::Method(channel, Method::BasicAck(ack)) => self.put_ack(*channel, ack),
             OutFrame::Method(channel, method) => self.put_method(*channel, method),
             OutFrame::Deliver(channel, deliver) => {
-                put_frame(&mut self.tail, kind::METHOD, *channel, |out| put_deliver(out, deliver));
+                self.put_deliver(*channel, deliver);
                 return self.put_content(*channel, &deliver.message, before);
             }
             OutFrame::GetOk(channel, get_ok) => {
@@ -78,7 +101,9 @@ impl Egress {
                 self.put_method(*channel, &Method::BasicReturn(method.clone()));
                 return self.put_content(*channel, message, before);
             }
-            OutFrame::Heartbeat => put_frame(&mut self.tail, kind::HEARTBEAT, 0, |_| ()),
+            OutFrame::Heartbeat => {
+                self.tail.extend_from_slice(&[kind::HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END]);
+            }
         }
         self.len += self.tail.len() - before;
     }
@@ -97,7 +122,7 @@ impl Egress {
 
     /// What waits, in order, in as few pieces as there are.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        let tail = Some(&self.tail[self.tail_sent..]).filter(|tail| !tail.is_empty());
         self.done.iter().map(|bytes| &bytes[..]).chain(tail)
     }
 
@@ -105,7 +130,15 @@ impl Egress {
     ///
     /// # Panics
     /// When fewer than `written` bytes wait.
-    pub fn advance(&mut self, mut written: usize) {
+    pub fn advance(&mut self, written: usize) {
+        self.advance_in(written, &mut EgressRooms::default());
+    }
+
+    /// The same; the memory of an egress that is empty then goes to these rooms.
+    ///
+    /// # Panics
+    /// As for [`Self::advance`].
+    pub fn advance_in(&mut self, mut written: usize, rooms: &mut EgressRooms) {
         assert!(written <= self.len, "more bytes written than there were");
         self.len -= written;
         while let Some(first) = self.done.front_mut() {
@@ -116,83 +149,132 @@ impl Egress {
             written -= first.len();
             self.done.pop_front();
         }
-        self.tail.advance(written);
+        self.tail_sent += written;
         if self.len == 0 {
             self.done = VecDeque::new();
-            self.tail = BytesMut::new();
+            self.tail_sent = 0;
+            rooms.take(take(&mut self.tail));
         }
     }
 
+    /// Makes room for a small frame.
+    fn make_room(&mut self) {
+        if self.tail.capacity() - self.tail.len() >= TAIL_LEN_MIN {
+            return;
+        }
+        if self.tail_sent > self.tail.len() / 2 {
+            self.tail.drain(..take(&mut self.tail_sent));
+        }
+        self.tail.reserve(TAIL_LEN_MIN);
+    }
+
     fn put_method(&mut self, channel: u16, method: &Method) {
-        put_frame(&mut self.tail, kind::METHOD, channel, |out| method.write(out));
+        let mut payload = BytesMut::new();
+        method.write(&mut payload);
+        self.put_prefix(kind::METHOD, channel, payload.len());
+        self.tail.extend_from_slice(&payload);
+        self.tail.push(FRAME_END);
+    }
+
+    /// The same for the one that confirms, as there is one for every message, or for some.
+    fn put_ack(&mut self, channel: u16, ack: &BasicAck) {
+        let mut frame = [0; 21];
+        frame[..7].copy_from_slice(&prefix(kind::METHOD, channel, 13));
+        frame[7..9].copy_from_slice(&BasicAck::ID.class.to_be_bytes());
+        frame[9..11].copy_from_slice(&BasicAck::ID.method.to_be_bytes());
+        frame[11..19].copy_from_slice(&ack.delivery_tag.to_be_bytes());
+        frame[19] = u8::from(ack.multiple);
+        frame[20] = FRAME_END;
+        self.tail.extend_from_slice(&frame);
+    }
+
+    fn put_prefix(&mut self, kind: u8, channel: u16, payload_len: usize) {
+        self.tail.extend_from_slice(&prefix(kind, channel, payload_len));
+    }
+
+    /// Appends the frame of a `basic.deliver`, as [`BasicDeliver`] would be written: without making
+    /// one, as this is done for every message, and what has a fixed length at once.
+    fn put_deliver(&mut self, channel: u16, deliver: &Deliver) {
+        let (tag, message) = (&deliver.consumer_tag, &deliver.message);
+        let texts = tag.len() + message.exchange.len() + message.routing_key.len();
+        let mut begin = [0; 12];
+        begin[..7].copy_from_slice(&prefix(kind::METHOD, channel, texts + DELIVER_LEN));
+        begin[7..9].copy_from_slice(&BasicDeliver::ID.class.to_be_bytes());
+        begin[9..11].copy_from_slice(&BasicDeliver::ID.method.to_be_bytes());
+        begin[11] = tag.len() as u8;
+        self.tail.extend_from_slice(&begin);
+        self.put_text(tag);
+        let mut middle = [0; 10];
+        middle[..8].copy_from_slice(&deliver.delivery_tag.to_be_bytes());
+        middle[8] = u8::from(deliver.redelivered);
+        middle[9] = message.exchange.len() as u8;
+        self.tail.extend_from_slice(&middle);
+        self.put_text(&message.exchange);
+        self.tail.push(message.routing_key.len() as u8);
+        self.put_text(&message.routing_key);
+        self.tail.push(FRAME_END);
+    }
+
+    fn put_text(&mut self, text: &ShortStr) {
+        self.tail.extend_from_slice(text.as_bytes());
     }
 
     /// Appends header and body frames. `before` is where the tail ended before their method.
     fn put_content(&mut self, channel: u16, message: &Message, before: usize) {
-        put_frame(&mut self.tail, kind::HEADER, channel, |out| {
-            put_header(out, message.body.len() as u64, &message.properties);
-        });
+        let properties = message.properties.wire();
+        let mut header = [0; 19];
+        header[..7].copy_from_slice(&prefix(kind::HEADER, channel, properties.len() + 12));
+        header[7..9].copy_from_slice(&CLASS_BASIC.to_be_bytes());
+        header[11..].copy_from_slice(&(message.body.len() as u64).to_be_bytes());
+        self.tail.extend_from_slice(&header);
+        self.tail.extend_from_slice(properties);
+        self.tail.push(FRAME_END);
         self.len += self.tail.len() - before;
         let payload_len_max = self.frame_max.saturating_sub(FRAME_OVERHEAD).max(1);
-        for piece in message.body.pieces() {
+        for (index, piece) in message.body.pieces().enumerate() {
             let mut at = 0;
             while at < piece.len() {
                 let end = piece.len().min(at.saturating_add(payload_len_max));
-                self.put_body(channel, piece.slice(at..end));
+                self.len += end - at + FRAME_OVERHEAD;
+                self.put_prefix(kind::BODY, channel, end - at);
+                if end - at <= COPY_LEN_MAX {
+                    self.tail.extend_from_slice(&piece[at..end]);
+                } else {
+                    self.finish_tail();
+                    self.done.push_back(message.body.share(index, at, end));
+                }
+                self.tail.push(FRAME_END);
                 at = end;
             }
         }
     }
 
-    fn put_body(&mut self, channel: u16, payload: Bytes) {
-        self.len += payload.len() + FRAME_OVERHEAD;
-        self.tail.put_u8(kind::BODY);
-        self.tail.put_u16(channel);
-        self.tail.put_u32(payload.len() as u32);
-        if payload.len() <= COPY_LEN_MAX {
-            self.tail.put_slice(&payload);
-        } else {
-            self.done.push_back(self.tail.split().freeze());
-            self.done.push_back(payload);
-        }
-        self.tail.put_u8(FRAME_END);
+    /// What comes next is another piece.
+    fn finish_tail(&mut self) {
+        let mut tail = Bytes::from(take(&mut self.tail));
+        tail.advance(take(&mut self.tail_sent));
+        self.done.push_back(tail);
     }
 }
 
-/// Appends a frame around the payload that `write` appends.
-fn put_frame(out: &mut BytesMut, kind: u8, channel: u16, write: impl FnOnce(&mut BytesMut)) {
-    let at = out.len();
-    out.put_u8(kind);
-    out.put_u16(channel);
-    out.put_u32(0);
-    write(out);
-    let len = (out.len() - at - 7) as u32;
-    out[at + 3..at + 7].copy_from_slice(&len.to_be_bytes());
-    out.put_u8(FRAME_END);
+impl EgressRooms {
+    fn take(&mut self, mut room: Vec<u8>) {
+        let is_fit = (1..=ROOM_LEN_MAX).contains(&room.capacity());
+        if is_fit && self.0.len() < ROOMS_MAX {
+            room.clear();
+            self.0.push(room);
+        }
+    }
 }
 
-/// Appends a `basic.deliver`, as [`BasicDeliver`] would be written: without making one, as this is
-/// done for every message, and each name in it would be one more reference to count.
-fn put_deliver(out: &mut BytesMut, deliver: &Deliver) {
-    out.put_u16(BasicDeliver::ID.class);
-    out.put_u16(BasicDeliver::ID.method);
-    put_shortstr(out, &deliver.consumer_tag);
-    out.put_u64(deliver.delivery_tag);
-    out.put_u8(u8::from(deliver.redelivered));
-    put_shortstr(out, &deliver.message.exchange);
-    put_shortstr(out, &deliver.message.routing_key);
-}
+/// The octets of a `basic.deliver` beside its texts.
+const DELIVER_LEN: usize = 16;
 
-fn put_shortstr(out: &mut BytesMut, text: &ShortStr) {
-    out.put_u8(text.len() as u8);
-    out.put_slice(text.as_bytes());
-}
-
-fn put_header(out: &mut BytesMut, body_size: u64, properties: &Properties) {
-    out.put_u16(CLASS_BASIC);
-    out.put_u16(0);
-    out.put_u64(body_size);
-    out.put_slice(properties.wire());
+/// What goes before a frame's payload.
+fn prefix(kind: u8, channel: u16, payload_len: usize) -> [u8; 7] {
+    let [high, low] = channel.to_be_bytes();
+    let [a, b, c, d] = (payload_len as u32).to_be_bytes();
+    [kind, high, low, a, b, c, d]
 }
 
 #[cfg(test)]
@@ -200,12 +282,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_ack_is_written_as_the_table_of_methods_has_it() {
+        for multiple in [false, true] {
+            let ack = BasicAck { delivery_tag: 1 << 40 | 7, multiple };
+            let [mut direct, mut by_table] = [Egress::new(), Egress::new()];
+            direct.put_ack(300, &ack);
+            by_table.put_method(300, &ack.into());
+            assert_eq!(direct.tail, by_table.tail);
+        }
+    }
+
+    #[test]
     fn a_delivery_is_written_as_the_table_of_methods_has_it() {
         for redelivered in [false, true] {
             let message = alloc::sync::Arc::new(Message {
                 exchange: "x".into(),
                 routing_key: "a.b".into(),
-                properties: Properties::default(),
+                properties: Default::default(),
                 body: Bytes::from_static(b"body").into(),
                 persistent: false,
                 is_dead_letter: false,
@@ -213,6 +306,7 @@ mod tests {
             });
             let deliver =
                 Deliver { consumer_tag: "tag".into(), delivery_tag: 7, redelivered, message };
+            let mut by_table = Egress::new();
             let method = Method::from(BasicDeliver {
                 consumer_tag: deliver.consumer_tag.clone(),
                 delivery_tag: deliver.delivery_tag,
@@ -220,10 +314,10 @@ mod tests {
                 exchange: deliver.message.exchange.clone(),
                 routing_key: deliver.message.routing_key.clone(),
             });
-            let [mut direct, mut by_table] = [BytesMut::new(), BytesMut::new()];
-            put_deliver(&mut direct, &deliver);
-            method.write(&mut by_table);
-            assert_eq!(direct, by_table);
+            by_table.put_method(300, &method);
+            let mut direct = Egress::new();
+            direct.put_deliver(300, &deliver);
+            assert_eq!(direct.tail, by_table.tail);
         }
     }
 }

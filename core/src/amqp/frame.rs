@@ -3,10 +3,8 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use bytes::Bytes;
-
 use super::method::{BasicReturn, Method};
-use super::{Properties, ShortStr};
+use super::{CompactBytes, Properties, ShortStr};
 use crate::broker::Message;
 
 /// The last octet of every frame (§4.2.3).
@@ -52,7 +50,7 @@ pub enum Frame {
     /// The header of a content.
     Header(ChannelNumber, ContentHeader),
     /// A piece of a content's body.
-    Body(ChannelNumber, Bytes),
+    Body(ChannelNumber, CompactBytes),
     /// A sign of life.
     Heartbeat(ChannelNumber),
 }

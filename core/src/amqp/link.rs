@@ -394,7 +394,7 @@ fn text_len(method: &Method) -> usize {
 fn content_len(message: &Message) -> usize {
     let names = message.exchange.len() + message.routing_key.len();
     let body = message.body.len();
-    let frames = message.body.pieces().count() + body / 4096 * 2;
+    let frames = message.body.pieces_len() + body / 4096 * 2;
     CONTENT_OVERHEAD + names + message.properties.wire().len() + body + frames * FRAME_OVERHEAD
 }
 

@@ -5,6 +5,7 @@
 
 mod ack_deadlines;
 mod channel;
+mod compact_bytes;
 mod connection;
 mod decoder;
 mod encoder;
@@ -23,9 +24,10 @@ mod unacked;
 mod waiting;
 
 pub(crate) use channel::{Context, Gated};
+pub use compact_bytes::CompactBytes;
 pub(crate) use connection::Connection;
 pub use decoder::{DecodeError, Decoder, FRAME_MAX_UNTUNED};
-pub use encoder::Egress;
+pub use encoder::{Egress, EgressRooms};
 pub use error::{AmqpError, ReplyCode};
 pub(crate) use failed_logins::FailedLogins;
 pub use field::{FieldTable, FieldValue};

@@ -9,7 +9,7 @@ use core::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reader::{Malformed, Reader};
-use super::{FieldTable, ShortStr};
+use super::{CompactBytes, FieldTable, ShortStr};
 
 /// The flags of the properties `headers` and `priority`.
 const HEADERS: u16 = 1 << 13;
@@ -17,34 +17,48 @@ const PRIORITY: u16 = 1 << 11;
 
 /// Properties as they stand on the wire: flags and values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Properties(Bytes);
+pub struct Properties(CompactBytes);
 
 impl Default for Properties {
     /// No property at all.
     fn default() -> Self {
-        Self(Bytes::from_static(&[0, 0]))
+        Self::NONE.clone()
     }
 }
 
 impl Properties {
+    /// No property at all.
+    const NONE: Self = Self(CompactBytes::few(&[0, 0]));
+
+    /// Whether there is none.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0[..] == [0, 0]
+    }
+
+    /// Whether they hold on to a buffer that others may share.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
+    /// The same in memory of their own.
+    pub(crate) fn detached(&self) -> Self {
+        Self(CompactBytes::copy(&self.0))
+    }
+
     /// What stood in a content header; nothing is checked before [`Self::decode`].
     #[must_use]
     pub fn from_wire(bytes: Bytes) -> Self {
-        // Most messages have none; these then hold on to no buffer.
-        if bytes[..] == [0, 0] { Self::default() } else { Self(bytes) }
+        Self(bytes.into())
     }
 
     /// What stands in this part of these bytes.
     pub(crate) fn within(bytes: &Bytes, part: Range<usize>) -> Self {
-        match bytes[part.clone()] {
-            [0, 0] => Self::default(),
-            _ => Self(bytes.slice(part)),
-        }
+        Self(CompactBytes::within(bytes, part.start, part.end))
     }
 
     /// Flags and values.
     #[must_use]
-    pub fn wire(&self) -> &Bytes {
+    pub fn wire(&self) -> &[u8] {
         &self.0
     }
 
@@ -53,7 +67,10 @@ impl Properties {
     /// # Errors
     /// When flags and values do not agree, or bytes follow the last value.
     pub fn decode(&self) -> Result<BasicProperties, Malformed> {
-        BasicProperties::read(&self.0)
+        match self.0.as_shared() {
+            Some(bytes) => BasicProperties::read(Reader::new(bytes)),
+            None => BasicProperties::read(Reader::of_slice(&self.0)),
+        }
     }
 
     /// Whether they say that they have headers.
@@ -92,8 +109,7 @@ macro_rules! properties {
             /// No property at all.
             pub const NONE: Self = Self { $($field: None,)* };
 
-            fn read(bytes: &Bytes) -> Result<Self, Malformed> {
-                let mut reader = Reader::new(bytes);
+            fn read(mut reader: Reader<'_>) -> Result<Self, Malformed> {
                 let flags = reader.u16()?;
                 let properties = Self {
                     $($field: if flags & 1 << $bit == 0 { None } else {
@@ -111,7 +127,7 @@ macro_rules! properties {
                 let mut out = BytesMut::new();
                 out.put_u16(flags);
                 $(if let Some(value) = &self.$field { Property::write(value, &mut out); })*
-                Properties(out.freeze())
+                Properties(out.freeze().into())
             }
         }
     };

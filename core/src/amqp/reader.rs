@@ -1,6 +1,6 @@
 //! Reading the primitive types of 0-9-1 §4.2.5 from one frame's payload.
 //!
-//! Never reads past the end, never copies: strings are slices of what was received.
+//! Never reads past the end. Strings are slices of what was received, unless they are short.
 
 use core::ops::Range;
 
@@ -15,7 +15,9 @@ pub struct Malformed;
 /// A position in a payload.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    bytes: &'a Bytes,
+    bytes: &'a [u8],
+    /// The buffer that they lie in, if what is read may share it.
+    shared: Option<&'a Bytes>,
     at: usize,
     end: usize,
     /// Bits that stand next to each other share an octet, the first in the lowest bit.
@@ -36,7 +38,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn within(bytes: &'a Bytes, part: Range<usize>) -> Self {
         assert!(part.end <= bytes.len() && part.start <= part.end, "a part of the bytes");
-        Self { bytes, at: part.start, end: part.end, bits: None }
+        Self { bytes, shared: Some(bytes), at: part.start, end: part.end, bits: None }
+    }
+
+    /// Reads bytes of which nothing is shared.
+    pub(crate) fn of_slice(bytes: &'a [u8]) -> Self {
+        Self { bytes, shared: None, at: 0, end: bytes.len(), bits: None }
     }
 
     /// Where it is.
@@ -102,7 +109,13 @@ impl<'a> Reader<'a> {
     /// As for [`Self::u8`].
     pub fn shortstr(&mut self) -> Result<ShortStr, Malformed> {
         let len = self.u8()?.into();
-        Ok(ShortStr::new(self.take(len)?).expect("a length of one octet is at most 255"))
+        let start = self.at;
+        self.skip(len)?;
+        let text = match self.shared {
+            Some(bytes) => ShortStr::within(bytes, start, self.at),
+            None => ShortStr::copy(&self.bytes[start..self.at]),
+        };
+        Ok(text.expect("a length of one octet is at most 255"))
     }
 
     /// A long string.
@@ -139,7 +152,10 @@ impl<'a> Reader<'a> {
     fn take(&mut self, len: usize) -> Result<Bytes, Malformed> {
         let start = self.at;
         self.skip(len)?;
-        Ok(self.bytes.slice(start..self.at))
+        Ok(match self.shared {
+            Some(bytes) => bytes.slice(start..self.at),
+            None => Bytes::copy_from_slice(&self.bytes[start..self.at]),
+        })
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {

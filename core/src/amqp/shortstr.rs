@@ -7,20 +7,22 @@
 use alloc::string::String;
 use core::borrow::Borrow;
 use core::fmt;
-use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-/// A string of at most 255 bytes (0-9-1 §4.2.5.3, `shortstr`). Cloning shares the bytes.
-#[derive(Clone, Default, Eq, PartialOrd, Ord)]
-pub struct ShortStr(Bytes);
+use super::CompactBytes;
+
+/// A string of at most 255 bytes (0-9-1 §4.2.5.3, `shortstr`). Cloning shares the bytes if there
+/// are more than a few.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortStr(CompactBytes);
 
 impl ShortStr {
     /// The largest length in bytes.
     pub const LEN_MAX: usize = 255;
 
     /// The empty string.
-    pub const EMPTY: Self = Self(Bytes::new());
+    pub const EMPTY: Self = Self(CompactBytes::EMPTY);
 
     /// A string that lives in the program.
     ///
@@ -29,31 +31,47 @@ impl ShortStr {
     #[must_use]
     pub const fn from_static(text: &'static str) -> Self {
         assert!(text.len() <= Self::LEN_MAX);
-        Self(Bytes::from_static(text.as_bytes()))
+        Self(CompactBytes::from_static(text.as_bytes()))
     }
 
     /// `None` when `bytes` is too long to be a short string.
     #[must_use]
     pub fn new(bytes: Bytes) -> Option<Self> {
-        (bytes.len() <= Self::LEN_MAX).then_some(Self(bytes))
+        (bytes.len() <= Self::LEN_MAX).then(|| Self(bytes.into()))
     }
 
     /// As much of `bytes` as fits; a text is never cut within a character.
     #[must_use]
     pub fn truncated(bytes: &[u8]) -> Self {
         if bytes.len() <= Self::LEN_MAX {
-            return Self(Bytes::copy_from_slice(bytes));
+            return Self(CompactBytes::copy(bytes));
         }
         let is_boundary = |at: &usize| bytes[*at] & 0xC0 != 0x80;
         let end = (Self::LEN_MAX - 3..=Self::LEN_MAX).rev().find(is_boundary);
-        Self(Bytes::copy_from_slice(&bytes[..end.unwrap_or(Self::LEN_MAX)]))
+        Self(CompactBytes::copy(&bytes[..end.unwrap_or(Self::LEN_MAX)]))
+    }
+
+    /// What stands between `start` and `end` of these bytes; `None` when it is too long.
+    #[inline]
+    pub(crate) fn within(bytes: &Bytes, start: usize, end: usize) -> Option<Self> {
+        (end - start <= Self::LEN_MAX).then(|| Self(CompactBytes::within(bytes, start, end)))
+    }
+
+    /// A copy of these bytes; `None` when they are too many.
+    pub(crate) fn copy(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() <= Self::LEN_MAX).then(|| Self(CompactBytes::copy(bytes)))
+    }
+
+    /// Whether it holds on to a buffer that others may share.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.is_shared()
     }
 
     /// A copy in memory of its own, for keeping: it no longer holds on to the buffer it was read
     /// from.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        Self(CompactBytes::copy(&self.0))
     }
 
     /// The bytes.
@@ -62,10 +80,10 @@ impl ShortStr {
         &self.0
     }
 
-    /// The shared bytes.
+    /// The bytes, shared if there are more than a few.
     #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.to_bytes()
     }
 
     /// The text, with what is not UTF-8 replaced.
@@ -105,21 +123,6 @@ impl fmt::Display for ShortStr {
     }
 }
 
-/// By the bytes. Empty strings, such as the default exchange's name, are told apart first: to
-/// compare no bytes at an address that is not mapped, as empty `Bytes` have, takes some processors
-/// longer than to compare hundreds (it was a fifth of all CPU time per message).
-impl PartialEq for ShortStr {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len() && (self.0.is_empty() || self.0 == other.0)
-    }
-}
-
-impl Hash for ShortStr {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
 /// So that maps by name can be asked with bytes.
 impl Borrow<[u8]> for ShortStr {
     fn borrow(&self) -> &[u8] {
@@ -146,7 +149,8 @@ impl PartialEq<&str> for ShortStr {
 /// comes from outside goes through [`ShortStr::new`].
 impl From<&str> for ShortStr {
     fn from(text: &str) -> Self {
-        Self::new(Bytes::copy_from_slice(text.as_bytes())).expect("a short string of the program")
+        assert!(text.len() <= Self::LEN_MAX, "a short string of the program");
+        Self(CompactBytes::copy(text.as_bytes()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The deliveries of a channel that are not acknowledged yet, in order of their tags.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 
 use crate::broker::Lease;
 
@@ -10,6 +10,45 @@ use crate::broker::Lease;
 pub(crate) struct Unacked {
     pub(crate) tag: u64,
     pub(crate) lease: Lease,
+}
+
+/// What an acknowledgement means, oldest first: mostly one delivery, for which nothing is
+/// allocated.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    One(Option<Unacked>),
+    Many(vec::IntoIter<Unacked>),
+}
+
+impl Taken {
+    /// None.
+    pub(crate) const NONE: Self = Self::One(None);
+}
+
+impl Iterator for Taken {
+    type Item = Unacked;
+
+    fn next(&mut self) -> Option<Unacked> {
+        match self {
+            Self::One(one) => one.take(),
+            Self::Many(many) => many.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::One(one) => (usize::from(one.is_some()), Some(usize::from(one.is_some()))),
+            Self::Many(many) => many.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Taken {}
+
+impl From<Vec<Unacked>> for Taken {
+    fn from(taken: Vec<Unacked>) -> Self {
+        Self::Many(taken.into_iter())
+    }
 }
 
 /// Leases by delivery tag. Acknowledging the oldest, or all up to a tag, costs nothing per delivery
@@ -30,19 +69,19 @@ impl UnackedDeliveries {
 
     /// Takes what an acknowledgement means, oldest first: one delivery, or with `multiple` all up
     /// to it; tag 0 with `multiple` means all. `None` when there is no delivery with this tag.
-    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
+    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Option<Taken> {
         if tag == 0 && multiple {
-            return Some(self.take_all());
+            return Some(self.take_all().into());
         }
         let at = self.slots.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         self.slots[at].1.as_ref()?;
         if multiple {
-            return Some(self.take_up_to(tag));
+            return Some(self.take_up_to(tag).into());
         }
         let lease = self.slots[at].1.take().expect("seen just above");
         self.holes += 1;
         self.close_up();
-        Some(alloc::vec![Unacked { tag, lease }])
+        Some(Taken::One(Some(Unacked { tag, lease })))
     }
 
     /// Takes all up to a tag, oldest first, whether there is one with it or not.
@@ -134,7 +173,7 @@ mod tests {
                             model.remove(tag);
                         }
                         let taken = deliveries.take(tag, multiple);
-                        let tags = taken.map(|all| all.iter().map(|one| one.tag).collect());
+                        let tags = taken.map(|all| all.map(|one| one.tag).collect());
                         prop_assert_eq!(tags, expected);
                     }
                 }
@@ -148,7 +187,7 @@ mod tests {
         for tag in 1..=4 {
             deliveries.push(tag, Lease::of_nothing());
         }
-        let mut taken = deliveries.take(3, false).expect("tag 3");
+        let mut taken: Vec<_> = deliveries.take(3, false).expect("tag 3").collect();
         taken.extend(deliveries.take(1, false).expect("tag 1"));
         deliveries.restore(taken);
         let tags: Vec<_> = deliveries.take_all().iter().map(|one| one.tag).collect();

@@ -147,7 +147,7 @@ const FIRST: [&str; 3] = ["x-first-death-exchange", "x-first-death-queue", "x-fi
 const LAST: [&str; 3] = ["x-last-death-exchange", "x-last-death-queue", "x-last-death-reason"];
 
 fn text(name: &ShortStr) -> FieldValue {
-    FieldValue::LongStr(name.bytes().clone())
+    FieldValue::LongStr(name.to_bytes())
 }
 
 fn has_text(table: &FieldTable, name: &str, text: &[u8]) -> bool {

@@ -6,9 +6,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::amqp::{FieldTable, FieldValue, Properties, ShortStr};
+use crate::amqp::{CompactBytes, FieldTable, FieldValue, Properties, ShortStr};
+
+use super::message_pool::{BUFFER_LEN_MAX, MessagePool};
 
 /// Messages up to this many bytes are copied when they are kept, see [`Message::detach`].
 const DETACH_LEN_MAX: usize = 16 << 10;
@@ -122,42 +124,61 @@ impl Message {
     /// Without this, one message of a few bytes that waits in a queue would hold on to the whole
     /// buffer that it was read into, many thousand bytes.
     pub fn detach(&mut self) {
+        self.detach_in(&mut MessagePool::default());
+    }
+
+    /// The same, in memory from this pool as far as there is any.
+    pub(crate) fn detach_in(&mut self, pool: &mut MessagePool) {
         let properties = self.properties.wire();
         let len = self.routing_key.len() + properties.len() + self.body.len();
         if len > DETACH_LEN_MAX {
             return;
         }
-        let mut own = BytesMut::with_capacity(len);
-        own.extend_from_slice(self.routing_key.as_bytes());
-        own.extend_from_slice(properties);
-        let properties_len = properties.len();
-        for piece in self.body.pieces() {
-            own.extend_from_slice(piece);
+        // Each by itself: mostly none but the body has more bytes than lie in the message.
+        if self.routing_key.is_shared() {
+            self.routing_key = self.routing_key.detached();
         }
-        let mut own = own.freeze();
-        let routing_key = own.split_to(self.routing_key.len());
-        self.routing_key = ShortStr::new(routing_key).expect("as long as it was");
-        self.properties = Properties::from_wire(own.split_to(properties_len));
-        self.body = Body::from(own);
+        if self.properties.is_shared() {
+            self.properties = self.properties.detached();
+        }
+        self.body.detach(pool);
+    }
+
+    /// Lets go of all that it holds on to; gives the buffer of its own, if it has one. What lies
+    /// in the message itself may stay until another takes its place.
+    pub(super) fn let_go(&mut self) -> Option<Vec<u8>> {
+        if self.exchange.is_shared() {
+            self.exchange = ShortStr::EMPTY;
+        }
+        if self.routing_key.is_shared() {
+            self.routing_key = ShortStr::EMPTY;
+        }
+        if self.properties.is_shared() {
+            self.properties = Properties::default();
+        }
+        if self.charge.0.is_some() {
+            self.charge = Charge(None);
+        }
+        self.body.let_go()
     }
 }
 
 /// A message's body, in the pieces in which it arrived: it is never copied to make it one.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
-    first: Bytes,
+    first: CompactBytes,
     rest: Vec<Bytes>,
     len: usize,
 }
 
 impl Body {
     /// Appends a piece.
-    pub fn push(&mut self, piece: Bytes) {
+    pub fn push(&mut self, piece: CompactBytes) {
         self.len += piece.len();
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
-            self.rest.push(piece);
+            self.rest.push(piece.to_bytes());
         }
     }
 
@@ -173,15 +194,63 @@ impl Body {
         self.len == 0
     }
 
+    /// How many pieces there are.
+    pub(crate) fn pieces_len(&self) -> usize {
+        1 + self.rest.len()
+    }
+
     /// The pieces in order.
-    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        core::iter::once(&self.first).chain(&self.rest)
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let rest = self.rest.iter().map(|piece| &piece[..]);
+        core::iter::once(&self.first[..]).chain(rest)
+    }
+
+    /// The same, to be shared.
+    pub(crate) fn shared_pieces(&self) -> impl Iterator<Item = Bytes> {
+        let first = self.first.to_bytes();
+        core::iter::once(first).chain(self.rest.iter().cloned())
+    }
+
+    /// A part of one of the pieces, to be shared.
+    ///
+    /// # Panics
+    /// When there is no such.
+    pub(crate) fn share(&self, piece: usize, start: usize, end: usize) -> Bytes {
+        match piece.checked_sub(1) {
+            None => self.first.slice(start, end),
+            Some(piece) => self.rest[piece].slice(start..end),
+        }
+    }
+
+    /// Copies it, in one piece, into memory of its own.
+    fn detach(&mut self, pool: &mut MessagePool) {
+        if self.rest.is_empty() && !self.first.is_shared() {
+            return;
+        }
+        let mut own = match CompactBytes::is_few(self.len) {
+            true => Vec::new(),
+            false => pool.buffer(self.len),
+        };
+        self.pieces().for_each(|piece| own.extend_from_slice(piece));
+        self.rest = Vec::new();
+        // What is large is handed on without being copied, to several if need be.
+        self.first = match self.len <= BUFFER_LEN_MAX && !CompactBytes::is_few(self.len) {
+            true => CompactBytes::own(own),
+            false => Bytes::from(own).into(),
+        };
+    }
+
+    fn let_go(&mut self) -> Option<Vec<u8>> {
+        if self.rest.capacity() > 0 {
+            self.rest = Vec::new();
+        }
+        if self.first.is_inline() { None } else { self.first.take_buffer() }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { len: bytes.len(), first: bytes, rest: Vec::new() }
+        Self { len: bytes.len(), first: bytes.into(), rest: Vec::new() }
     }
 }
 
@@ -201,7 +270,7 @@ mod tests {
     #[test]
     fn a_detached_message_says_the_same() {
         let mut body = Body::from(Bytes::from_static(b"hello "));
-        body.push(Bytes::from_static(b"world"));
+        body.push(Bytes::from_static(b"world").into());
         let message = Message {
             exchange: "x".into(),
             routing_key: "key".into(),

@@ -20,6 +20,7 @@ mod kept_letters;
 mod keys;
 mod lanes;
 mod message;
+mod message_pool;
 mod pattern;
 mod policies;
 mod policy;

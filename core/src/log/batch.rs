@@ -51,6 +51,15 @@ impl Spots {
         }
     }
 
+    /// Adds one.
+    pub(crate) fn push(&mut self, spot: Spot) {
+        match self {
+            Self::One(only @ None) => *only = Some(spot),
+            Self::One(Some(first)) => *self = Self::Many(Vec::from([*first, spot])),
+            Self::Many(spots) => spots.push(spot),
+        }
+    }
+
     /// Keeps those for which `keeps` holds.
     pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&Spot) -> bool) {
         match self {
@@ -297,7 +306,7 @@ impl Encoder {
             | u8::from(message.is_dead_letter) << 3;
         let written = &self.buffer[start + RECORD_HEADER_LEN..];
         let apart = if is_copied { 0 } else { message.body.len() };
-        let pieces = message.body.pieces().filter(|_| !is_copied).map(|piece| &piece[..]);
+        let pieces = message.body.pieces().filter(|_| !is_copied);
         let body_len = written.len() + apart;
         let header = RecordHeader::encode(
             super::codec::kind::MESSAGE,
@@ -311,7 +320,7 @@ impl Encoder {
         if !is_copied {
             self.base += (self.buffer.len() + apart) as u64;
             self.chunks.push(self.buffer.split().freeze());
-            self.chunks.extend(message.body.pieces().filter(|piece| !piece.is_empty()).cloned());
+            self.chunks.extend(message.body.shared_pieces().filter(|piece| !piece.is_empty()));
         }
         (offset as u32, (RECORD_HEADER_LEN + body_len) as u32)
     }

@@ -59,6 +59,9 @@ use crate::{
     DiskError, DiskOp, DiskRequest, DiskResult, FileId, Instant, Lane, Mark, MarkCounts, OpId,
 };
 
+/// Memory for so many things that were noted is used again for the next batch.
+const ITEMS_KEPT: usize = 4096;
+
 /// A batch's number: what rests on it is durable once it is.
 pub(crate) type BatchNumber = u64;
 
@@ -165,6 +168,9 @@ pub(crate) struct Log {
     under_way: BTreeMap<OpId, (Purpose, Option<FileId>)>,
     pub(crate) pending: Batch,
     in_flight: Option<InFlight>,
+    /// What was in the last batch that is durable, until the engine has looked at it; then the
+    /// memory for what comes.
+    pub(crate) done_with: Vec<Item>,
     /// A batch that could not be written, with its number: it goes before the pending one.
     unwritten: Option<(BatchNumber, Batch)>,
     /// The segment that it could not be written to, as long as that is not sealed before it.
@@ -239,6 +245,7 @@ impl Log {
             under_way: BTreeMap::new(),
             pending: Batch::default(),
             in_flight: None,
+            done_with: Vec::new(),
             unwritten: None,
             failed: None,
             next_batch: 1,
@@ -465,7 +472,11 @@ impl Log {
         if let Some((number, batch)) = self.unwritten.take() {
             return (number, batch, true);
         }
-        let next = Batch::new(self.pending.next_item(), self.pending.changes);
+        let mut next = Batch::new(self.pending.next_item(), self.pending.changes);
+        let room = core::mem::take(&mut self.done_with);
+        if room.is_empty() && room.capacity() <= ITEMS_KEPT {
+            next.items = room;
+        }
         let number = self.next_batch;
         self.next_batch += 1;
         (number, core::mem::replace(&mut self.pending, next), false)
@@ -741,6 +752,7 @@ impl Log {
             return Completion::None;
         }
         self.durable = number;
+        self.done_with = batch.items;
         self.meters.is_batch_done = true;
         self.go_on_sealing();
         self.delete_dead();

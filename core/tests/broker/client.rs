@@ -226,7 +226,7 @@ pub(crate) fn publish_with(
     };
     let mut frames = vec![Frame::Method(1, method.into()), Frame::Header(1, header)];
     if !body.is_empty() {
-        frames.push(Frame::Body(1, Bytes::from_static(body.as_bytes())));
+        frames.push(Frame::Body(1, Bytes::from_static(body.as_bytes()).into()));
     }
     frames.into_iter().map(|frame| Input::Frame(id, frame)).collect()
 }

@@ -234,7 +234,7 @@ fn the_same_inputs_give_the_same_outputs() {
 
 #[test]
 fn frames_in_the_wrong_place_end_the_connection_and_no_other() {
-    let body = || Frame::Body(1, Bytes::from_static(b"x"));
+    let body = || Frame::Body(1, Bytes::from_static(b"x").into());
     for frame in [Frame::Heartbeat(1), body(), Frame::Method(9, BasicQos::default().into())] {
         let mut world = World::new(Config::default());
         let (wrong, right) = (world.client(), world.client());

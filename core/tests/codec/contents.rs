@@ -22,7 +22,7 @@ fn any_body(len_max: usize) -> impl Strategy<Value = Body> {
         let mut body = Body::default();
         let mut at = 0;
         for cut in cuts {
-            body.push(bytes.slice(at..cut));
+            body.push(bytes.slice(at..cut).into());
             at = cut;
         }
         body

@@ -434,13 +434,17 @@ impl Model {
         }
         messages = self.with_firsts(&messages);
         messages.retain(|message| self.must_be_on_disk(*message));
-        // Of what comes and goes within a batch, the log need not know.
+        // Of what comes and goes within a batch, the log need not know. Of what is rejected where
+        // no letter may be lost it knows when somebody else has it; until then nothing is changed.
         let is_settled = |(_, unacked, how): &(u64, Unacked, Settle)| {
             let message = &self.messages[unacked.copy.message];
             *how != Settle::Requeue
                 && message.is_persistent()
                 && message.batch < self.history.batch
-                && self.queues.get(&unacked.queue).is_some_and(|queue| queue.is_durable)
+                && self.queues.get(&unacked.queue).is_some_and(|queue| {
+                    let stays = queue.has_dead_letters() && queue.keeps_letters();
+                    queue.is_durable && !(stays && *how == Settle::Reject)
+                })
         };
         if is_refused {
             return Err(Refusal::soft(406, "partial tx completion"));

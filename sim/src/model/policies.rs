@@ -114,8 +114,10 @@ impl Model {
                 (Answer::Refused, false)
             }
             Wish::Set(key, policy) => {
-                let before = self.policies.insert(key, policy);
-                (if before.is_some() { Answer::Updated } else { Answer::Created }, true)
+                let before = self.policies.insert(key, policy.clone());
+                // What was so before is no news, and was promised to whoever made it so.
+                let is_news = before.as_ref() != Some(&policy);
+                (if before.is_some() { Answer::Updated } else { Answer::Created }, is_news)
             }
             Wish::Unset(key) => {
                 let before = self.policies.remove(&key);
@@ -124,7 +126,7 @@ impl Model {
             Wish::Access(wish) => {
                 let before = self.access.clone();
                 let answer = self.grant(wish);
-                // What was so before is no news, and was promised to whoever made it so.
+                // As above.
                 (answer, self.access != before)
             }
             Wish::Intervene(wish) => self.intervene(wish),

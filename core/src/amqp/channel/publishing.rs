@@ -5,12 +5,10 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::mem::take;
 
-use bytes::Bytes;
-
 use super::super::frame::{CLASS_BASIC, ContentHeader, Frame, OutFrame};
 use super::super::link::{Fault, Link};
 use super::super::method::{BasicPublish, BasicReturn, Method};
-use super::super::{AmqpError, BasicProperties, FieldTable, Properties, ReplyCode, ShortStr};
+use super::super::{AmqpError, BasicProperties, CompactBytes, FieldTable, ReplyCode, ShortStr};
 use super::confirms::Noted;
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
@@ -143,7 +141,7 @@ impl Channel {
 
     pub(super) fn take_body(
         &mut self,
-        payload: Bytes,
+        payload: CompactBytes,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
@@ -192,7 +190,7 @@ impl Channel {
             )));
         }
         // Most messages have none, and making none costs as much as making some.
-        if header.properties == Properties::default() {
+        if header.properties.is_none() {
             return self.publish_with(publish, header, &NO_PROPERTIES, body, link, ctx);
         }
         let properties = header.properties.decode().map_err(|_| {
@@ -247,7 +245,7 @@ impl Channel {
         ctx.engine.message_sizes.note(body.len() as u64);
         let charge = Charge::default();
         let is_dead_letter = false;
-        let message = Arc::new(Message {
+        let message = ctx.engine.pool.share(Message {
             exchange,
             routing_key,
             properties,

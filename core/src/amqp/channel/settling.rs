@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::super::link::Link;
 use super::super::method::*;
-use super::super::unacked::Unacked;
+use super::super::unacked::{Taken, Unacked};
 use super::{AmqpError, Channel, Context, Mode, ReplyCode, precondition};
 use crate::Mark;
 use crate::broker::{Charge, Message, Route, Settlement};
@@ -110,12 +110,12 @@ impl Channel {
             Some(taken) => taken,
             None if is_late => {
                 ctx.engine.mark(Mark::AckLate);
-                if multiple { self.unacked.take_up_to(tag) } else { Vec::new() }
+                if multiple { self.unacked.take_up_to(tag).into() } else { Taken::NONE }
             }
             None => return Err(precondition(&format!("unknown delivery tag {tag}"))),
         };
         if let Mode::Transaction(transaction) = &mut self.mode {
-            transaction.settled.extend(taken.into_iter().map(|unacked| (unacked, settlement)));
+            transaction.settled.extend(taken.map(|unacked| (unacked, settlement)));
             return Ok(());
         }
         if settlement == Settlement::Ack {

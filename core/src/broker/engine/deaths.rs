@@ -70,6 +70,9 @@ impl Engine {
 
     /// Ends what has expired. Not all at once if it is very much; then it is to be called again.
     pub(crate) fn expire(&mut self) {
+        if self.sleeping.is_empty() && self.timers.is_empty() {
+            return;
+        }
         // What is on disk when the broker stops stays as it is.
         if self.log.is_closing() {
             return;
@@ -451,6 +454,12 @@ impl Engine {
     /// Whether something departed, or was decided, that was not asked for yet.
     pub(crate) fn has_news(&self) -> bool {
         !self.departures.is_empty() || !self.decisions.is_empty()
+    }
+
+    /// Forgets all of that.
+    pub(crate) fn forget_news(&mut self) {
+        self.departures = Vec::new();
+        self.decisions = Vec::new();
     }
 
     /// Takes what left queues without a client's doing.

@@ -218,7 +218,7 @@ impl Engine {
         let is_kept = !self.passes_through(route);
         if is_kept {
             let message = Arc::make_mut(&mut message);
-            message.detach();
+            message.detach_in(&mut self.pool);
             self.keep(message);
         }
         for session in &route.replies {
@@ -235,12 +235,13 @@ impl Engine {
             is_durable |= is_ours;
             is_logged |= is_ours || is_pressed;
         }
-        if !is_logged {
-            for id in queues {
-                self.push(*id, &message, 0, false, ttl);
+        match queues.split_last() {
+            Some((last, others)) if !is_logged => {
+                others.iter().for_each(|id| self.push(*id, message.clone(), 0, false, ttl));
+                self.push(*last, message, 0, false, ttl);
             }
-        } else {
-            self.enqueue_logged(queues, &message, is_pressed, ttl);
+            Some(_) => self.enqueue_logged(queues, &message, is_pressed, ttl),
+            None => self.pool.take_back(message),
         }
         let (gate, taken) = match is_durable {
             true => (self.log.position(), Taken::ForGood),
@@ -263,7 +264,7 @@ impl Engine {
         let is_kept = |queue: &Queue| queue.keeps(message);
         let has_kept = queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
         let first = self.log.pending.next_item();
-        let (mut kept, mut volatile) = (Vec::new(), Vec::new());
+        let (mut kept, mut volatile) = (Spots::One(None), Spots::One(None));
         for id in queues {
             let Some(queue) = self.queues.get_mut(*id) else { continue };
             let is_kept = is_kept(queue);
@@ -279,21 +280,19 @@ impl Engine {
                 false if is_pressed => first + u64::from(has_kept),
                 false => 0,
             };
-            self.push(*id, message, item, !is_kept, ttl);
+            self.push(*id, message.clone(), item, !is_kept, ttl);
         }
-        if !volatile.is_empty() {
+        if !volatile.as_slice().is_empty() {
             self.mark(Mark::TransientLogged);
         }
         self.note_message(message, kept, false);
         self.note_message(message, volatile, true);
     }
 
-    fn note_message(&mut self, message: &Arc<Message>, spots: Vec<Spot>, is_volatile: bool) {
-        let spots = match spots[..] {
-            [] => return,
-            [spot] => Spots::One(Some(spot)),
-            _ => Spots::Many(spots),
-        };
+    fn note_message(&mut self, message: &Arc<Message>, spots: Spots, is_volatile: bool) {
+        if spots.as_slice().is_empty() {
+            return;
+        }
         let (message, is_moved) = (message.clone(), false);
         let pending = PendingMessage { message, spots, is_moved, is_volatile };
         self.log.pending.push(Item::Message(pending));
@@ -433,7 +432,7 @@ impl Engine {
         let queue = self.queues.get_mut(lane).expect("just found");
         let mut entry = queue.take().expect("at hand");
         let remaining = self.ready_len(id);
-        let message = self.hand_out(lane, &mut entry);
+        let message = self.hand_out(lane, &mut entry, no_ack);
         let queue = self.queues.get_mut(lane).expect("just found");
         let redelivered = entry.is_redelivered();
         queue.tally(&mut self.tallies, |counts| counts.note_get(redelivered, no_ack));
@@ -482,14 +481,14 @@ impl Engine {
         self.may_hand_out(id, position, ITEM_READ)
     }
 
-    /// The message of an entry that is handed out. Where memory is short, the entry is left without
-    /// it, if it can be read back.
-    fn hand_out(&mut self, id: QueueId, entry: &mut Entry) -> Arc<Message> {
+    /// The message of an entry that is handed out. The entry is left without it if it `is_gone`
+    /// with that; and where memory is short, if it can be read back.
+    fn hand_out(&mut self, id: QueueId, entry: &mut Entry, is_gone: bool) -> Arc<Message> {
         let is_left = entry.item != 0 && self.is_pressed();
         if is_left {
             self.mark(Mark::BodyLeft);
         }
-        let message = match is_left {
+        let message = match is_left || is_gone {
             true => entry.message.take(),
             false => entry.message.clone(),
         }
@@ -509,6 +508,7 @@ impl Engine {
                 Settlement::Ack => {
                     queue.tally(&mut self.tallies, |counts| counts.acked += 1);
                     self.forget_entry(lease.queue, &lease.entry);
+                    lease.entry.message.into_iter().for_each(|last| self.pool.take_back(last));
                 }
                 Settlement::Reject => self.die(lease.queue, lease.entry, Reason::Rejected),
                 Settlement::Requeue => self.put_back(lease.queue, lease.entry),
@@ -534,6 +534,10 @@ impl Engine {
 
     /// Tells clients what was decided about them, and serves nobody.
     pub(crate) fn tell(&mut self, front: &mut impl FrontEnd) {
+        // Mostly there is none, and to take none one by one takes a while.
+        if self.notices.is_empty() {
+            return;
+        }
         for notice in self.notices.drain(..) {
             match notice {
                 Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
@@ -554,6 +558,13 @@ impl Engine {
 
     /// Looks after a queue.
     fn serve(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
+        // What is in a virtual host that is gone goes with it.
+        if let Some(queue) = self.queues.get_mut(id)
+            && self.emptying.is_some_and(|emptying| emptying.vhost == queue.vhost)
+        {
+            queue.is_stirred = false;
+            return;
+        }
         self.hand_out_ready(id, now, front);
         self.trim(id);
     }
@@ -619,7 +630,7 @@ impl Engine {
                 consumer.unacked += 1;
                 session.unacked += 1;
             }
-            let message = self.hand_out(lane, &mut entry);
+            let message = self.hand_out(lane, &mut entry, no_ack);
             let lease = if no_ack {
                 self.forget_entry(lane, &entry);
                 None
@@ -657,7 +668,7 @@ impl Engine {
     fn push(
         &mut self,
         id: QueueId,
-        message: &Arc<Message>,
+        message: Arc<Message>,
         item: u64,
         is_volatile: bool,
         ttl: Option<u64>,
@@ -690,7 +701,7 @@ impl Engine {
             queue.ready.push_paged(Unwritten { item, position, is_volatile, size });
             self.log.marks.reach(Mark::MessagePaged);
         } else {
-            let message = Some(message.clone());
+            let message = Some(message);
             queue.ready.push(Entry {
                 position,
                 item,

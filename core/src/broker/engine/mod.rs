@@ -50,6 +50,7 @@ use super::access::{Directory, VhostLimits, VhostMetadata};
 use super::consumer::{Consumer, Session, SessionHandle, SessionId};
 use super::exchange::Exchange;
 use super::message::{Gauge, Message};
+use super::message_pool::MessagePool;
 use super::policies::Policies;
 use super::queue::{Counts, Owner, Queue, QueueId};
 use super::tally::Tallies;
@@ -148,6 +149,8 @@ pub(crate) struct Engine {
     /// The batch that what was just done to something durable rests on; 0 when it rests on none.
     gate: BatchNumber,
     cleaning: Option<Cleaning>,
+    /// Where messages are made.
+    pub(crate) pool: MessagePool,
     /// What messages take that are in memory.
     gauge: Gauge,
     /// What those take that are in transactions which are not committed.
@@ -233,6 +236,7 @@ impl Engine {
             log,
             gate: 0,
             cleaning: None,
+            pool: MessagePool::default(),
             gauge: Gauge::default(),
             uncommitted: Gauge::default(),
             kept: Gauge::default(),

@@ -400,7 +400,14 @@ impl Engine {
     pub(crate) fn handle_disk(&mut self, id: OpId, result: DiskResult) {
         match self.log.handle(id, result) {
             Completion::None => {}
-            Completion::Durable => self.note_durable(),
+            Completion::Durable => {
+                for item in self.log.done_with.drain(..) {
+                    if let Item::Message(written) = item {
+                        self.pool.take_back(written.message);
+                    }
+                }
+                self.note_durable();
+            }
             // Indexes that were being written can be read now.
             Completion::Sealed => self.stir_awaiting(),
             Completion::ReadQueue(queue, number, data) => self.take_read(queue, number, &data),

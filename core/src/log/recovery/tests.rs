@@ -112,7 +112,8 @@ pub(in crate::log) fn essence(state: &State, disk: &MemoryDisk) -> Essence {
                 let (header, _) =
                     RecordHeader::decode(&record, identity, entry.offset.into()).expect("whole");
                 let message = message(header.flags, &record.slice(RECORD_HEADER_LEN..));
-                let body = message.expect("a message").body.pieces().next().expect("one").clone();
+                let body =
+                    message.expect("a message").body.pieces().next().expect("one").to_vec().into();
                 let is_new = found.messages.insert((number.0, entry.position), body).is_none();
                 assert!(is_new, "a message stands in two extents");
                 live += 1;

@@ -502,6 +502,9 @@ impl Host {
                 };
                 for frame in frames {
                     socket.send(link, &frame, said)?;
+                    if let Some(broker) = &mut self.broker {
+                        in_core(|| broker.take_back(frame));
+                    }
                 }
             }
             Output::FrameMax(_, frame_max) => {
