@@ -13,8 +13,8 @@ use crate::amqp::{
     WaitingChannels,
 };
 use crate::broker::{
-    Delivery, Engine, FrontEnd, Hindrance, Message, Parameter, Refusal, RefusalKind, SessionHandle,
-    User, UserPermission, UserTopicPermission, VhostStatus,
+    Delivery, Engine, FrontEnd, Hindrance, Message, Parameter, Permission, Refusal, RefusalKind,
+    SessionHandle, TopicPermission, User, UserPermission, UserTopicPermission, VhostStatus,
 };
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
@@ -640,6 +640,17 @@ impl Broker {
     /// The users, or those behind this one, by their names.
     pub fn users(&self, after: Option<&ShortStr>) -> impl Iterator<Item = &User> {
         self.engine.directory().users(after)
+    }
+
+    /// What a user may do in a virtual host, if anything, and at its topic exchanges, where that
+    /// is not everything.
+    #[must_use]
+    pub fn permissions_of(
+        &self,
+        vhost: &ShortStr,
+        user: &ShortStr,
+    ) -> (Option<&Permission>, Vec<&TopicPermission>) {
+        self.engine.directory().permissions_of(vhost, user)
     }
 
     /// What users may do in virtual hosts, in the order of these and of users; or what comes behind

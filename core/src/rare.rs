@@ -4,6 +4,7 @@
 //! memory before.
 
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use core::ops::Deref;
 
 /// A `T` that is mostly as it began. To read it is to read the `T`; where there was none, one that
@@ -17,6 +18,14 @@ pub(crate) trait Unused: Default + 'static {
     const UNUSED: &'static Self;
 }
 
+impl<T: 'static> Unused for VecDeque<T> {
+    const UNUSED: &'static Self = &Self::new();
+}
+
+impl<K: Ord + 'static, V: 'static> Unused for BTreeMap<K, V> {
+    const UNUSED: &'static Self = &Self::new();
+}
+
 impl<T: Unused> Rare<T> {
     /// To be changed, if there is one.
     pub(crate) fn used(&mut self) -> Option<&mut T> {
@@ -26,6 +35,11 @@ impl<T: Unused> Rare<T> {
     /// To be changed: from now on there is one.
     pub(crate) fn in_use(&mut self) -> &mut T {
         self.0.get_or_insert_default()
+    }
+
+    /// What there is.
+    pub(crate) fn into_inner(self) -> T {
+        self.0.map_or_else(T::default, |used| *used)
     }
 }
 

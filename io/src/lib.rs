@@ -33,7 +33,10 @@ mod recovery;
 mod tls;
 mod transport;
 
-pub use disk::{Disk, DiskMeter, DiskMetrics, DiskTimes, DiskUse, OpenError, SOCKET, Space};
+pub use disk::{
+    Disk, DiskMeter, DiskMetrics, DiskTimes, DiskUse, OpenError, RECORD_NEXT, RECORDINGS, SOCKET,
+    Space,
+};
 pub use entropy::boot;
 pub use handle::{BrokerHandle, Octets};
 pub use listener::Listener;

@@ -70,13 +70,22 @@ export async function page() {
   files.set(`assets/icon-${hash}.svg`, icon);
   const named = (start, end) =>
     [...files.keys()].find((name) => name.startsWith(`assets/${start}-`) && name.endsWith(end));
-  // What the script imports at once is asked for together with it.
-  const outputs = Object.entries(result.metafile.outputs);
-  const [, entry] = outputs.find(([, output]) => output.entryPoint === "src/main.tsx");
-  const imported = entry.imports.filter(({ kind }) => kind === "import-statement");
-  const preloads = imported.map(({ path }) => {
-    return `<link rel="modulepreload" href="/assets/${path.split("/").at(-1)}" />`;
-  });
+  // What the script imports at once is asked for together with it, and what is around all pages.
+  const { outputs } = result.metafile;
+  const made = (entryPoint) =>
+    Object.keys(outputs).find((path) => outputs[path].entryPoint === entryPoint);
+  const needed = new Set();
+  const need = (path) => {
+    if (needed.has(path)) return;
+    needed.add(path);
+    const { imports } = outputs[path];
+    for (const { path: next, kind } of imports) if (kind === "import-statement") need(next);
+  };
+  need(made("src/main.tsx"));
+  need(made("src/shell.tsx"));
+  needed.delete(made("src/main.tsx"));
+  const preloaded = [...needed].map((path) => `assets/${path.split("/").at(-1)}`);
+  const preloads = preloaded.map((name) => `<link rel="modulepreload" href="/${name}" />`);
   const html = readFileSync("src/index.html", "utf8")
     .replace("{{preloads}}", preloads.join("\n    "))
     .replace("{{script}}", named("page", ".js"))
@@ -104,7 +113,6 @@ export async function page() {
     );
   }
   writeFileSync("dist/assets.in", `// Made by server/page/build.js.\n&[\n${rows.join("")}]\n`);
-  const preloaded = imported.map(({ path }) => `assets/${path.split("/").at(-1)}`);
   const first = ["index.html", named("page", ".js"), named("style", ".css"), ...preloaded];
   const firstLen = first.reduce((sum, name) => sum + gzipSync(files.get(name)).length, 0);
   console.log(`${files.size} files, ${total} bytes packed, ${firstLen} of them for a first paint`);

@@ -18,6 +18,7 @@ mod management;
 mod memory;
 mod metrics;
 mod page;
+mod recordings;
 mod reload;
 mod repair;
 mod serve;

@@ -16,14 +16,13 @@ use tracing::{debug, error, info, warn};
 use warren_core::{Boot, Config, Progress, StartError};
 use warren_io::password::Hasher;
 use warren_io::{Disk, DiskMeter, Listener, Node, OpenError, Shutdown, Tls};
-use warren_recorder::{End, Header, Recorder};
+use warren_recorder::{End, Recorder};
 
-use crate::config::{
-    self, ConfigErrors, ListenAddress, Machine, Service, Settings, Sources, TlsSettings,
-};
+use crate::config::{self, ConfigErrors, ListenAddress, Machine, Service, Sources, TlsSettings};
 use crate::definitions::Definitions;
 use crate::health::Lifecycle;
 use crate::logging::{self, LogArgs, Logs};
+use crate::recordings::{self, Recordings};
 use crate::reload::Reload;
 use crate::tls::Identity;
 use crate::{http, management, memory, metrics, size, systemd};
@@ -162,7 +161,8 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let machine = Machine { memory, disk: space.capacity };
     let config = settings.config(machine).map_err(ServeError::Setting)?;
     let boot = warren_io::boot().map_err(ServeError::System)?;
-    let recorder = recorder(settings, &config, &boot, space.capacity)?;
+    let recorder = recordings::start(settings, &config, &boot, space.capacity)
+        .map_err(|(dir, error)| ServeError::Record(dir, error))?;
     let end = recorder.end();
     stop_on_panic(end.clone(), logs.clone());
     let runtime = warren_io::runtime().map_err(ServeError::System)?;
@@ -174,20 +174,6 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     }
     logs.flush();
     served
-}
-
-/// What records this broker, if that is asked for.
-fn recorder(
-    settings: &Settings,
-    config: &Config,
-    boot: &Boot,
-    disk: u64,
-) -> Result<Recorder, ServeError> {
-    let Some(dir) = &settings.record else { return Ok(Recorder::default()) };
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let header = Header { version, config: config.clone(), boot: boot.clone() };
-    let recorder = Recorder::start(dir, settings.record_max.of(disk), &header);
-    recorder.map_err(|error| ServeError::Record(dir.clone(), error))
 }
 
 async fn run(
@@ -226,7 +212,7 @@ async fn run(
         data_dir: data_dir.clone(),
         machine,
         urls: Vec::new(),
-        record: reload.loaded().settings.record.clone(),
+        recordings: Recordings::new(&reload.loaded().settings, end.clone()),
         disk: meter,
         session_times: reload.loaded().settings.management.session_times,
         logs: logs.clone(),

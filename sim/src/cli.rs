@@ -70,7 +70,7 @@ const MUTANTS_EXAMPLES: &str = "\
 Examples:
   warren-sim mutants                         all of them, an hour or so; from the project's root
   warren-sim mutants --only requeue          those with this in their name
-  warren-sim mutants --check                 do the patches still fit?";
+  warren-sim mutants --check                 do they fit, and stand in the table?";
 
 /// The broker in a simulated world: plays what can go wrong, and checks every step.
 #[derive(Parser)]

@@ -39,33 +39,55 @@ async function startBroker({ flags = [], env = {} } = {}) {
   const scratch = mkdtempSync(join(tmpdir(), "warren-browser-"));
   const given = flags.map((flag) => flag.replace("SCRATCH", scratch));
   const own = ["serve", "--amqp", "127.0.0.1:0", "--management", "127.0.0.1:0", "--metrics", "off"];
-  const child = spawn(BINARY, [...own, "--data-dir", join(scratch, "data"), ...given], {
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [told, log] = ["", ""];
-  child.stdout.on("data", (chunk) => (told += chunk));
-  child.stderr.on("data", (chunk) => (log += chunk));
-  const end = Date.now() + START_MS;
-  let found;
-  while (!found) {
-    found = told.match(/amqp:\/\/([\d.:]+).* http:\/\/([\d.:]+)/);
-    if (child.exitCode !== null || Date.now() > end) {
-      child.kill();
-      throw new Error(`the broker did not start: ${told}${log}`);
-    }
-    await pause(20);
-  }
-  return new Broker(child, scratch, found[1], found[2], () => log);
+  const all = [...own, "--data-dir", join(scratch, "data"), ...given];
+  const broker = new Broker(scratch, all, env);
+  await broker.start();
+  return broker;
 }
 
 class Broker {
-  constructor(child, scratch, address, management, log) {
-    this.child = child;
+  constructor(scratch, flags, env) {
     this.scratch = scratch;
-    this.address = address;
-    this.url = `http://${management}`;
-    this.log = log;
+    this.flags = flags;
+    this.env = { ...process.env, ...env };
+  }
+
+  /** Starts it, and waits until clients can connect. */
+  async start() {
+    const stdio = ["ignore", "pipe", "pipe"];
+    const child = spawn(BINARY, this.flags, { env: this.env, stdio });
+    let [told, log] = ["", ""];
+    child.stdout.on("data", (chunk) => (told += chunk));
+    child.stderr.on("data", (chunk) => (log += chunk));
+    const end = Date.now() + START_MS;
+    let found;
+    while (!found) {
+      found = told.match(/amqp:\/\/([\d.:]+).* http:\/\/([\d.:]+)/);
+      if (child.exitCode !== null || Date.now() > end) {
+        child.kill();
+        throw new Error(`the broker did not start: ${told}${log}`);
+      }
+      await pause(20);
+    }
+    this.child = child;
+    this.address = found[1];
+    this.management = found[2];
+    this.url = `http://${this.management}`;
+    this.log = () => log;
+  }
+
+  async end() {
+    if (this.child.exitCode !== null) return;
+    this.child.kill("SIGTERM");
+    await once(this.child, "exit");
+  }
+
+  /** Stops it, and starts it again in the same places. */
+  async restart() {
+    await this.end();
+    const same = { "--amqp": this.address, "--management": this.management };
+    this.flags = this.flags.map((flag, at) => same[this.flags[at - 1]] ?? flag);
+    await this.start();
   }
 
   get pid() {
@@ -73,10 +95,7 @@ class Broker {
   }
 
   async stop() {
-    if (this.child.exitCode === null) {
-      this.child.kill("SIGTERM");
-      await once(this.child, "exit");
-    }
+    await this.end();
     rmSync(this.scratch, { recursive: true, force: true });
   }
 

@@ -38,11 +38,10 @@ mod topic;
 mod turns;
 mod weight;
 
-pub(crate) use access::Right;
 pub use access::{
-    HashAlgorithm, Parameter, Password, PasswordHash, Permission, TopicPermission, User,
-    UserChange, UserLimits, UserPermission, UserTopicPermission, VhostLimits, VhostMetadata,
-    VhostStatus, VirtualHost,
+    HashAlgorithm, Parameter, Password, PasswordHash, Permission, Right, Rules, TopicPermission,
+    TopicRules, User, UserChange, UserLimits, UserPermission, UserTopicPermission, VhostLimits,
+    VhostMetadata, VhostStatus, VirtualHost,
 };
 pub(crate) use arguments::{EXPIRATION_MAX, fixed_that_differs};
 pub use consumer::{Consume, SessionHandle};

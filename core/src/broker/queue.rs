@@ -30,7 +30,7 @@ use super::weight::{Size, Weighed};
 use crate::ConnectionId;
 use crate::amqp::{FieldTable, ShortStr};
 use crate::log::{BatchNumber, Deadlines, Extents, LaneFact, Place, QueueNumber};
-use crate::rare::Rare;
+use crate::rare::{Rare, Unused};
 use crate::slab::Key;
 use crate::time::Clock;
 
@@ -94,7 +94,7 @@ impl Entry {
 
 /// Up to which position a durable queue may hand out, so that a start knows what may have been
 /// handed out before it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct DeliveredMark {
     /// Everything below was reserved.
     pub(crate) below: u64,
@@ -108,6 +108,11 @@ pub(crate) struct DeliveredMark {
     pub(crate) step: u64,
     /// Whether a message had to wait since the last one was noted: it was for too few.
     pub(crate) is_short: bool,
+}
+
+impl Unused for DeliveredMark {
+    const UNUSED: &'static Self =
+        &Self { below: 0, batch: 0, item: 0, durable_below: 0, step: 0, is_short: false };
 }
 
 /// What happened to the messages of a queue, counted from its beginning.
@@ -137,6 +142,26 @@ pub(crate) struct Counts {
     pub(crate) lost_letters: u64,
     /// How often a dead letter had to wait that had not before.
     pub(crate) kept_letters: u64,
+}
+
+impl Unused for Counts {
+    const UNUSED: &'static Self = &Self {
+        enqueued: 0,
+        acked: 0,
+        rejected: 0,
+        purged: 0,
+        expired: 0,
+        dropped: 0,
+        worn_out: 0,
+        delivered: 0,
+        delivered_no_ack: 0,
+        got: 0,
+        got_no_ack: 0,
+        redelivered: 0,
+        refused: 0,
+        lost_letters: 0,
+        kept_letters: 0,
+    };
 }
 
 impl Counts {
@@ -194,7 +219,7 @@ pub(crate) struct Queue {
     pub(crate) turns: Turns,
     pub(crate) ready: Ready,
     pub(crate) unacked: u64,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Rare<Counts>,
     /// Whether it stands in the engine's list of queues to look after.
     pub(crate) is_stirred: bool,
     /// Whether it stands in the engine's list of those to be stirred when a batch is durable.
@@ -209,15 +234,15 @@ pub(crate) struct Queue {
     /// Positions of messages that the log has until the next start only.
     pub(crate) volatile: Ranges,
     /// How often durable messages were handed out that came back.
-    pub(crate) returned: BTreeMap<u64, u32>,
-    pub(crate) mark: DeliveredMark,
+    pub(crate) returned: Rare<BTreeMap<u64, u32>>,
+    pub(crate) mark: Rare<DeliveredMark>,
     /// All that was handed out is below this position.
     pub(crate) handed_out_below: u64,
     /// What was there at the start, below this position, may have been handed out before it.
     pub(crate) delivered_below: u64,
     pub(crate) reader: Reader,
     /// Who asked for a message that has to be read first, in order.
-    pub(crate) getters: VecDeque<SessionId>,
+    pub(crate) getters: Rare<VecDeque<SessionId>>,
     /// When its messages expire: those that wait and those that are handed out.
     pub(crate) deadlines: Deadlines,
     /// When it expires itself unless it is used before, in milliseconds since 1970.
@@ -279,7 +304,7 @@ impl Queue {
             turns: Turns::default(),
             ready: Ready::default(),
             unacked: 0,
-            counts: Counts::default(),
+            counts: Rare::default(),
             is_stirred: false,
             awaits_log: false,
             next_position: 0,
@@ -287,12 +312,12 @@ impl Queue {
             logged_below: 0,
             index: OpenIndex::default(),
             volatile: Ranges::default(),
-            returned: BTreeMap::new(),
-            mark: DeliveredMark::default(),
+            returned: Rare::default(),
+            mark: Rare::default(),
             handed_out_below: 0,
             delivered_below: 0,
             reader: Reader::default(),
-            getters: VecDeque::new(),
+            getters: Rare::default(),
             deadlines: Deadlines::default(),
             expires_at: None,
             timer: None,
@@ -362,7 +387,7 @@ impl Queue {
 
     /// Counts what happened to messages of it, for itself and for all of its kind.
     pub(crate) fn tally(&mut self, tallies: &mut Tallies, count: impl Fn(&mut Counts)) {
-        count(&mut self.counts);
+        count(self.counts.in_use());
         count(&mut tallies.of_mut(self.kind).counts);
     }
 
@@ -454,6 +479,6 @@ mod tests {
 
     #[test]
     fn an_idle_queue_is_small() {
-        assert!(size_of::<Queue>() <= 928, "{} bytes", size_of::<Queue>());
+        assert!(size_of::<Queue>() <= 712, "{} bytes", size_of::<Queue>());
     }
 }

@@ -9,6 +9,7 @@ use super::message::Message;
 use super::queue::Entry;
 use super::weight::{Size, Weighed, Weight};
 use crate::log::Extents;
+use crate::rare::Rare;
 
 /// Memory for this many messages is kept when none is left.
 const CAPACITY_KEPT: usize = 1024;
@@ -62,7 +63,7 @@ pub(crate) struct Ready {
     paged: u64,
     paged_volatile: u64,
     /// Those of them that are not written yet, sorted.
-    unwritten: VecDeque<Unwritten>,
+    unwritten: Rare<VecDeque<Unwritten>>,
     /// About how many bytes those in memory take that are on disk too.
     cached: usize,
     /// How many entries stand for messages that have left from between others. None is a first one.
@@ -126,7 +127,7 @@ impl Ready {
         self.paged_volatile += u64::from(message.is_volatile);
         self.weight.come(message.size.bytes(), !message.is_volatile);
         self.weight.page(Weighed::unwritten(message));
-        self.unwritten.push_back(message);
+        self.unwritten.in_use().push_back(message);
     }
 
     /// Whether any that are on disk only are still to be written.
@@ -137,7 +138,7 @@ impl Ready {
     /// All that the log was given is being written.
     pub(crate) fn note_written(&mut self) {
         if !self.unwritten.is_empty() {
-            self.unwritten = VecDeque::new();
+            self.unwritten = Rare::default();
         }
     }
 
@@ -243,7 +244,7 @@ impl Ready {
             return None;
         }
         let found = self.unwritten.binary_search_by_key(&position, |other| other.position);
-        if let Some(left) = found.ok().and_then(|at| self.unwritten.remove(at)) {
+        if let Some(left) = found.ok().and_then(|at| self.unwritten.used()?.remove(at)) {
             self.paged -= 1;
             self.paged_volatile -= u64::from(left.is_volatile);
             self.weight.load(Weighed::unwritten(left));
@@ -313,7 +314,7 @@ impl Ready {
             self.weight.page(Weighed::new(entry));
             let Entry { item, position, is_volatile, size, .. } = *entry;
             if item >= first_item {
-                self.unwritten.push_back(Unwritten { item, position, is_volatile, size });
+                self.unwritten.in_use().push_back(Unwritten { item, position, is_volatile, size });
             }
         };
         core::mem::take(&mut self.loaded).iter().filter(|entry| !entry.is_gone).for_each(&mut note);
@@ -325,7 +326,10 @@ impl Ready {
         });
         self.gone = 0;
         if let Some(first) = first {
-            self.unwritten.make_contiguous().sort_unstable_by_key(|message| message.position);
+            self.unwritten
+                .in_use()
+                .make_contiguous()
+                .sort_unstable_by_key(|message| message.position);
             self.paged_from = if self.paged == 0 { first } else { first.min(self.paged_from) };
             self.paged += count;
             self.paged_volatile += volatile;
@@ -338,7 +342,7 @@ impl Ready {
             from: self.paged_from,
             count: core::mem::take(&mut self.paged),
             volatile: core::mem::take(&mut self.paged_volatile),
-            unwritten: core::mem::take(&mut self.unwritten),
+            unwritten: core::mem::take(&mut self.unwritten).into_inner(),
         }
     }
 

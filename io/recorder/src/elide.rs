@@ -1,5 +1,5 @@
 //! What a client sent, without its bodies and secrets: pieces of the stream as they are, but for
-//! [secrets](crate::secrets), and between them the length and the hash of what is left out.
+//! [secrets](crate::secrets), and between them the length of what is left out.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::follower::{Follower, FrameStart, Run};
+use crate::number;
 use crate::secrets::{MASK, Secrets};
-use crate::{hash, number};
 
 /// The beginning and the end of a frame, around its payload.
 const PREFIX_LEN: usize = 7;
@@ -42,8 +42,8 @@ impl Elider {
         self.0.insert(index, Stream::default());
     }
 
-    /// Appends what was read from a connection: by turns bytes as they are, and a body's length and
-    /// hash, until all is accounted for. Before the bytes stands their number plus one; 0 stands
+    /// Appends what was read from a connection: by turns bytes as they are, and a body's
+    /// length, until all is accounted for. Before the bytes stands their number plus one; 0 stands
     /// for the same bytes as before the body before.
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, index: u32, bytes: &[u8]) {
         let stream = self.0.entry(index).or_default();
@@ -53,12 +53,6 @@ impl Elider {
             rest = stream.put_repeats(out, rest);
         }
     }
-}
-
-/// Appends the length and the hash of a body, or of the part of one that is there.
-fn put_body(out: &mut Vec<u8>, body: &[u8]) {
-    number::put(out, body.len() as u64);
-    out.extend_from_slice(&hash::of_body(body).to_le_bytes());
 }
 
 impl Stream {
@@ -73,10 +67,10 @@ impl Stream {
             return rest;
         }
         while let Some(message) = rest.get(..self.last.len() + body_len)
-            && let Some(body) = message.strip_prefix(&self.last[..])
+            && message.starts_with(&self.last)
         {
             out.push(0);
-            put_body(out, body);
+            number::put(out, body_len as u64);
             rest = &rest[message.len()..];
         }
         rest
@@ -91,7 +85,7 @@ impl Stream {
             return rest;
         }
         let (body, rest) = rest.split_at(body_len);
-        put_body(out, body);
+        number::put(out, body.len() as u64);
         rest
     }
 

@@ -1,43 +1,57 @@
-//! Hashes: of bodies, to tell them apart, and of outputs, to tell that a replay differs.
+//! The hash of outputs, which tells that a replay differs.
 //!
-//! Nothing here withstands malice, and nothing needs to: it is to be fast.
+//! It does not withstand malice, and need not: it is to be fast.
 
 use std::fmt;
+use std::mem::take;
 
 use warren_core::amqp::{Egress, Method, OutFrame};
 use warren_core::broker::Message;
 use warren_core::{ConnectionId, DiskOp, DiskRequest, FileId, Output, RecoveryOutput};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// The hash of some bytes.
-fn of_bytes(bytes: &[u8]) -> u64 {
-    xxh3_64(bytes)
-}
-
-/// Of a longer body, so many bytes at either end are hashed: to hash all of it would be most of
-/// what a recording costs.
-const END_LEN: usize = 64;
-
-/// The hash of a part of a body.
-pub(crate) fn of_body(bytes: &[u8]) -> u64 {
-    match bytes.len().checked_sub(END_LEN) {
-        Some(last) if last > END_LEN => {
-            xxh3_64_with_seed(&bytes[last..], of_bytes(&bytes[..END_LEN]))
-        }
-        _ => of_bytes(bytes),
-    }
-}
-
 /// The hash of a row of outputs: their kinds, whom they are for, methods, properties and lengths.
 /// Bodies are not part of it, nor is what the broker writes to its files: both are made of bytes
 /// that a replay does not have.
 ///
 /// Each output is hashed with the hash of all before it as the seed: a short row of numbers takes
-/// a few steps so, where a hash that is fed piece by piece first gathers them.
+/// a few steps so, where a hash that is fed piece by piece first gathers them. Deliveries one
+/// behind the other that differ in their tags only are one output with their number.
 #[derive(Default)]
 pub struct OutputHash {
     hash: u64,
+    run: Run,
     scratch: Egress,
+}
+
+/// Deliveries on one channel with tags in a row, all made of as many bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    count: u64,
+    /// Whom they are for, and the lengths of what they are made of.
+    about: [u64; 3],
+    /// The first tag, and whether these are redelivered; of the next one, that of the last and one
+    /// more.
+    first: u64,
+    next: u64,
+}
+
+impl Run {
+    /// How far apart tags are that come one behind the other, beside whether they are redelivered.
+    const STEP: u64 = 2;
+
+    /// The hash of what is in the run, if anything is, behind that of what was before.
+    fn close(&self, hash: u64) -> u64 {
+        let [to, names, body_len] = self.about;
+        match self.count {
+            0 => hash,
+            count => hash_numbers([to, self.first, count, names, body_len], hash),
+        }
+    }
+}
+
+fn hash_numbers<const COUNT: usize>(numbers: [u64; COUNT], seed: u64) -> u64 {
+    xxh3_64_with_seed(numbers.map(u64::to_le_bytes).as_flattened(), seed)
 }
 
 impl fmt::Debug for OutputHash {
@@ -50,7 +64,7 @@ impl OutputHash {
     /// The hash of all outputs so far.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.hash
+        self.run.close(self.hash)
     }
 
     /// Takes an output in.
@@ -89,15 +103,20 @@ impl OutputHash {
     }
 
     fn numbers<const COUNT: usize>(&mut self, numbers: [u64; COUNT]) {
-        self.bytes(numbers.map(u64::to_le_bytes).as_flattened());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.hash = xxh3_64_with_seed(bytes, self.hash);
+        self.hash = hash_numbers(numbers, take(&mut self.run).close(self.hash));
     }
 
     fn text(&mut self, kind: u64, text: &[u8]) {
-        self.numbers([kind, of_bytes(text)]);
+        self.numbers([kind, xxh3_64(text)]);
+    }
+
+    fn deliver(&mut self, about: [u64; 3], tag: u64) {
+        if self.run.next != tag || self.run.about != about {
+            self.hash = self.run.close(self.hash);
+            self.run = Run { count: 0, about, first: tag, next: tag };
+        }
+        self.run.count += 1;
+        self.run.next = tag.wrapping_add(Run::STEP);
     }
 
     /// A frame that goes where this number says.
@@ -107,7 +126,7 @@ impl OutputHash {
             OutFrame::Deliver(channel, deliver) => {
                 let [names, body_len] = lens(&deliver.message);
                 let tag = deliver.delivery_tag << 1 | u64::from(deliver.redelivered);
-                self.numbers([on(20, *channel), tag, names, body_len]);
+                self.deliver([on(20, *channel), names, body_len], tag);
             }
             OutFrame::GetOk(channel, get_ok) => {
                 let [names, body_len] = lens(&get_ok.message);
@@ -174,40 +193,71 @@ fn lens(message: &Message) -> [u64; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use warren_core::amqp::{Deliver, Properties};
+    use warren_core::broker::Charge;
+
     use super::*;
 
-    #[test]
-    fn different_bytes_have_different_hashes() {
-        let texts: [&[u8]; 6] = [b"", b"\0", b"\0\0", b"warren", b"warren is", b"warren it"];
-        let mut hashes = texts.map(of_bytes).to_vec();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), texts.len());
+    fn hash(outputs: &[Output]) -> u64 {
+        let mut hash = OutputHash::default();
+        outputs.iter().for_each(|output| hash.add(output));
+        hash.get()
     }
 
-    #[test]
-    fn bodies_are_told_apart_by_their_ends() {
-        let body = |at: Option<usize>| {
-            let mut body = vec![7; 1000];
-            at.into_iter().for_each(|at| body[at] = 8);
-            of_body(&body)
-        };
-        let mut hashes =
-            [None, Some(0), Some(END_LEN - 1), Some(1000 - END_LEN), Some(999)].map(body).to_vec();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), 5);
-        assert_ne!(of_body(&[7; 2 * END_LEN]), of_body(&[7; 2 * END_LEN + 1]));
+    fn deliver(delivery_tag: u64, redelivered: bool, body: &'static [u8]) -> Output {
+        let message = Arc::new(Message {
+            exchange: "x".into(),
+            routing_key: "key".into(),
+            properties: Properties::default(),
+            body: Bytes::from_static(body).into(),
+            persistent: false,
+            is_dead_letter: false,
+            charge: Charge::default(),
+        });
+        let deliver = Deliver { consumer_tag: "c".into(), delivery_tag, redelivered, message };
+        Output::Send(ConnectionId::from_number(7), OutFrame::Deliver(1, deliver))
     }
 
     #[test]
     fn the_order_of_outputs_counts() {
-        let hash = |outputs: &[Output]| {
-            let mut hash = OutputHash::default();
-            outputs.iter().for_each(|output| hash.add(output));
-            hash.get()
-        };
         let (a, b) = (Output::Halt("a".into()), Output::Halt("b".into()));
         assert_ne!(hash(&[a.clone(), b.clone()]), hash(&[b, a]));
+    }
+
+    #[test]
+    fn deliveries_in_a_row_are_told_from_others() {
+        let [first, second, third] = [1, 2, 3].map(|tag| deliver(tag, false, b"body"));
+        let others = [
+            deliver(4, false, b"body"),
+            deliver(3, true, b"body"),
+            deliver(3, false, b"a body"),
+            Output::Halt("three".into()),
+        ];
+        let mut hashes = vec![hash(&[first.clone(), second.clone(), third.clone()])];
+        for other in others {
+            hashes.push(hash(&[first.clone(), second.clone(), other.clone()]));
+            hashes.push(hash(&[first.clone(), other.clone(), second.clone()]));
+            hashes.push(hash(&[other, first.clone(), second.clone()]));
+        }
+        hashes.push(hash(&[first.clone(), second.clone()]));
+        hashes.push(hash(&[first]));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn asking_for_the_hash_changes_nothing_that_comes() {
+        let (mut asked, mut other) = (OutputHash::default(), OutputHash::default());
+        for tag in 1..4 {
+            asked.add(&deliver(tag, false, b"body"));
+            let _ = asked.get();
+            other.add(&deliver(tag, false, b"body"));
+        }
+        assert_eq!(asked.get(), other.get());
     }
 }

@@ -14,7 +14,7 @@ use crate::command::{
 use crate::number::{put, put_bytes, take, take_as, take_text, take_u64};
 
 /// The version of what is written; others are not read.
-pub(crate) const FORMAT: u64 = 6;
+pub(crate) const FORMAT: u64 = 7;
 
 /// What a broker was started with.
 #[derive(Clone, Debug)]

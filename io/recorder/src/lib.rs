@@ -9,7 +9,7 @@
 //! writes to a file, see [`file`](mod@file). A [`Recording`] reads the file again.
 //!
 //! - What clients send is kept as it was read, but for bodies: the core does not look into them, so
-//!   that their length and a hash will do. A [`Follower`] finds them in the stream. Passwords are
+//!   that their length will do. A [`Follower`] finds them in the stream. Passwords are
 //!   masked: that they were right is an event of its own.
 //! - What comes from the disk is kept as its outcome. What the broker reads back, it has written
 //!   itself, and a replay has it write the same again. Only what stood in the data directory before

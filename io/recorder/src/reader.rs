@@ -11,7 +11,7 @@ use crate::elide::Repeats;
 use crate::event::Event;
 use crate::file::MAGIC;
 use crate::header::{FORMAT, Header};
-use crate::number::{take_as, take_u64};
+use crate::number::take_as;
 
 /// A recording, from its first event to its last.
 #[derive(Debug)]
@@ -29,15 +29,15 @@ pub struct Recording {
 pub enum Piece {
     /// As it was.
     Plain(Bytes),
-    /// So many bytes of a body, and their hash.
-    Body(usize, u64),
+    /// So many bytes of a body.
+    Body(usize),
 }
 
 impl Piece {
     fn len(&self) -> usize {
         match self {
             Self::Plain(bytes) => bytes.len(),
-            Self::Body(len, _) => *len,
+            Self::Body(len) => *len,
         }
     }
 }
@@ -127,8 +127,7 @@ impl Recording {
         while left > 0 {
             let piece = match pieces.len() % 2 {
                 0 => self.repeats.take(&mut self.reads, index).map(Piece::Plain),
-                _ => take_as(&mut self.reads)
-                    .and_then(|len| Some(Piece::Body(len, take_u64(&mut self.reads)?))),
+                _ => take_as(&mut self.reads).map(Piece::Body),
             };
             let piece = piece.ok_or(ReadError::Damaged)?;
             left = left.checked_sub(piece.len()).ok_or(ReadError::Damaged)?;

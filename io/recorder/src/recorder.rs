@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -67,6 +67,7 @@ struct Active {
 /// What the broker's thread shares with the one that ends the process.
 #[derive(Debug)]
 struct Shared {
+    path: PathBuf,
     buffer: Mutex<Buffer>,
     writer: SyncSender<Chunk>,
     is_over: Arc<AtomicBool>,
@@ -107,6 +108,7 @@ impl Recorder {
         let (spent, spares) = sync_channel(SPARES_MAX);
         let (done, is_done) = channel();
         let [is_over, is_behind] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let path = limits.path.clone();
         let writer = Writer {
             file,
             path: limits.path,
@@ -119,6 +121,7 @@ impl Recorder {
         let work = move || writer.run(&for_writer, done);
         thread::Builder::new().name("recorder".into()).spawn(work)?;
         let shared = Shared {
+            path,
             buffer: Mutex::new(Buffer { spares: Some(spares), ..Buffer::default() }),
             writer: chunks,
             is_over,
@@ -314,9 +317,48 @@ impl Shared {
             self.is_over.store(true, Ordering::Relaxed);
         }
     }
+
+    /// Gives the writer what is the last of it, and waits until it is written.
+    fn end(&self, chunk: Chunk, reason: &str) {
+        let mut chunk = Chunk { is_last: true, ..chunk };
+        Event::Ended(reason.to_owned()).put(&mut chunk.events);
+        if self.writer.send(chunk).is_ok()
+            && let Ok(is_done) = self.is_done.lock()
+        {
+            // An error is the end that is waited for: nothing is ever sent.
+            let _ = is_done.recv_timeout(END_TIMEOUT);
+        }
+    }
 }
 
 impl End {
+    /// The file of the recording, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.0.as_ref().map(|shared| &*shared.path)
+    }
+
+    /// Whether nothing is recorded, or not any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.as_ref().is_none_or(|shared| shared.is_over.load(Ordering::Relaxed))
+    }
+
+    /// Ends the recording of a broker that lives on, for this reason, and waits until it is
+    /// written, some seconds at most. Nothing that was recorded before is left out.
+    pub fn stop(&self, reason: &str) {
+        let Some(shared) = &self.0 else { return };
+        if shared.is_over.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // The broker's thread lets go of it soon.
+        let chunk = match shared.buffer.lock() {
+            Ok(mut buffer) => buffer.take(Instant::default()),
+            Err(poisoned) => poisoned.into_inner().take(Instant::default()),
+        };
+        shared.end(chunk, reason);
+    }
+
     /// Ends the recording for this reason, and waits until it is written, some seconds at most.
     pub fn now(&self, reason: &str) {
         let Some(shared) = &self.0 else { return };
@@ -329,14 +371,7 @@ impl End {
             // Held by the thread that panics, or by one that does not come back from it.
             Err(TryLockError::WouldBlock) => Chunk::default(),
         };
-        let mut chunk = Chunk { is_last: true, ..chunk };
-        Event::Ended(reason.to_owned()).put(&mut chunk.events);
-        if shared.writer.send(chunk).is_ok()
-            && let Ok(is_done) = shared.is_done.lock()
-        {
-            // An error is the end that is waited for: nothing is ever sent.
-            let _ = is_done.recv_timeout(END_TIMEOUT);
-        }
+        shared.end(chunk, reason);
     }
 }
 

@@ -74,8 +74,7 @@ fn what_was_recorded_is_read_without_bodies() {
     while let Some(event) = recording.next_event().expect("is whole") {
         if let Event::Read { index, len } = event {
             let pieces = recording.pieces(index, len).expect("is whole");
-            let [Piece::Plain(before), Piece::Body(len, _), Piece::Plain(behind)] = &pieces[..]
-            else {
+            let [Piece::Plain(before), Piece::Body(len), Piece::Plain(behind)] = &pieces[..] else {
                 panic!("{pieces:?}")
             };
             assert_eq!((before.len(), *len, &behind[..]), (15, BODY.len(), &b"\xCE"[..]));

@@ -20,6 +20,12 @@ const LOCK: &str = "lock";
 /// The socket of those who run the broker; whoever makes it takes care of its permissions.
 pub const SOCKET: &str = "ctl.sock";
 
+/// The file that says that the next start is to be recorded.
+pub const RECORD_NEXT: &str = "record.next";
+
+/// The directory where such recordings are.
+pub const RECORDINGS: &str = "recordings";
+
 /// The permissions of the directory: what is in it is nobody else's business.
 const MODE: u32 = 0o700;
 
@@ -169,8 +175,8 @@ fn holds_nothing_else(path: &Path) -> io::Result<bool> {
         let name = entry?.file_name();
         let name = name.to_str().unwrap_or("");
         // What a filesystem of its own has in its root counts for nothing.
-        let is_ours =
-            [LOCK, SOCKET, "lost+found"].contains(&name) || FileId::from_name(name).is_some();
+        let is_ours = [LOCK, SOCKET, RECORD_NEXT, RECORDINGS, "lost+found"].contains(&name)
+            || FileId::from_name(name).is_some();
         if !is_ours {
             return Ok(false);
         }

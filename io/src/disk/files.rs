@@ -12,8 +12,9 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, AtFlags, FallocateFlags, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
-use warren_core::{DiskError, DiskOp, DiskResult, FileId};
+use warren_core::{DiskError, DiskOp, DiskResult, FileId, Lane};
 
+use super::ahead::Ahead;
 use super::directory::Directory;
 use super::handles::Handles;
 
@@ -24,8 +25,9 @@ const READ_KEPT: usize = 64;
 /// The most pieces that one write may have, on every system.
 const PIECES_MAX: usize = 1024;
 
-/// Zeros are written in pieces of this many bytes.
+/// Zeros are written in pieces of this many bytes, at most.
 const ZEROS_LEN: usize = 1 << 20;
+static ZEROS: Bytes = Bytes::from_static(&[0; ZEROS_LEN]);
 
 /// The files of a directory.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct Files {
     /// Apart from those to read, so that opening one of those delays no write.
     written: Mutex<Handles>,
     read: Mutex<Handles>,
+    /// How far zeros stand in the file that the log is written to.
+    ahead: Mutex<Ahead>,
 }
 
 impl Files {
@@ -42,11 +46,12 @@ impl Files {
             directory,
             written: Mutex::new(Handles::new(WRITTEN_KEPT)),
             read: Mutex::new(Handles::new(READ_KEPT)),
+            ahead: Mutex::default(),
         }
     }
 
-    /// Does what `op` says, and says what came of it.
-    pub(super) fn carry_out(&self, op: DiskOp) -> DiskResult {
+    /// Does what `op` says, which came by this lane, and says what came of it.
+    pub(super) fn carry_out(&self, lane: Lane, op: DiskOp) -> DiskResult {
         let changes = !matches!(op, DiskOp::Read { .. } | DiskOp::List | DiskOp::DropCache { .. });
         if changes && !self.directory.is_writable() {
             return DiskResult::Failed(DiskError {
@@ -58,6 +63,9 @@ impl Files {
         let (doing, file, result) = match op {
             DiskOp::Create { file, len } => {
                 ("create", Some(file), self.create(file, len).map(done))
+            }
+            DiskOp::Write { file, offset, data } if lane == Lane::Log => {
+                ("write", Some(file), self.append(file, offset, data).map(done))
             }
             DiskOp::Write { file, offset, data } => {
                 ("write", Some(file), self.write(file, offset, &data).map(done))
@@ -102,6 +110,20 @@ impl Files {
 
     fn write(&self, id: FileId, offset: u64, data: &[Bytes]) -> io::Result<()> {
         write_all(&*self.to_be_changed(id)?, offset, data)
+    }
+
+    /// A write to the end of the log, with zeros behind it if they are of use there.
+    fn append(&self, id: FileId, offset: u64, mut data: Vec<Bytes>) -> io::Result<()> {
+        let file = self.to_be_changed(id)?;
+        let len = data.iter().map(|piece| piece.len() as u64).sum();
+        let file_len = || Ok(rustix::fs::fstat(&*file)?.st_size.cast_unsigned());
+        let mut ahead = self.ahead.lock().expect("no holder panics");
+        let zeros = ahead.zeros(id, offset + len, len, file_len)?;
+        drop(ahead);
+        if zeros > 0 {
+            data.push(ZEROS.slice(..zeros));
+        }
+        write_all(&file, offset, &data)
     }
 
     fn sync(&self, id: FileId) -> io::Result<()> {
@@ -215,11 +237,10 @@ fn reserve(file: &OwnedFd, len: u64) -> io::Result<()> {
 }
 
 pub(super) fn write_zeros(file: &OwnedFd, len: u64) -> io::Result<()> {
-    let zeros = Bytes::from_static(&[0; ZEROS_LEN]);
     let mut offset = 0;
     while offset < len {
         let step = (len - offset).min(ZEROS_LEN as u64);
-        write_all(file, offset, &[zeros.slice(..step as usize)])?;
+        write_all(file, offset, &[ZEROS.slice(..step as usize)])?;
         offset += step;
     }
     Ok(())

@@ -15,17 +15,18 @@ use std::{fmt, io, thread};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::warn;
-use warren_core::{DiskRequest, Input, Lane};
+use warren_core::{DiskOp, DiskRequest, Input, Lane};
 
 use directory::Directory;
 use files::Files;
 
+mod ahead;
 mod directory;
 mod files;
 mod handles;
 mod meter;
 
-pub use directory::{SOCKET, Space};
+pub use directory::{RECORD_NEXT, RECORDINGS, SOCKET, Space};
 pub use meter::{DiskMeter, DiskMetrics, DiskTimes, DiskUse};
 
 /// How many reads are carried out at the same time.
@@ -187,21 +188,42 @@ impl Results {
 }
 
 /// The life of a lane's thread.
+///
+/// What comes of a write to the log is told with what comes of the sync that waits behind it: there
+/// is nothing to be done about the one before the other, and the broker's thread is woken once.
 fn carry_out(
     requests: &Mutex<Receiver<DiskRequest>>,
     files: &Files,
     done: &UnboundedSender<Input>,
     meter: &DiskMeter,
 ) {
+    let mut write = None;
     loop {
-        let request = requests.lock().expect("no holder panics").recv();
-        let Ok(request) = request else { return };
-        let running = meter.begin(&request);
-        let DiskRequest { id, op, .. } = request;
-        let result = files.carry_out(op);
-        meter.end(running);
+        let request = {
+            let requests = requests.lock().expect("no holder panics");
+            match &write {
+                Some(_) => requests.try_recv().ok(),
+                None => match requests.recv() {
+                    Ok(request) => Some(request),
+                    Err(_) => return,
+                },
+            }
+        };
+        let result = request.map(|request| {
+            let is_held = request.lane == Lane::Log && matches!(request.op, DiskOp::Write { .. });
+            let running = meter.begin(&request);
+            let DiskRequest { id, lane, op } = request;
+            let result = files.carry_out(lane, op);
+            meter.end(running);
+            (is_held, Input::Disk(id, result))
+        });
         // Nobody may be there any more to hear of it; what was asked for is done all the same.
-        let _ = done.send(Input::Disk(id, result));
+        let _ = write.take().map(|before| done.send(before));
+        match result {
+            Some((true, result)) => write = Some(result),
+            Some((false, result)) => drop(done.send(result)),
+            None => (),
+        }
     }
 }
 

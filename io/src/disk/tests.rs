@@ -44,6 +44,28 @@ fn a_write_of_very_many_pieces_is_whole() {
 }
 
 #[test]
+fn what_is_written_ahead_of_the_log_is_zeros_and_covers_nothing() {
+    const LEN: usize = 1 << 20;
+    let mut disk = TestDisk::new();
+    disk.background(create(SEGMENT, LEN as u64));
+    let mut expected = vec![0; LEN];
+    let mut at = 0;
+    // Short and long ones, up to where a log ends.
+    for (nth, len) in [1, 5000, 300_000, 7, 16_384, 40_000, 900, 200_000].iter().enumerate() {
+        let byte = u8::try_from(nth).expect("few") + 1;
+        let piece = Bytes::from(vec![byte; *len]);
+        expected[at..at + len].fill(byte);
+        assert_eq!(disk.log(write(SEGMENT, at as u64, vec![piece])), DiskResult::Done);
+        assert_eq!(disk.read(SEGMENT, 0, LEN as u32), data(&expected), "write {nth}");
+        at += len;
+    }
+    // What stands behind a log that is sealed.
+    expected[at..at + 5].fill(99);
+    disk.background(write(SEGMENT, at as u64, vec![Bytes::from_static(&[99; 5])]));
+    assert_eq!(disk.read(SEGMENT, 0, LEN as u32), data(&expected));
+}
+
+#[test]
 fn a_new_file_has_its_length_and_its_space() {
     let mut disk = TestDisk::new();
     disk.background(create(SEGMENT, 1 << 20));

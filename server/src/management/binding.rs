@@ -10,6 +10,7 @@ use super::json as table;
 use super::page::{self, Ready};
 use super::queue::open;
 use super::reading::{self, Bound};
+use super::rights::Rights;
 
 /// What stands for itself in keys of properties.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -125,6 +126,14 @@ pub(super) async fn from(call: &Call, vhost: &ShortStr, source: &ShortStr) -> Ve
     bindings.iter().map(|found| row(vhost, found)).collect()
 }
 
+/// The bindings of an exchange or a queue, but for those that nobody made, with what who asks may
+/// do to them.
+pub(super) async fn of(call: &Call, vhost: &ShortStr, of: &Bound) -> Vec<Ready> {
+    let rights = Rights::of(call, vhost).await;
+    let bindings = reading::bindings(&call.state.broker, vhost, of).await;
+    bindings.iter().map(|found| row_for(&rights, vhost, found)).collect()
+}
+
 /// The binding by which each queue is bound to the default exchange.
 pub(super) fn of_default(vhost: &ShortStr, queue: &ShortStr) -> Ready {
     let json = json!({
@@ -151,6 +160,13 @@ pub(super) fn row(vhost: &ShortStr, info: &BindingInfo) -> Ready {
         "properties_key": properties_key(info),
     });
     Ready { vhost: vhost.clone(), name: info.source.clone(), json }
+}
+
+/// The same, with what may be done to it.
+fn row_for(rights: &Rights, vhost: &ShortStr, info: &BindingInfo) -> Ready {
+    let mut row = row(vhost, info);
+    row.json["you_may"] = rights.at_binding(info);
+    row
 }
 
 /// What tells a binding from others between the same two: its key, and a hash of its arguments if
@@ -224,7 +240,9 @@ impl Ends {
         if self.source.is_empty() && self.is_queue {
             return vec![of_default(&self.vhost, &self.destination)];
         }
-        self.bindings(call).await.iter().map(|found| row(&self.vhost, found)).collect()
+        let rights = Rights::of(call, &self.vhost).await;
+        let bindings = self.bindings(call).await;
+        bindings.iter().map(|found| row_for(&rights, &self.vhost, found)).collect()
     }
 }
 

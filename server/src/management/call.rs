@@ -160,8 +160,7 @@ impl Call {
         }
         let wanted = (vhost.clone(), self.user.name.clone());
         let look = move |broker: &warren_core::Broker| {
-            let mut all = broker.permissions(None);
-            all.any(|one| (&one.vhost, &one.user) == (&wanted.0, &wanted.1))
+            broker.permissions_of(&wanted.0, &wanted.1).0.is_some()
         };
         self.state.broker.look(look).await
     }

@@ -11,6 +11,7 @@ use super::json as table;
 use super::page::{self, Ready};
 use super::queue::open;
 use super::reading::{self, Bound};
+use super::rights::Rights;
 
 pub(super) async fn list(call: Call) -> Answer {
     let mut rows = Vec::new();
@@ -24,7 +25,9 @@ pub(super) async fn list(call: Call) -> Answer {
 }
 
 pub(super) async fn one(call: Call) -> Answer {
-    let mut json = with_stats(&find(&call).await?, &call.state);
+    let info = find(&call).await?;
+    let mut json = with_stats(&info, &call.state);
+    json["you_may"] = Rights::of(&call, &info.vhost).await.at_exchange(&info);
     json["incoming"] = json!([]);
     json["outgoing"] = json!([]);
     page::one(&call, json)
@@ -72,7 +75,10 @@ pub(super) async fn delete(call: Call) -> Answer {
 /// The bindings from it.
 pub(super) async fn bindings_from(call: Call) -> Answer {
     let info = find(&call).await?;
-    let rows = binding::from(&call, &info.vhost, &info.name).await;
+    let rows = match info.name.is_empty() {
+        true => binding::from(&call, &info.vhost, &info.name).await,
+        false => binding::of(&call, &info.vhost, &Bound::From(info.name)).await,
+    };
     page::list(&call, rows)
 }
 
@@ -80,9 +86,7 @@ pub(super) async fn bindings_from(call: Call) -> Answer {
 pub(super) async fn bindings_to(call: Call) -> Answer {
     let info = find(&call).await?;
     let of = Bound::ToExchange(info.name);
-    let bindings = reading::bindings(&call.state.broker, &info.vhost, &of).await;
-    let rows = bindings.iter().map(|found| binding::row(&info.vhost, found)).collect();
-    page::list(&call, rows)
+    page::list(&call, binding::of(&call, &info.vhost, &of).await)
 }
 
 /// The exchange that the path names.
@@ -100,7 +104,7 @@ async fn find_in(state: &State, vhost: &ShortStr, name: &ShortStr) -> Option<Exc
 }
 
 /// An exchange, and what happened there.
-fn with_stats(info: &ExchangeInfo, state: &State) -> Value {
+pub(super) fn with_stats(info: &ExchangeInfo, state: &State) -> Value {
     let (vhost, name) = (info.vhost.to_text(), info.name.to_text());
     let counters = [("publish_in", info.published), ("publish_out", info.routed)];
     let mut json = to_json(info);

@@ -38,6 +38,7 @@ mod queue;
 mod rates;
 pub(crate) mod reading;
 mod recording;
+mod rights;
 mod route;
 mod routes;
 mod session;
@@ -71,6 +72,7 @@ use crate::health::Lifecycle;
 use crate::http::Listener;
 use crate::logging::Logs;
 use crate::page::session::{SessionTimes, Sessions};
+use crate::recordings::Recordings;
 use crate::tls::Expiries;
 use crate::vhost_defaults::VhostDefaults;
 
@@ -99,8 +101,8 @@ pub(crate) struct Node {
     pub(crate) machine: Machine,
     /// Where clients connect, this API's among them: `amqp://127.0.0.1:5672`.
     pub(crate) urls: Vec<String>,
-    /// Where what goes into the broker is recorded, if it is.
-    pub(crate) record: Option<PathBuf>,
+    /// What is recorded of what goes into the broker, and where.
+    pub(crate) recordings: Recordings,
     /// Measures the disk.
     pub(crate) disk: DiskMeter,
     /// What it logs.

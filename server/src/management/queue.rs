@@ -12,6 +12,7 @@ use super::connection;
 use super::json as table;
 use super::page::{self, Row};
 use super::reading::{self, Bound};
+use super::rights::Rights;
 use super::session::Session;
 use super::{State, rates};
 
@@ -48,11 +49,13 @@ pub(super) async fn one(call: Call) -> Answer {
         (broker.consumers_of(&vhost, &name), owner)
     };
     let (consumers, owner) = call.state.broker.look(look).await;
+    let may = Rights::of(&call, &info.vhost).await.at_queue(&info);
     let mut json = QueueRow { info, state: Rc::clone(&call.state), detail: Detail::All }.json();
     let node = &call.state.node.name;
     let details: Vec<_> =
         consumers.iter().map(|consumer| connection::consumer_json(consumer, node)).collect();
     json["consumer_details"] = details.into();
+    json["you_may"] = may;
     json["incoming"] = json!([]);
     json["deliveries"] = json!([]);
     if let Some(owner) = owner {
@@ -113,8 +116,7 @@ pub(super) async fn bindings(call: Call) -> Answer {
     let info = find(&call).await?;
     let mut rows = vec![binding::of_default(&info.vhost, &info.name)];
     let of = Bound::ToQueue(info.name);
-    let bound = reading::bindings(&call.state.broker, &info.vhost, &of).await;
-    rows.extend(bound.iter().map(|found| binding::row(&info.vhost, found)));
+    rows.extend(binding::of(&call, &info.vhost, &of).await);
     page::list(&call, rows)
 }
 

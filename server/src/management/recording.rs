@@ -1,8 +1,6 @@
-//! Recordings of what went into the broker: which there are, and parts of them, for who wants to
-//! have one elsewhere.
-//!
-//! A recording begins with a start, as what comes of it depends on what the broker knew when it
-//! began. Whether there is one is said when the broker is started (`--record`).
+//! Recordings of what went into the broker: which there are, parts of them for who wants to have
+//! one elsewhere, and whether there is to be one of the next start, or no more of this one. What
+//! all that means is in [`crate::recordings`].
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -17,31 +15,62 @@ use super::call::{Answer, Call, Failure, Reply};
 /// No part is longer, in bytes.
 const PART_LEN_MAX: u64 = 4 << 20;
 
-/// The recordings that there are; the last is the one of this broker, if it records.
+/// The recordings that there are, and what is recorded now and by the next start.
 pub(super) async fn list(call: Call) -> Answer {
-    let Some(dir) = &call.state.node.record else {
-        return Ok(Reply::Json(json!({ "recording": false, "directory": null, "files": [] })));
-    };
-    let mut files: Vec<Value> = found(dir)
+    let recordings = &call.state.node.recordings;
+    let (dir, current) = (recordings.dir(), recordings.current());
+    let mut files: Vec<Value> = found(&dir)
         .map_err(unreadable)?
         .into_iter()
-        .map(|(name, about)| json!({ "name": name, "bytes": about.len(), "modified": ms(&about) }))
+        .map(|(name, about)| {
+            let is_current = current.as_ref() == Some(&name);
+            json!({
+                "name": name, "bytes": about.len(), "modified": ms(&about), "current": is_current,
+            })
+        })
         .collect();
     files.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     Ok(Reply::Json(json!({
-        "recording": true,
+        "recording": recordings.is_recording(),
+        "configured": recordings.is_configured(),
+        "next": recordings.is_next(),
         "directory": dir.display().to_string(),
         "files": files,
     })))
 }
 
+/// Has the next start recorded, or not.
+pub(super) async fn set_next(call: Call, is_asked_for: bool) -> Answer {
+    let recordings = call.state.node.recordings.clone();
+    if recordings.is_configured() {
+        let text = "each start is recorded, as the configuration says (warren.record)";
+        return Err(Failure::bad_request(text));
+    }
+    let set = tokio::task::spawn_blocking(move || recordings.set_next(is_asked_for)).await;
+    let set = set.map_err(|error| Failure::unavailable(error.to_string()))?;
+    set.map_err(|error| Failure::unavailable(format!("that cannot be written down: {error}")))?;
+    Ok(Reply::Done)
+}
+
+/// Ends the recording of this start.
+pub(super) async fn stop(call: Call) -> Answer {
+    let recordings = call.state.node.recordings.clone();
+    if !recordings.is_recording() {
+        return Err(Failure::no_object());
+    }
+    let reason = format!("it was ended by {}", call.user.name);
+    let stop = tokio::task::spawn_blocking(move || recordings.stop(&reason)).await;
+    stop.map_err(|error| Failure::unavailable(error.to_string()))?;
+    Ok(Reply::Done)
+}
+
 /// Up to [`PART_LEN_MAX`] bytes of a recording, from `offset` of the query on. None are left where
 /// there are fewer.
 pub(super) async fn part(call: Call) -> Answer {
-    let dir = call.state.node.record.as_ref().ok_or_else(Failure::no_object)?;
+    let dir = call.state.node.recordings.dir();
     let wanted = call.param("name").unwrap_or_default();
     // A name only ever is compared with those that are there.
-    let known = found(dir).map_err(unreadable)?;
+    let known = found(&dir).map_err(unreadable)?;
     let (name, _) = known.iter().find(|(name, _)| name == wanted).ok_or_else(Failure::no_object)?;
     let offset = match call.query.get("offset") {
         Some(offset) => offset.parse().map_err(|_| Failure::bad_request("invalid offset"))?,
@@ -61,10 +90,14 @@ fn read_part(path: PathBuf, offset: u64) -> io::Result<Vec<u8>> {
     Ok(part)
 }
 
-/// The recordings of a directory, by their names.
+/// The recordings of a directory, by their names. One that is not there has none.
 fn found(dir: &Path) -> io::Result<Vec<(String, Metadata)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         let about = entry.metadata()?;
         if let (true, Ok(name)) = (about.is_file(), entry.file_name().into_string())
@@ -97,6 +130,7 @@ mod tests {
         let name = "000001.recording";
         fs::write(dir.path().join(name), b"warrenFR").expect("can be written");
         fs::write(dir.path().join("secret"), b"x").expect("can be written");
+        assert_eq!(found(&dir.path().join("none")).expect("is none").len(), 0);
         let names: Vec<_> = found(dir.path()).expect("is there").into_iter().collect();
         assert_eq!(names.len(), 1);
         assert_eq!(names[0].0, name);

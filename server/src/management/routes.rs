@@ -6,8 +6,8 @@ use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
     binding, connection, course, definitions, exchange, health, history, intervention, limit, log,
-    message, moving, openapi, overview, parameter, permission, policy, queue, recording, topology,
-    user, vhost,
+    message, moving, openapi, overview, parameter, permission, policy, queue, recording, rights,
+    topology, user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -33,6 +33,10 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/overview", get Management "What there is at a glance" overview::overview;
     "/api/history", get Management "The last hour, for charts" history::all;
     "/api/whoami", get Management "Who asks" overview::whoami;
+    "/api/whoami/permissions",
+        get Management "The permissions of who asks, in each virtual host" rights::list;
+    "/api/whoami/permissions/{vhost}",
+        get Management "The permissions of who asks, and what they say of a `name`" rights::one;
     "/api/version", get Management "The version of RabbitMQ whose API this is" overview::version;
     "/api/extensions", get Management "What extends the user interface" overview::extensions;
     "/api/auth", get Management "How to log in" overview::auth;
@@ -233,6 +237,11 @@ pub(super) const ROUTES: &[Route] = routes! {
         post Policymaker "What an operator's policy would be for" policy::preview(Operator);
 
     "/api/flight-recordings", get Administrator "Recordings that there are" recording::list;
+    "/api/flight-recordings/next",
+        put Administrator "Has the next start of the broker recorded" recording::set_next(true),
+        delete Administrator "Has the next start recorded no more" recording::set_next(false);
+    "/api/flight-recordings/current",
+        delete Administrator "Ends the recording of this start" recording::stop;
     "/api/flight-recordings/{name}",
         get Administrator "A part of a recording" recording::part;
 

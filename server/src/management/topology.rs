@@ -174,7 +174,7 @@ impl Walk<'_> {
         match node.clone() {
             Node::Exchange(name) => {
                 let look = move |broker: &Broker| broker.exchange_info(&vhost, &name);
-                self.state.broker.look(look).await.map(|info| exchange_json(&info))
+                self.state.broker.look(look).await.map(|info| exchange_json(&info, self.state))
             }
             Node::Queue(name) => {
                 let look = move |broker: &Broker| broker.queue_info(&vhost, &name);
@@ -268,7 +268,8 @@ impl Walk<'_> {
                 };
                 let (info, out, into) = self.state.broker.look(look).await?;
                 let further = info.alternate.clone().map(|name| (Kind::Alternate, name));
-                Some(Found { json: exchange_json(&info), further, out, into })
+                let json = exchange_json(&info, self.state);
+                Some(Found { json, further, out, into })
             }
             Node::Queue(name) => {
                 let look = move |broker: &Broker| {
@@ -326,8 +327,8 @@ fn id(node: &Node) -> String {
     }
 }
 
-fn exchange_json(info: &ExchangeInfo) -> Value {
-    let mut json = exchange::to_json(info);
+fn exchange_json(info: &ExchangeInfo, state: &State) -> Value {
+    let mut json = exchange::with_stats(info, state);
     json["kind"] = json!("exchange");
     json
 }

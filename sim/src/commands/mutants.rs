@@ -84,18 +84,24 @@ fn read(only: Option<&str>) -> Result<Vec<Mutant>, String> {
     Ok(mutants)
 }
 
-/// Whether each mutant still fits to the sources.
+/// Whether each mutant still fits to the sources, and stands in the table.
 fn check(mutants: &[Mutant]) -> Result<bool, String> {
-    let mut all_fit = true;
+    let table = Path::new(MUTANTS).join("README.md");
+    let table = fs::read_to_string(&table).map_err(|e| format!("{}: {e}", table.display()))?;
+    let mut is_well = true;
     for mutant in mutants {
         let fits = git_apply(Path::new("."), &mutant.patch, &["--check"])?;
         if !fits {
             println!("{} cannot be applied any more", mutant.name);
         }
-        all_fit &= fits;
+        let is_told = table.contains(&format!("\n| {} |", mutant.name));
+        if !is_told {
+            println!("{} is not in the table of {MUTANTS}/README.md", mutant.name);
+        }
+        is_well &= fits && is_told;
     }
     println!("{} mutants", mutants.len());
-    Ok(all_fit)
+    Ok(is_well)
 }
 
 fn hunt_all(args: &Mutants, mutants: &[Mutant]) -> Result<bool, String> {

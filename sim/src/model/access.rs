@@ -103,8 +103,9 @@ impl Access {
     }
 
     fn may(&self, (vhost, user): (&str, &str), right: Right, name: &str) -> bool {
-        let permission = self.permissions.get(&(vhost.to_owned(), user.to_owned()));
-        permission.is_some_and(|patterns| allows(&patterns[right as usize], local(name)))
+        let mut permissions = self.permissions.iter();
+        let permission = permissions.find(|((at, who), _)| at == vhost && who == user);
+        permission.is_some_and(|(_, patterns)| allows(&patterns[right as usize], local(name)))
     }
 }
 

@@ -285,32 +285,45 @@ pub(super) fn is_fine(key: &str, value: &Value) -> bool {
 /// Whether a pattern is found in a text: plain characters, `.`, `[abc]`, `*` behind one of these,
 /// `^` at its beginning and `$` at its end.
 pub(super) fn is_found(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    match pattern.split_first() {
-        Some(('^', rest)) => is_here(rest, &text),
-        _ => (0..=text.len()).any(|at| is_here(&pattern, &text[at..])),
+    match pattern.strip_prefix('^') {
+        Some(rest) => is_here(rest, text),
+        None => {
+            let mut ends = text.char_indices().map(|(at, _)| &text[at..]).chain([""]);
+            ends.any(|end| is_here(pattern, end))
+        }
     }
 }
 
-fn is_here(pattern: &[char], text: &[char]) -> bool {
-    let len = match pattern {
-        [] => return true,
-        ['$'] => return text.is_empty(),
-        ['[', ..] => pattern.iter().position(|c| *c == ']').map_or(1, |end| end + 1),
-        _ => 1,
+/// Whether a text begins with what a pattern stands for.
+fn is_here(pattern: &str, text: &str) -> bool {
+    let Some(first) = pattern.chars().next() else { return true };
+    let len = match first {
+        '$' if pattern == "$" => return text.is_empty(),
+        '[' => pattern.find(']').map_or(1, |end| end + 1),
+        first => first.len_utf8(),
     };
     let (one, rest) = pattern.split_at(len);
-    let is_one = |c: &char| match one {
-        ['.'] => true,
-        ['[', set @ .., ']'] => set.contains(c),
-        _ => one == [*c],
+    let set = one.strip_prefix('[').and_then(|set| set.strip_suffix(']'));
+    // What is behind the next character of a text, if that is the one.
+    let behind = |text: &'_ str| {
+        let next = text.chars().next()?;
+        let is_one = match set {
+            Some(set) => set.contains(next),
+            None => first == '.' || first == next,
+        };
+        is_one.then_some(next.len_utf8())
     };
-    if let ['*', rest @ ..] = rest {
-        let most = text.iter().take_while(|c| is_one(c)).count();
-        return (0..=most).any(|count| is_here(rest, &text[count..]));
+    let Some(rest) = rest.strip_prefix('*') else {
+        return behind(text).is_some_and(|at| is_here(rest, &text[at..]));
+    };
+    let mut end = text;
+    loop {
+        if is_here(rest, end) {
+            return true;
+        }
+        let Some(at) = behind(end) else { return false };
+        end = &end[at..];
     }
-    text.first().is_some_and(is_one) && is_here(rest, &text[1..])
 }
 
 #[cfg(test)]
@@ -328,6 +341,11 @@ mod tests {
             ("^q.*1$", "q-1", true),
             ("q[12]*$", "q1212", true),
             ("^.$", "q1", false),
+            ("^.$", "\u{e9}", true),
+            ("[ab]*$", "", true),
+            ("^a*b", "aaab", true),
+            ("^a*b", "aaac", false),
+            ("^.*", "", true),
         ] {
             assert_eq!(is_found(pattern, text), expected, "{pattern} in {text}");
         }

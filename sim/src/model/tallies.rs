@@ -57,24 +57,25 @@ pub(super) struct Gone {
 
 impl Tally {
     fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.ready, other.ready),
-            (&mut self.unacked, other.unacked),
-            (&mut self.enqueued, other.enqueued),
-            (&mut self.acked, other.acked),
-            (&mut self.rejected, other.rejected),
-            (&mut self.expired, other.expired),
-            (&mut self.dropped, other.dropped),
-            (&mut self.get_empty, other.get_empty),
-            (&mut self.lost_letters, other.lost_letters),
-        ];
-        let pairs = pairs.into_iter();
-        let pairs = pairs.chain(self.delivered.iter_mut().zip(other.delivered));
-        let pairs = pairs.chain(self.got.iter_mut().zip(other.got));
-        let deaths = self.deaths.iter_mut().flatten();
-        let pairs = pairs.chain(deaths.zip(other.deaths.into_iter().flatten()));
-        pairs.for_each(|(sum, more)| *sum += more);
+        self.ready += other.ready;
+        self.unacked += other.unacked;
+        self.enqueued += other.enqueued;
+        self.acked += other.acked;
+        self.rejected += other.rejected;
+        self.expired += other.expired;
+        self.dropped += other.dropped;
+        self.get_empty += other.get_empty;
+        self.lost_letters += other.lost_letters;
+        add(&mut self.delivered, other.delivered);
+        add(&mut self.got, other.got);
+        for (sums, more) in self.deaths.iter_mut().zip(other.deaths) {
+            add(sums, more);
+        }
     }
+}
+
+fn add<const N: usize>(sums: &mut [u64; N], more: [u64; N]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 impl Queue {

@@ -29,7 +29,7 @@ impl Bodies {
                     self.pass(bytes, last);
                     out.extend_from_slice(bytes);
                 }
-                Piece::Body(len, _) => {
+                Piece::Body(len) => {
                     let body = self.body(*len);
                     self.pass(&body, last);
                     out.extend_from_slice(&body);
@@ -101,7 +101,7 @@ mod tests {
         let (before, behind) = around(3, 1, 20);
         start.extend_from_slice(&before);
         let head = start.len();
-        let pieces = [plain(start), Piece::Body(3, 0), Piece::Body(17, 0), plain(behind)];
+        let pieces = [plain(start), Piece::Body(3), Piece::Body(17), plain(behind)];
         let stream = bodies.restore(&pieces, &mut last);
         assert_eq!(bodies.next_number(), Some(7));
         assert_eq!(number_of(&stream[head..head + 20]), Some(7));

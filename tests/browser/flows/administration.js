@@ -6,7 +6,7 @@
 const assert = require("node:assert/strict");
 const { readFileSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
-const { go, row, settled } = require("../browser.js");
+const { go, row, settled, signIn } = require("../browser.js");
 const { flows } = require("../suite.js");
 const { until } = require("../warren.js");
 
@@ -59,6 +59,7 @@ flows("administration", { seed, flags }, (flow) => {
     await dialog.getByLabel("New password").fill("two");
     await dialog.getByLabel(/^monitoring/).check();
     await dialog.getByRole("button", { name: "Change" }).click();
+    await dialog.waitFor({ state: "detached" });
     await page.locator("main").getByText("monitoring").first().waitFor();
     const login = Buffer.from("alice:two").toString("base64");
     const who = await fetch(`${broker.url}/api/whoami`, { headers: { authorization: `Basic ${login}` } });
@@ -211,5 +212,37 @@ flows("administration", { seed, flags }, (flow) => {
       await download.saveAs(file);
       assert.ok(readFileSync(file).length > 1000);
       await settled(page);
+    });
+});
+
+flows("recordings", {}, (flow) => {
+  flow("the next start is recorded when that is asked for; a recording is ended, and downloaded",
+    { at: "#/recordings" }, async (page, { broker }) => {
+      await page.getByText("There are no recordings yet.").waitFor();
+      await page.getByRole("button", { name: "Record the next start" }).click();
+      await page.getByText("will be recorded", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Do not record the next start" }).click();
+      await page.getByText("not recorded", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Record the next start" }).click();
+      await page.getByText("will be recorded", { exact: true }).waitFor();
+      await broker.restart();
+      await page.reload();
+      await signIn(page, "guest");
+      await page.getByText("recording", { exact: true }).waitFor();
+      await row(page, "of this start").waitFor();
+      assert.equal((await broker.get("flight-recordings")).next, false);
+      await page.getByRole("button", { name: "End the recording" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText("What was recorded so far stays").waitFor();
+      await dialog.getByRole("button", { name: "End the recording" }).click();
+      await page.getByText("not recording", { exact: true }).waitFor();
+      const saving = page.waitForEvent("download");
+      await page.getByRole("button", { name: /^Download/ }).click();
+      const file = join(broker.scratch, "ended.recording");
+      await (await saving).saveAs(file);
+      assert.equal(readFileSync(file).subarray(0, 8).toString(), "warrenFR");
+      await broker.put("queues/%2F/after");
+      const [{ bytes }] = (await broker.get("flight-recordings")).files;
+      assert.equal(bytes, readFileSync(file).length, "nothing comes behind its end");
     });
 });

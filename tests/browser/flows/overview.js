@@ -91,7 +91,7 @@ flows("the overview of an empty broker", {}, (flow) => {
       ["policies", "A policy asks something of all queues or exchanges"],
       ["operator-policies", "An operator policy sets limits"],
       ["limits", "A limit keeps one of them from taking what others need"],
-      ["recordings", "This broker does not record."],
+      ["recordings", "There are no recordings yet."],
     ]) {
       await page.goto(`/#/${place}`);
       await page.locator(".empty").getByText(text).first().waitFor();

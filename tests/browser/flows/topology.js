@@ -7,7 +7,6 @@ const assert = require("node:assert/strict");
 const { go } = require("../browser.js");
 const { flows } = require("../suite.js");
 const { furnish } = require("../shop.js");
-const { until } = require("../warren.js");
 
 const node = (page, text) => page.locator("svg [role=button]").filter({ hasText: text });
 
@@ -31,10 +30,18 @@ flows("topology", { seed }, (flow) => {
       }
     });
 
-  flow("the rates of queues stand in the picture and move", { at: "#/topology" }, async (page) => {
-    await until("messages come in", async () =>
-      /[1-9][\d.,]*\/s/.test((await node(page, "orders.eu").first().textContent()) ?? ""));
-  });
+  flow("rates of queues, exchanges and arrows stand in the picture and move", { at: "#/topology" },
+    async (page) => {
+      for (const told of [
+        /queue orders\.eu: .* in [1-9][\d.,]*\/s/, /exchange orders: topic · in [1-9][\d.,]*\/s/,
+      ]) {
+        await page.locator("svg .node title").filter({ hasText: told }).first()
+          .waitFor({ state: "attached" });
+      }
+      const flow = page.locator(".edge.flowing .flow").filter({ hasText: /^≤ [1-9][\d.,]*\/s$/ });
+      await flow.first().waitFor();
+      await page.getByText("how many messages go that way per second at the most").waitFor();
+    });
 
   flow("what is chosen is told of, by mouse or keys, and leads to its page", { at: "#/topology" },
     async (page) => {

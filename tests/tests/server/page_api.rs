@@ -1,12 +1,15 @@
 //! What the management API has beyond RabbitMQ's, for the management page: where a message would
-//! go, the topology, previews of policies, moving messages, histories, recordings.
+//! go, the topology, previews of policies, moving messages, histories, recordings,
+//! what somebody may do.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use warren_tests::broker::Broker;
+use warren_tests::broker::{Broker, simulator};
 use warren_tests::setup::Setup;
 
 use crate::management::{GUEST, connect_to, exchange_on, request};
@@ -288,12 +291,17 @@ fn an_import_reports_what_it_did_and_skipped() {
 fn recordings_are_listed_and_downloaded_by_administrators() {
     let broker = managed();
     let told = get(&broker, "/api/flight-recordings");
-    assert_eq!(told, json!({ "recording": false, "directory": null, "files": [] }));
+    assert_eq!((&told["recording"], &told["next"]), (&json!(false), &json!(false)), "{told}");
+    assert_eq!(told["files"], json!([]));
     let dir = TempDir::new().expect("a temporary directory");
     let path = dir.path().to_str().expect("is UTF-8");
     let broker = Setup::new().managed().flag("--record", path).start();
     let told = get(&broker, "/api/flight-recordings");
-    assert_eq!(told["recording"], true);
+    for key in ["recording", "configured", "next"] {
+        assert_eq!(told[key], true, "{key}");
+    }
+    let (status, _) = ask(&broker, "DELETE", "/api/flight-recordings/next", &Value::Null);
+    assert_eq!(status, 400, "each start is recorded");
     let name = told["files"][0]["name"].as_str().expect("there is one").to_owned();
     let part = |name: &str| {
         let request = format!(
@@ -307,4 +315,93 @@ fn recordings_are_listed_and_downloaded_by_administrators() {
     for other in ["..%2Fx", "none", "%2Fetc%2Fpasswd"] {
         assert_eq!(part(other).status, 404, "{other}");
     }
+}
+
+#[test]
+fn the_next_start_is_recorded_if_somebody_asks_for_it_and_the_one_behind_it_is_not() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let setup = Setup::new().managed().in_dir(&dir.path().join("data"));
+    let mut broker = setup.start();
+    for (method, next) in [("PUT", true), ("DELETE", false), ("DELETE", false), ("PUT", true)] {
+        let (status, json) = ask(&broker, method, "/api/flight-recordings/next", &Value::Null);
+        assert_eq!(status, 204, "{json}");
+        assert_eq!(get(&broker, "/api/flight-recordings")["next"], next, "{method}");
+    }
+    let current = "/api/flight-recordings/current";
+    assert_eq!(ask(&broker, "DELETE", current, &Value::Null).0, 404, "none goes on");
+    // That is on disk: the broker has no time to do anything about it.
+    broker.end_by(Signal::KILL);
+    let mut broker = setup.start();
+    let told = get(&broker, "/api/flight-recordings");
+    assert_eq!((&told["recording"], &told["next"]), (&json!(true), &json!(false)), "{told}");
+    assert_eq!(told["files"][0]["current"], true);
+    declare(&broker, "recorded", &json!({}));
+    assert_eq!(ask(&broker, "DELETE", current, &Value::Null).0, 204);
+    let ended = get(&broker, "/api/flight-recordings");
+    assert_eq!((&ended["recording"], &ended["files"][0]["current"]), (&json!(false), &json!(true)));
+    declare(&broker, "not-recorded", &json!({}));
+    let later = get(&broker, "/api/flight-recordings");
+    assert_eq!(later["files"][0]["bytes"], ended["files"][0]["bytes"]);
+    assert!(broker.end_by(Signal::TERM).success());
+
+    let recordings = dir.path().join("data/recordings");
+    let replayed = Command::new(simulator()).arg("replay").arg(&recordings).output();
+    let replayed = replayed.expect("the simulator starts");
+    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert!(replayed.status.success(), "{said}");
+    assert!(said.contains("it was ended by guest"), "{said}");
+
+    let broker = setup.start();
+    let told = get(&broker, "/api/flight-recordings");
+    assert_eq!((&told["recording"], &told["next"]), (&json!(false), &json!(false)), "{told}");
+    assert_eq!(told["files"].as_array().map(Vec::len), Some(1), "what was recorded stays");
+    assert_eq!(told["files"][0]["current"], false);
+}
+
+#[test]
+fn who_asks_is_told_what_the_permissions_are_for() {
+    let broker = managed();
+    let put = |path: &str, body: Value| done(&broker, "PUT", path, &body);
+    put("/api/users/alice", json!({ "password": "alice", "tags": "management" }));
+    let some = json!({ "configure": "^own", "write": "^(own|amq.default$)", "read": "^seen" });
+    put("/api/permissions/%2F/alice", some);
+    put("/api/queues/%2F/own", json!({}));
+    put("/api/queues/%2F/seen", json!({}));
+    put("/api/exchanges/%2F/seen.x", json!({ "type": "topic" }));
+    put("/api/exchanges/%2F/own.inside", json!({ "type": "fanout", "internal": true }));
+    let topics = json!({ "exchange": "seen.x", "write": ".*", "read": "^mine" });
+    put("/api/topic-permissions/%2F/alice", topics);
+    bind(&broker, "seen.x", "own", "mine.a");
+    bind(&broker, "seen.x", "own", "other");
+    // alice:alice
+    let alice = "Authorization: Basic YWxpY2U6YWxpY2U=\r\n";
+    let told = |path: &str| {
+        let response = request(&broker, "GET", path, alice, "");
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        response.json()
+    };
+    let may = |path: &str| told(path)["you_may"].clone();
+    assert_eq!(may("/api/queues/%2F/own"), json!(["publish", "bind", "delete"]));
+    assert_eq!(may("/api/queues/%2F/seen"), json!(["publish", "get", "purge"]));
+    assert_eq!(may("/api/exchanges/%2F/seen.x"), json!(["bind_from"]));
+    assert_eq!(may("/api/exchanges/%2F/own.inside"), json!(["bind_to", "delete"]));
+    assert_eq!(may("/api/exchanges/%2F/amq.default"), json!(["publish"]));
+    assert_eq!(may("/api/exchanges/%2F/amq.topic"), json!([]));
+    let bindings = told("/api/queues/%2F/own/bindings");
+    let unbound: Vec<_> = bindings.as_array().expect("a list").iter().collect();
+    let may_unbind = |key: &str| {
+        let of = unbound.iter().find(|row| row["routing_key"] == key && row["source"] != "");
+        of.expect("is there")["you_may"].clone()
+    };
+    assert_eq!(may_unbind("mine.a"), json!(["unbind"]));
+    assert_eq!(may_unbind("other"), json!([]), "another topic");
+    let own = json!({
+        "vhost": "/", "configure": "^own", "write": "^(own|amq.default$)", "read": "^seen",
+    });
+    assert_eq!(told("/api/whoami/permissions"), json!([own]));
+    let named = told("/api/whoami/permissions/%2F?name=own.new");
+    assert_eq!(named["allows"], json!(["configure", "write"]));
+    assert_eq!(told("/api/whoami/permissions/%2F?name=x")["allows"], json!([]));
+    let guest = get(&broker, "/api/queues/%2F/own");
+    assert_eq!(guest["you_may"], json!(["publish", "get", "purge", "bind", "delete"]));
 }

@@ -3,7 +3,10 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{Right, Rules, TopicRules, User, UserPermission, UserTopicPermission};
+use super::{
+    Permission, Right, Rules, TopicPermission, TopicRules, User, UserPermission,
+    UserTopicPermission,
+};
 use crate::amqp::ShortStr;
 
 /// See the [module](self).
@@ -172,6 +175,20 @@ impl Directory {
         for key in keys.cloned().collect::<Vec<_>>() {
             self.grants.remove(&key);
         }
+    }
+
+    /// What a user may do in a virtual host, if anything, and at its topic exchanges, where that
+    /// is not everything.
+    pub(crate) fn permissions_of(
+        &self,
+        vhost: &ShortStr,
+        user: &ShortStr,
+    ) -> (Option<&Permission>, Vec<&TopicPermission>) {
+        let Some(grant) = self.grants.get(&(vhost.clone(), user.clone())) else {
+            return (None, Vec::new());
+        };
+        let topics = grant.topics.values().map(|rules| &rules.permission);
+        (grant.rules.as_ref().map(|rules| &rules.permission), topics.collect())
     }
 
     /// All permissions, or those behind that of this user in this virtual host.

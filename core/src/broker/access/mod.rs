@@ -11,8 +11,9 @@ mod vhost;
 
 pub(crate) use directory::{Directory, behind};
 pub use password::{HashAlgorithm, Password, PasswordHash};
-pub use permission::{Permission, TopicPermission, UserPermission, UserTopicPermission};
-pub(crate) use permission::{Right, Rules, TopicRules};
+pub use permission::{
+    Permission, Right, Rules, TopicPermission, TopicRules, UserPermission, UserTopicPermission,
+};
 pub(crate) use user::TAGS_MAX;
 pub use user::{User, UserChange, UserLimits};
 pub use vhost::{Parameter, VhostLimits, VhostMetadata, VhostStatus, VirtualHost};

@@ -77,9 +77,12 @@ pub struct UserTopicPermission {
 
 /// What somebody wants to do to a queue or an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Right {
+pub enum Right {
+    /// To declare and delete it.
     Configure,
+    /// To publish to it, or bind it.
     Write,
+    /// To consume from it, or bind something to it.
     Read,
 }
 
@@ -133,7 +136,7 @@ impl Rule {
 
 /// A permission that was checked, ready to be asked.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub struct Rules {
     pub(crate) permission: Permission,
     configure: Rule,
     write: Rule,
@@ -155,7 +158,8 @@ impl Rules {
     }
 
     /// The same of one that is kept already: what is no pattern any more allows nothing.
-    pub(crate) fn kept(permission: Permission) -> Self {
+    #[must_use]
+    pub fn kept(permission: Permission) -> Self {
         let rule = |pattern: &str| Rule::new(pattern).unwrap_or(Rule::Empty);
         Self {
             configure: rule(&permission.configure),
@@ -165,8 +169,9 @@ impl Rules {
         }
     }
 
-    /// Whether it is for this name.
-    pub(crate) fn allow(&self, right: Right, name: &[u8]) -> bool {
+    /// Whether it is for this name. The default exchange goes by `amq.default`.
+    #[must_use]
+    pub fn allow(&self, right: Right, name: &[u8]) -> bool {
         let rule = match right {
             Right::Configure => &self.configure,
             Right::Write => &self.write,
@@ -178,7 +183,7 @@ impl Rules {
 
 /// A topic permission that was checked, ready to be asked.
 #[derive(Debug)]
-pub(crate) struct TopicRules {
+pub struct TopicRules {
     pub(crate) permission: TopicPermission,
     write: Rule,
     read: Rule,
@@ -199,14 +204,22 @@ impl TopicRules {
     }
 
     /// The same of one that is kept already: what is no pattern any more allows nothing.
-    pub(crate) fn kept(vhost: &ShortStr, user: &ShortStr, permission: TopicPermission) -> Self {
+    #[must_use]
+    pub fn kept(vhost: &ShortStr, user: &ShortStr, permission: TopicPermission) -> Self {
         let rule =
             |pattern: &str| Rule::new(&expanded(pattern, vhost, user)).unwrap_or(Rule::Empty);
         Self { write: rule(&permission.write), read: rule(&permission.read), permission }
     }
 
+    /// The exchange that it is for.
+    #[must_use]
+    pub fn exchange(&self) -> &ShortStr {
+        &self.permission.exchange
+    }
+
     /// Whether it is for this routing key.
-    pub(crate) fn allow(&self, right: Right, key: &[u8]) -> bool {
+    #[must_use]
+    pub fn allow(&self, right: Right, key: &[u8]) -> bool {
         match right {
             Right::Read => self.read.allows(key),
             _ => self.write.allows(key),

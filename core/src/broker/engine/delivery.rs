@@ -423,9 +423,9 @@ impl Engine {
         if next != Next::Here {
             // Those who are gone are forgotten each time that there are twice as many.
             if queue.getters.len().is_power_of_two() {
-                queue.getters.retain(|getter| self.sessions.get(*getter).is_some());
+                queue.getters.in_use().retain(|getter| self.sessions.get(*getter).is_some());
             }
-            queue.getters.push_back(session);
+            queue.getters.in_use().push_back(session);
             self.mark(Mark::GetWaits);
             return Ok(Asked::Later);
         }
@@ -731,7 +731,7 @@ impl Engine {
             return self.die(id, entry, Reason::Expired);
         }
         if entry.is_durable() {
-            queue.returned.insert(entry.position, entry.returns);
+            queue.returned.in_use().insert(entry.position, entry.returns);
             let place = queue.place(entry.position);
             self.log.note(Fact::Returned(place, entry.returns));
         }

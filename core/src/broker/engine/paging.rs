@@ -279,7 +279,8 @@ impl Engine {
             let lane = self.next_lane(id);
             let next = if is_asked { self.next_of(lane) } else { Next::Waits };
             if matches!(next, Next::Here | Next::None) {
-                let getter = self.queues.get_mut(id).and_then(|queue| queue.getters.pop_front());
+                let getter =
+                    self.queues.get_mut(id).and_then(|queue| queue.getters.used()?.pop_front());
                 // It may have ended since.
                 match getter.and_then(|session| self.sessions.get(session)) {
                     Some(session) => return Some(session.handle),

@@ -88,10 +88,10 @@ impl Engine {
         queue.ready = Ready::on_disk(live, Weight::on_disk(bytes, next_position));
         queue.tally(&mut self.tallies, |counts| counts.enqueued += live);
         queue.next_position = next_position.max(delivered_below);
-        queue.mark = DeliveredMark { below: delivered_below, ..DeliveredMark::default() };
+        queue.mark = DeliveredMark { below: delivered_below, ..DeliveredMark::default() }.into();
         queue.delivered_below = delivered_below;
         queue.handed_out_below = delivered_below;
-        queue.returned = returned;
+        queue.returned = returned.into();
         queue.deadlines = deadlines;
         queue.extents = extents;
         queue.logged_below = queue.next_position;

@@ -446,7 +446,7 @@ impl Engine {
     /// start would know. If not yet, the queue is looked after when it may.
     pub(super) fn may_hand_out(&mut self, id: QueueId, position: u64, item: u64) -> bool {
         let Some(queue) = self.queues.get_mut(id) else { return false };
-        let (mark, durable) = (&mut queue.mark, self.log.durable());
+        let (mark, durable) = (queue.mark.in_use(), self.log.durable());
         let is_durable = mark.batch <= durable;
         if is_durable {
             mark.durable_below = mark.below;
@@ -488,7 +488,7 @@ impl Engine {
         }
         let place = queue.place(entry.position);
         if entry.returns > 0 {
-            queue.returned.remove(&entry.position);
+            queue.returned.used().map(|returned| returned.remove(&entry.position));
         }
         if entry.item >= self.log.pending.first_item {
             self.log.marks.reach(Mark::MessageWithdrawn);
@@ -531,7 +531,9 @@ impl Engine {
             queue.volatile.remove_all(first, last);
             queue.deadlines.remove(first, last);
         }
-        queue.returned.retain(|at, _| *at < from || dying.binary_search(at).is_ok());
+        if let Some(returned) = queue.returned.used() {
+            returned.retain(|at, _| *at < from || dying.binary_search(at).is_ok());
+        }
         let written = 1..self.log.pending.first_item;
         let is_written = |entry: &&Entry| written.contains(&entry.item);
         if durable > 0 {

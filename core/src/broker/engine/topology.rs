@@ -455,7 +455,7 @@ impl Engine {
         if !queue.getters.is_empty() {
             self.mark(Mark::GetOrphaned);
         }
-        self.orphans.append(&mut queue.getters);
+        queue.getters.used().into_iter().for_each(|getters| self.orphans.append(getters));
         if let Some(timer) = queue.timer {
             self.timers.remove(&(timer, id));
         }

@@ -42,7 +42,7 @@ pub(in crate::log) async fn choose(
 ) -> Result<Option<(u64, State)>, StartError> {
     let (mut newest, mut damage) = (None, None);
     for (&number, &len) in files.checkpoints.iter().rev() {
-        let Flaw { offset, reason } = match read(disk, number, len).await? {
+        let Flaw { offset, reason } = match read_surely(disk, number, len).await? {
             Ok(state) => {
                 if let Some(number) = newest {
                     let file = FileId::Checkpoint(number);
@@ -77,6 +77,15 @@ pub(in crate::log) async fn choose(
     check_room([highest + 1].into_iter())
         .map_err(|Inconsistent(text)| StartError::damaged(FileId::Segment(highest), 0, text))?;
     Ok(None)
+}
+
+/// Reads a checkpoint, and once more if it does not seem whole: what was written since the one
+/// before it rests on that, and a read may have been led astray.
+async fn read_surely(disk: &Disk, number: u64, len: u64) -> Result<Result<State, Flaw>, Refused> {
+    match read(disk, number, len).await? {
+        Err(Flaw { reason: Reason::NotWhole(_), .. }) => read(disk, number, len).await,
+        found => Ok(found),
+    }
 }
 
 /// Reads a checkpoint, as far as it is one.

@@ -101,7 +101,12 @@ export interface ImportReport {
 }
 
 export interface Recordings {
+  /** Whether what goes into the broker is recorded now. */
   recording: boolean;
-  directory: string | null;
-  files: { name: string; bytes: number; modified: number }[];
+  /** Whether each start is recorded, as the configuration says. */
+  configured: boolean;
+  /** Whether the next start is recorded. */
+  next: boolean;
+  directory: string;
+  files: { name: string; bytes: number; modified: number; current: boolean }[];
 }

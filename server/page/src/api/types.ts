@@ -36,7 +36,12 @@ export interface MessageStats {
 
 export type Arguments = Record<string, unknown>;
 
-export interface Queue {
+/** What the server says that who asks may do to it. */
+interface Rightful {
+  you_may?: string[];
+}
+
+export interface Queue extends Rightful {
   name: string;
   vhost: string;
   type: string;
@@ -66,7 +71,7 @@ export interface Queue {
   owner_pid_details?: { name: string };
 }
 
-export interface Exchange {
+export interface Exchange extends Rightful {
   name: string;
   vhost: string;
   type: string;
@@ -75,9 +80,15 @@ export interface Exchange {
   internal: boolean;
   arguments: Arguments;
   policy: string | null;
+  message_stats?: {
+    publish_in?: number;
+    publish_in_details?: Detail;
+    publish_out?: number;
+    publish_out_details?: Detail;
+  };
 }
 
-export interface Binding {
+export interface Binding extends Rightful {
   source: string;
   vhost: string;
   destination: string;

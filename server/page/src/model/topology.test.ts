@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Course, CourseStep } from "../api/admin.ts";
-import { stepReason, toEdge, toNode, withCourse } from "./topology.ts";
+import {
+  rateAtMost,
+  stepReason,
+  type Topology,
+  type TopologyEdge,
+  type TopologyNode,
+  toEdge,
+  toNode,
+  withCourse,
+} from "./topology.ts";
 
 const step: CourseStep = {
   source: "x",
@@ -44,7 +53,44 @@ test("an arrow says by which binding, and how many more there are", () => {
     bindings: [{ routing_key: "a", arguments: { h: 1 } }],
     bindings_total: 3,
   };
-  assert.equal(toEdge(edge).label, "a · h=1 +2");
+  const topology = { center: null, nodes: [], edges: [edge], complete: true };
+  assert.equal(toEdge(edge, topology).label, "a · h=1 +2");
+  assert.equal(toEdge(edge, topology).flow, undefined);
+});
+
+test("no more goes along an arrow than comes into its queue and was published to its exchange", () => {
+  const exchange = (name: string, type: string, published: number): TopologyNode => ({
+    id: `e:${name}`,
+    kind: "exchange",
+    name,
+    type,
+    message_stats: { publish_in_details: { rate: published } },
+  });
+  const edge = (source: string, destination: string): TopologyEdge => {
+    return { source, destination, kind: "binding", bindings: [], bindings_total: 1 };
+  };
+  const topology: Topology = {
+    center: null,
+    nodes: [
+      exchange("x", "topic", 30),
+      exchange("y", "fanout", 0),
+      exchange("late", "x-delayed-message", 1),
+      { id: "q:q", kind: "queue", name: "q", type: "classic", publish_rate: 50 },
+    ],
+    edges: [edge("e:x", "q:q"), edge("e:x", "e:y"), edge("e:y", "q:q"), edge("e:late", "q:q")],
+    complete: true,
+  };
+  const bounds = topology.edges.map((one) => rateAtMost(one, topology));
+  assert.deepEqual(bounds, [30, 30, 50, 50]);
+  const part = { ...topology, complete: false };
+  assert.deepEqual(
+    topology.edges.map((one) => rateAtMost(one, part)),
+    [50, undefined, 50, 50],
+  );
+  const dead = { ...edge("q:q", "e:x"), kind: "dead-letter" as const };
+  assert.equal(rateAtMost(dead, topology), undefined);
+  const fed = { ...topology, edges: [...topology.edges, dead] };
+  assert.equal(rateAtMost(topology.edges[0] as TopologyEdge, fed), 50);
 });
 
 test("the way of a message stands out, and what was not drawn is added", () => {

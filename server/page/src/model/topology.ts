@@ -72,6 +72,29 @@ function detail(node: TopologyNode): string {
   return stats ? `${node.type} · in ${rate(stats.rate)}` : node.type;
 }
 
+/** Types of exchanges that hand out what was published to them before. */
+const LATER = ["x-delayed-message", "x-recent-history"];
+
+/**
+ * How many messages per second go along an edge at the most. What a single binding carries is not
+ * counted; but no more can than come into its queue by all ways together, nor than clients publish
+ * to its exchange, if nothing else leads there. Nothing is said of what neither bounds.
+ */
+export function rateAtMost(edge: TopologyEdge, topology: Topology): number | undefined {
+  if (edge.kind !== "binding") return undefined;
+  const node = (id: string) => topology.nodes.find((one) => one.id === id);
+  const bounds: (number | undefined)[] = [node(edge.destination)?.publish_rate];
+  // Where some of it is left out, so may be what leads to the exchange.
+  const isAll = topology.complete && topology.center === null;
+  const isFed = topology.edges.some(({ destination }) => destination === edge.source);
+  const source = node(edge.source);
+  if (isAll && !isFed && !LATER.includes(source?.type ?? "")) {
+    bounds.push(source?.message_stats?.publish_in_details?.rate);
+  }
+  const known = bounds.filter((bound) => bound !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}
+
 export function toNode(node: TopologyNode, center: string | null): GraphNode {
   return {
     id: node.id,
@@ -82,9 +105,17 @@ export function toNode(node: TopologyNode, center: string | null): GraphNode {
   };
 }
 
-export function toEdge(edge: TopologyEdge): GraphEdge {
+export function toEdge(edge: TopologyEdge, topology: Topology): GraphEdge {
   const { source, destination, kind } = edge;
-  return { from: source, to: destination, label: edgeLabel(edge), kind };
+  const most = rateAtMost(edge, topology);
+  return {
+    from: source,
+    to: destination,
+    label: edgeLabel(edge),
+    kind,
+    ...(most !== undefined && { flow: most > 0 ? `≤ ${rate(most)}` : "" }),
+    isFlowing: (most ?? 0) > 0,
+  };
 }
 
 function endId({ destination, destination_type }: CourseStep): string {

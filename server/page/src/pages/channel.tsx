@@ -7,7 +7,7 @@ import { useApi } from "../model/loading.ts";
 import { link } from "../model/location.ts";
 import type { PageProps } from "../routes.ts";
 import { Consumers } from "../ui/consumers.tsx";
-import { Fact, Facts, Failed, Figure, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Fact, Facts, Figure, Heading, Pending, Section } from "../ui/pieces.tsx";
 import { ChannelState, modeOf } from "./channels.tsx";
 
 function limit(prefetch: number): string {
@@ -20,8 +20,7 @@ export default function Channel({ params }: PageProps) {
   return (
     <>
       <Heading kind="Channel" title={name} />
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!channel && error === undefined && <Waiting />}
+      <Pending of={channel} error={error} onRetry={reload} />
       {channel && (
         <>
           <div class="figures">

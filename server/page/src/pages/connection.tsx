@@ -20,10 +20,10 @@ import {
   Failed,
   Figure,
   Heading,
+  Pending,
   Section,
   Table,
   TableFrame,
-  Waiting,
 } from "../ui/pieces.tsx";
 import { ConnectionState } from "./connections.tsx";
 
@@ -70,8 +70,7 @@ export default function Connection({ params }: PageProps) {
           </button>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!connection && error === undefined && <Waiting />}
+      <Pending of={connection} error={error} onRetry={reload} />
       {connection && (
         <>
           <div class="figures">

@@ -7,7 +7,7 @@ import { useApi } from "../model/loading.ts";
 import { vhost, vhostToBeginWith } from "../model/state.ts";
 import { confirm } from "../ui/dialog.tsx";
 import { tell } from "../ui/notice.tsx";
-import { Empty, Failed, Heading, Section, TableFrame, Waiting } from "../ui/pieces.tsx";
+import { Empty, Heading, Pending, Section, TableFrame } from "../ui/pieces.tsx";
 
 interface DelayedMessage {
   id: number;
@@ -37,8 +37,7 @@ export default function Delayed() {
   return (
     <>
       <Heading title="Delayed messages" />
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data?.length === 0 && (
         <Empty title={`No message is delayed in virtual host ${name}.`}>
           <p>

@@ -3,9 +3,10 @@
 import { useState } from "preact/hooks";
 import { del, path } from "../api/client.ts";
 import type { Binding, Exchange as Info } from "../api/types.ts";
-import { count } from "../model/format.ts";
+import { count, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { exchangeSegment, link, linkWith } from "../model/location.ts";
+import { may } from "../model/rights.ts";
 import { go } from "../model/state.ts";
 import type { PageProps } from "../routes.ts";
 import { BindDialog, Bindings } from "../ui/bindings.tsx";
@@ -19,9 +20,11 @@ import {
   Fact,
   Facts,
   Failed,
+  Figure,
   Heading,
+  OnlyLooking,
+  Pending,
   Section,
-  Waiting,
 } from "../ui/pieces.tsx";
 import { InForce } from "../ui/policy.tsx";
 
@@ -36,7 +39,6 @@ export default function Exchange({ params }: PageProps) {
   const to = useApi<Binding[]>(name === "" ? undefined : `${at}/bindings/destination`);
   const [open, setOpen] = useState<Open>();
   const close = () => setOpen(undefined);
-  const isOwn = name !== "" && !name.startsWith("amq.");
   const remove = () =>
     confirm({
       title: `Delete ${name}`,
@@ -68,12 +70,12 @@ export default function Exchange({ params }: PageProps) {
                 Where would it go?
               </a>
             )}
-            {!exchange.internal && (
+            {may(exchange, "publish") && (
               <button type="button" class="primary" onClick={() => setOpen("publish")}>
                 Publish
               </button>
             )}
-            {isOwn && (
+            {may(exchange, "delete") && (
               <button type="button" class="danger" onClick={remove}>
                 Delete
               </button>
@@ -81,10 +83,11 @@ export default function Exchange({ params }: PageProps) {
           </>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!exchange && error === undefined && <Waiting />}
+      <Pending of={exchange} error={error} onRetry={reload} />
       {exchange && (
         <>
+          <OnlyLooking at={exchange} what="exchange" />
+          <Figures exchange={exchange} />
           <div class="columns">
             <Section title="What it is">
               <About exchange={exchange} />
@@ -110,9 +113,11 @@ export default function Exchange({ params }: PageProps) {
               <Section
                 title={`Bindings from here (${count(from.data?.length)})`}
                 actions={
-                  <button type="button" onClick={() => setOpen("from")}>
-                    Bind a queue or an exchange
-                  </button>
+                  may(exchange, "bind_from") && (
+                    <button type="button" onClick={() => setOpen("from")}>
+                      Bind a queue or an exchange
+                    </button>
+                  )
                 }
               >
                 {from.error !== undefined && <Failed error={from.error} onRetry={from.reload} />}
@@ -128,9 +133,11 @@ export default function Exchange({ params }: PageProps) {
               <Section
                 title={`Bindings to here (${count(to.data?.length)})`}
                 actions={
-                  <button type="button" onClick={() => setOpen("to")}>
-                    Bind to another exchange
-                  </button>
+                  may(exchange, "bind_to") && (
+                    <button type="button" onClick={() => setOpen("to")}>
+                      Bind to another exchange
+                    </button>
+                  )
                 }
               >
                 {to.error !== undefined && <Failed error={to.error} onRetry={to.reload} />}
@@ -155,6 +162,24 @@ export default function Exchange({ params }: PageProps) {
         <BindDialog vhost={vhost} to={{ kind: "e", name }} onClose={close} onDone={to.reload} />
       )}
     </>
+  );
+}
+
+function Figures({ exchange }: { exchange: Info }) {
+  const { message_stats: stats } = exchange;
+  return (
+    <div class="figures">
+      <Figure
+        name="In"
+        value={rate(stats?.publish_in_details?.rate)}
+        detail={`${count(stats?.publish_in)} published by clients`}
+      />
+      <Figure
+        name="Out"
+        value={rate(stats?.publish_out_details?.rate)}
+        detail={`${count(stats?.publish_out)} to queues`}
+      />
+    </div>
   );
 }
 

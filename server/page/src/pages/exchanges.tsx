@@ -4,32 +4,20 @@ import { useState } from "preact/hooks";
 import { path, put } from "../api/client.ts";
 import type { Exchange } from "../api/types.ts";
 import { type Entry, EXCHANGE_ARGUMENTS, toArguments } from "../model/arguments.ts";
+import { rate } from "../model/format.ts";
 import { link } from "../model/location.ts";
-import { go, vhost, vhosts, vhostToBeginWith } from "../model/state.ts";
+import { go, vhost } from "../model/state.ts";
 import { ArgumentsField } from "../ui/arguments.tsx";
+import { NewNameFields, nameColumns, useNewName, useOffered } from "../ui/declare.tsx";
 import { FormDialog } from "../ui/dialog.tsx";
 import { ExchangeFeatures } from "../ui/exchange.tsx";
-import { Check, Choice, TextField } from "../ui/field.tsx";
+import { Check, Choice } from "../ui/field.tsx";
 import { type Column, List } from "../ui/list.tsx";
 import { tell } from "../ui/notice.tsx";
 import { Empty, ExchangeLink, Heading, Table } from "../ui/pieces.tsx";
 
 const COLUMNS: Column<Exchange>[] = [
-  {
-    id: "vhost",
-    title: "Virtual host",
-    fields: ["vhost"],
-    sort: "vhost",
-    cell: (exchange) => exchange.vhost,
-  },
-  {
-    id: "name",
-    title: "Name",
-    wide: true,
-    fields: ["name"],
-    sort: "name",
-    cell: (exchange) => <ExchangeLink vhost={exchange.vhost} name={exchange.name} />,
-  },
+  ...nameColumns<Exchange>(ExchangeLink),
   {
     id: "type",
     title: "Type",
@@ -49,6 +37,24 @@ const COLUMNS: Column<Exchange>[] = [
     fields: ["arguments"],
     cell: (exchange) => <Table of={exchange.arguments} />,
   },
+  {
+    id: "in",
+    title: "In",
+    hint: "Messages that clients publish to it, per second",
+    fields: ["message_stats.publish_in_details.rate"],
+    sort: "message_stats.publish_in_details.rate",
+    numeric: true,
+    cell: (exchange) => rate(exchange.message_stats?.publish_in_details?.rate),
+  },
+  {
+    id: "out",
+    title: "Out",
+    hint: "Copies of these that come to queues, one for each queue, per second",
+    fields: ["message_stats.publish_out_details.rate"],
+    sort: "message_stats.publish_out_details.rate",
+    numeric: true,
+    cell: (exchange) => rate(exchange.message_stats?.publish_out_details?.rate),
+  },
 ];
 
 const TYPES: [string, string][] = [
@@ -66,12 +72,15 @@ const TYPES: [string, string][] = [
 
 export default function Exchanges() {
   const [isDeclaring, setDeclaring] = useState(false);
+  const offered = useOffered();
   return (
     <>
       <Heading title="Exchanges">
-        <button type="button" class="primary" onClick={() => setDeclaring(true)}>
-          Declare an exchange
-        </button>
+        {offered.length > 0 && (
+          <button type="button" class="primary" onClick={() => setDeclaring(true)}>
+            Declare an exchange
+          </button>
+        )}
       </Heading>
       <List
         name="exchanges"
@@ -86,14 +95,18 @@ export default function Exchanges() {
           </Empty>
         }
       />
-      {isDeclaring && <Declare onClose={() => setDeclaring(false)} />}
+      {isDeclaring && <Declare offered={offered} onClose={() => setDeclaring(false)} />}
     </>
   );
 }
 
-function Declare({ onClose }: { onClose: () => void }) {
-  const [into, setInto] = useState(vhostToBeginWith());
-  const [name, setName] = useState("");
+interface DeclareProps {
+  offered: string[];
+  onClose: () => void;
+}
+
+function Declare({ offered, onClose }: DeclareProps) {
+  const { into, name, refusal, fields } = useNewName(offered);
   const [type, setType] = useState("direct");
   const [isDurable, setDurable] = useState(true);
   const [isAutoDelete, setAutoDelete] = useState(false);
@@ -111,11 +124,14 @@ function Declare({ onClose }: { onClose: () => void }) {
     go(link("exchanges", into, name));
   };
   return (
-    <FormDialog title="Declare an exchange" action="Declare" onClose={onClose} onSubmit={submit}>
-      {vhosts.value.length > 1 && (
-        <Choice label="Virtual host" value={into} onChange={setInto} options={vhosts.value} />
-      )}
-      <TextField label="Name" value={name} onChange={setName} required first />
+    <FormDialog
+      title="Declare an exchange"
+      action="Declare"
+      refusal={refusal}
+      onClose={onClose}
+      onSubmit={submit}
+    >
+      <NewNameFields {...fields} />
       <Choice label="Type" value={type} onChange={setType} options={TYPES} />
       <Check
         label="Durable"

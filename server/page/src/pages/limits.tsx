@@ -10,7 +10,7 @@ import { FormDialog } from "../ui/dialog.tsx";
 import { Choice } from "../ui/field.tsx";
 import { Grid, type GridColumn } from "../ui/grid.tsx";
 import { EditLimits, LIMITS } from "../ui/limits.tsx";
-import { Empty, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Empty, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 interface Limited {
   user?: string;
@@ -65,8 +65,7 @@ function Of({ kind, title }: { kind: "user" | "vhost"; title: string }) {
         )
       }
     >
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data && (
         <Grid
           label={`Limits of ${title.toLowerCase()}`}

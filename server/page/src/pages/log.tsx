@@ -5,7 +5,7 @@ import { get, withQuery } from "../api/client.ts";
 import { moment, value } from "../model/format.ts";
 import { interval } from "../model/state.ts";
 import { Check, Choice, TextField } from "../ui/field.tsx";
-import { Badge, Empty, Failed, Heading, Waiting } from "../ui/pieces.tsx";
+import { Badge, Empty, Heading, Pending } from "../ui/pieces.tsx";
 
 interface LogRecord {
   id: number;
@@ -61,8 +61,7 @@ export default function Log() {
         <TextField label="With these words" type="search" value={filter} onChange={setFilter} />
         <Check label="Show what comes" value={isFollowing} onChange={setFollowing} />
       </div>
-      {error !== undefined && <Failed error={error} onRetry={retry} />}
-      {!records && error === undefined && <Waiting />}
+      <Pending of={records} error={error} onRetry={retry} />
       {records && shown?.length === 0 && (
         <Empty title={filter === "" ? "Nothing was logged yet." : "No record has these words."} />
       )}

@@ -7,13 +7,8 @@ import { useApi } from "../model/loading.ts";
 import { latest, type Timeline, together } from "../model/series.ts";
 import { has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
-import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
-import { Empty, Fact, Facts, Failed, Figure, Heading, Section, Waiting } from "../ui/pieces.tsx";
-
-const HELD: Line[] = [
-  { of: "messages_ready", title: "Ready", colour: 1 },
-  { of: "messages_unacked", title: "Unacked", colour: 2 },
-];
+import { Chart, HELD, type Line, RangeChoice } from "../ui/chart.tsx";
+import { Empty, Fact, Facts, Failed, Figure, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 const FLOW: Line[] = [
   { of: "publish", title: "Published", colour: 1 },
@@ -70,8 +65,7 @@ export default function Overview() {
         <RangeChoice value={seconds} onChange={setSeconds} />
       </Heading>
       <Alarms data={data} />
-      {totals.error !== undefined && <Failed error={totals.error} onRetry={totals.reload} />}
-      {!totals.data && totals.error === undefined && <Waiting />}
+      <Pending of={totals.data} error={totals.error} onRetry={totals.reload} />
       {totals.data && <Figures totals={totals.data} data={data} />}
       {totals.data?.object_totals.queues === 0 && <FirstSteps totals={totals.data} />}
       {history.error !== undefined && <Failed error={history.error} />}

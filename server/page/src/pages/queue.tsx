@@ -6,11 +6,12 @@ import type { Binding, Queue as Info, Message } from "../api/types.ts";
 import { bytes, count, counted, rate } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { link, linkWith } from "../model/location.ts";
+import { may } from "../model/rights.ts";
 import { go, has } from "../model/state.ts";
 import { useTimeline } from "../model/timeline.ts";
 import type { PageProps } from "../routes.ts";
 import { BindDialog, Bindings } from "../ui/bindings.tsx";
-import { Chart, type Line, RangeChoice } from "../ui/chart.tsx";
+import { Chart, HELD, type Line, RangeChoice } from "../ui/chart.tsx";
 import { Consumers } from "../ui/consumers.tsx";
 import { confirm } from "../ui/dialog.tsx";
 import { GetDialog, MessageView, PublishDialog } from "../ui/messages.tsx";
@@ -24,16 +25,12 @@ import {
   Failed,
   Figure,
   Heading,
+  OnlyLooking,
+  Pending,
   Section,
-  Waiting,
 } from "../ui/pieces.tsx";
 import { InForce } from "../ui/policy.tsx";
 import { ArgumentsDialog, QueueFeatures, QueueState } from "../ui/queue.tsx";
-
-const HELD: Line[] = [
-  { of: "messages_ready", title: "Ready", colour: 1 },
-  { of: "messages_unacked", title: "Unacked", colour: 2 },
-];
 
 const FLOW: Line[] = [
   { of: "publish", title: "In", colour: 1 },
@@ -62,12 +59,16 @@ export default function Queue({ params }: PageProps) {
       <Heading kind="Queue" title={name}>
         {queue && (
           <>
-            <button type="button" class="primary" onClick={() => setOpen("publish")}>
-              Publish
-            </button>
-            <button type="button" onClick={() => setOpen("get")}>
-              Get messages
-            </button>
+            {may(queue, "publish") && (
+              <button type="button" class="primary" onClick={() => setOpen("publish")}>
+                Publish
+              </button>
+            )}
+            {may(queue, "get") && (
+              <button type="button" onClick={() => setOpen("get")}>
+                Get messages
+              </button>
+            )}
             {has("administrator") && (
               <button type="button" onClick={() => setOpen("move")}>
                 Move messages
@@ -77,10 +78,10 @@ export default function Queue({ params }: PageProps) {
           </>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!queue && error === undefined && <Waiting />}
+      <Pending of={queue} error={error} onRetry={reload} />
       {queue && (
         <>
+          <OnlyLooking at={queue} what="queue" />
           {queue.state === "paused" && (
             <p class="banner">
               This queue is paused: it takes messages and hands none out until it is resumed.
@@ -118,7 +119,7 @@ export default function Queue({ params }: PageProps) {
               </Empty>
             </Consumers>
           </Section>
-          <Bound vhost={vhost} name={name} isOpen={open === "bind"} onOpen={setOpen} />
+          <Bound queue={queue} isOpen={open === "bind"} onOpen={setOpen} />
           {has("administrator") && <Messages vhost={vhost} name={name} version={version} />}
         </>
       )}
@@ -212,12 +213,16 @@ function Changes({ queue, onChange }: { queue: Info; onChange: () => void }) {
           {isPaused ? "Resume" : "Pause"}
         </button>
       )}
-      <button type="button" class="danger" onClick={purge}>
-        Purge
-      </button>
-      <button type="button" class="danger" onClick={remove}>
-        Delete
-      </button>
+      {may(queue, "purge") && (
+        <button type="button" class="danger" onClick={purge}>
+          Purge
+        </button>
+      )}
+      {may(queue, "delete") && (
+        <button type="button" class="danger" onClick={remove}>
+          Delete
+        </button>
+      )}
     </>
   );
 }
@@ -306,21 +311,23 @@ function About({ queue }: { queue: Info }) {
 }
 
 interface BoundProps {
-  vhost: string;
-  name: string;
+  queue: Info;
   isOpen: boolean;
   onOpen: (open: Open) => void;
 }
 
-function Bound({ vhost, name, isOpen, onOpen }: BoundProps) {
+function Bound({ queue, isOpen, onOpen }: BoundProps) {
+  const { vhost, name } = queue;
   const { data, error, reload } = useApi<Binding[]>(path("queues", vhost, name, "bindings"));
   return (
     <Section
       title={`Bindings to this queue (${count(data?.length)})`}
       actions={
-        <button type="button" onClick={() => onOpen("bind")}>
-          Bind to an exchange
-        </button>
+        may(queue, "bind") && (
+          <button type="button" onClick={() => onOpen("bind")}>
+            Bind to an exchange
+          </button>
+        )
       }
     >
       {error !== undefined && <Failed error={error} onRetry={reload} />}

@@ -6,31 +6,18 @@ import type { Queue } from "../api/types.ts";
 import { type Entry, QUEUE_ARGUMENTS, toArguments } from "../model/arguments.ts";
 import { bytes, count, rate } from "../model/format.ts";
 import { link } from "../model/location.ts";
-import { go, vhost, vhosts, vhostToBeginWith } from "../model/state.ts";
+import { go, vhost } from "../model/state.ts";
 import { ArgumentsField } from "../ui/arguments.tsx";
+import { NewNameFields, nameColumns, useNewName, useOffered } from "../ui/declare.tsx";
 import { FormDialog } from "../ui/dialog.tsx";
-import { Check, Choice, TextField } from "../ui/field.tsx";
+import { Check, Choice } from "../ui/field.tsx";
 import { type Column, List } from "../ui/list.tsx";
 import { tell } from "../ui/notice.tsx";
 import { Empty, Heading, QueueLink } from "../ui/pieces.tsx";
 import { QueueFeatures, QueueState } from "../ui/queue.tsx";
 
 const COLUMNS: Column<Queue>[] = [
-  {
-    id: "vhost",
-    title: "Virtual host",
-    fields: ["vhost"],
-    sort: "vhost",
-    cell: (queue) => queue.vhost,
-  },
-  {
-    id: "name",
-    title: "Name",
-    wide: true,
-    fields: ["name"],
-    sort: "name",
-    cell: (queue) => <QueueLink vhost={queue.vhost} name={queue.name} />,
-  },
+  ...nameColumns<Queue>(QueueLink),
   { id: "type", title: "Type", fields: ["type"], sort: "type", cell: (queue) => queue.type },
   {
     id: "features",
@@ -130,7 +117,8 @@ const COLUMNS: Column<Queue>[] = [
 
 export default function Queues() {
   const [isDeclaring, setDeclaring] = useState(false);
-  const declare = (
+  const offered = useOffered();
+  const declare = offered.length > 0 && (
     <button type="button" class="primary" onClick={() => setDeclaring(true)}>
       Declare a queue
     </button>
@@ -148,20 +136,24 @@ export default function Queues() {
         empty={
           <Empty title="There are no queues yet.">
             <p>
-              Clients declare the queues that they consume from. Declare one here to try it out: all
-              it takes is a name.
+              Clients declare the queues that they consume from.
+              {offered.length > 0 && " Declare one here to try it out: all it takes is a name."}
             </p>
           </Empty>
         }
       />
-      {isDeclaring && <Declare onClose={() => setDeclaring(false)} />}
+      {isDeclaring && <Declare offered={offered} onClose={() => setDeclaring(false)} />}
     </>
   );
 }
 
-function Declare({ onClose }: { onClose: () => void }) {
-  const [into, setInto] = useState(vhostToBeginWith());
-  const [name, setName] = useState("");
+interface DeclareProps {
+  offered: string[];
+  onClose: () => void;
+}
+
+function Declare({ offered, onClose }: DeclareProps) {
+  const { into, name, refusal, fields } = useNewName(offered);
   const [type, setType] = useState("classic");
   const [isDurable, setDurable] = useState(true);
   const [isAutoDelete, setAutoDelete] = useState(false);
@@ -178,11 +170,14 @@ function Declare({ onClose }: { onClose: () => void }) {
     go(link("queues", into, name));
   };
   return (
-    <FormDialog title="Declare a queue" action="Declare" onClose={onClose} onSubmit={submit}>
-      {vhosts.value.length > 1 && (
-        <Choice label="Virtual host" value={into} onChange={setInto} options={vhosts.value} />
-      )}
-      <TextField label="Name" value={name} onChange={setName} required first />
+    <FormDialog
+      title="Declare a queue"
+      action="Declare"
+      refusal={refusal}
+      onClose={onClose}
+      onSubmit={submit}
+    >
+      <NewNameFields {...fields} />
       <Choice
         label="Type"
         value={type}

@@ -2,16 +2,20 @@
 
 import { useState } from "preact/hooks";
 import type { Recordings } from "../api/admin.ts";
-import { getBytes, path, withQuery } from "../api/client.ts";
-import { bytes, moment } from "../model/format.ts";
+import { del, getBytes, path, put, withQuery } from "../api/client.ts";
+import { bytes, count, moment } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { save } from "../model/save.ts";
+import { confirm } from "../ui/dialog.tsx";
 import { Grid } from "../ui/grid.tsx";
-import { tellFailure } from "../ui/notice.tsx";
-import { Badge, Empty, Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { attempt, tell, tellFailure } from "../ui/notice.tsx";
+import { Badge, Empty, Fact, Facts, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 /** A recording's file. */
 type RecordingFile = Recordings["files"][number];
+
+/** Where it stands whether the next start is recorded. */
+const NEXT = path("flight-recordings", "next");
 
 export default function RecordingsPage() {
   const { data, error, reload } = useApi<Recordings>("/api/flight-recordings");
@@ -22,34 +26,92 @@ export default function RecordingsPage() {
         A flight recording is all that went into the broker, without the bodies of messages. The
         simulator can replay it step by step: add it to a report of a fault.
       </p>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
-      {data && !data.recording && (
-        <Empty title="This broker does not record.">
-          <p>
-            A recording begins with a start, as what comes of it depends on all that the broker knew
-            then. Start it with <code>warren serve --record DIR</code>, or{" "}
-            <code>warren.record = DIR</code> in its configuration.
-          </p>
-        </Empty>
+      <Pending of={data} error={error} onRetry={reload} />
+      {data && (
+        <>
+          <State of={data} onChange={reload} />
+          <Files of={data} />
+        </>
       )}
-      {data?.recording && <Files of={data} />}
     </>
   );
 }
 
-function Files({ of }: { of: Recordings }) {
-  const newest = of.files.at(-1)?.name;
+/** What is recorded now and after the next start, and how that is changed. */
+function State({ of, onChange }: { of: Recordings; onChange: () => void }) {
+  const arm = async () => {
+    await attempt(() => put(NEXT), "The next start of the broker will be recorded.");
+    onChange();
+  };
+  const disarm = async () => {
+    await attempt(() => del(NEXT), "The next start of the broker will not be recorded.");
+    onChange();
+  };
+  const stop = () =>
+    confirm({
+      title: "End the recording",
+      body: (
+        <p>
+          What was recorded so far stays and can be downloaded. A recording that has ended cannot go
+          on: another one begins with another start of the broker.
+        </p>
+      ),
+      action: "End the recording",
+      run: async () => {
+        await del(path("flight-recordings", "current"));
+        tell("The recording has ended.");
+        onChange();
+      },
+    });
   return (
-    <Section title="Recordings">
+    <Section
+      title="What is recorded"
+      actions={
+        <>
+          {!of.configured && !of.next && (
+            <button type="button" class="primary" onClick={arm}>
+              Record the next start
+            </button>
+          )}
+          {!of.configured && of.next && (
+            <button type="button" onClick={disarm}>
+              Do not record the next start
+            </button>
+          )}
+          {of.recording && (
+            <button type="button" class="danger" onClick={stop}>
+              End the recording
+            </button>
+          )}
+        </>
+      }
+    >
       <Facts>
-        <Fact name="State">
-          <Badge tone="good">recording</Badge>
+        <Fact name="Now">
+          {of.recording ? <Badge tone="good">recording</Badge> : <Badge>not recording</Badge>}
+        </Fact>
+        <Fact name="Next start">
+          {of.next ? <Badge tone="accent">will be recorded</Badge> : <Badge>not recorded</Badge>}
+          {of.configured && " as is every start, by the configuration (warren.record)"}
         </Fact>
         <Fact name="Directory on the server">
           <code>{of.directory}</code>
         </Fact>
       </Facts>
+      <p class="hint">
+        A recording begins with a start of the broker, as what comes of it depends on all that the
+        broker knew before: only then is that known. So a broker that runs is asked to record its
+        next start, and restarted (<code>systemctl restart warren</code>, for instance): clients
+        connect anew, and nothing that was confirmed is lost. That is good for one start; to record
+        each of them, set <code>warren.record = DIR</code> in the configuration.
+      </p>
+    </Section>
+  );
+}
+
+function Files({ of }: { of: Recordings }) {
+  return (
+    <Section title={`Recordings (${count(of.files.length)})`}>
       <Grid
         label="Recordings"
         rows={[...of.files].reverse()}
@@ -59,19 +121,28 @@ function Files({ of }: { of: Recordings }) {
             title: "File",
             cell: (file) => (
               <>
-                {file.name} {file.name === newest && <Badge tone="accent">of this start</Badge>}
+                {file.name} {file.current && <Badge tone="accent">of this start</Badge>}
               </>
             ),
           },
           { title: "Size", numeric: true, cell: (file) => bytes(file.bytes) },
           { title: "Written last", cell: (file) => moment(file.modified) },
-          { title: "", cell: (file) => <Download file={file} /> },
+          { title: "", numeric: true, cell: (file) => <Download file={file} /> },
         ]}
-        empty={<p class="muted">There are none.</p>}
+        empty={
+          <Empty title="There are no recordings yet.">
+            <p>
+              {of.next
+                ? "The first begins with the next start of the broker."
+                : "Have the next start of the broker recorded, and restart it."}
+            </p>
+          </Empty>
+        }
       />
       <p class="hint">
-        Each start makes one of its own; the oldest go when there is no room for more. What clients
-        sent is in it, but for bodies and passwords: names, routing keys, headers.
+        Each start that is recorded makes a file of its own; the oldest go when there is no room for
+        more. What clients sent is in it, but for bodies and passwords: names, routing keys,
+        headers. What stood in the data directory before the start is in it as the broker read it.
       </p>
     </Section>
   );

@@ -225,7 +225,7 @@ function Picture({ asked, course }: { asked: Asked; course: Course }) {
   const { nodes, edges } = useMemo(() => {
     const drawn = {
       nodes: data?.nodes.map((node) => toNode(node, null)) ?? [],
-      edges: data?.edges.map(toEdge) ?? [],
+      edges: data?.edges.map((edge) => toEdge(edge, data)) ?? [],
     };
     const short = { ...course, steps: course.steps.slice(0, DRAWN) };
     return withCourse(drawn, short);

@@ -18,7 +18,7 @@ import {
 } from "../model/topology.ts";
 import { TextField } from "../ui/field.tsx";
 import { Graph } from "../ui/graph.tsx";
-import { Badge, Empty, Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Badge, Empty, Fact, Facts, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 export default function TopologyPage() {
   const { query } = place.value;
@@ -32,7 +32,7 @@ export default function TopologyPage() {
   const { data, error, reload } = useApi<Topology>(asked, { keep: true });
   const [selected, setSelected] = useState<string>();
   const nodes = useMemo(() => data?.nodes.map((node) => toNode(node, data.center)) ?? [], [data]);
-  const edges = useMemo(() => data?.edges.map(toEdge) ?? [], [data]);
+  const edges = useMemo(() => data?.edges.map((edge) => toEdge(edge, data)) ?? [], [data]);
   const chosen = data?.nodes.find(({ id }) => id === selected);
   const showAround = (node: { kind: string; name: string } | undefined) => {
     setSelected(node && `${node.kind === "queue" ? "q" : "e"}:${node.name}`);
@@ -48,8 +48,7 @@ export default function TopologyPage() {
         </a>
       </Heading>
       <Search vhost={vhost} onChoose={showAround} />
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data && (isAround || !data.complete) && (
         <p class="around" role="status">
           {isAround
@@ -98,11 +97,14 @@ function Legend() {
   return (
     <p class="hint graph-legend">
       <span class="graph-swatch exchange" aria-hidden="true" /> exchange
-      <span class="graph-swatch queue" aria-hidden="true" /> queue, with messages that are ready,
-      and how many come in per second by all ways together: what a single binding carries is not
-      counted. Arrows are bindings, with their keys; <b>dashed</b> ones lead to the exchange for
-      messages that no binding takes, or for dead letters. Every queue is bound to the default
-      exchange by its name as well; that is not drawn.
+      <span class="graph-swatch queue" aria-hidden="true" /> queue, with messages that are ready and
+      how many come in per second, by all ways together; with an exchange stands how many clients
+      publish to it per second. Rates are those of the last seconds, and 0 until somebody has looked
+      for some. Arrows are bindings, with their keys, and below these <b>≤</b> how many messages go
+      that way per second at the most: a single binding counts nothing, but no more can go along it
+      than come into its queue, nor than were published to its exchange where nothing else leads
+      there. <b>Dashed</b> ones lead to the exchange for messages that no binding takes, or for dead
+      letters. Every queue is bound to the default exchange by its name as well; that is not drawn.
     </p>
   );
 }
@@ -170,6 +172,16 @@ function Chosen(props: { node: TopologyNode; vhost: string; onAround: () => void
     <Section title={isQueue ? `Queue ${node.name}` : `Exchange ${exchangeName(node.name)}`}>
       <Facts>
         <Fact name="Type">{node.type}</Fact>
+        {!isQueue && (
+          <>
+            <Fact name="Published by clients">
+              {rate(node.message_stats?.publish_in_details?.rate)}
+            </Fact>
+            <Fact name="Copies of these to queues">
+              {rate(node.message_stats?.publish_out_details?.rate)}
+            </Fact>
+          </>
+        )}
         {isQueue && (
           <>
             <Fact name="Ready">{count(node.messages_ready)}</Fact>

@@ -11,7 +11,7 @@ import { Choice, TextField } from "../ui/field.tsx";
 import { LimitsSection } from "../ui/limits.tsx";
 import { tell } from "../ui/notice.tsx";
 import { Permissions, TopicPermissions } from "../ui/permissions.tsx";
-import { Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Fact, Facts, Heading, Pending, Section } from "../ui/pieces.tsx";
 import { Tags, TagsField } from "../ui/tags.tsx";
 import { askToDelete } from "./users.tsx";
 
@@ -36,8 +36,7 @@ export default function UserPage({ params }: PageProps) {
           </button>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data && (
         <>
           <div class="columns">

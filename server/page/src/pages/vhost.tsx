@@ -12,7 +12,7 @@ import { TextField } from "../ui/field.tsx";
 import { LimitsSection } from "../ui/limits.tsx";
 import { attempt, tell } from "../ui/notice.tsx";
 import { Permissions, TopicPermissions } from "../ui/permissions.tsx";
-import { Badge, Fact, Facts, Failed, Heading, Section, Waiting } from "../ui/pieces.tsx";
+import { Badge, Fact, Facts, Heading, Pending, Section } from "../ui/pieces.tsx";
 import { TypeField } from "./vhosts.tsx";
 
 export default function VhostPage({ params }: PageProps) {
@@ -46,8 +46,7 @@ export default function VhostPage({ params }: PageProps) {
           </>
         )}
       </Heading>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data && (
         <div class="columns">
           <Section title="About">

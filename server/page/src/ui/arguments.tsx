@@ -38,6 +38,7 @@ export function ArgumentsField({ label, value, onChange, known = [] }: Arguments
           <div key={index} class="arguments-row">
             <input
               aria-label={`Name in row ${index + 1} of ${label}`}
+              placeholder="name"
               value={entry.name}
               list={id}
               spellcheck={false}
@@ -119,6 +120,7 @@ function ValueInput({ entry, about, label, onChange }: ValueInputProps) {
   return (
     <input
       aria-label={label}
+      placeholder="value"
       value={entry.text}
       inputMode={entry.kind === "number" ? "decimal" : "text"}
       spellcheck={false}

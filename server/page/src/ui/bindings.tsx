@@ -5,6 +5,7 @@ import { del, path, post } from "../api/client.ts";
 import type { Binding } from "../api/types.ts";
 import { type Entry, toArguments } from "../model/arguments.ts";
 import { exchangeSegment } from "../model/location.ts";
+import { may, useRefusal } from "../model/rights.ts";
 import { ArgumentsField } from "./arguments.tsx";
 import { confirm, FormDialog } from "./dialog.tsx";
 import { Choice, TextField } from "./field.tsx";
@@ -85,9 +86,8 @@ export function Bindings({ bindings, end, onChange }: BindingsProps) {
                 <Table of={binding.arguments} />
               </td>
               <td class="number">
-                {binding.source === "" ? (
-                  <span class="muted">always there</span>
-                ) : (
+                {binding.source === "" && <span class="muted">always there</span>}
+                {may(binding, "unbind") && (
                   <button type="button" onClick={() => unbind(binding)}>
                     Unbind
                   </button>
@@ -116,6 +116,7 @@ export function BindDialog({ vhost, from, to, onClose, onDone }: BindDialogProps
   const [kind, setKind] = useState<Kind>("q");
   const [key, setKey] = useState("");
   const [entries, setEntries] = useState<Entry[]>([]);
+  const refusal = useRefusal(vhost, other, to ? "read" : "write");
   const submit = async () => {
     const source = from ?? other;
     const destination = to?.name ?? other;
@@ -125,7 +126,7 @@ export function BindDialog({ vhost, from, to, onClose, onDone }: BindDialogProps
     onDone();
   };
   return (
-    <FormDialog title="Bind" action="Bind" onClose={onClose} onSubmit={submit}>
+    <FormDialog title="Bind" action="Bind" refusal={refusal} onClose={onClose} onSubmit={submit}>
       {to ? (
         <TextField label="From exchange" value={other} onChange={setOther} required first />
       ) : (

@@ -16,6 +16,12 @@ export interface Line {
   colour: 1 | 2 | 3 | 4 | 5 | 6;
 }
 
+/** What queues hold: the same lines wherever it is shown. */
+export const HELD: Line[] = [
+  { of: "messages_ready", title: "Ready", colour: 1 },
+  { of: "messages_unacked", title: "Unacked", colour: 2 },
+];
+
 interface ChartProps {
   /** What it is a chart of, unless a heading says so. */
   title?: string;

@@ -56,6 +56,8 @@ interface FormProps {
   wide?: boolean;
   /** Whether it stays when it is done, as what it shows then is another thing. */
   keep?: boolean;
+  /** Why what is filled in cannot be done, if that is known before. */
+  refusal?: string | undefined;
   onClose: () => void;
   /** Does it. What it throws is shown in the window, which stays open. */
   onSubmit: () => Promise<void>;
@@ -64,7 +66,7 @@ interface FormProps {
 
 /** A window with fields and a button. It closes when what was asked for is done. */
 export function FormDialog(props: FormProps) {
-  const { title, action, danger, wide, keep, onClose, onSubmit, children } = props;
+  const { title, action, danger, wide, keep, refusal, onClose, onSubmit, children } = props;
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
   const submit = async (event: Event) => {
@@ -83,16 +85,20 @@ export function FormDialog(props: FormProps) {
     <Dialog title={title} onClose={onClose} wide={wide ?? false}>
       <form onSubmit={submit}>
         <div class="dialog-body">{children}</div>
-        {error !== undefined && (
+        {(refusal ?? error) !== undefined && (
           <p class="error" role="alert">
-            {explain(error)}
+            {refusal ?? explain(error)}
           </p>
         )}
         <footer>
           <button type="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="submit" class={danger ? "danger" : "primary"} disabled={isBusy}>
+          <button
+            type="submit"
+            class={danger ? "danger" : "primary"}
+            disabled={isBusy || refusal !== undefined}
+          >
             {isBusy ? "…" : action}
           </button>
         </footer>

@@ -23,6 +23,9 @@ export interface GraphEdge {
   label: string;
   kind: "binding" | "alternate" | "dead-letter";
   tone?: "certain" | "maybe" | undefined;
+  /** A line below the label, for which there is room if it is empty too: how much goes along it. */
+  flow?: string;
+  isFlowing?: boolean;
 }
 
 interface GraphProps {
@@ -42,6 +45,9 @@ interface Placed {
 
 const NAME_LEN = 30;
 const LABEL_LEN = 26;
+/** About how long what goes along an edge is. */
+const FLOW_LEN = 9;
+const LINE = 14;
 const HEIGHT = 44;
 const GAP = 18;
 /** About how wide a letter is. */
@@ -84,9 +90,11 @@ async function place(nodes: GraphNode[], edges: GraphEdge[]): Promise<Placed> {
     if (bound.has(node.id)) graph.setNode(node.id, { width, height: HEIGHT });
   }
   for (const [index, edge] of edges.entries()) {
-    const letters = cut(edge.label, LABEL_LEN).length;
+    const isTold = edge.flow !== undefined;
+    const letters = Math.max(cut(edge.label, LABEL_LEN).length, isTold ? FLOW_LEN : 0);
     const width = letters > 0 ? Math.round(letters * 6.4 + 10) : 0;
-    const size = { width, height: letters > 0 ? 16 : 0, labelpos: "c" };
+    const lines = (edge.label === "" ? 0 : 1) + (isTold ? 1 : 0);
+    const size = { width, height: lines * LINE + (lines > 0 ? 2 : 0), labelpos: "c" };
     graph.setEdge(edge.from, edge.to, size, String(index));
   }
   layout(graph);
@@ -119,7 +127,7 @@ async function place(nodes: GraphNode[], edges: GraphEdge[]): Promise<Placed> {
 function shape(nodes: GraphNode[], edges: GraphEdge[]): string {
   return JSON.stringify([
     nodes.map(({ id, name, detail }) => [id, name, Math.ceil(detail.length / 6)]),
-    edges.map(({ from, to, label, kind }) => [from, to, label, kind]),
+    edges.map(({ from, to, label, kind, flow }) => [from, to, label, kind, flow !== undefined]),
   ]);
 }
 
@@ -206,13 +214,18 @@ export function Graph({ label, nodes, edges, selected, onSelect }: GraphProps) {
               return (
                 <g
                   key={`${edge.kind}\n${edge.from}\n${edge.to}`}
-                  class={`edge ${edge.kind} ${edge.tone ?? ""} ${isFar ? "far" : ""}`}
+                  class={`edge ${edge.kind} ${edge.tone ?? ""} ${isFar ? "far" : ""} ${edge.isFlowing ? "flowing" : ""}`}
                 >
-                  <title>{edge.label}</title>
+                  <title>{[edge.label, edge.flow].filter(Boolean).join(": ")}</title>
                   <path d={path} marker-end={`url(#arrow-${edge.tone ?? "plain"})`} />
                   {edge.label && (
-                    <text x={x} y={y} dy="0.32em">
+                    <text x={x} y={edge.flow ? y - LINE / 2 : y} dy="0.32em">
                       {cut(edge.label, LABEL_LEN)}
+                    </text>
+                  )}
+                  {edge.flow && (
+                    <text class="flow" x={x} y={edge.label ? y + LINE / 2 : y} dy="0.32em">
+                      {edge.flow}
                     </text>
                   )}
                 </g>

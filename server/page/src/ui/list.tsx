@@ -9,7 +9,7 @@ import type { Page } from "../api/types.ts";
 import { count, time } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { columns as chosen, place, setQuery, vhost, vhosts } from "../model/state.ts";
-import { Failed, TableFrame, Waiting } from "./pieces.tsx";
+import { Pending, TableFrame } from "./pieces.tsx";
 
 export interface Column<Row> {
   /** What it is known by where choices are kept. */
@@ -138,8 +138,7 @@ export function List<Row>(props: ListProps<Row>) {
         </span>
         <ColumnChoice name={name} columns={columns} shown={shown} />
       </div>
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
+      <Pending of={data} error={error} onRetry={reload} />
       {data?.total_count === 0 && empty}
       {data && data.total_count > 0 && data.filtered_count === 0 && (
         <p class="empty">

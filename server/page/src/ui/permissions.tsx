@@ -10,7 +10,7 @@ import { confirm, FormDialog } from "./dialog.tsx";
 import { Choice, TextField } from "./field.tsx";
 import { Grid, type GridColumn } from "./grid.tsx";
 import { tell } from "./notice.tsx";
-import { Empty, Failed, Section, Waiting } from "./pieces.tsx";
+import { Empty, Pending, Section } from "./pieces.tsx";
 
 /** Whose permissions: a user's, or all in a virtual host. */
 export type Of = { user: string } | { vhost: string };
@@ -33,29 +33,78 @@ function Pattern({ text }: { text: string }) {
   return text === "" ? <span class="muted">nothing</span> : <code>{text}</code>;
 }
 
+interface KeptProps<T> {
+  title: string;
+  /** What the button says that makes another. */
+  action: string;
+  asked: string;
+  /** What tells one from the others. */
+  keyOf: (one: T) => string;
+  /** What the buttons of one are about, for who does not see where they stand. */
+  nameOf: (one: T) => string;
+  columns: GridColumn<T>[];
+  empty: string;
+  clear: (one: T, reload: () => void) => void;
+  Edit: (props: EditProps<T>) => preact.JSX.Element;
+  of: Of;
+}
+
+/** A table of permissions, which are set, changed and cleared. */
+function Kept<T>(props: KeptProps<T>) {
+  const { title, action, asked, keyOf, nameOf, clear, Edit, of } = props;
+  const { data, error, reload } = useApi<T[]>(asked);
+  const [edited, setEdited] = useState<T | "new">();
+  const actions: GridColumn<T> = {
+    title: "",
+    numeric: true,
+    cell: (one) => (
+      <span class="actions">
+        <button type="button" onClick={() => setEdited(one)}>
+          Change<span class="hidden"> {nameOf(one)}</span>
+        </button>
+        <button type="button" class="danger" onClick={() => clear(one, reload)}>
+          Clear<span class="hidden"> {nameOf(one)}</span>
+        </button>
+      </span>
+    ),
+  };
+  return (
+    <Section
+      title={title}
+      actions={
+        <button type="button" onClick={() => setEdited("new")}>
+          {action}
+        </button>
+      }
+    >
+      <Pending of={data} error={error} onRetry={reload} />
+      {data && (
+        <Grid
+          label={title}
+          columns={[...props.columns, actions]}
+          rows={data}
+          rowKey={keyOf}
+          empty={
+            <Empty title="There are none.">
+              <p>{props.empty}</p>
+            </Empty>
+          }
+        />
+      )}
+      {edited !== undefined && (
+        <Edit
+          of={of}
+          {...(edited !== "new" && { before: edited })}
+          onClose={() => setEdited(undefined)}
+          onDone={reload}
+        />
+      )}
+    </Section>
+  );
+}
+
 export function Permissions({ of }: { of: Of }) {
-  const { data, error, reload } = useApi<Permission[]>(path(...base(of), "permissions"));
-  const [edited, setEdited] = useState<Permission | "new">();
-  const columns: GridColumn<Permission>[] = [
-    other(of),
-    { title: "Configure", cell: (one) => <Pattern text={one.configure} /> },
-    { title: "Write", cell: (one) => <Pattern text={one.write} /> },
-    { title: "Read", cell: (one) => <Pattern text={one.read} /> },
-    {
-      title: "",
-      cell: (one) => (
-        <span class="actions">
-          <button type="button" onClick={() => setEdited(one)}>
-            Change<span class="hidden"> {`${one.user} in ${one.vhost}`}</span>
-          </button>
-          <button type="button" class="danger" onClick={() => clear(one)}>
-            Clear<span class="hidden"> {`${one.user} in ${one.vhost}`}</span>
-          </button>
-        </span>
-      ),
-    },
-  ];
-  const clear = ({ user, vhost }: Permission) =>
+  const clear = ({ user, vhost }: Permission, reload: () => void) =>
     confirm({
       title: `Keep ${user} out of ${vhost}?`,
       body: <p>The user can do nothing in that virtual host any more, nor enter it.</p>,
@@ -67,42 +116,27 @@ export function Permissions({ of }: { of: Of }) {
       },
     });
   return (
-    <Section
+    <Kept<Permission>
       title="Permissions"
-      actions={
-        <button type="button" onClick={() => setEdited("new")}>
-          Set a permission
-        </button>
+      action="Set a permission"
+      asked={path(...base(of), "permissions")}
+      keyOf={(one) => `${one.vhost}\n${one.user}`}
+      nameOf={(one) => `${one.user} in ${one.vhost}`}
+      columns={[
+        other(of),
+        { title: "Configure", cell: (one) => <Pattern text={one.configure} /> },
+        { title: "Write", cell: (one) => <Pattern text={one.write} /> },
+        { title: "Read", cell: (one) => <Pattern text={one.read} /> },
+      ]}
+      empty={
+        "user" in of
+          ? "The user can enter no virtual host. Set a permission to let it in."
+          : "Nobody but administrators of this page can enter. Set a permission to let somebody in."
       }
-    >
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
-      {data && (
-        <Grid
-          label="Permissions"
-          columns={columns}
-          rows={data}
-          rowKey={(one) => `${one.vhost}\n${one.user}`}
-          empty={
-            <Empty title="There are none.">
-              <p>
-                {"user" in of
-                  ? "The user can enter no virtual host. Set a permission to let it in."
-                  : "Nobody but administrators of this page can enter. Set a permission to let somebody in."}
-              </p>
-            </Empty>
-          }
-        />
-      )}
-      {edited && (
-        <Edit
-          of={of}
-          {...(edited !== "new" && { before: edited })}
-          onClose={() => setEdited(undefined)}
-          onDone={reload}
-        />
-      )}
-    </Section>
+      clear={clear}
+      Edit={Edit}
+      of={of}
+    />
   );
 }
 
@@ -175,10 +209,7 @@ function Edit({ of, before, onClose, onDone }: EditProps<Permission>) {
 }
 
 export function TopicPermissions({ of }: { of: Of }) {
-  const asked = path(...base(of), "topic-permissions");
-  const { data, error, reload } = useApi<TopicPermission[]>(asked);
-  const [edited, setEdited] = useState<TopicPermission | "new">();
-  const clear = ({ user, vhost, exchange }: TopicPermission) =>
+  const clear = ({ user, vhost, exchange }: TopicPermission, reload: () => void) =>
     confirm({
       title: `Clear the topic permission of ${user}?`,
       body: <p>Any routing key may be used at the exchange {exchange} from then on.</p>,
@@ -189,58 +220,24 @@ export function TopicPermissions({ of }: { of: Of }) {
         reload();
       },
     });
-  const columns: GridColumn<TopicPermission>[] = [
-    other(of),
-    { title: "Exchange", cell: (one) => one.exchange },
-    { title: "Write", cell: (one) => <Pattern text={one.write} /> },
-    { title: "Read", cell: (one) => <Pattern text={one.read} /> },
-    {
-      title: "",
-      cell: (one) => (
-        <span class="actions">
-          <button type="button" onClick={() => setEdited(one)}>
-            Change<span class="hidden"> {`${one.user} at ${one.exchange}`}</span>
-          </button>
-          <button type="button" class="danger" onClick={() => clear(one)}>
-            Clear<span class="hidden"> {`${one.user} at ${one.exchange}`}</span>
-          </button>
-        </span>
-      ),
-    },
-  ];
   return (
-    <Section
+    <Kept<TopicPermission>
       title="Topic permissions"
-      actions={
-        <button type="button" onClick={() => setEdited("new")}>
-          Set a topic permission
-        </button>
-      }
-    >
-      {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {!data && error === undefined && <Waiting />}
-      {data && (
-        <Grid
-          label="Topic permissions"
-          columns={columns}
-          rows={data}
-          rowKey={(one) => `${one.vhost}\n${one.user}\n${one.exchange}`}
-          empty={
-            <Empty title="There are none.">
-              <p>Any routing key may be used at topic exchanges that the permissions open.</p>
-            </Empty>
-          }
-        />
-      )}
-      {edited && (
-        <EditTopic
-          of={of}
-          {...(edited !== "new" && { before: edited })}
-          onClose={() => setEdited(undefined)}
-          onDone={reload}
-        />
-      )}
-    </Section>
+      action="Set a topic permission"
+      asked={path(...base(of), "topic-permissions")}
+      keyOf={(one) => `${one.vhost}\n${one.user}\n${one.exchange}`}
+      nameOf={(one) => `${one.user} at ${one.exchange}`}
+      columns={[
+        other(of),
+        { title: "Exchange", cell: (one) => one.exchange },
+        { title: "Write", cell: (one) => <Pattern text={one.write} /> },
+        { title: "Read", cell: (one) => <Pattern text={one.read} /> },
+      ]}
+      empty="Any routing key may be used at topic exchanges that the permissions open."
+      clear={clear}
+      Edit={EditTopic}
+      of={of}
+    />
   );
 }
 

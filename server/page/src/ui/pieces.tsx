@@ -122,6 +122,15 @@ export function Waiting() {
   );
 }
 
+/**
+ * What stands where something was asked for: why it cannot be had, above what came before; or, while
+ * nothing has come, that it is being loaded.
+ */
+export function Pending(props: { of: unknown; error: unknown; onRetry: () => void }) {
+  if (props.error !== undefined) return <Failed error={props.error} onRetry={props.onRetry} />;
+  return props.of === undefined ? <Waiting /> : null;
+}
+
 /** A word about the state or nature of something. */
 export function Badge(props: {
   children: ComponentChildren;
@@ -158,6 +167,16 @@ export function Table({ of }: { of: Arguments | undefined }) {
         </div>
       ))}
     </dl>
+  );
+}
+
+/** Tells why nothing is offered to who may do nothing with it. */
+export function OnlyLooking({ at, what }: { at: { you_may?: string[] }; what: string }) {
+  if (at.you_may?.length !== 0) return null;
+  return (
+    <p class="hint">
+      You may look at this {what}: your permissions in its virtual host let you do no more with it.
+    </p>
   );
 }
 

@@ -33,6 +33,7 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
   );
   const rows = settings(given, users.data?.definition ?? {}, operators.data?.definition ?? {});
   const isAny = Boolean(policy || operatorPolicy);
+  const isSaid = rows.some((row) => others(row) !== NOTHING);
   return (
     <div class="in-force">
       {users.data && <Why policy={users.data} kind="Policy" name={name} />}
@@ -48,7 +49,7 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
                 <th scope="col">Setting</th>
                 <th scope="col">In force</th>
                 <th scope="col">By</th>
-                {isAny && <th scope="col">Others say</th>}
+                {isSaid && <th scope="col">Others say</th>}
               </tr>
             </thead>
             <tbody>
@@ -61,7 +62,7 @@ export function InForce({ vhost, name, given, policy, operatorPolicy }: InForceP
                   <td>
                     <Badge tone={row.from === "argument" ? undefined : "accent"}>{row.from}</Badge>
                   </td>
-                  {isAny && <td class="muted">{others(row)}</td>}
+                  {isSaid && <td class="muted">{others(row)}</td>}
                 </tr>
               ))}
             </tbody>
