@@ -26,6 +26,7 @@ mod size;
 mod systemd;
 mod tls;
 mod usage;
+mod vhost_defaults;
 
 /// A message broker that speaks AMQP 0-9-1, for the clients of RabbitMQ.
 ///

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, panic, process};
 
@@ -216,18 +217,16 @@ async fn run(
         session_times: reload.loaded().settings.management.session_times,
         logs: logs.clone(),
         expiries: reload.expiries().clone(),
+        vhost_defaults: Arc::new(reload.loaded().settings.vhost_defaults.clone()),
     };
-    if let Some(definitions) = definitions {
-        let (about, users) = (about.clone(), users.clone());
-        let import = management::import(node.handle(), about, users, definitions);
-        tokio::select! {
-            imported = import => imported.map_err(ServeError::Setting)?,
-            reason = node.halted() => end_halted(&reason, &end, &logs),
-            name = signals.stop() => {
-                info!(signal = name, "stopping before the start was over");
-                node.shut_down(SHUTDOWN_TEXT.into()).await;
-                return Ok(());
-            }
+    let prepare = management::prepare(node.handle(), about.clone(), users.clone(), definitions);
+    tokio::select! {
+        prepared = prepare => prepared.map_err(ServeError::Setting)?,
+        reason = node.halted() => end_halted(&reason, &end, &logs),
+        name = signals.stop() => {
+            info!(signal = name, "stopping before the start was over");
+            node.shut_down(SHUTDOWN_TEXT.into()).await;
+            return Ok(());
         }
     }
     let mut urls = listen(&mut node, &mut reload)?;

@@ -93,6 +93,16 @@ pub struct Policy {
     pub definition: FieldTable,
 }
 
+impl Policy {
+    /// Whether it could be set in this layer.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, layer: PolicyLayer) -> Result<(), Refusal> {
+        Compiled::new(layer, self.clone()).map(drop)
+    }
+}
+
 /// What a policy may be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -4,6 +4,7 @@
 //! as long as no virtual host is known, there is that one.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -28,6 +29,8 @@ pub(crate) struct AccessState {
     /// By virtual host, user and exchange.
     pub(crate) topic_permissions: BTreeMap<(ShortStr, ShortStr, ShortStr), UserTopicPermission>,
     pub(crate) parameters: BTreeMap<ParameterKey, Parameter>,
+    /// The virtual hosts that were not there before this start. No record has them.
+    pub(crate) made_vhosts: Vec<ShortStr>,
 }
 
 impl AccessState {
@@ -162,8 +165,11 @@ impl AccessState {
         let old = (has_content && self.vhosts.is_empty()).then_some(VHOST);
         let is_any = old.is_some() || defaults.is_some();
         let own = defaults.map(|defaults| defaults.vhost.clone());
-        for name in old.into_iter().chain(own) {
+        for name in old.clone().into_iter().chain(own) {
             if !self.vhosts.contains_key(&name) {
+                if old.as_ref() != Some(&name) {
+                    self.made_vhosts.push(name.clone());
+                }
                 self.apply(Fact::VhostSet(VirtualHost { name: name.clone(), ..<_>::default() }));
             }
             let Some(defaults) = defaults else { continue };

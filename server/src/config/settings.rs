@@ -18,6 +18,7 @@ use crate::definitions::DefinitionSettings;
 use crate::logging::Rotation;
 use crate::page::session::SessionTimes;
 use crate::size::{self, Size};
+use crate::vhost_defaults::VhostDefaults;
 
 /// With less memory than this there would be no room for messages.
 const MEMORY_MIN: u64 = 16 << 20;
@@ -62,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// Who is there at first.
     pub(crate) first_user: FirstUser,
+    /// What new virtual hosts have from their beginning.
+    pub(crate) vhost_defaults: VhostDefaults,
     /// Whether this user may log in from this machine only, as far as anything is said of it.
     pub(crate) loopback_users: BTreeMap<String, bool>,
     /// Whether there is no such user at all.
@@ -98,6 +101,7 @@ impl Default for Settings {
             record_max: Size::Bytes(1 << 30),
             log: LogSettings::default(),
             first_user: FirstUser::default(),
+            vhost_defaults: VhostDefaults::default(),
             loopback_users: BTreeMap::new(),
             no_loopback_users: false,
             mechanisms: Vec::new(),
@@ -127,6 +131,7 @@ impl Settings {
         let machine = self.machine(machine);
         let memory = self.memory(machine)?;
         self.passwords.check_itself()?;
+        self.vhost_defaults.check(&self.passwords)?;
         let mut config = Config {
             memory_max: of_messages(memory),
             log_pending_max: in_memory((memory / 8).min(16 << 20)),

@@ -86,6 +86,32 @@ pub(crate) fn milliseconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time as RabbitMQ writes it, `90s`, `1h` or `1d12h`; milliseconds where there is no unit.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, u64); 6] =
+        [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", WEEK)];
+    const WEEK: u64 = 7 * 86_400_000;
+    let (mut millis, mut rest) = (0_u64, text);
+    let read = loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, behind) = rest.split_at(digits);
+        let letters = behind.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(letters);
+        let is_bare = rest == text && unit.is_empty() && behind.is_empty();
+        let unit = if is_bare { "ms" } else { unit };
+        let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+        let part = number.parse().ok().zip(factor);
+        let part = part.and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+        match part.and_then(|part| millis.checked_add(part)) {
+            None => break None,
+            Some(sum) if behind.is_empty() => break Some(sum),
+            Some(sum) => (millis, rest) = (sum, behind),
+        }
+    };
+    let read = read.map(Duration::from_millis).filter(|read| *read <= FOR_EVER);
+    read.ok_or_else(|| format!("`{text}` is no time, such as 500ms, 90s, 1h or 1d12h"))
+}
+
 /// Bytes, or `10KB`, `10MB` and `10GB`, which go by 1024 here.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
@@ -180,6 +206,21 @@ mod tests {
         assert_eq!(bytes("1mb"), Ok(1 << 20));
         for text in ["", "KB", "-1", "1.5MB", "99999999999999999999", "99999999999999GB"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_units_or_is_in_milliseconds() {
+        let millis = |text: &str| duration(text).map(|read| read.as_millis()).ok();
+        assert_eq!(
+            (millis("1500"), millis("10ms"), millis("90s")),
+            (Some(1500), Some(10), Some(90_000))
+        );
+        assert_eq!((millis("1h"), millis("1d12h30m")), (Some(3_600_000), Some(131_400_000)));
+        assert_eq!(millis("1w"), Some(604_800_000));
+        for text in ["", "h", "1x", "1h2", "1 h", "-1", "11y", "99999999999w", "520w6d23h59m60s1s"]
+        {
+            assert_eq!(millis(text), None, "{text}");
         }
     }
 

@@ -46,10 +46,12 @@ mod sign_in;
 mod topology;
 mod user;
 mod vhost;
+mod vhost_beginning;
 
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -72,6 +74,7 @@ use crate::logging::Logs;
 use crate::page::session::{SessionTimes, Sessions};
 use crate::recordings::Recordings;
 use crate::tls::Expiries;
+use crate::vhost_defaults::VhostDefaults;
 
 /// The version of RabbitMQ whose API this is. Tools look at it to know what they may ask for.
 pub(crate) const RABBITMQ_VERSION: &str = "4.3.5";
@@ -108,6 +111,8 @@ pub(crate) struct Node {
     pub(crate) expiries: Expiries,
     /// How long who signs in by a browser is signed in.
     pub(crate) session_times: SessionTimes,
+    /// What new virtual hosts have from their beginning.
+    pub(crate) vhost_defaults: Arc<VhostDefaults>,
 }
 
 /// What all requests share.
@@ -132,27 +137,39 @@ impl State {
     }
 }
 
-/// Imports definitions, unless they are those that were imported last and that is enough.
+/// Does what is to be done before there are clients: adds to the virtual hosts that the start made
+/// what new ones have, and imports definitions, unless they are those that were imported last and
+/// that is enough.
 ///
 /// # Errors
 /// Which file cannot be imported, and why. What came before it is there.
-pub(crate) async fn import(
+pub(crate) async fn prepare(
     broker: BrokerHandle,
     node: Node,
     users: Users,
-    definitions: Definitions,
+    definitions: Option<Definitions>,
 ) -> Result<(), String> {
     let state = State::new(broker, Lifecycle::default(), node, users);
-    if definitions.skip_if_unchanged && parameter::imported(&state).await == definitions.digest {
+    for vhost in state.broker.look(|broker| broker.made_vhosts().to_vec()).await {
+        vhost_beginning::begin(&state, &vhost).await.map_err(|failure| failure.reason)?;
+    }
+    match definitions {
+        Some(definitions) => import(&state, definitions).await,
+        None => Ok(()),
+    }
+}
+
+async fn import(state: &State, definitions: Definitions) -> Result<(), String> {
+    if definitions.skip_if_unchanged && parameter::imported(state).await == definitions.digest {
         info!("the definitions are those that were imported last");
         return Ok(());
     }
     for (file, object) in definitions.files {
-        let imported = definitions::import_all(&state, &call::Object(object)).await;
+        let imported = definitions::import_all(state, &call::Object(object)).await;
         imported.map_err(|error| unusable(&file, &error))?;
         info!(file = %file.display(), "definitions imported");
     }
-    let kept = parameter::set_imported(&state, &definitions.digest).await;
+    let kept = parameter::set_imported(state, &definitions.digest).await;
     kept.map_err(|failure| failure.reason)
 }
 

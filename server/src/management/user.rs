@@ -103,7 +103,11 @@ pub(super) async fn hash_password(call: Call) -> Answer {
     Ok(Reply::Json(json!({ "ok": STANDARD.encode(&hash.bytes) })))
 }
 
-async fn hash(state: &State, password: Vec<u8>) -> Result<PasswordHash, Failure> {
+/// A salted hash of a password, computed where it holds up nobody.
+///
+/// # Errors
+/// When it cannot be computed.
+pub(super) async fn hash(state: &State, password: Vec<u8>) -> Result<PasswordHash, Failure> {
     let hasher = state.users.hasher();
     let algorithm = state.users.passwords().algorithm;
     let hashed = hasher.hash(algorithm, Password(password.into())).await;

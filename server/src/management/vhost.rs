@@ -1,13 +1,13 @@
 //! Virtual hosts.
 
 use serde_json::{Value, json};
-use warren_core::Command;
 use warren_core::amqp::ShortStr;
 use warren_core::broker::{Permission, VhostMetadata, VirtualHost};
+use warren_core::{Command, Done};
 
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::page::{self, Ready};
-use super::{State, limit, reading, user};
+use super::{State, limit, reading, user, vhost_beginning};
 
 pub(super) async fn list(call: Call) -> Answer {
     let visible = call.vhosts().await?;
@@ -67,7 +67,12 @@ pub(super) async fn put(state: &State, name: ShortStr, object: &Object) -> Answe
         },
         protected: known.protected,
     };
-    Ok(state.broker.command(Command::SetVhost { vhost: name, metadata }).await?.into())
+    let command = Command::SetVhost { vhost: name.clone(), metadata };
+    let done = state.broker.command(command).await?;
+    if done == Done::Created {
+        vhost_beginning::begin(state, &name).await?;
+    }
+    Ok(done.into())
 }
 
 pub(super) async fn delete(call: Call) -> Answer {

@@ -19,6 +19,7 @@ mod page_api;
 mod proxy;
 mod tls;
 mod tunnel;
+mod vhost_defaults;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -31,6 +31,14 @@ impl Permission {
     pub fn full() -> Self {
         Self { configure: ".*".into(), write: ".*".into(), read: ".*".into() }
     }
+
+    /// Whether it could be set.
+    ///
+    /// # Errors
+    /// When one of its patterns is none.
+    pub fn check(&self) -> Result<(), Refusal> {
+        Rules::new(self.clone()).map(drop)
+    }
 }
 
 /// What a user may do at a topic exchange: regular expressions for routing keys, in which

@@ -247,7 +247,8 @@ impl Engine {
 
     /// What a start found.
     pub(super) fn restore_access(&mut self, state: AccessState) {
-        let AccessState { vhosts, users, permissions, topic_permissions, parameters } = state;
+        let AccessState { vhosts, users, permissions, topic_permissions, .. } = state;
+        self.made_vhosts = state.made_vhosts;
         vhosts.into_values().for_each(|vhost| self.add_vhost(vhost));
         for user in users.into_values() {
             self.directory.set_user(user);
@@ -259,7 +260,7 @@ impl Engine {
             let rules = TopicRules::kept(&set.vhost, &set.user, set.permission);
             self.directory.set_topic_permission(set.vhost, set.user, rules);
         }
-        for Parameter { vhost, component, name, value } in parameters.into_values() {
+        for Parameter { vhost, component, name, value } in state.parameters.into_values() {
             let all = self.parameters_of(vhost.as_ref()).expect("a known virtual host");
             all.insert((component, name), value);
         }

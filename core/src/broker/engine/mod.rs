@@ -106,6 +106,8 @@ pub(crate) struct Engine {
     vhosts: BTreeMap<VhostId, Vhost>,
     vhost_names: BTreeMap<ShortStr, VhostId>,
     next_vhost: VhostId,
+    /// Those that the start made.
+    made_vhosts: Vec<ShortStr>,
     directory: Directory,
     /// How many clients are in virtual hosts.
     entered: u64,
@@ -207,6 +209,7 @@ impl Engine {
             vhosts: BTreeMap::new(),
             vhost_names: BTreeMap::new(),
             next_vhost: VhostId::default(),
+            made_vhosts: Vec::new(),
             directory: Directory::default(),
             entered: 0,
             parameters: BTreeMap::new(),

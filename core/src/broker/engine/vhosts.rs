@@ -210,6 +210,11 @@ impl Engine {
         true
     }
 
+    /// The virtual hosts that the start made.
+    pub(crate) fn made_vhosts(&self) -> &[ShortStr] {
+        &self.made_vhosts
+    }
+
     /// A declaration with the type that its virtual host has for queues that do not say, if it can
     /// be of that.
     pub(super) fn with_default_type(

@@ -650,6 +650,7 @@ fn an_old_directory_is_all_in_one_virtual_host_to_which_others_come() {
     let defaults = Defaults { vhost: "v".into(), ..Defaults::default() };
     assert!(state.add_defaults(Some(&defaults)));
     assert!(state.access.vhosts.keys().eq(["/", "v"]));
+    assert_eq!(state.access.made_vhosts, ["v"], "the other was there, if only by what it has");
     assert_eq!((state.access.users.len(), state.access.permissions.len()), (1, 2));
     assert!(!state.add_defaults(Some(&defaults)), "once is enough");
     state.apply(Fact::UserDeleted("guest".into()), 1, 100).expect("consistent");

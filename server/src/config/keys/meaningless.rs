@@ -4,7 +4,7 @@
 
 /// A key, or all that begin with it.
 pub(in super::super) struct Meaningless {
-    /// The key; with a dot or `*` at its end, all that begin so.
+    /// The key; with a dot or `*` at its end, all that begin so. A word with a `$` stands for any.
     pub(in super::super) name: &'static str,
     /// Why it means nothing.
     pub(in super::super) why: &'static str,
@@ -17,7 +17,11 @@ impl Meaningless {
         match self.name.strip_suffix('*') {
             Some(begin) => key.starts_with(begin),
             None if self.name.ends_with('.') => key.starts_with(self.name),
-            None => key == self.name,
+            None => {
+                let (own, words) = (self.name.split('.'), key.split('.'));
+                own.clone().count() == words.clone().count()
+                    && own.zip(words).all(|(own, word)| own.starts_with('$') || own == word)
+            }
         }
     }
 }
@@ -60,7 +64,7 @@ const NO_LIMIT: &str = "there is no such limit";
 const INSIDE: &str = "it is about how RabbitMQ works inside";
 
 /// More special ones come before those that begin as they do.
-const ALL: [Meaningless; 94] = [
+const ALL: [Meaningless; 97] = [
     warned("mqtt.", PROTOCOL),
     warned("web_mqtt.", PROTOCOL),
     warned("stomp.", PROTOCOL),
@@ -142,9 +146,12 @@ const ALL: [Meaningless; 94] = [
     warned("auth_cache.", BACKEND),
     warned("trust_store.", BACKEND),
     refused("message_interceptors.", "messages are not changed on their way in or out"),
-    refused("default_users.", "there is one user at first, who makes the others"),
-    refused("default_policies.", "policies are set when the broker runs"),
-    refused("default_limits.", "limits are set when the broker runs"),
+    warned("default_policies.operator.$policy.max_in_memory_length", INSIDE),
+    warned("default_policies.operator.$policy.max_in_memory_bytes", INSIDE),
+    warned("default_policies.operator.$policy.classic_queues.ha_mode", ONE_NODE),
+    warned("default_policies.operator.$policy.classic_queues.ha_params", ONE_NODE),
+    warned("default_policies.operator.$policy.classic_queues.ha_sync_mode", ONE_NODE),
+    warned("default_policies.operator.$policy.classic_queues.queue_version", ONE_LOG),
     warned("shovel.", "the broker is no client of others"),
     warned("federation.", "the broker is no client of others"),
     warned("amqp_client.", "the broker is no client of others"),
@@ -170,6 +177,11 @@ mod tests {
         assert_eq!(why("net_ticktime.x"), None);
         assert_eq!(why("log.file.formatter.time_format"), why("log.console.use_colors"));
         assert_eq!(why("log.connection.level"), Some(NO_CATEGORY));
+        let policy = |key: &str| {
+            meaningless(&format!("default_policies.operator.{key}")).map(|known| known.why)
+        };
+        assert_eq!(policy("a.classic_queues.ha_mode"), Some(ONE_NODE));
+        assert_eq!((policy("ha_mode"), policy("a.ha_mode")), (None, None));
         assert!(meaningless("ssl_options.password").is_some_and(|known| known.is_refused));
         assert!(meaningless("ssl_options.depth").is_some_and(|known| !known.is_refused));
     }

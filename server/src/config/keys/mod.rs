@@ -8,6 +8,7 @@ mod limits;
 mod listeners;
 mod meaningless;
 mod operation;
+mod vhosts;
 
 use super::settings::Settings;
 use super::syntax;
@@ -63,13 +64,14 @@ pub(super) struct Section {
 }
 
 /// All of them.
-pub(super) const SECTIONS: [Section; 12] = [
+pub(super) const SECTIONS: [Section; 13] = [
     Section { title: "Where clients connect", keys: &listeners::LISTENERS },
     Section { title: "TLS", keys: &listeners::TLS },
     Section { title: "Management", keys: &listeners::MANAGEMENT },
     Section { title: "Metrics", keys: &operation::METRICS },
     Section { title: "Connections", keys: &listeners::CONNECTIONS },
     Section { title: "Users", keys: &broker::USERS },
+    Section { title: "New virtual hosts", keys: &vhosts::VHOSTS },
     Section { title: "Definitions", keys: &operation::DEFINITIONS },
     Section { title: "Memory and disk", keys: &broker::MEMORY_AND_DISK },
     Section { title: "Messages and queues", keys: &broker::QUEUES },
@@ -100,7 +102,9 @@ impl Key {
         let word = match self.name.split('.').find(|own| own.starts_with('$')) {
             Some("$user") => "guest",
             Some("$tag") => "administrator",
-            Some("$number" | "$version") => "1",
+            Some("$number" | "$version" | "$id") => "1",
+            Some("$policy") => "limits",
+            Some("$member") => "monitoring",
             _ => "default",
         };
         (self.with(word), self.default.unwrap_or(self.example))
