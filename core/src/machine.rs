@@ -13,8 +13,7 @@ use crate::amqp::{
     WaitingChannels,
 };
 use crate::broker::{
-    Delivery, Engine, FrontEnd, Hindrance, Message, Parameter, Permission, Refusal, RefusalKind,
-    SessionHandle, TopicPermission, User, UserPermission, UserTopicPermission, VhostStatus,
+    Delivery, Engine, FrontEnd, Hindrance, Message, Refusal, RefusalKind, SessionHandle,
 };
 use crate::entropy::Entropy;
 use crate::log::{BatchNumber, Log, State};
@@ -617,67 +616,6 @@ impl Broker {
     #[must_use]
     pub fn is_emptying_vhost(&self) -> bool {
         self.engine.is_emptying_vhost()
-    }
-
-    /// The virtual hosts, or those behind this one, by their names.
-    pub fn vhosts(&self, after: Option<&ShortStr>) -> impl Iterator<Item = VhostStatus> {
-        self.engine.vhost_statuses(after)
-    }
-
-    /// The virtual hosts that were not there before the start, which made them, as there was none
-    /// or no user. Those that are gone since are among them.
-    #[must_use]
-    pub fn made_vhosts(&self) -> &[ShortStr] {
-        self.engine.made_vhosts()
-    }
-
-    /// The user of this name.
-    #[must_use]
-    pub fn user(&self, name: &ShortStr) -> Option<&User> {
-        self.engine.directory().user(name)
-    }
-
-    /// The users, or those behind this one, by their names.
-    pub fn users(&self, after: Option<&ShortStr>) -> impl Iterator<Item = &User> {
-        self.engine.directory().users(after)
-    }
-
-    /// What a user may do in a virtual host, if anything, and what limits it at topic exchanges.
-    #[must_use]
-    pub fn permissions_of(
-        &self,
-        vhost: &ShortStr,
-        user: &ShortStr,
-    ) -> (Option<&Permission>, Vec<&TopicPermission>) {
-        self.engine.directory().permissions_of(vhost, user)
-    }
-
-    /// What users may do in virtual hosts, in the order of these and of users; or what comes behind
-    /// that of a user in a virtual host.
-    pub fn permissions(
-        &self,
-        after: Option<&(ShortStr, ShortStr)>,
-    ) -> impl Iterator<Item = UserPermission> {
-        self.engine.directory().permissions(after)
-    }
-
-    /// What users may do at topic exchanges, in the order of virtual hosts, users and exchanges; or
-    /// what comes behind all that is of a user in a virtual host.
-    pub fn topic_permissions(
-        &self,
-        after: Option<&(ShortStr, ShortStr)>,
-    ) -> impl Iterator<Item = UserTopicPermission> {
-        self.engine.directory().topic_permissions(after)
-    }
-
-    /// The parameters of a virtual host, or of the whole broker, by component and name; or those
-    /// behind one of them.
-    pub fn parameters(
-        &self,
-        vhost: Option<&ShortStr>,
-        after: Option<&(ShortStr, ShortStr)>,
-    ) -> impl Iterator<Item = Parameter> {
-        self.engine.parameters(vhost, after)
     }
 
     /// The account of each virtual host's delayed messages: `ready` are those that wait for their
