@@ -624,13 +624,6 @@ impl Broker {
         self.engine.vhost_statuses(after)
     }
 
-    /// The virtual hosts that were not there before the start, which made them, as there was none
-    /// or no user. Those that are gone since are among them.
-    #[must_use]
-    pub fn made_vhosts(&self) -> &[ShortStr] {
-        self.engine.made_vhosts()
-    }
-
     /// The user of this name.
     #[must_use]
     pub fn user(&self, name: &ShortStr) -> Option<&User> {

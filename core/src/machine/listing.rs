@@ -25,6 +25,13 @@ impl Broker {
         Totals { queues, exchanges, connections, channels, consumers }
     }
 
+    /// The virtual hosts that were not there before the start, which made them, as there was none
+    /// or no user. Those that are gone since are among them.
+    #[must_use]
+    pub fn made_vhosts(&self) -> &[ShortStr] {
+        self.engine.made_vhosts()
+    }
+
     /// What happened since the broker was started.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
