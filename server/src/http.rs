@@ -8,20 +8,22 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 use tracing::debug;
@@ -42,7 +44,54 @@ const HEADERS_MAX: usize = 64;
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// What is answered.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Body>;
+
+/// The body of an answer.
+pub(crate) enum Body {
+    /// All of it.
+    Full(Full<Bytes>),
+    /// Pieces, as they come.
+    Pieces(Pieces),
+}
+
+/// Pieces of a body, each of which is made when the one before it is on its way; `None` is its end.
+/// If none comes any more before that, the connection breaks: what was sent is not taken for all.
+pub(crate) type Pieces = mpsc::Receiver<Option<Bytes>>;
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Full(Full::new(bytes))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Full(full) => {
+                let frame = Pin::new(full).poll_frame(cx);
+                frame.map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+            Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| match piece {
+                Some(Some(piece)) => Some(Ok(Frame::data(piece))),
+                Some(None) => None,
+                None => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+            }),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(full) => full.size_hint(),
+            Self::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +237,7 @@ async fn serve_client<F: Future<Output = Answer>>(
 
 /// An answer in plain text.
 pub(crate) fn text(status: StatusCode, kind: &'static str, text: String) -> Answer {
-    let mut response = Response::new(Full::new(text.into()));
+    let mut response = Response::new(Body::from(Bytes::from(text)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

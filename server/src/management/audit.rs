@@ -77,7 +77,7 @@ impl Entry {
 
 fn result(reply: &Reply) -> u16 {
     match reply {
-        Reply::Json(_) | Reply::Encoded(_) | Reply::Bytes(_) => 200,
+        Reply::Json(_) | Reply::Encoded(_) | Reply::Pieces(_) | Reply::Bytes(_) => 200,
         Reply::Created(_) => 201,
         Reply::Done => 204,
         Reply::Status(status, _) => status.as_u16(),

@@ -10,6 +10,7 @@ use warren_core::amqp::ShortStr;
 
 use super::auth::{Principal, Tag};
 use super::{State, reading};
+use crate::http::Pieces;
 
 /// What a request is answered with, if all is well.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) enum Reply {
     Json(Value),
     /// 200 with this, which is JSON.
     Encoded(Vec<u8>),
+    /// 200 with these, which are JSON all together.
+    Pieces(Pieces),
     /// 200 with this, which is no JSON.
     Bytes(Vec<u8>),
     /// 201; and where it is, if that was not the request's to say.

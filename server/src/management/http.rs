@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -17,7 +17,7 @@ use super::audit;
 use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Object, Query, Reply};
 use super::{routes, sign_in};
-use crate::http::{Answer as Answered, Client};
+use crate::http::{Answer as Answered, Body, Client};
 use crate::page::{self, session};
 
 /// How long the body of a request may take.
@@ -139,6 +139,7 @@ fn write(answer: Answer) -> Answered {
     match answer {
         Ok(Reply::Json(value)) => response(StatusCode::OK, Some(&value)),
         Ok(Reply::Encoded(json)) => encoded_response(StatusCode::OK, Some(json)),
+        Ok(Reply::Pieces(pieces)) => body_response(StatusCode::OK, Some(Body::Pieces(pieces))),
         Ok(Reply::Bytes(bytes)) => {
             let mut sent = encoded_response(StatusCode::OK, Some(bytes));
             let kind = HeaderValue::from_static("application/octet-stream");
@@ -178,9 +179,15 @@ fn response(status: StatusCode, body: Option<&Value>) -> Answered {
     encoded_response(status, encoded)
 }
 
-fn encoded_response(status: StatusCode, json: Option<Vec<u8>>) -> Response<Full<Bytes>> {
-    let is_any = json.is_some();
-    let mut response = Response::new(Full::new(json.unwrap_or_default().into()));
+fn encoded_response(status: StatusCode, json: Option<Vec<u8>>) -> Answered {
+    let body = json.map(|json| Body::from(Bytes::from(json)));
+    body_response(status, body)
+}
+
+/// An answer with this body of JSON, or with none.
+fn body_response(status: StatusCode, body: Option<Body>) -> Answered {
+    let is_any = body.is_some();
+    let mut response = Response::new(body.unwrap_or_else(|| Bytes::new().into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     if is_any {

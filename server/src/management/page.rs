@@ -7,12 +7,15 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use bytes::Bytes;
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 use warren_core::QueueName;
 use warren_core::amqp::ShortStr;
 
 use super::call::{Answer, Call, Failure, Query, Reply};
+use crate::http::Pieces;
 
 const PAGE_SIZE: usize = 100;
 const PAGE_SIZE_MAX: usize = 500;
@@ -73,6 +76,49 @@ pub(super) fn list<T: Row>(call: &Call, rows: Vec<T>) -> Answer {
 pub(super) fn is_chosen_by_name(query: &Query) -> bool {
     let is_asked_for = |name: &str| query.get(name).is_some_and(|value| !value.is_empty());
     is_asked_for("page") && (!is_asked_for("sort") || query.get("sort") == Some("name"))
+}
+
+/// Whether a query asks for all of a list, and names are all that it takes to put it in order.
+pub(super) fn is_whole_by_name(query: &Query) -> bool {
+    let is_asked_for = |name: &str| query.get(name).is_some_and(|value| !value.is_empty());
+    !is_asked_for("page") && (!is_asked_for("sort") || query.get("sort") == Some("name"))
+}
+
+/// So many pieces of a list wait to be sent: while one is on its way, the next is made.
+const PIECES_WAITING: usize = 1;
+
+/// A list in pieces.
+pub(super) struct Writer {
+    pieces: mpsc::Sender<Option<Bytes>>,
+    columns: Option<Columns>,
+    has_any: bool,
+}
+
+impl Writer {
+    /// What writes a list with the columns that a query asks for, and what takes it.
+    pub(super) fn new(query: &Query) -> (Self, Pieces) {
+        let (pieces, taken) = mpsc::channel(PIECES_WAITING);
+        (Self { pieces, columns: columns(query), has_any: false }, taken)
+    }
+
+    /// Writes some rows, and waits until there is room for more. Whether anybody takes them.
+    pub(super) async fn write(&mut self, rows: impl Iterator<Item = Value>) -> bool {
+        let mut piece = Vec::new();
+        for row in rows {
+            piece.push(if self.has_any { b',' } else { b'[' });
+            self.has_any = true;
+            encode(&mut piece, &pick(row, self.columns.as_deref()));
+        }
+        piece.is_empty() || self.pieces.send(Some(piece.into())).await.is_ok()
+    }
+
+    /// Ends the list. What is dropped without it breaks the connection.
+    pub(super) async fn end(self) {
+        let last = Bytes::from_static(if self.has_any { b"]" } else { b"[]" });
+        // Nobody need take it.
+        let _ = self.pieces.send(Some(last)).await;
+        let _ = self.pieces.send(None).await;
+    }
 }
 
 /// Those rows of a list that are shown.
@@ -136,10 +182,14 @@ fn encoded(rows: impl Iterator<Item = Value>) -> Vec<u8> {
         if index > 0 {
             list.push(b',');
         }
-        serde_json::to_writer(&mut list, &row).expect("a value is JSON, and memory takes it");
+        encode(&mut list, &row);
     }
     list.push(b']');
     list
+}
+
+fn encode(list: &mut Vec<u8>, row: &Value) {
+    serde_json::to_writer(list, row).expect("a value is JSON, and memory takes it");
 }
 
 /// Answers a request for one object with those columns of it that were asked for.
@@ -363,6 +413,32 @@ mod tests {
         let list = |rows: &[Value]| String::from_utf8(encoded(rows.iter().cloned()));
         assert_eq!(list(&[]).expect("is UTF-8"), "[]");
         assert_eq!(list(&[json!({"a": 1}), json!(2)]).expect("is UTF-8"), r#"[{"a":1},2]"#);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_list_in_pieces_is_the_same_list() {
+        let written = async |parts: &'static [&'static [u64]]| {
+            let (mut writer, mut pieces) = Writer::new(&Query::new("columns=a"));
+            let write = async move {
+                for part in parts {
+                    assert!(writer.write(part.iter().map(|n| json!({ "a": n, "b": 0 }))).await);
+                }
+                writer.end().await;
+            };
+            let read = async {
+                let mut text = Vec::new();
+                while let Some(piece) = pieces.recv().await.expect("has an end") {
+                    text.extend(piece);
+                }
+                String::from_utf8(text).expect("is UTF-8")
+            };
+            tokio::join!(write, read).1
+        };
+        assert_eq!(written(&[]).await, "[]");
+        assert_eq!(written(&[&[], &[1, 2], &[], &[3]]).await, r#"[{"a":1},{"a":2},{"a":3}]"#);
+        let (mut writer, pieces) = Writer::new(&Query::new(""));
+        drop(pieces);
+        assert!(!writer.write([json!(1)].into_iter()).await, "nobody takes it");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use tokio::task::spawn_local;
+use warren_core::QueueName;
 use warren_core::amqp::{FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
 use warren_core::listing::{QueueInfo, QueueNumbers};
 
@@ -34,10 +36,45 @@ pub(super) async fn list(call: Call) -> Answer {
         let rows = infos.into_iter().map(|info| row(info).json());
         return Ok(page::answer(query, shown.page, rows));
     }
+    if page::is_whole_by_name(query) {
+        let names = state.names.all(&state.broker).await;
+        if names.len() > AT_ONCE {
+            let (writer, pieces) = page::Writer::new(query);
+            spawn_local(write_all(call, vhosts, detail, names, writer));
+            return Ok(Reply::Pieces(pieces));
+        }
+    }
     let queues = reading::queues(&state.broker).await.into_iter();
     let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));
     let rows = queues.map(row).collect();
     page::list(&call, rows)
+}
+
+/// Of a longer list, so many queues are read and written at once. The broker does nothing else
+/// while they are read, and there is memory for no more of them.
+const AT_ONCE: usize = 250;
+
+/// Writes all queues of these names, piece by piece. What is deleted meanwhile is left out, and
+/// what comes meanwhile is not in it; any other is in it once.
+async fn write_all(
+    call: Call,
+    vhosts: Vec<ShortStr>,
+    detail: Detail,
+    names: Rc<Vec<QueueName>>,
+    mut writer: page::Writer,
+) {
+    let state = &call.state;
+    let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
+    let Ok(shown) = page::choose::<&QueueName>(&call.query, visible) else { return };
+    for some in shown.rows.chunks(AT_ONCE) {
+        let wanted = some.iter().map(|one| (*one).clone()).collect();
+        let infos = reading::queues_named(&state.broker, wanted).await;
+        let row = |info| QueueRow { info, state: Rc::clone(state), detail };
+        if !writer.write(infos.into_iter().map(|info| row(info).json())).await {
+            return;
+        }
+    }
+    writer.end().await;
 }
 
 pub(super) async fn one(call: Call) -> Answer {

@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketType, bind, socket};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use warren_tests::broker::Broker;
@@ -80,7 +81,23 @@ pub(crate) fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Response {
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
     let cookie = cookie.unwrap_or_default().to_owned();
-    Response { status, head: head.to_lowercase(), cookie, body: body.to_owned() }
+    let head = head.to_lowercase();
+    let is_chunked = head.contains("transfer-encoding: chunked");
+    let body = if is_chunked { joined(body) } else { body.to_owned() };
+    Response { status, head, cookie, body }
+}
+
+/// The pieces of a body (RFC 9112, 7.1), which are ASCII here, as one. Ends with what is there.
+fn joined(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((len, behind)) = rest.split_once("\r\n")
+        && let Ok(len @ 1..) = usize::from_str_radix(len, 16)
+        && let Some((piece, behind)) = behind.split_at_checked(len)
+    {
+        body.push_str(piece);
+        rest = behind.trim_start_matches("\r\n");
+    }
+    body
 }
 
 pub(crate) fn request(
@@ -113,6 +130,56 @@ fn operations(broker: &Broker) -> Vec<(String, String)> {
     }
     assert!(operations.len() > 80, "{}", operations.len());
     operations
+}
+
+#[test]
+fn a_long_list_comes_in_pieces_and_has_each_queue_once() {
+    const STEADY: usize = 1200;
+    let broker = managed();
+    let queues: Vec<_> =
+        (0..STEADY).map(|n| json!({ "name": format!("s{n:04}"), "vhost": "/" })).collect();
+    let body = json!({ "queues": queues }).to_string();
+    assert_eq!(request(&broker, "POST", "/api/definitions", GUEST, &body).status, 204);
+    let mut client = Connection::open(&broker.address()).expect("guest may connect");
+    client.open_channel(1).expect("a channel opens");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Others come and go, between the steady ones.
+        scope.spawn(|| {
+            for n in (0..STEADY).cycle() {
+                let queue = format!("s{n:04}x");
+                client.send(1, "Queue.Declare", &json!({ "queue": queue }));
+                client.expect("Queue.DeclareOk").expect("is declared");
+                client.send(1, "Queue.Delete", &json!({ "queue": queue }));
+                client.expect("Queue.DeleteOk").expect("is deleted");
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        for (query, is_reverse) in [
+            ("", false),
+            ("?columns=name", false),
+            ("?sort=name&sort_reverse=true&columns=name", true),
+            ("?disable_stats=true", false),
+        ] {
+            let answer = request(&broker, "GET", &format!("/api/queues{query}"), GUEST, "");
+            assert!(answer.head.contains("transfer-encoding: chunked"), "{}", answer.head);
+            let list = answer.json();
+            let names = list.as_array().expect("a list").iter();
+            let names: Vec<_> = names.map(|row| row["name"].as_str().expect("a name")).collect();
+            let is_before =
+                |pair: &[&str]| if is_reverse { pair[0] > pair[1] } else { pair[0] < pair[1] };
+            assert!(names.windows(2).all(is_before), "{query}: in order, and none twice");
+            let steady = names.iter().filter(|name| !name.ends_with('x')).count();
+            assert_eq!(steady, STEADY, "{query}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let none = request(&broker, "GET", "/api/queues/none", GUEST, "");
+    assert_eq!(none.status, 404);
+    assert_eq!(request(&broker, "PUT", "/api/vhosts/empty", GUEST, "").status, 201);
+    assert_eq!(request(&broker, "GET", "/api/queues/empty", GUEST, "").json(), json!([]));
 }
 
 #[test]
