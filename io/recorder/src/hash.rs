@@ -29,7 +29,7 @@ pub struct OutputHash {
 struct Run {
     count: u64,
     /// Whom they are for, and the lengths of what they are made of.
-    about: [u64; 3],
+    about: [u64; 2],
     /// The first tag, and whether these are redelivered; of the next one, that of the last and one
     /// more.
     first: u64,
@@ -42,10 +42,10 @@ impl Run {
 
     /// The hash of what is in the run, if anything is, behind that of what was before.
     fn close(&self, hash: u64) -> u64 {
-        let [to, names, body_len] = self.about;
+        let [to, lens] = self.about;
         match self.count {
             0 => hash,
-            count => hash_numbers([to, self.first, count, names, body_len], hash),
+            count => hash_numbers([to, self.first, count, lens], hash),
         }
     }
 }
@@ -110,7 +110,7 @@ impl OutputHash {
         self.numbers([kind, xxh3_64(text)]);
     }
 
-    fn deliver(&mut self, about: [u64; 3], tag: u64) {
+    fn deliver(&mut self, about: [u64; 2], tag: u64) {
         if self.run.next != tag || self.run.about != about {
             self.hash = self.run.close(self.hash);
             self.run = Run { count: 0, about, first: tag, next: tag };
@@ -124,19 +124,16 @@ impl OutputHash {
         let on = |kind: u64, channel: u16| kind << 56 | u64::from(channel) << 40 | to;
         match frame {
             OutFrame::Deliver(channel, deliver) => {
-                let [names, body_len] = lens(&deliver.message);
                 let tag = deliver.delivery_tag << 1 | u64::from(deliver.redelivered);
-                self.deliver([on(20, *channel), names, body_len], tag);
+                self.deliver([on(20, *channel), lens(&deliver.message)], tag);
             }
             OutFrame::GetOk(channel, get_ok) => {
-                let [names, body_len] = lens(&get_ok.message);
                 let tag = get_ok.delivery_tag << 1 | u64::from(get_ok.redelivered);
                 let left = u64::from(get_ok.message_count);
-                self.numbers([on(21, *channel), tag, left, names, body_len]);
+                self.numbers([on(21, *channel), tag, left, lens(&get_ok.message)]);
             }
             OutFrame::Return(channel, _, message) => {
-                let [names, body_len] = lens(message);
-                self.numbers([on(22, *channel), names, body_len]);
+                self.numbers([on(22, *channel), lens(message)]);
             }
             OutFrame::Method(channel, Method::BasicAck(ack)) => {
                 let tag = ack.delivery_tag << 1 | u64::from(ack.multiple);
@@ -184,11 +181,9 @@ fn about(kind: u64, id: ConnectionId) -> u64 {
     kind << 32 | id.index() as u64
 }
 
-/// The lengths of all that a message is made of: what it is follows from its place.
-fn lens(message: &Message) -> [u64; 2] {
-    let (exchange, key) = (message.exchange.len() as u64, message.routing_key.len() as u64);
-    let properties = message.properties.wire().len() as u64;
-    [exchange << 56 | key << 48 | properties, message.body.len() as u64]
+/// The lengths of a message's properties and body: what it is follows from its place.
+fn lens(message: &Message) -> u64 {
+    (message.properties.wire().len() as u64) << 40 ^ message.body.len() as u64
 }
 
 #[cfg(test)]
