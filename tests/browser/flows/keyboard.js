@@ -43,6 +43,8 @@ flows("by keyboard only", { seed }, (flow) => {
     await page.keyboard.press("Enter");
     await until("the keyboard is where one has come", async () =>
       (await focused(page)) === "h1 Queues");
+    // It is there when the broker has said that one may.
+    await page.getByRole("button", { name: "Declare a queue" }).waitFor();
     await tabTo(page, "button Declare a queue", 5);
     await page.keyboard.press("Enter");
     await until("the keyboard is in the window", async () => (await focused(page)) === "input Name");
@@ -59,6 +61,7 @@ flows("by keyboard only", { seed }, (flow) => {
     at: "#/queues",
   }, async (page) => {
     await page.getByRole("link", { name: "only" }).waitFor();
+    await page.getByRole("button", { name: "Declare a queue" }).waitFor();
     await page.evaluate(() => {
       document.body.tabIndex = -1;
       document.body.focus();
