@@ -157,6 +157,36 @@ flows("administration", { seed, flags }, (flow) => {
     await broker.put("queues/other/three");
   });
 
+  flow("the log is shown as it grows, by severity and by words", { at: "#/log" },
+    async (page, { broker }) => {
+      await page.getByRole("region", { name: "Records of the log" }).waitFor();
+      const wrong = { authorization: `Basic ${Buffer.from("mallory:x").toString("base64")}` };
+      await fetch(`${broker.url}/api/whoami`, { headers: wrong });
+      const records = page.locator(".log li");
+      await records.filter({ hasText: "mallory" }).first().waitFor();
+      await page.getByLabel("With these words").fill("mallory");
+      await until("only those are there", async () =>
+        (await records.allInnerTexts()).every((text) => text.includes("mallory")));
+      await page.getByLabel("With these words").fill("");
+      await page.getByLabel("As severe as").selectOption("error");
+      await page.getByText("Nothing was logged yet.").waitFor();
+    });
+
+  flow("a recording of the broker is downloaded while it goes on", { at: "#/recordings" },
+    async (page, { broker }) => {
+      await page.getByText("of this start").waitFor();
+      const saving = page.waitForEvent("download");
+      await page.getByRole("button", { name: /^Download/ }).first().click();
+      const download = await saving;
+      const file = join(broker.scratch, "saved.recording");
+      await download.saveAs(file);
+      assert.ok(readFileSync(file).length > 1000);
+      await settled(page);
+    });
+});
+
+// With a broker of its own: an import brings back what others delete meanwhile.
+flows("definitions", { seed }, (flow) => {
   flow("definitions are saved, and imported with a report of what was done and what skipped",
     { at: "#/definitions" }, async (page, { broker }) => {
       const saving = page.waitForEvent("download");
@@ -185,33 +215,6 @@ flows("administration", { seed, flags }, (flow) => {
       writeFileSync(other, "no definitions");
       await page.getByLabel("File").setInputFiles(other);
       await page.getByText("holds no definitions").waitFor();
-    });
-
-  flow("the log is shown as it grows, by severity and by words", { at: "#/log" },
-    async (page, { broker }) => {
-      await page.getByRole("region", { name: "Records of the log" }).waitFor();
-      const wrong = { authorization: `Basic ${Buffer.from("mallory:x").toString("base64")}` };
-      await fetch(`${broker.url}/api/whoami`, { headers: wrong });
-      const records = page.locator(".log li");
-      await records.filter({ hasText: "mallory" }).first().waitFor();
-      await page.getByLabel("With these words").fill("mallory");
-      await until("only those are there", async () =>
-        (await records.allInnerTexts()).every((text) => text.includes("mallory")));
-      await page.getByLabel("With these words").fill("");
-      await page.getByLabel("As severe as").selectOption("error");
-      await page.getByText("Nothing was logged yet.").waitFor();
-    });
-
-  flow("a recording of the broker is downloaded while it goes on", { at: "#/recordings" },
-    async (page, { broker }) => {
-      await page.getByText("of this start").waitFor();
-      const saving = page.waitForEvent("download");
-      await page.getByRole("button", { name: /^Download/ }).first().click();
-      const download = await saving;
-      const file = join(broker.scratch, "saved.recording");
-      await download.saveAs(file);
-      assert.ok(readFileSync(file).length > 1000);
-      await settled(page);
     });
 });
 
