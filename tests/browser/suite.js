@@ -28,7 +28,8 @@ async function tell(page) {
  * that is null; `another(options)` opens one more.
  */
 function flows(subject, { seed, flags, env }, body) {
-  describe(subject, { concurrency: 3 }, () => {
+  // One after the other: what one does to the broker, no other sees half done.
+  describe(subject, { concurrency: 1 }, () => {
     let [broker, browser, end] = [];
     before(async () => {
       // Should one of the two not start, the other is ended all the same.
