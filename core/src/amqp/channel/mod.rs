@@ -18,7 +18,7 @@ use core::mem::take;
 
 use self::confirms::Confirms;
 pub(crate) use self::publishing::expected_method;
-use self::publishing::{Incoming, LastRoute};
+use self::publishing::{Granted, Incoming, LastRoute};
 use self::settling::Transaction;
 use super::ack_deadlines::AckDeadlines;
 use super::frame::{ChannelNumber, Frame, OutFrame};
@@ -97,9 +97,8 @@ pub(crate) struct Channel {
     last_route: Option<LastRoute>,
     /// Whether it has published anything.
     is_publisher: bool,
-    /// The exchange that was found to be open to the user last, and in which version of the
-    /// topology.
-    granted: Option<(u64, ShortStr)>,
+    /// The exchange that was found to be open to the user last.
+    granted: Option<Granted>,
     /// What waits until publishers may go on, or a message was read from disk; in order.
     parked: VecDeque<Frame>,
     parked_len: usize,

@@ -42,6 +42,17 @@ pub(super) struct LastRoute {
     route: Arc<Route>,
 }
 
+/// An exchange to which the user may publish, for the next message: mostly it goes there too.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// The version of the topology: in another one it is to be found out anew.
+    version: u64,
+    /// The name as the engine keeps it.
+    exchange: ShortStr,
+    /// Whether it depends on the routing key as well.
+    has_topic_rules: bool,
+}
+
 impl Incoming {
     /// Its method has come; nothing else is under way.
     pub(super) fn begin(&mut self, publish: BasicPublish) {
@@ -209,15 +220,18 @@ impl Channel {
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         let known = self.known_route(publish, properties, ctx);
-        let (exchange, known) = match known {
+        let (exchange, has_topic_rules, known) = match known {
             Some(known) => {
                 ctx.engine.mark(Mark::RouteRemembered);
-                (known.exchange.clone(), Some(known.route.clone()))
+                (known.exchange.clone(), false, Some(known.route.clone()))
             }
-            None => (self.check_publish(&publish.exchange, link, ctx)?, None),
+            None => {
+                let granted = self.check_publish(&publish.exchange, link, ctx)?;
+                (granted.exchange.clone(), granted.has_topic_rules, None)
+            }
         };
         let ttl = time_to_live(properties)?;
-        if known.is_none() {
+        if has_topic_rules {
             check_topics(publish, &exchange, properties, link, ctx)?;
         }
         check_user(properties, link, ctx)?;
@@ -287,22 +301,24 @@ impl Channel {
         Ok(())
     }
 
-    /// The exchange's name as the engine keeps it, if the user may publish to it. What the user may
-    /// is found out again only when something has changed, or for another exchange.
+    /// The exchange, if the user may publish to it. That is found out again only when something has
+    /// changed, or for another exchange.
     fn check_publish(
         &mut self,
         exchange: &ShortStr,
         link: &Link,
         ctx: &Context<'_>,
-    ) -> Result<ShortStr, AmqpError> {
+    ) -> Result<&Granted, AmqpError> {
         let version = ctx.engine.topology_version();
-        let is_granted = |granted: &(u64, ShortStr)| granted.0 == version && granted.1 == *exchange;
-        let who = (!self.granted.as_ref().is_some_and(is_granted)).then(|| link.claimant());
-        let name = ctx.engine.check_publish(link.vhost, who, exchange)?;
-        if who.is_some() {
-            self.granted = Some((version, name.clone()));
+        let is_granted =
+            |granted: &Granted| granted.version == version && granted.exchange == *exchange;
+        if !self.granted.as_ref().is_some_and(is_granted) {
+            let who = link.claimant();
+            let exchange = ctx.engine.check_publish(link.vhost, Some(who), exchange)?;
+            let has_topic_rules = ctx.engine.has_topic_rules(who, &exchange);
+            self.granted = Some(Granted { version, exchange, has_topic_rules });
         }
-        Ok(name)
+        Ok(self.granted.as_ref().expect("just made"))
     }
 
     /// Hands a message to the engine, unless its exchange has seen it. A duplicate is as good as

@@ -319,6 +319,12 @@ impl Engine {
         self.check_right(who, Right::Configure, kind, name)
     }
 
+    /// Whether what the claimant may do at the exchange may depend on the routing key.
+    pub(crate) fn has_topic_rules(&self, who: Claimant<'_>, exchange: &ShortStr) -> bool {
+        let pair = (&self.host(who.vhost).name, who.user);
+        self.directory.topic_rules(pair, exchange).is_some()
+    }
+
     /// # Errors
     /// When the claimant may not do this with one of these keys at the exchange, if it is one of
     /// topics.

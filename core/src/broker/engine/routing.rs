@@ -208,10 +208,13 @@ impl Engine {
         let headers = message.properties.headers.as_ref().unwrap_or(&no_headers);
         let headers = SortedHeaders::new(headers);
         let mut route = Route::default();
-        let mut visited: BTreeSet<_> = before.into_iter().collect();
-        let mut pending: Vec<_> =
-            visited.insert(exchange).then_some(exchange).into_iter().collect();
-        while let Some(name) = pending.pop() {
+        if before == Some(exchange) {
+            return route;
+        }
+        let mut visited = Visited { first: exchange, before, others: BTreeSet::new() };
+        // Most messages go through one exchange: what the others need costs these nothing.
+        let (mut next, mut pending) = (Some(exchange), Vec::new());
+        while let Some(name) = next.take().or_else(|| pending.pop()) {
             let mut is_taken = false;
             if name.is_empty() {
                 for key in message.keys {
@@ -348,6 +351,21 @@ impl Engine {
             return Some(StepEnd::Reply);
         }
         None
+    }
+}
+
+/// The exchanges that a walk has come to.
+struct Visited<'a> {
+    first: &'a ShortStr,
+    /// Where the message has been before.
+    before: Option<&'a ShortStr>,
+    others: BTreeSet<&'a ShortStr>,
+}
+
+impl<'a> Visited<'a> {
+    /// Whether this one is new.
+    fn insert(&mut self, name: &'a ShortStr) -> bool {
+        name != self.first && Some(name) != self.before && self.others.insert(name)
     }
 }
 
