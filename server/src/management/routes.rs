@@ -5,7 +5,7 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, configuration, connection, course, definitions, exchange, health, history,
+    binding, configuration, connection, course, definitions, exchange, export, health, history,
     intervention, limit, log, message, moving, openapi, overview, parameter, permission, policy,
     queue, recording, rights, topology, user, vhost,
 };
@@ -75,10 +75,10 @@ pub(super) const ROUTES: &[Route] = routes! {
         put Administrator "Logs this until the configuration is read again" log::set_level;
 
     "/api/definitions",
-        get Administrator "All definitions" definitions::export,
+        get Administrator "All definitions" export::export,
         post Administrator "Makes what definitions say" definitions::import[MESSAGE_LEN_MAX];
     "/api/definitions/{vhost}",
-        get Administrator "A virtual host's definitions" definitions::export,
+        get Administrator "A virtual host's definitions" export::export,
         post Administrator "Makes what definitions say" definitions::import[MESSAGE_LEN_MAX];
 
     "/api/connections", get Management "All connections" connection::connections;
