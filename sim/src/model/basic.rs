@@ -424,7 +424,13 @@ impl Model {
             }
             is_refused |= self.deliver_to(key, *message, queues);
         }
-        settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+        if is_refused {
+            // It goes back as the channel ends.
+            let settles = settles.iter().map(|(tag, unacked, _)| (*tag, *unacked));
+            self.channel_mut(key).unacked.extend(settles);
+        } else {
+            settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+        }
         let mut messages: Vec<usize> = publishes.into_iter().map(|(message, _)| message).collect();
         let bytes = messages.iter().map(|message| self.messages[*message].body.len() as u64).sum();
         let together = Together { bytes, messages: messages.len() as u64 };
