@@ -48,6 +48,7 @@ mod user;
 mod vhost;
 mod vhost_beginning;
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -126,6 +127,8 @@ struct State {
     rates: Rates,
     histories: Histories,
     names: QueueNames,
+    /// How many moves of messages were begun.
+    moves: Cell<u64>,
 }
 
 impl State {
@@ -133,7 +136,8 @@ impl State {
         let (started, rates) = (Instant::now(), Rates::default());
         let (histories, names) = (Histories::default(), QueueNames::default());
         let sessions = Sessions::new(node.session_times);
-        Self { broker, lifecycle, node, started, users, sessions, rates, histories, names }
+        let moves = Cell::new(0);
+        Self { broker, lifecycle, node, started, users, sessions, rates, histories, names, moves }
     }
 }
 
