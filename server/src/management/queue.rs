@@ -3,16 +3,16 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use tokio::task::spawn_local;
 use warren_core::QueueName;
 use warren_core::amqp::{FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
 use warren_core::listing::{QueueInfo, QueueNumbers};
 
-use super::binding;
+use super::binding::{self, BindingRow};
 use super::call::{Answer, Call, Failure, Object, Reply};
 use super::connection;
 use super::json as table;
-use super::page::{self, Row};
+use super::page::{self, Mark, Row};
+use super::pieces::in_pieces;
 use super::reading::{self, Bound};
 use super::rights::Rights;
 use super::session::Session;
@@ -26,55 +26,43 @@ pub(super) async fn list(call: Call) -> Answer {
         false => Detail::All,
     };
     let (state, query) = (&call.state, &call.query);
-    let row = |info| QueueRow { info, state: Rc::clone(state), detail };
-    if page::is_chosen_by_name(query) {
-        let names = state.names.all(&state.broker).await;
-        let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
-        let shown = page::choose(query, visible)?;
-        let wanted = shown.rows.into_iter().cloned().collect();
-        let infos = reading::queues_named(&state.broker, wanted).await;
-        let rows = infos.into_iter().map(|info| row(info).json());
+    let row = move |info, state| QueueRow { info, state, detail };
+    let is_visible = |vhost: &ShortStr| vhosts.contains(vhost);
+    let marks = match page::column_to_sort_by(query) {
+        None => {
+            let names = state.names.all(&state.broker).await;
+            let visible = names.iter().filter(|one| is_visible(&one.vhost)).cloned();
+            visible.map(|one| Mark::new(one.vhost, one.name)).collect()
+        }
+        Some(column) => {
+            let mark = |info: QueueInfo| {
+                is_visible(&info.vhost).then(|| Mark::of(&row(info, Rc::clone(state)), column))
+            };
+            reading::of_queues(&state.broker, mark).await
+        }
+    };
+    let shown = page::choose(query, marks)?;
+    if shown.page.is_some() || shown.rows.len() <= page::AT_ONCE {
+        let infos = reading::queues_named(&state.broker, names_of(&shown.rows)).await;
+        let rows = infos.into_iter().map(|info| row(info, Rc::clone(state)).json());
         return Ok(page::answer(query, shown.page, rows));
     }
-    if page::is_whole_by_name(query) {
-        let names = state.names.all(&state.broker).await;
-        if names.len() > AT_ONCE {
-            let (writer, pieces) = page::Writer::new(query);
-            spawn_local(write_all(call, vhosts, detail, names, writer));
-            return Ok(Reply::Pieces(pieces));
+    // What is deleted meanwhile is left out, and what comes meanwhile is not in it; any other is in
+    // it once.
+    let state = Rc::clone(state);
+    Ok(in_pieces(query, async move |mut writer| {
+        for some in shown.rows.chunks(page::AT_ONCE) {
+            let infos = reading::queues_named(&state.broker, names_of(some)).await;
+            writer.write(infos.into_iter().map(|info| row(info, Rc::clone(&state)).json())).await?;
         }
-    }
-    let queues = reading::queues(&state.broker).await.into_iter();
-    let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));
-    let rows = queues.map(row).collect();
-    page::list(&call, rows)
+        writer.close().await?;
+        writer.end().await
+    }))
 }
 
-/// Of a longer list, so many queues are read and written at once. The broker does nothing else
-/// while they are read, and there is memory for no more of them.
-const AT_ONCE: usize = 250;
-
-/// Writes all queues of these names, piece by piece. What is deleted meanwhile is left out, and
-/// what comes meanwhile is not in it; any other is in it once.
-async fn write_all(
-    call: Call,
-    vhosts: Vec<ShortStr>,
-    detail: Detail,
-    names: Rc<Vec<QueueName>>,
-    mut writer: page::Writer,
-) {
-    let state = &call.state;
-    let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
-    let Ok(shown) = page::choose::<&QueueName>(&call.query, visible) else { return };
-    for some in shown.rows.chunks(AT_ONCE) {
-        let wanted = some.iter().map(|one| (*one).clone()).collect();
-        let infos = reading::queues_named(&state.broker, wanted).await;
-        let row = |info| QueueRow { info, state: Rc::clone(state), detail };
-        if !writer.write(infos.into_iter().map(|info| row(info).json())).await {
-            return;
-        }
-    }
-    writer.end().await;
+fn names_of(marks: &[Mark]) -> Vec<QueueName> {
+    let name = |mark: &Mark| QueueName { vhost: mark.vhost.clone(), name: mark.name.clone() };
+    marks.iter().map(name).collect()
 }
 
 pub(super) async fn one(call: Call) -> Answer {
@@ -151,7 +139,7 @@ pub(super) async fn purge(call: Call) -> Answer {
 
 pub(super) async fn bindings(call: Call) -> Answer {
     let info = find(&call).await?;
-    let mut rows = vec![binding::of_default(&info.vhost, &info.name)];
+    let mut rows = vec![BindingRow::of_default(&info.vhost, &info.name)];
     let of = Bound::ToQueue(info.name);
     rows.extend(binding::of(&call, &info.vhost, &of).await);
     page::list(&call, rows)
