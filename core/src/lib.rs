@@ -34,7 +34,8 @@
 //! Inside, [`amqp`] is the protocol (frames, connections, channels, delivery tags, prefetch,
 //! confirms, tx) and [`broker`] the engine (exchanges, bindings, queues, messages, consumers),
 //! which knows nothing of frames and channels, so that other protocols can stand on it. Below both,
-//! `log` is what the disk has: facts in batches, segments, checkpoints, and recovery.
+//! `log` is what the disk has: facts in batches, segments, checkpoints, and recovery. Beside them
+//! stands [`moving`], a client of the broker.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -55,6 +56,7 @@ mod log;
 mod machine;
 mod marks;
 pub mod metrics;
+pub mod moving;
 mod rare;
 mod slab;
 mod time;

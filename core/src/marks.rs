@@ -471,6 +471,16 @@ marks! {
         "A ready message is dropped at the wish of those who run the broker."
     DelayedCancelled "delayed-cancelled" Common
         "A message that waits for its time is taken back."
+
+    // Moves to another queue.
+    MoveCommitted "move-committed" Common
+        "A transaction has moved messages to another queue."
+    MoveConfirmed "move-confirmed" Common
+        "A message is moved to a queue that may refuse it, and did not."
+    MoveRefused "move-refused" Common
+        "A message stays where it was, as the queue refuses it to which it was to be moved."
+    MoveUndone "move-undone" Common
+        "The session ends in which messages are moved: those that it had go back."
     PolicyApplied "policy-applied" Common
         "A queue that is there gets other settings by a policy."
     PolicyInSlices "policy-in-slices" Common

@@ -391,6 +391,24 @@ fn a_transaction_that_is_refused_in_part_fails() {
 }
 
 #[test]
+fn what_a_transaction_would_have_settled_goes_back_when_it_is_refused() {
+    let mut world = World::new(Config::default());
+    let client = world.client();
+    let full = [("x-max-length", FieldValue::I32(0)), ("x-overflow", text("reject-publish"))];
+    declare(&mut world, client, "full", &full);
+    declare(&mut world, client, "q", &[]);
+    world.publish(client, "q", "m");
+    world.tell(client, 1, TxSelect {});
+    world.tell(client, 1, BasicGet { queue: "q".into(), ..BasicGet::default() });
+    world.publish(client, "full", "m");
+    world.tell(client, 1, BasicAck { delivery_tag: 1, multiple: false });
+    world.heard(client);
+    world.tell(client, 1, TxCommit {});
+    let refused = "channel.close PRECONDITION_FAILED - partial tx completion";
+    assert_eq!((world.heard(client), ready(&world, "q")), (vec![refused.to_owned()], 1));
+}
+
+#[test]
 fn a_message_that_came_back_too_often_dies_and_its_count_is_told_before() {
     let mut world = World::new(Config::default());
     let client = world.client();

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use warren_core::amqp::{BasicGet, BasicProperties, BasicPublish, Method, QueueDeclare, ShortStr};
+use warren_core::amqp::{BasicGet, BasicPublish, Method, Properties, QueueDeclare, ShortStr};
 
 use super::call::{Answer, Call, Failure, Reply};
 use super::{overview, queue};
@@ -145,7 +145,7 @@ pub(super) async fn aliveness(call: Call) -> Answer {
     let mut session = queue::open(&call, &vhost).await?;
     session.call(QueueDeclare { queue: ALIVENESS_QUEUE, ..Default::default() }).await?;
     let publish = BasicPublish { routing_key: ALIVENESS_QUEUE, ..Default::default() };
-    session.publish(publish, &BasicProperties::NONE, b"test_message").await?;
+    session.publish(publish, &Properties::default(), b"test_message").await?;
     let get = BasicGet { queue: ALIVENESS_QUEUE, no_ack: true, ..Default::default() };
     let answer = session.call(get).await?;
     if matches!(answer, Method::BasicGetOk(_)) {

@@ -30,7 +30,7 @@ pub(super) async fn publish(call: Call) -> Answer {
         mandatory: true,
         ..BasicPublish::default()
     };
-    session.publish(publish, &properties, &payload).await?;
+    session.publish(publish, &properties.encode(), &payload).await?;
     let mut is_routed = true;
     loop {
         match session.receive().await? {

@@ -51,6 +51,7 @@ mod user;
 mod vhost;
 mod vhost_beginning;
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -131,6 +132,8 @@ struct State {
     rates: Rates,
     histories: Histories,
     names: QueueNames,
+    /// How many moves of messages were begun.
+    moves: Cell<u64>,
 }
 
 impl State {
@@ -138,7 +141,8 @@ impl State {
         let (started, rates) = (Instant::now(), Rates::default());
         let (histories, names) = (Histories::default(), QueueNames::default());
         let sessions = Sessions::new(node.session_times);
-        Self { broker, lifecycle, node, started, users, sessions, rates, histories, names }
+        let moves = Cell::new(0);
+        Self { broker, lifecycle, node, started, users, sessions, rates, histories, names, moves }
     }
 }
 

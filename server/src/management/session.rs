@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use warren_core::Peer;
 use warren_core::amqp::{
-    BasicProperties, BasicPublish, CLASS_BASIC, ChannelCloseOk, ChannelOpen, ConnectionClose,
-    ConnectionOpen, ConnectionStartOk, ConnectionTuneOk, DecodeError, Decoder, FRAME_END,
-    FieldTable, FieldValue, Frame, Method, PROTOCOL_HEADER, Properties, ShortStr,
+    BasicPublish, CLASS_BASIC, ChannelCloseOk, ChannelOpen, ConnectionClose, ConnectionOpen,
+    ConnectionStartOk, ConnectionTuneOk, DecodeError, Decoder, FRAME_END, FieldTable, FieldValue,
+    Frame, Method, PROTOCOL_HEADER, Properties, ShortStr,
 };
 use warren_io::BrokerHandle;
 
@@ -245,11 +245,10 @@ impl Session {
     pub(super) async fn publish(
         &mut self,
         publish: BasicPublish,
-        properties: &BasicProperties,
+        properties: &Properties,
         body: &[u8],
     ) -> Result<(), Refused> {
         self.push(CHANNEL, &publish.into());
-        let properties = properties.encode();
         self.frame(KIND_HEADER, CHANNEL, |out| {
             out.put_u16(CLASS_BASIC);
             out.put_u16(0);
@@ -286,21 +285,31 @@ impl Session {
     /// When it is that the channel or the connection ends.
     pub(super) async fn receive(&mut self) -> Result<Method, Refused> {
         loop {
-            match self.frame_in().await? {
-                Frame::Method(_, Method::ChannelClose(close)) => {
-                    self.cast(ChannelCloseOk {});
-                    let refused = Refused::new(close.reply_code, &close.reply_text);
-                    self.take_leave(ConnectionClose { reply_code: 200, ..Default::default() });
-                    return Err(refused);
-                }
-                Frame::Method(_, Method::ConnectionClose(close)) => {
-                    let refused = Refused::new(close.reply_code, &close.reply_text);
-                    self.take_leave(warren_core::amqp::ConnectionCloseOk {});
-                    return Err(refused);
-                }
-                Frame::Method(_, method) => return Ok(method),
-                _ => {}
+            if let Frame::Method(_, method) = self.next_frame().await? {
+                return Ok(method);
             }
+        }
+    }
+
+    /// What comes next, once all is sent that was to be.
+    ///
+    /// # Errors
+    /// When it is that the channel or the connection ends.
+    pub(super) async fn next_frame(&mut self) -> Result<Frame, Refused> {
+        self.flush().await?;
+        match self.frame_in().await? {
+            Frame::Method(_, Method::ChannelClose(close)) => {
+                self.cast(ChannelCloseOk {});
+                let refused = Refused::new(close.reply_code, &close.reply_text);
+                self.take_leave(ConnectionClose { reply_code: 200, ..Default::default() });
+                Err(refused)
+            }
+            Frame::Method(_, Method::ConnectionClose(close)) => {
+                let refused = Refused::new(close.reply_code, &close.reply_text);
+                self.take_leave(warren_core::amqp::ConnectionCloseOk {});
+                Err(refused)
+            }
+            frame => Ok(frame),
         }
     }
 

@@ -12,6 +12,7 @@ mod restart;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use warren_core::moving::Outcome;
 use warren_core::{Broker, QueueStatus};
 
 use crate::checkers::{
@@ -172,7 +173,21 @@ impl Judge {
         self.note_backlogs(said);
         topology::check_decisions(self.model.check_decisions())?;
         duplicates::check(self.model.check_duplicates())?;
+        self.model.check_moves();
+        self.check_fault()?;
         liveness::check_direct_reply(self.model.end_batch(&busy))
+    }
+
+    /// A move that began on this link came to this end, perhaps after its session had been `cut`.
+    ///
+    /// # Errors
+    /// When that is not true.
+    pub fn moved(&mut self, link: usize, outcome: &Outcome, cut: bool) -> Result<(), Failure> {
+        self.model.check_report(link, outcome.moved, cut);
+        let Outcome { moved, wanted, stopped, .. } = outcome;
+        let text = format!("^ {moved} of {wanted} are moved, stopped by {stopped:?}");
+        self.trace_world(self.model.now, &format!("link {link}"), &text);
+        self.check_fault()
     }
 
     /// Tells the model the next input of the batch, of which `heard` was heard already; if a

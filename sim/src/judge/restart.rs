@@ -134,6 +134,8 @@ impl Judge {
         self.model.setup = setup.clone();
         (self.memory_max, self.memory_held) = (setup.memory_max, 0);
         let is_lost = no_loss::check_log(self.model.restart(found))?;
+        self.model.check_moves_found(found.position.next.saturating_sub(1));
+        self.check_fault()?;
         if found.is_in_doubt {
             self.model.note_lost(|name| is_on_disk(image, name));
         }

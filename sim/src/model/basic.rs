@@ -56,7 +56,7 @@ impl Model {
         }
         let index = self.messages.len();
         let name = SmolStr::new(properties.text("message-id").unwrap_or(""));
-        self.names.insert(name.clone(), index);
+        self.note_name(&name, index);
         self.largest_body = self.largest_body.max(body.len());
         let message = Message {
             index,
@@ -98,6 +98,7 @@ impl Model {
         let index = message.index;
         let is_mandatory = message.is_mandatory;
         self.messages.push(Message { histories, ..message });
+        self.note_copy(key, index, &queues);
         let is_known = self.known_at_exchange(index, &queues).is_some();
         let is_returned = is_mandatory && queues.is_empty() && !is_known;
         match &mut self.channel_mut(key).mode {
@@ -329,6 +330,7 @@ impl Model {
             settles.extend(settled);
         } else {
             settled.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+            self.note_moved(key, &settled);
         }
         Ok(())
     }
@@ -424,7 +426,15 @@ impl Model {
             }
             is_refused |= self.deliver_to(key, *message, queues);
         }
-        settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+        if is_refused {
+            // It goes back as the channel ends.
+            let settles = settles.iter().map(|(tag, unacked, _)| (*tag, *unacked));
+            self.channel_mut(key).unacked.extend(settles);
+            self.waive_exactness(key);
+        } else {
+            settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
+            self.note_moved(key, &settles);
+        }
         let mut messages: Vec<usize> = publishes.into_iter().map(|(message, _)| message).collect();
         let bytes = messages.iter().map(|message| self.messages[*message].body.len() as u64).sum();
         let together = Together { bytes, messages: messages.len() as u64 };
@@ -523,8 +533,10 @@ impl Model {
         let channel = self.channel_mut(key);
         channel.tag_last = tag;
         if !no_ack {
-            channel.unacked.insert(tag, Unacked { copy, queue, consumer, due });
+            let unacked = Unacked { copy, queue, consumer, due };
+            channel.unacked.insert(tag, unacked);
             self.note_due(due);
+            self.note_taken(key, unacked);
         }
     }
 }

@@ -298,7 +298,11 @@ impl Model {
                 Ok(())
             }
             "channel.flow" => Err(Refusal::hard_any_text(&[540])),
-            "exchange.declare" => self.declare_exchange(key, method),
+            "exchange.declare" => {
+                self.declare_exchange(key, method)?;
+                self.note_look(key, method);
+                Ok(())
+            }
             "exchange.delete" => self.delete_exchange_by(key, method),
             "exchange.bind" | "queue.bind" => self.bind(key, method),
             "exchange.unbind" | "queue.unbind" => self.unbind(key, method),

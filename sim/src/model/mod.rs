@@ -18,6 +18,7 @@ mod expected;
 mod interventions;
 mod late;
 mod message;
+mod moves;
 mod names;
 mod policies;
 mod queue;
@@ -56,6 +57,7 @@ pub use waiting::{NOTHING, News, Parked, Released, Together, Waits, Went};
 use crate::plan::Setup;
 use crate::wire::{Bad, Frame};
 use choices::Choices;
+use moves::Moves;
 use policies::Policies;
 use waiting::Waiting;
 
@@ -175,6 +177,8 @@ pub struct Model {
     /// The one that has not come to everything yet.
     under_way: Option<u64>,
     waiting: Waiting,
+    /// What is moved from a queue to another.
+    moves: Moves,
     is_stopped: bool,
     made: usize,
 }
@@ -224,6 +228,7 @@ impl Model {
             wishes: VecDeque::new(),
             under_way: None,
             waiting: Waiting::default(),
+            moves: Moves::default(),
             is_stopped: false,
             made: 0,
         };

@@ -103,6 +103,7 @@ const VERBS: &[Verb] = &[
     ("clog", Client, &["us"], &[]),
     ("garbage", Client, &["kind", "salt"], &[]),
     ("update-secret", Client, &[], &[]),
+    ("move", Client, &["q", "to", "count"], &[]),
     ("open", Channel, &[], &["again"]),
     ("close", Channel, &[], &[]),
     ("flow", Channel, &[], &["stop"]),

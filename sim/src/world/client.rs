@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::moving::Moves;
 use super::request;
 use crate::plan::{Step, Who};
 use crate::tally::Tally;
@@ -63,12 +64,13 @@ pub struct Client {
     pub is_ending: bool,
     pub(super) channels: BTreeMap<u16, Channel>,
     pub(super) frame_max: u32,
-    connect: Step,
+    pub(super) connect: Step,
     backlog: Vec<Step>,
     stream: Stream,
     heartbeat_ns: u64,
     heartbeat_at: u64,
     pub(super) tally: Tally,
+    pub(super) moves: Moves,
 }
 
 impl Client {
@@ -90,6 +92,7 @@ impl Client {
             heartbeat_ns: 0,
             heartbeat_at: u64::MAX,
             tally: Tally::default(),
+            moves: Moves::default(),
         }
     }
 
@@ -131,8 +134,9 @@ impl Client {
 
     /// The connection is over; what was not sent is lost.
     pub fn disconnect(&mut self) {
-        let tally = std::mem::take(&mut self.tally);
-        *self = Self { tally, ..Self::new(self.number) };
+        self.moves.lose_session();
+        let (tally, moves) = (std::mem::take(&mut self.tally), std::mem::take(&mut self.moves));
+        *self = Self { tally, moves, ..Self::new(self.number) };
     }
 
     /// Carries out a step of this client; `serial` numbers the messages of the whole run.
@@ -240,6 +244,11 @@ impl Client {
         while let Some(incoming) = self.stream.poll()? {
             match incoming {
                 Incoming::Method(0, method) => self.on_connection(&method, now, serial),
+                Incoming::Method(channel, _) | Incoming::Content(channel, ..)
+                    if self.moves.are_on(channel) =>
+                {
+                    self.hear_of_move(&incoming);
+                }
                 Incoming::Method(channel, method) => self.on_channel(channel, &method),
                 Incoming::Content(channel, method, properties, _) => {
                     self.on_content(channel, &method, properties.text("reply-to"));
@@ -267,6 +276,7 @@ impl Client {
                 for step in std::mem::take(&mut self.backlog) {
                     self.execute(&step, serial);
                 }
+                self.go_on_moving();
             }
             "connection.close" => {
                 self.send(0, &Method::new("connection.close-ok"));

@@ -9,6 +9,7 @@ mod departures;
 mod disk;
 mod host;
 mod intervention;
+mod moving;
 mod net;
 mod request;
 mod tamper;
@@ -23,6 +24,8 @@ pub(crate) use host::{Ear, is_bounded, news, noted, position};
 pub use tamper::{Fault, Tamper};
 
 use warren_core::MarkCounts;
+use warren_core::amqp::ShortStr;
+use warren_core::moving::Mover;
 
 use crate::checkers::Failure;
 use crate::course::Traffic;
@@ -86,6 +89,8 @@ pub struct World {
     traffic: BTreeMap<usize, Traffic>,
     keeps_received: bool,
     tally: Tally,
+    /// How many moves of messages were begun.
+    moves: u64,
     /// How many clients came at this moment.
     coming: (u64, u32),
 }
@@ -105,6 +110,7 @@ impl World {
             traffic: BTreeMap::new(),
             keeps_received: false,
             tally: Tally::default(),
+            moves: 0,
             coming: (0, 0),
         }
     }
@@ -252,7 +258,9 @@ impl World {
     /// Which branches the broker's processes reached, and how often.
     #[must_use]
     pub fn marks(&self) -> MarkCounts {
-        self.host.marks()
+        let mut marks = self.host.marks();
+        self.clients.values().for_each(|client| marks.add(&client.moves.marks()));
+        marks
     }
 
     /// Whether the broker serves clients.
@@ -273,8 +281,13 @@ impl World {
         judge: &mut Judge,
     ) -> Result<(), Failure> {
         let now = self.now;
-        if step.verb() == "connect" {
-            return self.connect(number, step, judge);
+        match step.verb() {
+            "connect" => return self.connect(number, step, judge),
+            "move" => {
+                self.begin_move(number, step, judge);
+                return Ok(());
+            }
+            _ => {}
         }
         let Some(client) = self.clients.get_mut(&number) else { return Ok(()) };
         let Some(link) = client.link.and_then(|link| self.links.get_mut(&link)) else {
@@ -322,6 +335,26 @@ impl World {
             _ => client.execute(step, &mut self.serial),
         }
         Ok(())
+    }
+
+    /// A client moves messages to another queue, as the management API does when it is asked to: if
+    /// both queues are there, the first hands out anything, and it is connected as that is.
+    fn begin_move(&mut self, number: u8, step: &Step, judge: &mut Judge) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let (Some(link), Some(broker)) = (client.link, self.host.broker()) else { return };
+        let is_inside = client.connect.is("operator") && client.connect.is("plain_client");
+        let vhost = ShortStr::from(client.connect.value("vhost").unwrap_or("/"));
+        let queue = |key: &str| broker.queue_info(&vhost, &ShortStr::from(step.text(key)));
+        let (Some(source), Some(target)) = (queue("q"), queue("to")) else { return };
+        if !is_inside || source.name == target.name || source.is_paused {
+            return;
+        }
+        let ready = source.numbers.ready;
+        let count = step.number("count", ready).min(ready);
+        self.moves += 1;
+        let mover = Mover::new(&source, &target, count, self.moves);
+        judge.model.begin_move(link, mover.is_exact());
+        client.move_messages(mover, link);
     }
 
     fn connect(&mut self, number: u8, step: &Step, judge: &mut Judge) -> Result<(), Failure> {
@@ -469,7 +502,10 @@ impl World {
     fn disconnect_all(&mut self) {
         self.note_traffic();
         self.links.clear();
-        self.clients.values_mut().for_each(Client::disconnect);
+        for client in self.clients.values_mut() {
+            client.moves.forget();
+            client.disconnect();
+        }
     }
 
     /// Clients hand their bytes to their links.
@@ -498,6 +534,9 @@ impl World {
                 }
                 let read = client.receive(&bytes, self.now, &mut self.serial);
                 read.map_err(|violation| Failure::new("protocol", violation.0))?;
+                for (link, outcome, was_cut) in client.moves.take_outcomes() {
+                    judge.moved(link, &outcome, was_cut)?;
+                }
                 is_busy = true;
             }
             if link.down.is_at_end(self.now) {

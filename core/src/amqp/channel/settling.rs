@@ -170,7 +170,8 @@ impl Channel {
         }
         let changes = ctx.engine.changes();
         let (mut gate, mut is_refused) = (0, false);
-        for mut published in transaction.published {
+        let Transaction { published, settled, .. } = transaction;
+        for mut published in published {
             if !published.route.is_empty() && !ctx.engine.is_alive(&published.route) {
                 ctx.engine.mark(Mark::TxRouteGone);
                 // What it was routed to has been deleted since: nobody gets it, as if unrouted.
@@ -180,12 +181,15 @@ impl Channel {
             gate = enqueued.gate.max(gate);
             is_refused |= enqueued.is_refused;
         }
-        for (unacked, settlement) in transaction.settled {
+        if is_refused {
+            // What was to be settled goes back as the channel ends: who took it to publish it
+            // elsewhere, which failed, has not lost it.
+            self.unacked.restore(settled.into_iter().map(|(unacked, _)| unacked));
+            return Err(precondition("partial tx completion"));
+        }
+        for (unacked, settlement) in settled {
             self.counters.acked += u64::from(settlement == Settlement::Ack);
             ctx.engine.settle(self.session, unacked.lease, settlement);
-        }
-        if is_refused {
-            return Err(precondition("partial tx completion"));
         }
         let gate = ctx.engine.gate_since(changes).max(gate);
         self.reply_gated(TxCommitOk {}, gate, link, ctx);

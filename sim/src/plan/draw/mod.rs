@@ -17,6 +17,7 @@ mod interventions;
 mod kinds;
 mod levels;
 mod limits;
+mod moves;
 mod policies;
 mod room;
 mod strain;
@@ -36,6 +37,7 @@ use duplicates::DuplicateFeatures;
 use hosts::HostFeatures;
 use interventions::InterventionFeatures;
 use levels::LevelFeatures;
+use moves::MoveFeatures;
 use policies::PolicyFeatures;
 use room::RoomFeatures;
 use strain::StrainFeatures;
@@ -170,6 +172,7 @@ struct Draw {
     duplicates: Rng,
     interventions: Rng,
     hosts: Rng,
+    moves: Rng,
     features: Features,
     disk_features: DiskFeatures,
     decay_features: DecayFeatures,
@@ -185,6 +188,7 @@ struct Draw {
     duplicate_features: DuplicateFeatures,
     intervention_features: InterventionFeatures,
     host_features: HostFeatures,
+    move_features: MoveFeatures,
     setup: Setup,
     clients: u8,
     channels: u16,
@@ -231,6 +235,8 @@ pub fn draw(seed: u64) -> Plan {
     let intervention_features = InterventionFeatures::draw(&mut interventions);
     let mut hosts = stream(31);
     let host_features = HostFeatures::draw(&mut hosts);
+    let mut moves = stream(32);
+    let move_features = MoveFeatures::draw(&mut moves);
     disk::draw_setup(seed, &mut stream(7), &mut setup);
     limits::draw(&mut stream(11), &mut setup);
     // A host that reads byte by byte takes its time.
@@ -261,6 +267,7 @@ pub fn draw(seed: u64) -> Plan {
         duplicates,
         interventions,
         hosts,
+        moves,
         features,
         disk_features,
         decay_features,
@@ -276,6 +283,7 @@ pub fn draw(seed: u64) -> Plan {
         duplicate_features,
         intervention_features,
         host_features,
+        move_features,
         setup,
         steps: Vec::new(),
     };
@@ -299,6 +307,7 @@ pub fn draw(seed: u64) -> Plan {
         draw.policy();
         draw.access();
         draw.intervene();
+        draw.move_messages();
         draw.delay();
         draw.misuse_deduplication();
         draw.pause();

@@ -303,6 +303,11 @@ impl Host {
         memory::check_allocated(allocated, &kept)
     }
 
+    /// The broker, if it is there.
+    pub(super) fn broker(&self) -> Option<&Broker> {
+        self.broker.as_ref()
+    }
+
     /// What the broker was started with.
     pub(super) fn setup(&self) -> &Setup {
         &self.setup
