@@ -431,6 +431,8 @@ impl Model {
             let settles = settles.iter().map(|(tag, unacked, _)| (*tag, *unacked));
             self.channel_mut(key).unacked.extend(settles);
             self.waive_exactness(key);
+            let made: Vec<usize> = publishes.iter().map(|(message, _)| *message).collect();
+            self.drop_replies(key, &made);
         } else {
             settles.iter().for_each(|(_, unacked, how)| self.settle_one(unacked, *how));
             self.note_moved(key, &settles);

@@ -138,6 +138,25 @@ impl Model {
         }
     }
 
+    /// A commit fails, and its channel ends by that: of these messages, which it published, those
+    /// that are direct replies for the channel itself go nowhere.
+    pub(super) fn drop_replies(&mut self, key: ChannelKey, published: &[usize]) {
+        let consumers: Vec<usize> = self.channel_mut(key).consumers.values().copied().collect();
+        let queues = consumers.iter().map(|consumer| self.consumers[consumer].queue);
+        for id in queues.collect::<Vec<_>>() {
+            let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.is_hidden) else {
+                continue;
+            };
+            let is_new = |copy: &Copy| published.contains(&copy.message);
+            let ready = std::mem::take(&mut queue.ready);
+            let (new, old): (Vec<Copy>, _) = ready.into_iter().partition(is_new);
+            queue.ready = old;
+            for copy in new {
+                self.messages[copy.message].fates.insert(id, Fate::Dropped);
+            }
+        }
+    }
+
     /// The late reply that this message is, if it is one that the channel can be given next.
     #[must_use]
     pub fn late_reply(&self, key: ChannelKey, message: usize) -> Option<&LateReply> {
