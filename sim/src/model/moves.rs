@@ -192,6 +192,9 @@ impl Model {
                 self.fault(ID, format!("{name} is in {where_to} after a start"));
             }
         }
+        // Who moved is gone. What comes of these messages from now on is for others to see: one
+        // that is back where it was may be consumed there.
+        self.moves = Moves::default();
     }
 
     /// Checks that so many were moved on this link, or at least as many if its session was cut.
