@@ -471,7 +471,8 @@ impl Broker {
     }
 
     /// The next thing to be done; `None` when all is done. To be called after each batch of
-    /// inputs: confirms of one batch are sent as one.
+    /// inputs: confirms of one batch are sent as one, and what those inputs changed is one batch of
+    /// the log, of which a crash leaves all or nothing; but for what takes more than one turn.
     pub fn poll_output(&mut self) -> Option<Output> {
         if self.is_halted {
             return None;

@@ -23,7 +23,7 @@ use tokio::time::Sleep;
 use tracing::warn;
 use warren_core::amqp::EgressRooms;
 use warren_core::broker::{Password, PasswordHash, Refusal};
-use warren_core::{Broker, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
+use warren_core::{Broker, Command, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
 
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ use crate::connection::Connection;
 use crate::disk::Requests;
 use crate::event;
 use crate::halt::Halt;
-use crate::handle::{Octets, Request};
+use crate::handle::{Octets, Request, Turn};
 use crate::pace::{READ_LEN_MAX, READ_LEN_MIN};
 use crate::transport::Transport;
 
@@ -131,12 +131,9 @@ impl BrokerThread {
         }
         match request {
             Request::Look(look) => look(&self.broker),
-            Request::Command(command, answer) => {
-                let id = CommandId(self.next_command);
-                self.next_command += 1;
-                self.commands.insert(id, answer);
+            Request::Act(act) => {
                 self.now = self.clock.now();
-                self.handle(Input::Command(id, Box::new(command)));
+                act(&mut Turn { thread: self });
                 if let (Some(disk), Some(min)) =
                     (&self.disk, self.broker.resource_limits().disk_free_min)
                 {
@@ -161,6 +158,23 @@ impl BrokerThread {
             }
         }
         None
+    }
+
+    /// The broker.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Hands the broker a command, within a turn.
+    pub(crate) fn command(
+        &mut self,
+        command: Command,
+        answer: oneshot::Sender<Result<Done, Refusal>>,
+    ) {
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        self.commands.insert(id, answer);
+        self.handle(Input::Command(id, Box::new(command)));
     }
 
     /// Hands the broker what came from the disk.

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use warren_core::broker::Refusal;
 use warren_core::{Broker, Command, ConnectionId, Done, Peer};
 
+use crate::broker_thread::BrokerThread;
+
 /// How many requests may wait; whoever has another waits with it.
 const REQUESTS_MAX: usize = 64;
 
@@ -28,10 +30,50 @@ pub struct Octets {
 pub(crate) enum Request {
     /// To be called with the broker.
     Look(Box<dyn FnOnce(&Broker) + Send>),
-    Command(Command, oneshot::Sender<Answer>),
+    /// To be called with the broker's thread.
+    Act(Box<dyn FnOnce(&mut Turn<'_>) + Send>),
     Connect(UnixStream, Peer),
     Octets(Vec<ConnectionId>, oneshot::Sender<Vec<Octets>>),
     AllOctets(oneshot::Sender<Octets>),
+}
+
+/// One turn of the broker's thread. What is changed in it is written to the log as one: a crash
+/// leaves all of it, or nothing. Nobody else has the broker meanwhile.
+pub struct Turn<'a> {
+    pub(crate) thread: &'a mut BrokerThread,
+}
+
+impl Turn<'_> {
+    /// The broker, as what was done in this turn leaves it.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        self.thread.broker()
+    }
+
+    /// Has the broker carry out a command.
+    pub fn command(&mut self, command: Command) -> Commanded {
+        let (sender, answer) = oneshot::channel();
+        self.thread.command(command, sender);
+        Commanded(answer)
+    }
+}
+
+/// A command that was given.
+#[derive(Debug)]
+#[must_use = "it may be refused"]
+pub struct Commanded(oneshot::Receiver<Answer>);
+
+impl Commanded {
+    /// What came of it, once what it changed is durable.
+    ///
+    /// # Errors
+    /// Why the broker did not carry it out.
+    pub async fn answer(self) -> Result<Done, Refusal> {
+        match self.0.await {
+            Ok(answer) => answer,
+            Err(_) => pending().await,
+        }
+    }
 }
 
 /// A handle of a [`Node`](crate::Node), for any thread and runtime of tokio.
@@ -69,8 +111,20 @@ impl BrokerHandle {
     /// # Errors
     /// Why the broker does not.
     pub async fn command(&self, command: Command) -> Answer {
+        self.act(move |turn| turn.command(command)).await.answer().await
+    }
+
+    /// Has the broker carry out what belongs together. Everybody waits meanwhile.
+    pub async fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Turn<'_>) -> T + Send + 'static,
+    ) -> T {
         let (sender, answer) = oneshot::channel();
-        self.ask(Request::Command(command, sender), answer).await
+        let act = move |turn: &mut Turn<'_>| {
+            // Whoever asked may have gone.
+            let _ = sender.send(act(turn));
+        };
+        self.ask(Request::Act(Box::new(act)), answer).await
     }
 
     /// Connects a client of this process, and gives its end.

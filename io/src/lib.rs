@@ -39,7 +39,7 @@ pub use disk::{
     Space,
 };
 pub use entropy::boot;
-pub use handle::{BrokerHandle, Octets};
+pub use handle::{BrokerHandle, Commanded, Octets, Turn};
 pub use listener::Listener;
 pub use node::{Node, Shutdown, runtime};
 pub use recovery::{drive, recover};

@@ -45,6 +45,22 @@ class Broker:
             ]
             ask(self.management, "POST", "/api/definitions", json.dumps({"queues": queues}))
 
+    def bind_queues(self, count):
+        """To two exchanges, each with a key of its own."""
+        for start in range(0, count, 50_000):
+            bindings = [
+                {
+                    "source": ["amq.direct", "amq.topic"][number % 2],
+                    "vhost": "/",
+                    "destination": f"idle-{number:06}",
+                    "destination_type": "queue",
+                    "routing_key": f"key.{number}",
+                    "arguments": {},
+                }
+                for number in range(start, min(start + 50_000, count))
+            ]
+            ask(self.management, "POST", "/api/definitions", json.dumps({"bindings": bindings}))
+
     def cpu_ns(self):
         """Nanoseconds of CPU time of each thread, by its name and number."""
         spent = {}
@@ -56,9 +72,19 @@ class Broker:
                 pass  # it has ended
         return spent
 
-    def resident_mib(self):
+    def make_exchanges(self, count):
+        more = {"vhost": "/", "type": "topic", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+        exchanges = [{"name": f"idle-{number:06}"} | more for number in range(count)]
+        ask(self.management, "POST", "/api/definitions", json.dumps({"exchanges": exchanges}))
+
+    def resident_mib(self, which="VmRSS"):
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+        return int(re.search(rf"{which}:\s+(\d+)", status).group(1)) / 1024
+
+    def reset_peak(self):
+        """From now on VmHWM is the most that it has; gives what it has now."""
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        return self.resident_mib()
 
 
 def ask(address, method, path, body=None, connection=None):

@@ -15,6 +15,39 @@ fn hash() -> PasswordHash {
     Config::default().defaults.expect("a user").password_hash
 }
 
+#[test]
+fn what_is_commanded_before_anything_is_asked_of_it_is_one_batch_of_the_log() {
+    let (mut world, _) = world(Config::default());
+    let (vhost, user) = (ShortStr::from("v"), ShortStr::from("u"));
+    let metadata = VhostMetadata::default();
+    let limits = VhostLimits { max_queues: Some(1), ..VhostLimits::default() };
+    let policy = Policy {
+        name: "p".into(),
+        pattern: ".*".into(),
+        apply_to: ApplyTo::All,
+        priority: 0,
+        definition: FieldTable::new(vec![("max-length".into(), FieldValue::I64(1))]),
+    };
+    let change = UserChange { password_hash: Some(hash()), tags: Some(Vec::new()) };
+    let mut batch = None;
+    for command in [
+        Command::SetVhost { vhost: vhost.clone(), metadata },
+        Command::SetVhostLimits { vhost: vhost.clone(), limits },
+        Command::SetPolicy { vhost: vhost.clone(), layer: PolicyLayer::Operator, policy },
+        Command::SetUser { user: user.clone(), change },
+        Command::SetPermission { vhost, user, permission: Permission::full() },
+    ] {
+        world.broker.handle(world.now, Input::Command(CommandId(1), Box::new(command)));
+        let gathers = world.broker.log_position().0;
+        assert_eq!(*batch.get_or_insert(gathers), gathers);
+    }
+    world.batch([]);
+    world.settle();
+    let done = ["1 Created", "1 Updated", "1 Created", "1 Created", "1 Created"];
+    assert_eq!(world.answers(), done);
+    assert_eq!(Some(world.broker.log_position().1), batch, "which is durable");
+}
+
 impl World {
     fn answer(&mut self, command: Command) -> String {
         self.input(Input::Command(CommandId(1), Box::new(command)));

@@ -136,7 +136,7 @@ impl<'a> Import<'a> {
         }
         for object in self.each(definitions, "vhosts")? {
             let vhost = short(object.text("name")?)?;
-            let reply = vhost::put(state, vhost.clone(), &object).await?;
+            let reply = vhost::put(state, vhost.clone(), &object, None).await?;
             self.note("vhosts", outcome_of(&reply));
             if let Some(limits) = object.get("limits") {
                 self.set_limits(vhost, limits).await?;

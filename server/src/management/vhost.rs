@@ -1,14 +1,16 @@
 //! Virtual hosts.
 
 use serde_json::{Value, json};
+use warren_core::Command;
 use warren_core::amqp::ShortStr;
 use warren_core::broker::{Permission, VhostMetadata, VirtualHost};
 use warren_core::listing::QueueInfo;
-use warren_core::{Command, Done};
+use warren_io::Turn;
 
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::page::{self, Ready};
-use super::{State, limit, reading, user, vhost_beginning};
+use super::vhost_beginning::{Added, Beginning, is_there};
+use super::{State, limit, reading, user};
 
 pub(super) async fn list(call: Call) -> Answer {
     let visible = call.vhosts().await?;
@@ -33,25 +35,33 @@ pub(super) async fn one(call: Call) -> Answer {
 }
 
 pub(super) async fn set(call: Call) -> Answer {
-    let vhost = call.name("vhost")?;
-    let reply = put(&call.state, vhost.clone(), &call.object()?).await?;
-    if matches!(reply, Reply::Created(_)) && !call.user.is_operator {
-        // As in RabbitMQ, who has made it may do everything in it. Operators may anyway.
-        let (user, permission) = (call.user.name, Permission::full());
-        let command = Command::SetPermission { vhost, user, permission };
-        call.state.broker.command(command).await?;
-    }
-    Ok(reply)
+    // As in RabbitMQ, who has made it may do everything in it. Operators may anyway.
+    let owner = (!call.user.is_operator).then(|| call.user.name.clone());
+    put(&call.state, call.name("vhost")?, &call.object()?, owner).await
 }
 
-/// Makes a virtual host of an object, or changes one. What is not said stays as it is.
+/// Makes a virtual host of an object, in which its owner may do everything, or changes one. What is
+/// not said stays as it is.
 ///
 /// # Errors
 /// When the object describes none.
-pub(super) async fn put(state: &State, name: ShortStr, object: &Object) -> Answer {
+pub(super) async fn put(
+    state: &State,
+    name: ShortStr,
+    object: &Object,
+    owner: Option<ShortStr>,
+) -> Answer {
     let all = reading::vhosts(&state.broker).await.into_iter();
     let mut known = all.filter(|status| status.vhost.name == name);
-    let known = known.next().map(|status| status.vhost.metadata).unwrap_or_default();
+    let known = known.next().map(|status| status.vhost.metadata);
+    let mut beginning = match known {
+        Some(_) => Beginning::default(),
+        None => Beginning::of(state, &name).await?,
+    };
+    if let Some(owner) = owner {
+        beginning.let_in(&name, owner, Permission::full());
+    }
+    let known = known.unwrap_or_default();
     let nested = match object.get("metadata") {
         Some(Value::Object(nested)) => Object(nested.clone()),
         _ => Object(serde_json::Map::new()),
@@ -68,11 +78,16 @@ pub(super) async fn put(state: &State, name: ShortStr, object: &Object) -> Answe
         },
         protected: known.protected,
     };
-    let command = Command::SetVhost { vhost: name.clone(), metadata };
-    let done = state.broker.command(command).await?;
-    if done == Done::Created {
-        vhost_beginning::begin(state, &name).await?;
-    }
+    let vhost = name.clone();
+    let act = move |turn: &mut Turn<'_>| {
+        let was_there = is_there(turn.broker(), &vhost);
+        let done = turn.command(Command::SetVhost { vhost: vhost.clone(), metadata });
+        let is_new = !was_there && is_there(turn.broker(), &vhost);
+        (done, if is_new { beginning.add(turn) } else { Added::default() })
+    };
+    let (done, added) = state.broker.act(act).await;
+    let done = done.answer().await?;
+    added.wait(&name).await?;
     Ok(done.into())
 }
 

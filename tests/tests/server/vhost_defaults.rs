@@ -1,11 +1,14 @@
 //! What new virtual hosts have from their beginning, as the configuration says, whoever makes them.
 
 use crate::configuration::{path, tuned};
-use crate::management::{GUEST, request};
+use crate::management::{GUEST, exchange_on, request};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 use warren_tests::broker::{Broker, Ended, run};
 use warren_tests::client::Connection;
@@ -95,6 +98,43 @@ fn the_first_virtual_host_has_them_once_and_clients_feel_it() {
     // It is not new any more.
     let broker = setup(&data, CONFIG).start();
     assert_eq!(policies(&broker, "%2F"), [""; 0]);
+}
+
+#[test]
+fn who_is_killed_while_making_them_leaves_none_without() {
+    const ROUNDS: u64 = 6;
+    let scratch = TempDir::new().expect("a temporary directory can be made");
+    let data = scratch.path().join("data");
+    for round in 0..ROUNDS {
+        let mut broker = setup(&data, CONFIG).start();
+        let address = broker.management().expect("was set up with it");
+        let making = thread::spawn(move || {
+            // One after the other, until nobody answers any more.
+            (0..).take_while(|n| put_vhost(&address, &format!("prod-{round}-{n}"))).count()
+        });
+        thread::sleep(Duration::from_millis(300 + 37 * round));
+        broker.end_by(Signal::KILL);
+        let made = making.join().expect("ends when the broker does");
+        let broker = setup(&data, CONFIG).start();
+        let vhosts = get(&broker, "/api/vhosts");
+        let names = vhosts.as_array().expect("a list").iter();
+        let names = names.map(|vhost| vhost["name"].as_str().expect("a name").to_owned());
+        let begin = format!("prod-{round}-");
+        let new: Vec<_> = names.filter(|name| name.starts_with(&begin)).collect();
+        assert!(made > 0 && (made..=made + 1).contains(&new.len()), "{made} made: {new:?}");
+        for vhost in new {
+            assert_eq!(limits(&broker, &vhost), json!({ "max-queues": 1 }), "{vhost}");
+            assert_eq!(policies(&broker, &vhost), ["short"], "{vhost}");
+            assert_eq!(members(&broker, &vhost), pairs(&[("guest", ".*"), ("monitor", "^$")]));
+        }
+    }
+}
+
+/// Whether it was made by a broker that was there all the while.
+fn put_vhost(address: &str, vhost: &str) -> bool {
+    let Ok(stream) = TcpStream::connect(address) else { return false };
+    let head = format!("PUT /api/vhosts/{vhost} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    exchange_on(stream, format!("{head}{GUEST}\r\n").as_bytes()).status == 201
 }
 
 #[test]
