@@ -25,6 +25,11 @@ pub(super) trait Row {
     /// What it is sorted by, unless the query says otherwise.
     fn key(&self) -> (&ShortStr, &ShortStr);
 
+    /// How it stands to another one by that.
+    fn compare_keys(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+
     /// All of it.
     fn json(&self) -> Value;
 
@@ -52,13 +57,29 @@ impl Row for Ready {
 }
 
 /// A name, of an object of which more is found out when it is known that it is shown.
-impl Row for &QueueName {
+pub(super) struct Named<'a> {
+    pub(super) name: &'a QueueName,
+    /// Its rank among all names.
+    pub(super) rank: usize,
+    /// The column that the query sorts by; anything where names are enough for that.
+    pub(super) column: Value,
+}
+
+impl Row for Named<'_> {
     fn key(&self) -> (&ShortStr, &ShortStr) {
-        (&self.vhost, &self.name)
+        (&self.name.vhost, &self.name.name)
+    }
+
+    fn compare_keys(&self, other: &Self) -> Ordering {
+        self.rank.cmp(&other.rank)
     }
 
     fn json(&self) -> Value {
-        json!({ "vhost": self.vhost.to_text(), "name": self.name.to_text() })
+        json!({ "vhost": self.name.vhost.to_text(), "name": self.name.name.to_text() })
+    }
+
+    fn column(&self, _name: &str) -> Option<Value> {
+        Some(self.column.clone())
     }
 }
 
@@ -71,17 +92,14 @@ pub(super) fn list<T: Row>(call: &Call, rows: Vec<T>) -> Answer {
     Ok(answer(&call.query, page, rows.iter().map(Row::json)))
 }
 
-/// Whether a query asks for a page, and names are all that it takes to find out which objects are
-/// on it.
-pub(super) fn is_chosen_by_name(query: &Query) -> bool {
-    let is_asked_for = |name: &str| query.get(name).is_some_and(|value| !value.is_empty());
-    is_asked_for("page") && (!is_asked_for("sort") || query.get("sort") == Some("name"))
+/// The column that a query sorts by, if it says.
+pub(super) fn sorted_by(query: &Query) -> Option<&str> {
+    query.get("sort").filter(|sort| !sort.is_empty())
 }
 
-/// Whether a query asks for all of a list, and names are all that it takes to put it in order.
-pub(super) fn is_whole_by_name(query: &Query) -> bool {
-    let is_asked_for = |name: &str| query.get(name).is_some_and(|value| !value.is_empty());
-    !is_asked_for("page") && (!is_asked_for("sort") || query.get("sort") == Some("name"))
+/// Whether a query asks for a page.
+pub(super) fn is_page(query: &Query) -> bool {
+    query.get("page").is_some_and(|page| !page.is_empty())
 }
 
 /// So many pieces of a list wait to be sent: while one is on its way, the next is made.
@@ -253,7 +271,7 @@ fn sorted<T: Row>(rows: Vec<T>, query: &Query, places: Range<usize>) -> Vec<T> {
     if places.is_empty() {
         return Vec::new();
     }
-    let by = query.get("sort").filter(|sort| !sort.is_empty());
+    let by = sorted_by(query);
     let values: Vec<Value> = match by {
         None | Some("name") => Vec::new(),
         Some(column) => {
@@ -265,11 +283,14 @@ fn sorted<T: Row>(rows: Vec<T>, query: &Query, places: Range<usize>) -> Vec<T> {
         }
     };
     let ascending = |a: usize, b: usize| {
-        let (x, y) = (rows[a].key(), rows[b].key());
+        let by_key = || rows[a].compare_keys(&rows[b]);
         let order = match by {
-            None => x.cmp(&y),
-            Some("name") => (x.1, x.0).cmp(&(y.1, y.0)),
-            Some(_) => compare(&values[a], &values[b]).then_with(|| x.cmp(&y)),
+            None => by_key(),
+            Some("name") => {
+                let (x, y) = (rows[a].key(), rows[b].key());
+                (x.1, x.0).cmp(&(y.1, y.0))
+            }
+            Some(_) => compare(&values[a], &values[b]).then_with(by_key),
         };
         order.then(a.cmp(&b))
     };
@@ -449,17 +470,34 @@ mod tests {
     }
 
     #[test]
-    fn names_are_all_it_takes_for_a_page_in_their_order() {
-        for (query, expected) in [
-            ("page=1", true),
-            ("page=2&sort=name&sort_reverse=true&name=a", true),
-            ("page=1&sort=", true),
-            ("page=1&sort=messages", false),
-            ("sort=name", false),
-            ("", false),
-        ] {
-            assert_eq!(is_chosen_by_name(&Query::new(query)), expected, "{query}");
-        }
+    fn names_are_sorted_by_a_column_that_was_found_out_and_by_their_rank() {
+        let all: Vec<_> = ["a", "b", "c", "d"]
+            .map(|name| QueueName { vhost: "/".into(), name: name.into() })
+            .into();
+        let sorted = |query: &str| {
+            let column = |rank| json!([1, 5, 1, 3][rank]);
+            let named = |(rank, name)| Named { name, rank, column: column(rank) };
+            let rows = all.iter().enumerate().map(named).collect();
+            let rows = choose(&Query::new(query), rows).expect("makes sense").rows;
+            rows.iter().map(|row| row.name.name.to_string()).collect::<String>()
+        };
+        assert_eq!(sorted(""), "abcd");
+        assert_eq!(sorted("sort=name&sort_reverse=true"), "dcba");
+        assert_eq!(sorted("sort=messages"), "acdb");
+        assert_eq!(sorted("page=1&page_size=3&sort=messages&sort_reverse=true"), "bdc");
+        assert_eq!(sorted("page=2&page_size=3&sort=messages&sort_reverse=true"), "a");
+        assert_eq!(sorted("page=1&name=C&sort=messages"), "c");
+    }
+
+    #[test]
+    fn a_query_asks_for_a_page_and_an_order_or_not() {
+        let asked = |query: &str| {
+            let query = Query::new(query);
+            (is_page(&query), sorted_by(&query).map(str::to_owned))
+        };
+        assert_eq!(asked(""), (false, None));
+        assert_eq!(asked("page=&sort="), (false, None));
+        assert_eq!(asked("page=2&sort=name&name=a"), (true, Some("name".into())));
     }
 
     #[test]

@@ -5,14 +5,16 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use tokio::task::spawn_local;
 use warren_core::QueueName;
-use warren_core::amqp::{FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
-use warren_core::listing::{QueueInfo, QueueNumbers};
+use warren_core::amqp::{FieldTable, FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
+use warren_core::listing::{QueueInfo, QueueNumbers, QueueView};
 
 use super::binding;
-use super::call::{Answer, Call, Failure, Object, Reply};
+use super::call::{Answer, Call, Failure, Object, Query, Reply};
 use super::connection;
 use super::json as table;
-use super::page::{self, Row};
+use super::names::Names;
+use super::page::{self, Named, Row};
+use super::rates::RateOf;
 use super::reading::{self, Bound};
 use super::rights::Rights;
 use super::session::Session;
@@ -26,51 +28,118 @@ pub(super) async fn list(call: Call) -> Answer {
         false => Detail::All,
     };
     let (state, query) = (&call.state, &call.query);
-    let row = |info| QueueRow { info, state: Rc::clone(state), detail };
-    if page::is_chosen_by_name(query) {
+    let is_page = page::is_page(query);
+    if let Some(order) = Order::of(query) {
         let names = state.names.all(&state.broker).await;
-        let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
-        let shown = page::choose(query, visible)?;
-        let wanted = shown.rows.into_iter().cloned().collect();
-        let infos = reading::queues_named(&state.broker, wanted).await;
-        let rows = infos.into_iter().map(|info| row(info).json());
-        return Ok(page::answer(query, shown.page, rows));
-    }
-    if page::is_whole_by_name(query) {
-        let names = state.names.all(&state.broker).await;
-        if names.len() > AT_ONCE {
-            let (writer, pieces) = page::Writer::new(query);
-            spawn_local(write_all(call, vhosts, detail, names, writer));
-            return Ok(Reply::Pieces(pieces));
+        if is_page || names.len() > AT_ONCE {
+            let shown = page::choose(query, order.rows(state, &names, &vhosts).await)?;
+            let wanted: Vec<_> = shown.rows.into_iter().map(|row| row.name.clone()).collect();
+            if !is_page {
+                let (writer, pieces) = page::Writer::new(query);
+                spawn_local(write_all(Rc::clone(state), detail, wanted, writer));
+                return Ok(Reply::Pieces(pieces));
+            }
+            let infos = reading::queues_named(&state.broker, wanted).await;
+            let rows = infos.into_iter().map(|info| QueueRow { info, state, detail }.json());
+            return Ok(page::answer(query, shown.page, rows));
         }
     }
     let queues = reading::queues(&state.broker).await.into_iter();
     let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));
-    let rows = queues.map(row).collect();
+    let rows = queues.map(|info| QueueRow { info, state, detail }).collect();
     page::list(&call, rows)
+}
+
+/// What queues are put in order by, if it can be found out about very many of them in no time: then
+/// nothing else is read but of those that are shown.
+enum Order {
+    /// By their names.
+    Names,
+    /// By this.
+    Column(fn(&QueueView<'_>) -> Value),
+    /// By how often this happens.
+    Rate(RateOf),
+}
+
+impl Order {
+    /// `None` if it takes more.
+    fn of(query: &Query) -> Option<Self> {
+        let Some(column) = page::sorted_by(query) else { return Some(Self::Names) };
+        Some(Self::Column(match column {
+            "name" | "vhost" => return Some(Self::Names),
+            "messages" => |queue| json!(queue.ready() + queue.unacked()),
+            "messages_ready" => |queue| json!(queue.ready()),
+            "messages_unacknowledged" => |queue| json!(queue.unacked()),
+            "messages_ram" => |queue| json!(queue.ready_in_memory() + queue.unacked()),
+            "messages_paged_out" => |queue| json!(queue.ready() - queue.ready_in_memory()),
+            "message_bytes" | "message_bytes_ready" => |queue| json!(queue.ready_bytes()),
+            "consumers" => |queue| json!(queue.consumers()),
+            "type" => |queue| json!(type_of(queue.arguments())),
+            "durable" => |queue| json!(queue.durable()),
+            "auto_delete" => |queue| json!(queue.auto_delete()),
+            "exclusive" => |queue| json!(queue.is_exclusive()),
+            "state" => |queue| json!(state_of(queue.is_paused())),
+            "policy" => |queue| table::text(queue.policy()),
+            "operator_policy" => |queue| table::text(queue.operator_policy()),
+            _ => {
+                let counter = column.strip_prefix("message_stats.")?;
+                let counter = counter.strip_suffix("_details.rate")?;
+                return Some(Self::Rate(RateOf::named(counter)?));
+            }
+        }))
+    }
+
+    /// Names in these virtual hosts with what they are to be sorted by; without queues that are gone
+    /// since.
+    async fn rows<'a>(
+        &self,
+        state: &State,
+        names: &'a Names,
+        vhosts: &[ShortStr],
+    ) -> Vec<Named<'a>> {
+        let is_visible = |rank: &usize| vhosts.contains(&names[*rank].vhost);
+        let rank_of = |place, key| names.find(place, key).filter(is_visible);
+        let row = |rank: usize, column| Named { name: &names[rank], rank, column };
+        match *self {
+            Self::Names => {
+                let ranks = (0..names.len()).filter(is_visible);
+                ranks.map(|rank| row(rank, Value::Null)).collect()
+            }
+            Self::Column(read) => {
+                let look = move |queue: &QueueView<'_>| (queue.place(), queue.key(), read(queue));
+                let found = reading::look_at_queues(&state.broker, look).await.into_iter();
+                let rows = |(place, key, column)| Some(row(rank_of(place, key)?, column));
+                found.filter_map(rows).collect()
+            }
+            Self::Rate(of) => {
+                let look = |queue: &QueueView<'_>| (queue.place(), queue.numbers());
+                let found = reading::look_at_queues(&state.broker, look).await.into_iter();
+                let visible = found
+                    .filter_map(|(place, numbers)| Some((rank_of(place, numbers.key)?, numbers)));
+                let (ranks, numbers): (Vec<_>, Vec<_>) = visible.unzip();
+                let rates = state.rates.of_queues(&numbers).into_iter().map(|rate| rate.of(of));
+                ranks.into_iter().zip(rates).map(|(rank, rate)| row(rank, json!(rate))).collect()
+            }
+        }
+    }
 }
 
 /// Of a longer list, so many queues are read and written at once. The broker does nothing else
 /// while they are read, and there is memory for no more of them.
 const AT_ONCE: usize = 250;
 
-/// Writes all queues of these names, piece by piece. What is deleted meanwhile is left out, and
+/// Writes the queues of these names, piece by piece. What is deleted meanwhile is left out, and
 /// what comes meanwhile is not in it; any other is in it once.
 async fn write_all(
-    call: Call,
-    vhosts: Vec<ShortStr>,
+    state: Rc<State>,
     detail: Detail,
-    names: Rc<Vec<QueueName>>,
+    names: Vec<QueueName>,
     mut writer: page::Writer,
 ) {
-    let state = &call.state;
-    let visible = names.iter().filter(|one| vhosts.contains(&one.vhost)).collect();
-    let Ok(shown) = page::choose::<&QueueName>(&call.query, visible) else { return };
-    for some in shown.rows.chunks(AT_ONCE) {
-        let wanted = some.iter().map(|one| (*one).clone()).collect();
-        let infos = reading::queues_named(&state.broker, wanted).await;
-        let row = |info| QueueRow { info, state: Rc::clone(state), detail };
-        if !writer.write(infos.into_iter().map(|info| row(info).json())).await {
+    for some in names.chunks(AT_ONCE) {
+        let infos = reading::queues_named(&state.broker, some.to_vec()).await;
+        let rows = infos.into_iter().map(|info| QueueRow { info, state: &state, detail }.json());
+        if !writer.write(rows).await {
             return;
         }
     }
@@ -87,7 +156,7 @@ pub(super) async fn one(call: Call) -> Answer {
     };
     let (consumers, owner) = call.state.broker.look(look).await;
     let may = Rights::of(&call, &info.vhost).await.at_queue(&info);
-    let mut json = QueueRow { info, state: Rc::clone(&call.state), detail: Detail::All }.json();
+    let mut json = QueueRow { info, state: &call.state, detail: Detail::All }.json();
     let node = &call.state.node.name;
     let details: Vec<_> =
         consumers.iter().map(|consumer| connection::consumer_json(consumer, node)).collect();
@@ -190,15 +259,15 @@ pub(super) async fn open(call: &Call, vhost: &ShortStr) -> Result<Session, Failu
 }
 
 /// The type of a queue of these arguments.
-pub(super) fn type_of(queue: &QueueInfo) -> &'static str {
-    match queue.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
+pub(super) fn type_of(arguments: &FieldTable) -> &'static str {
+    match arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
         Some(b"quorum") => "quorum",
         _ => "classic",
     }
 }
 
-fn state_of(queue: &QueueInfo) -> &'static str {
-    if queue.is_paused { "paused" } else { "running" }
+fn state_of(is_paused: bool) -> &'static str {
+    if is_paused { "paused" } else { "running" }
 }
 
 /// How many messages of a queue are in memory.
@@ -214,40 +283,20 @@ enum Detail {
     All,
 }
 
-struct QueueRow {
+struct QueueRow<'a> {
     info: QueueInfo,
-    state: Rc<State>,
+    state: &'a State,
     detail: Detail,
 }
 
-impl Row for QueueRow {
+impl Row for QueueRow<'_> {
     fn key(&self) -> (&ShortStr, &ShortStr) {
         (&self.info.vhost, &self.info.name)
     }
 
-    fn column(&self, name: &str) -> Option<Value> {
-        let numbers = &self.info.numbers;
-        Some(match name {
-            "messages" => json!(numbers.ready + numbers.unacked),
-            "messages_ready" => json!(numbers.ready),
-            "messages_unacknowledged" => json!(numbers.unacked),
-            "consumers" => json!(numbers.consumers),
-            "vhost" => json!(self.info.vhost.to_text()),
-            "type" => json!(type_of(&self.info)),
-            "durable" => json!(self.info.durable),
-            "state" => json!(state_of(&self.info)),
-            "messages_ram" => json!(in_memory(numbers)),
-            "message_bytes" => json!(numbers.ready_bytes),
-            _ => {
-                let counter = name.strip_prefix("message_stats.")?.strip_suffix("_details.rate")?;
-                json!(self.state.rates.of_queue(numbers).per_second(counter)?)
-            }
-        })
-    }
-
     fn json(&self) -> Value {
         let (info, node) = (&self.info, &self.state.node.name);
-        let kind = type_of(info);
+        let kind = type_of(&info.arguments);
         let mut json = json!({
             "name": info.name.to_text(),
             "vhost": info.vhost.to_text(),
@@ -257,7 +306,7 @@ impl Row for QueueRow {
             "exclusive": info.owner.is_some(),
             "arguments": table::from_table(&info.arguments),
             "node": node,
-            "state": state_of(info),
+            "state": state_of(info.is_paused),
         });
         if let Some(owner) = info.owner {
             json["owner_pid"] = json!(connection::pid(owner, 0, node));
@@ -277,7 +326,7 @@ impl Row for QueueRow {
     }
 }
 
-impl QueueRow {
+impl QueueRow<'_> {
     fn add_totals(&self, json: &mut Value) {
         let numbers = &self.info.numbers;
         json["messages"] = json!(numbers.ready + numbers.unacked);

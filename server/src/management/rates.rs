@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::slice;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -153,15 +154,25 @@ impl Rates {
 
     /// How fast things happen in a queue that holds this now.
     pub(super) fn of_queue(&self, numbers: &QueueNumbers) -> Rate {
+        self.of_queues(slice::from_ref(numbers))[0]
+    }
+
+    /// The same of several queues.
+    pub(super) fn of_queues(&self, all: &[QueueNumbers]) -> Vec<Rate> {
         self.note_asked();
         let now = Instant::now();
         let mut queues = self.queues.borrow_mut();
-        let kept = queues.entry(numbers.key).or_insert_with(|| {
-            let last = Reading::from(numbers);
-            OfQueue { last, before: last, seconds: 0.0, read: now, asked: now }
-        });
-        kept.asked = now;
-        Rate { counters: kept.last.counters - kept.before.counters, seconds: kept.seconds }
+        let known = queues.len();
+        queues.reserve(all.len().saturating_sub(known));
+        let rate = |numbers: &QueueNumbers| {
+            let kept = queues.entry(numbers.key).or_insert_with(|| {
+                let last = Reading::from(numbers);
+                OfQueue { last, before: last, seconds: 0.0, read: now, asked: now }
+            });
+            kept.asked = now;
+            Rate { counters: kept.last.counters - kept.before.counters, seconds: kept.seconds }
+        };
+        all.iter().map(rate).collect()
     }
 
     /// Counters of the object of this name, as RabbitMQ tells them: each with its rate since they
@@ -230,11 +241,10 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// One of the rates.
-    pub(super) fn per_second(self, counter: &str) -> Option<f64> {
-        let mut all = of_messages(self.counters).into_iter();
-        let (_, counted) = all.find(|(name, _)| *name == counter)?;
-        Some(rate(counted as f64, self.seconds))
+    /// One of the rates, per second.
+    pub(super) fn of(self, RateOf(index): RateOf) -> f64 {
+        let (_, counted) = of_messages(self.counters)[index];
+        rate(counted as f64, self.seconds)
     }
 
     /// `message_stats`: counters, each with its rate.
@@ -291,6 +301,18 @@ fn of_messages(counters: QueueCounters) -> [(&'static str, u64); 8] {
         ("redeliver", counters.redelivered),
         ("ack", counters.acked.saturating_sub(delivered_no_ack + got_no_ack)),
     ]
+}
+
+/// One of what is counted of messages that are in queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RateOf(usize);
+
+impl RateOf {
+    /// The one that RabbitMQ calls so.
+    pub(super) fn named(counter: &str) -> Option<Self> {
+        let mut all = of_messages(QueueCounters::default()).into_iter();
+        all.position(|(name, _)| name == counter).map(Self)
+    }
 }
 
 /// One of the counters.
@@ -383,7 +405,9 @@ mod tests {
         assert_eq!(stats["publish"], 150);
         assert_eq!(stats["publish_details"]["rate"], 10.0);
         let rate = Rate { counters, seconds: 5.0 };
-        assert_eq!((rate.per_second("publish"), rate.per_second("none")), (Some(10.0), None));
+        assert_eq!(RateOf::named("publish").map(|of| rate.of(of)), Some(10.0));
+        assert_eq!(RateOf::named("ack").map(|of| rate.of(of)), Some(0.0));
+        assert_eq!(RateOf::named("none"), None);
         assert_eq!(Rate::default().stats(counters)["publish_details"]["rate"], 0.0);
     }
 
