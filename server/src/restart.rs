@@ -1,5 +1,5 @@
-//! A restart of the broker in its place: it takes leave as at SIGTERM, and then its process becomes a
-//! new one of the same program with the same arguments and environment. Its number stays, so
+//! A restart of the broker in its place: it takes leave as at SIGTERM, and then its process becomes
+//! a new one of the same program with the same arguments and environment. Its number stays, so
 //! whatever started it (systemd, a container, a shell) sees a process that goes on. Sockets, files
 //! and locks are closed by that, as all of them are opened to be.
 

@@ -40,8 +40,8 @@ pub(crate) fn stopping() {
 }
 
 /// Gives a sign of life as often as systemd wants one, from the thread that serves clients: should
-/// that one get stuck, the broker is restarted. Who is being started for the first time need not, but one
-/// that was there before in the same process has to. To be called in its runtime.
+/// that one get stuck, the broker is restarted. Who is started for the first time need not yet, but
+/// who was there before in the same process has to. To be called in its runtime.
 pub(crate) fn keep_telling_of_life() {
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
     spawn_local(async move {

@@ -89,8 +89,8 @@ impl Order {
         }))
     }
 
-    /// Names in these virtual hosts with what they are to be sorted by; without queues that are gone
-    /// since.
+    /// Names in these virtual hosts with what they are to be sorted by; without queues that are
+    /// gone since.
     async fn rows<'a>(
         &self,
         state: &State,
