@@ -155,13 +155,19 @@ function State({ of, onChange }: { of: Recordings; onChange: () => void }) {
           <code>{of.directory}</code>
         </Fact>
       </Facts>
-      <p class="hint">
-        A recording begins with a start of the broker, as what comes of it depends on all that the
-        broker knew before: only then is that known. So have it start anew now, or have its next
-        start recorded, whenever that is. Either is good for one start; to record each of them, set{" "}
-        <code>warren.record = DIR</code> in the configuration.
-      </p>
+      {!of.configured && <Hint />}
     </Section>
+  );
+}
+
+function Hint() {
+  return (
+    <p class="hint">
+      A recording begins with a start of the broker, as what comes of it depends on all that the
+      broker knew before: only then is that known. So have it start anew now, or have its next start
+      recorded, whenever that is. Either is good for one start; to record each of them, set{" "}
+      <code>warren.record = DIR</code> in the configuration.
+    </p>
   );
 }
 
