@@ -32,13 +32,12 @@ use crate::disk::Requests;
 use crate::event;
 use crate::halt::Halt;
 use crate::handle::{Octets, Request};
+use crate::pace::{READ_LEN_MAX, READ_LEN_MIN};
 use crate::transport::Transport;
 
-/// The most that one turn reads, in bytes.
-const READ_LEN_MAX: usize = 64 << 10;
-
-/// Reads go to a buffer of this size until it is full, in bytes.
-const BUFFER_LEN: usize = 256 << 10;
+/// Reads go to a buffer of this size, in bytes: to its beginning if nothing of it is in use any
+/// more, as memory that was just written and read is quicker, else behind what is.
+const BUFFER_LEN: usize = READ_LEN_MAX;
 
 /// After this many turns sockets are written to, even though others are still to be read from:
 /// those who came first are not to wait for all the others.
@@ -61,7 +60,7 @@ pub(crate) struct BrokerThread {
     connections: Table,
     /// What came and went on all of them.
     octets: Octets,
-    /// Where reads go. Frames are slices of it; it is used anew when none of them is left.
+    /// Where reads go. Frames are slices of it.
     buffer: BytesMut,
     /// Memory for what is to be sent.
     rooms: EgressRooms,
@@ -241,10 +240,11 @@ impl BrokerThread {
             self.now = self.clock.now();
             self.decode(id);
         } else if !connection.is_paused {
-            if self.buffer.capacity() < READ_LEN_MAX {
+            if !self.buffer.try_reclaim(BUFFER_LEN) && self.buffer.capacity() < READ_LEN_MIN {
                 self.buffer.reserve(BUFFER_LEN);
             }
-            match connection.poll_read(cx, &mut self.buffer, READ_LEN_MAX) {
+            let len_max = connection.pace.read_len_max().min(self.buffer.capacity());
+            match connection.poll_read(cx, &mut self.buffer, len_max) {
                 Poll::Pending => (),
                 Poll::Ready(Ok(1..)) => {
                     has_read = true;
@@ -252,8 +252,12 @@ impl BrokerThread {
                     self.octets.received += bytes.len() as u64;
                     self.now = self.clock.now();
                     self.recorder.read(self.now, id, &bytes);
+                    let len = bytes.len();
                     connection.decoder.feed(bytes);
-                    self.decode(id);
+                    let frames = self.decode(id);
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.pace.note(len, len_max, frames);
+                    }
                 }
                 Poll::Ready(Ok(0) | Err(_)) => self.lose(id),
             }
@@ -310,9 +314,9 @@ impl BrokerThread {
         Poll::Pending
     }
 
-    /// Hands the broker the frames in what was read.
-    fn decode(&mut self, id: ConnectionId) {
-        let mut has_input = false;
+    /// Hands the broker the frames in what was read; gives how many inputs that made.
+    fn decode(&mut self, id: ConnectionId) -> usize {
+        let mut inputs = 0;
         let mut is_recorded = false;
         // An output may take the connection away.
         while !self.broker.is_paused(id)
@@ -320,14 +324,14 @@ impl BrokerThread {
         {
             let is_tuned = connection.is_tuned;
             let mut polled = connection.decoder.poll();
-            if has_input && matches!(polled, Ok(None)) {
-                return;
+            if inputs > 0 && matches!(polled, Ok(None)) {
+                break;
             }
             if !is_recorded {
                 self.recorder.frames(self.now, id, is_tuned);
                 is_recorded = is_tuned;
             }
-            has_input = true;
+            inputs += 1;
             match &mut polled {
                 Ok(Some(frame)) => self.broker.handle_frame(self.now, id, frame),
                 Err(error) => self.broker.handle(self.now, Input::Malformed(id, error.clone())),
@@ -338,6 +342,7 @@ impl BrokerThread {
                 self.carry_out();
             }
         }
+        inputs
     }
 
     /// Hands the broker what is not about a frame.

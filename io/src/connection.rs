@@ -13,6 +13,7 @@ use warren_core::ConnectionId;
 use warren_core::amqp::{Decoder, Egress, EgressRooms};
 
 use crate::handle::Octets;
+use crate::pace::Pace;
 use crate::transport::Transport;
 
 /// How long a client may take to receive what is left for it.
@@ -38,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// Whether it is on the list of connections to flush.
     pub(crate) is_touched: bool,
+    /// How much is read from it at once.
+    pub(crate) pace: Pace,
     /// What came and went on it.
     pub(crate) octets: Octets,
     stream: Transport,
@@ -54,6 +57,7 @@ impl Connection {
             is_paused: false,
             is_blocked: false,
             is_touched: false,
+            pace: Pace::default(),
             octets: Octets::default(),
             stream,
             waker: None,

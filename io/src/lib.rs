@@ -27,6 +27,7 @@ mod halt;
 mod handle;
 mod listener;
 mod node;
+mod pace;
 pub mod password;
 mod proxy;
 mod recovery;

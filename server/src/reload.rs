@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 use warren_core::Command;
 use warren_io::{BrokerHandle, Tls};
 
-use crate::config::{self, Loaded, Machine, Service, Sources};
+use crate::config::{self, InForce, Loaded, Machine, Service, Sources};
 use crate::logging::Logs;
 use crate::tls::{Expiries, Identity};
 
@@ -14,6 +14,8 @@ use crate::tls::{Expiries, Identity};
 pub(crate) struct Reload {
     sources: Sources,
     loaded: Loaded,
+    /// What counts now.
+    in_force: InForce,
     logs: Logs,
     machine: Machine,
     /// When the certificates run out.
@@ -25,12 +27,18 @@ pub(crate) struct Reload {
 impl Reload {
     /// What was read from these at the start.
     pub(crate) fn new(sources: Sources, loaded: Loaded, logs: Logs, machine: Machine) -> Self {
-        Self { sources, loaded, logs, machine, expiries: Expiries::default(), tls: Vec::new() }
+        let (in_force, expiries) = (InForce::new(&loaded), Expiries::default());
+        Self { sources, loaded, in_force, logs, machine, expiries, tls: Vec::new() }
     }
 
     /// What counts since the start.
     pub(crate) fn loaded(&self) -> &Loaded {
         &self.loaded
+    }
+
+    /// What counts now, for whoever asks.
+    pub(crate) fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
     /// When the certificates run out.
@@ -77,7 +85,9 @@ impl Reload {
         let limits = Command::SetNodeLimits(loaded.settings.core.node_limits);
         // A broker that is stopping does not need any.
         let _ = broker.command(limits).await;
-        match loaded.settings.resource_limits(self.machine) {
+        let resources = loaded.settings.resource_limits(self.machine);
+        let are_resources_taken = resources.is_ok();
+        match resources {
             Ok(limits) => {
                 let before = broker.look(|broker| broker.resource_limits()).await;
                 let _ = broker.command(Command::SetResourceLimits(limits)).await;
@@ -91,15 +101,21 @@ impl Reload {
         if !later.is_empty() {
             warn!(keys = later.join(", "), "what these say counts from the next start on");
         }
-        for (service, tls) in &self.tls {
-            match Identity::load(loaded.settings.tls_of(*service)) {
-                Ok(identity) => {
-                    warn_of_expiry(&identity);
-                    self.expiries.set(*service, &identity);
-                    identity.replace(tls);
-                }
-                Err(error) => return error!("the certificate stays as it was: {error}"),
-            }
+        let load = |(service, _): &(Service, _)| Identity::load(loaded.settings.tls_of(*service));
+        let identities: Result<Vec<_>, _> = self.tls.iter().map(load).collect();
+        self.in_force.read_again(&loaded, |key| match key {
+            key if config::is_of_resources(key) => are_resources_taken,
+            key if config::is_of_tls(key) => identities.is_ok(),
+            _ => true,
+        });
+        let identities = match identities {
+            Ok(identities) => identities,
+            Err(error) => return error!("the certificate stays as it was: {error}"),
+        };
+        for ((service, tls), identity) in self.tls.iter().zip(identities) {
+            warn_of_expiry(&identity);
+            self.expiries.set(*service, &identity);
+            identity.replace(tls);
         }
         info!("the configuration was read again");
     }

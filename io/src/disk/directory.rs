@@ -37,6 +37,8 @@ pub(super) struct Directory {
     /// Only who reads does without one, where there is no file to lock.
     _lock: Option<OwnedFd>,
     is_writable: bool,
+    /// Whether the filesystem counts names: of what has none left, nothing is to be found again.
+    counts_names: bool,
 }
 
 impl Directory {
@@ -54,7 +56,9 @@ impl Directory {
         let pid = format!("{}\n", std::process::id());
         rustix::fs::ftruncate(&lock, 0)?;
         rustix::io::pwrite(&lock, pid.as_bytes(), 0)?;
-        Ok(Self { path: path.to_owned(), fd, _lock: Some(lock), is_writable: true })
+        let counts_names = names(&fd)? > 0 && names(&lock)? > 0;
+        let path = path.to_owned();
+        Ok(Self { path, fd, _lock: Some(lock), is_writable: true, counts_names })
     }
 
     /// Opens the directory to look at it: nothing in it is changed.
@@ -72,7 +76,8 @@ impl Directory {
         if let Some(lock) = &lock {
             take(lock, FlockOperation::NonBlockingLockShared)?;
         }
-        Ok(Self { path: path.to_owned(), fd, _lock: lock, is_writable: false })
+        let path = path.to_owned();
+        Ok(Self { path, fd, _lock: lock, is_writable: false, counts_names: false })
     }
 
     /// Whether it was opened for writing too.
@@ -93,6 +98,18 @@ impl Directory {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Fails if somebody has deleted the directory, or a file of it, that this is: it can be written
+    /// and synced for as long as it is open, and then nothing is left of it.
+    ///
+    /// # Errors
+    /// When it has no name any more, and what the operating system says.
+    pub(super) fn check_is_named(&self, fd: &OwnedFd) -> io::Result<()> {
+        if self.counts_names && names(fd)? == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "somebody has deleted it"));
+        }
+        Ok(())
     }
 
     /// What the filesystem says of its room. May wait for a slow disk.
@@ -187,6 +204,11 @@ fn holds_nothing_else(path: &Path) -> io::Result<bool> {
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+/// How many names it has.
+fn names(fd: &OwnedFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(fd)?.st_nlink as u64)
 }
 
 fn take(lock: &OwnedFd, operation: FlockOperation) -> Result<(), OpenError> {

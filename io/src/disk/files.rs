@@ -1,6 +1,7 @@
 //! Carrying out operations on the files of the directory, each by itself.
 //!
-//! What was interrupted by a signal goes on; nothing else is tried twice.
+//! What was interrupted by a signal goes on; nothing else is tried twice. Nothing is synced that
+//! somebody else has deleted.
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice};
@@ -130,7 +131,8 @@ impl Files {
         let file = self.to_write(id)?;
         // What is written from here on is for the next one.
         lock(&self.written).set_unsynced(id, false);
-        Ok(retry_on_intr(|| rustix::fs::fdatasync(&*file))?)
+        retry_on_intr(|| rustix::fs::fdatasync(&*file))?;
+        self.directory.check_is_named(&file)
     }
 
     fn truncate(&self, id: FileId, len: u64) -> io::Result<()> {
@@ -161,7 +163,8 @@ impl Files {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::fsync(self.directory.fd()))?)
+        retry_on_intr(|| rustix::fs::fsync(self.directory.fd()))?;
+        self.directory.check_is_named(self.directory.fd())
     }
 
     fn read(&self, id: FileId, offset: u64, len: u32) -> io::Result<Bytes> {

@@ -144,6 +144,24 @@ fn a_deleted_file_is_gone_also_for_those_who_had_it_open() {
 }
 
 #[test]
+fn what_somebody_else_has_deleted_cannot_be_made_durable() {
+    let mut disk = TestDisk::new();
+    disk.background(create(SEGMENT, 4096));
+    assert_eq!(disk.log(DiskOp::Sync { file: SEGMENT }), DiskResult::Done);
+    fs::remove_file(disk.path(SEGMENT)).expect("is there");
+    let pieces = vec![Bytes::from_static(b"one")];
+    assert_eq!(disk.log(write(SEGMENT, 0, pieces)), DiskResult::Done, "as it is open");
+    let error = failure(disk.log(DiskOp::Sync { file: SEGMENT }));
+    assert_eq!(error.text, disk.complaint("sync", SEGMENT, "somebody has deleted it"));
+    assert_eq!(disk.background(DiskOp::SyncDir), DiskResult::Done);
+    let dir = disk.path(SEGMENT).parent().expect("has one").to_owned();
+    fs::remove_dir_all(&dir).expect("is there");
+    let error = failure(disk.background(DiskOp::SyncDir));
+    let expected = format!("cannot sync {}: somebody has deleted it", dir.display());
+    assert_eq!(error.text, expected);
+}
+
+#[test]
 fn the_list_has_the_core_s_files_and_no_others() {
     let mut disk = TestDisk::new();
     disk.background(create(SEGMENT, 10));

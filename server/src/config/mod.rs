@@ -5,6 +5,7 @@
 //! is wrong keeps the broker from starting, rather than that it starts otherwise than it was asked
 //! to.
 
+mod effective;
 mod environment;
 mod files;
 mod keys;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+pub(crate) use effective::{Effective, InForce};
 pub(crate) use report::{ConfigCommand, main};
 pub(crate) use settings::{
     LogSettings, LoginFrom, Machine, SanType, Service, Settings, TlsSettings, TlsVersion,
@@ -31,6 +33,9 @@ use crate::size;
 /// What begins the keys of memory and disk.
 const MEMORY: &str = "vm_memory_high_watermark";
 const DISK: &str = "disk_free_limit";
+
+/// How much memory there is to have a part of.
+const MEMORY_TOTAL: &str = "total_memory_available_override_value";
 
 /// How often what stands for a value may stand for another.
 const SUBSTITUTIONS_MAX: usize = 20;
@@ -122,6 +127,16 @@ pub(crate) fn resource_limits(
         }
     }
     Ok(limits)
+}
+
+/// Whether a key says how much memory or disk there may be.
+pub(crate) fn is_of_resources(key: &str) -> bool {
+    [MEMORY, DISK].contains(&key.split('.').next().unwrap_or_default()) || key == MEMORY_TOTAL
+}
+
+/// Whether a key is about TLS.
+pub(crate) fn is_of_tls(key: &str) -> bool {
+    key.split('.').any(|word| word == "ssl" || word.starts_with("ssl_"))
 }
 
 /// Says what these limits are from now on.

@@ -6,13 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{Loaded, Machine, Said, Sources, environment, keys};
+use super::effective;
+use super::{Loaded, Machine, Sources, environment, keys};
 use crate::definitions::Definitions;
 use crate::memory;
 use crate::tls::Identity;
-
-/// What is shown of what is secret.
-const HIDDEN: &str = "********";
 
 /// The longest line of a comment.
 const COLUMNS: usize = 100;
@@ -89,17 +87,11 @@ fn effective(loaded: &Loaded) -> String {
     for section in &keys::SECTIONS {
         _ = writeln!(text, "## {}", section.title);
         for key in section.keys {
-            let mut said = loaded.said.iter().filter(|said| said.key.name == key.name).peekable();
-            let is_grouped = |said: &Said| said.key.group == key.group && !key.group.is_empty();
-            match key.default.filter(|_| said.peek().is_none()) {
-                Some(default) if !loaded.said.iter().any(is_grouped) => {
-                    let default = if key.is_secret { HIDDEN } else { default };
-                    _ = writeln!(text, "{} = {default}  # by itself", key.name);
-                }
-                _ => said.for_each(|said| {
-                    let value = if key.is_secret { HIDDEN.to_owned() } else { quoted(&said.value) };
-                    _ = writeln!(text, "{} = {value}  # {}", said.name, said.source);
-                }),
+            for found in effective::of_key(loaded, section.title, key) {
+                _ = match found.origin.at() {
+                    Some(at) => writeln!(text, "{} = {}  # {at}", found.key, quoted(&found.value)),
+                    None => writeln!(text, "{} = {}  # by itself", found.key, found.value),
+                };
             }
         }
         text.push('\n');

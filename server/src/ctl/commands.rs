@@ -42,7 +42,7 @@ const COMMANDS: &[Command] = commands! {
     "status" [value("unit", "bytes, mb, mib, gb, gib, tb or tib [gb]")]
         "What the node is and how it is" status::status;
     "cluster_status" [] "The nodes: there is one" status::cluster_status;
-    "environment" [] "What the node goes by" status::environment;
+    "environment" [] "The configuration that the node goes by" status::environment;
     "version" [] "The version of RabbitMQ whose commands these are" status::version;
     "server_version" [] "The version of RabbitMQ that the node stands for" status::server_version;
     "ping" [] "Whether the node answers" status::ping;

@@ -287,33 +287,16 @@ pub(super) async fn cluster_status(call: &Call) -> Answer {
     Ok(Output::Either(sections.join("\n\n"), json))
 }
 
-/// What the node goes by, as far as it says.
+/// What the node goes by, and where each value is from.
 pub(super) async fn environment(call: &Call) -> Answer {
     let node = call.node().await?;
     call.banner(format!("Application environment of node {node} ..."));
-    let report = Report::of(call).await?;
-    let keys = [
-        ("warren.data_dir", "db_dir"),
-        ("vm_memory_high_watermark.absolute", "mem_limit"),
-        ("disk_free_limit.absolute", "disk_free_limit"),
-    ];
-    let mut rows: Vec<_> = keys
-        .into_iter()
-        .map(|(name, key)| vec![("key", json!(name)), ("value", report.node[key].clone())])
-        .collect();
-    rows.insert(0, vec![("key", json!("warren.node_name")), ("value", json!(node))]);
-    let listener = |one: Value| {
-        let (protocol, interface) = (text(&one["protocol"]), text(&one["interface"]));
-        let name = match protocol {
-            "amqp" => "listeners.tcp",
-            "amqp/ssl" => "listeners.ssl",
-            _ => "warren.management",
-        };
-        let address = format!("{interface}:{}", one["port"]);
-        vec![("key", json!(name)), ("value", json!(address))]
+    let found = call.get(&["config", "effective"]).await?;
+    let row = |one: &Value| {
+        let at = if one["at"].is_null() { &one["source"] } else { &one["at"] };
+        vec![("key", one["key"].clone()), ("value", one["value"].clone()), ("source", at.clone())]
     };
-    rows.extend(report.listeners().into_iter().map(listener));
-    Ok(Output::Rows(rows))
+    Ok(Output::Rows(found.as_array().into_iter().flatten().map(row).collect()))
 }
 
 pub(super) async fn version(_call: &Call) -> Answer {

@@ -1,13 +1,16 @@
 //! Bindings.
 
+use std::rc::Rc;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::json;
+use serde_json::{Value, json};
 use warren_core::amqp::{ExchangeBind, ExchangeUnbind, Method, QueueBind, QueueUnbind, ShortStr};
 use warren_core::listing::BindingInfo;
 
+use super::State;
 use super::call::{Answer, Call, Failure, Reply, short};
 use super::json as table;
-use super::page::{self, Ready};
+use super::page::{self, Row};
 use super::queue::open;
 use super::reading::{self, Bound};
 use super::rights::Rights;
@@ -16,13 +19,27 @@ use super::rights::Rights;
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 pub(super) async fn list(call: Call) -> Answer {
-    let mut rows = Vec::new();
-    for vhost in call.vhosts().await? {
-        for exchange in reading::exchanges(&call.state.broker, &vhost).await {
-            rows.extend(from(&call, &vhost, &exchange.name).await);
-        }
+    let vhosts = call.vhosts().await?;
+    let bindings = reading::Bindings::new(&call.state.broker, vhosts);
+    page::read_list(&call, AllRows { state: Rc::clone(&call.state), bindings }).await
+}
+
+/// The rows of all bindings, those of the default exchange among them, which nobody made.
+struct AllRows {
+    state: Rc<State>,
+    bindings: reading::Bindings,
+}
+
+impl page::Source for AllRows {
+    type Row = BindingRow;
+
+    async fn next(&mut self) -> Option<Vec<BindingRow>> {
+        let (vhost, source, found) = self.bindings.next().await?;
+        Some(match source.is_empty() {
+            true => of_default_exchange(&self.state, &vhost).await,
+            false => found.into_iter().map(|found| BindingRow::new(&vhost, found)).collect(),
+        })
     }
-    page::list(&call, rows)
 }
 
 /// The bindings between the two that the path names.
@@ -37,7 +54,7 @@ pub(super) async fn one(call: Call) -> Answer {
     let wanted = call.param("props").unwrap_or_default();
     let rows = ends.rows(&call).await.into_iter();
     let mut found = rows.filter(|row| is_called(row, wanted));
-    page::one(&call, found.next().ok_or_else(Failure::no_object)?.json)
+    page::one(&call, found.next().ok_or_else(Failure::no_object)?.json())
 }
 
 pub(super) async fn bind(call: Call) -> Answer {
@@ -114,59 +131,104 @@ pub(super) async fn unbind(call: Call) -> Answer {
     Ok(Reply::Done)
 }
 
-/// The bindings from an exchange, with those of the default exchange that nobody made.
-pub(super) async fn from(call: &Call, vhost: &ShortStr, source: &ShortStr) -> Vec<Ready> {
-    let broker = &call.state.broker;
-    if source.is_empty() {
-        let queues = reading::queues(broker).await.into_iter();
-        let queues = queues.filter(|queue| queue.vhost == *vhost);
-        return queues.map(|queue| of_default(vhost, &queue.name)).collect();
-    }
-    let bindings = reading::bindings(broker, vhost, &Bound::From(source.clone())).await;
-    bindings.iter().map(|found| row(vhost, found)).collect()
+/// The bindings from the default exchange: each queue has one.
+pub(super) async fn of_default_exchange(state: &State, vhost: &ShortStr) -> Vec<BindingRow> {
+    let names = state.names.all(&state.broker).await;
+    let own = names.iter().filter(|one| one.vhost == *vhost);
+    own.map(|one| BindingRow::of_default(vhost, &one.name)).collect()
 }
 
 /// The bindings of an exchange or a queue, but for those that nobody made, with what who asks may
 /// do to them.
-pub(super) async fn of(call: &Call, vhost: &ShortStr, of: &Bound) -> Vec<Ready> {
-    let rights = Rights::of(call, vhost).await;
-    let bindings = reading::bindings(&call.state.broker, vhost, of).await;
-    bindings.iter().map(|found| row_for(&rights, vhost, found)).collect()
-}
-
-/// The binding by which each queue is bound to the default exchange.
-pub(super) fn of_default(vhost: &ShortStr, queue: &ShortStr) -> Ready {
-    let json = json!({
-        "source": "",
-        "vhost": vhost.to_text(),
-        "destination": queue.to_text(),
-        "destination_type": "queue",
-        "routing_key": queue.to_text(),
-        "arguments": {},
-        "properties_key": quote(queue),
-    });
-    Ready { vhost: vhost.clone(), name: ShortStr::EMPTY, json }
+pub(super) async fn of(call: &Call, vhost: &ShortStr, of: &Bound) -> Vec<BindingRow> {
+    let rights = Rc::new(Rights::of(call, vhost).await);
+    let bindings = reading::bindings(&call.state.broker, vhost, of).await.into_iter();
+    bindings.map(|found| BindingRow::new(vhost, found).with_rights(&rights)).collect()
 }
 
 /// A binding in a list.
-pub(super) fn row(vhost: &ShortStr, info: &BindingInfo) -> Ready {
-    let json = json!({
-        "source": info.source.to_text(),
-        "vhost": vhost.to_text(),
-        "destination": info.destination.to_text(),
-        "destination_type": if info.is_queue { "queue" } else { "exchange" },
-        "routing_key": info.key.to_text(),
-        "arguments": table::from_table(&info.arguments),
-        "properties_key": properties_key(info),
-    });
-    Ready { vhost: vhost.clone(), name: info.source.clone(), json }
+pub(super) struct BindingRow {
+    vhost: ShortStr,
+    binding: Found,
+    /// What who asks may do to it is told by these.
+    rights: Option<Rc<Rights>>,
 }
 
-/// The same, with what may be done to it.
-fn row_for(rights: &Rights, vhost: &ShortStr, info: &BindingInfo) -> Ready {
-    let mut row = row(vhost, info);
-    row.json["you_may"] = rights.at_binding(info);
-    row
+enum Found {
+    /// That of this queue to the default exchange.
+    Default(ShortStr),
+    Made(Box<BindingInfo>),
+}
+
+impl BindingRow {
+    pub(super) fn new(vhost: &ShortStr, found: BindingInfo) -> Self {
+        Self { vhost: vhost.clone(), binding: Found::Made(Box::new(found)), rights: None }
+    }
+
+    /// The binding by which each queue is bound to the default exchange.
+    pub(super) fn of_default(vhost: &ShortStr, queue: &ShortStr) -> Self {
+        Self { vhost: vhost.clone(), binding: Found::Default(queue.clone()), rights: None }
+    }
+
+    fn with_rights(self, rights: &Rc<Rights>) -> Self {
+        Self { rights: Some(Rc::clone(rights)), ..self }
+    }
+
+    fn properties_key(&self) -> String {
+        match &self.binding {
+            Found::Default(queue) => quote(queue),
+            Found::Made(info) => properties_key(info),
+        }
+    }
+}
+
+impl Row for BindingRow {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        match &self.binding {
+            Found::Default(_) => (&self.vhost, &ShortStr::EMPTY),
+            Found::Made(info) => (&self.vhost, &info.source),
+        }
+    }
+
+    fn column(&self, name: &str) -> Option<Value> {
+        let (source, destination, key) = match &self.binding {
+            Found::Default(queue) => (&ShortStr::EMPTY, queue, queue),
+            Found::Made(info) => (&info.source, &info.destination, &info.key),
+        };
+        let text = match name {
+            "vhost" => &self.vhost,
+            "source" => source,
+            "destination" => destination,
+            "routing_key" => key,
+            _ => return None,
+        };
+        Some(json!(text.to_text()))
+    }
+
+    fn json(&self) -> Value {
+        let mut json = match &self.binding {
+            Found::Default(queue) => json!({
+                "source": "",
+                "destination": queue.to_text(),
+                "destination_type": "queue",
+                "routing_key": queue.to_text(),
+                "arguments": {},
+            }),
+            Found::Made(info) => json!({
+                "source": info.source.to_text(),
+                "destination": info.destination.to_text(),
+                "destination_type": if info.is_queue { "queue" } else { "exchange" },
+                "routing_key": info.key.to_text(),
+                "arguments": table::from_table(&info.arguments),
+            }),
+        };
+        json["vhost"] = json!(self.vhost.to_text());
+        json["properties_key"] = json!(self.properties_key());
+        if let (Some(rights), Found::Made(info)) = (&self.rights, &self.binding) {
+            json["you_may"] = rights.at_binding(info);
+        }
+        json
+    }
 }
 
 /// What tells a binding from others between the same two: its key, and a hash of its arguments if
@@ -183,8 +245,8 @@ fn quote(key: &ShortStr) -> String {
     utf8_percent_encode(&key.to_text(), PLAIN).to_string()
 }
 
-fn is_called(row: &Ready, wanted: &str) -> bool {
-    row.json["properties_key"].as_str().is_some_and(|key| is_same_key(key, wanted))
+fn is_called(row: &BindingRow, wanted: &str) -> bool {
+    is_same_key(&row.properties_key(), wanted)
 }
 
 /// Whether a client means this key, whichever of its characters it has escaped.
@@ -236,13 +298,13 @@ impl Ends {
         found
     }
 
-    async fn rows(&self, call: &Call) -> Vec<Ready> {
+    async fn rows(&self, call: &Call) -> Vec<BindingRow> {
         if self.source.is_empty() && self.is_queue {
-            return vec![of_default(&self.vhost, &self.destination)];
+            return vec![BindingRow::of_default(&self.vhost, &self.destination)];
         }
-        let rights = Rights::of(call, &self.vhost).await;
-        let bindings = self.bindings(call).await;
-        bindings.iter().map(|found| row_for(&rights, &self.vhost, found)).collect()
+        let rights = Rc::new(Rights::of(call, &self.vhost).await);
+        let bindings = self.bindings(call).await.into_iter();
+        bindings.map(|found| BindingRow::new(&self.vhost, found).with_rights(&rights)).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Connections, channels and consumers.
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 use warren_core::amqp::ShortStr;
 use warren_core::listing::{ChannelInfo, ConnectionInfo, ConsumerInfo};
@@ -10,7 +12,7 @@ use super::State;
 use super::auth::Tag;
 use super::call::{Answer, Call, Failure, Reply};
 use super::json as table;
-use super::page::{self, Ready};
+use super::page::{self, Row};
 use super::{rates, reading};
 
 /// What clients are told that somebody has closed, unless there is a reason.
@@ -35,13 +37,14 @@ pub(super) async fn connections_of_user(call: Call) -> Answer {
 pub(super) async fn one(call: Call) -> Answer {
     let found = find(&call).await?;
     let mut rows = rows(&call.state, vec![found]).await;
-    page::one(&call, rows.pop().ok_or_else(Failure::no_object)?.json)
+    page::one(&call, rows.pop().ok_or_else(Failure::no_object)?.json())
 }
 
 pub(super) async fn channels_of(call: Call) -> Answer {
     let id = find(&call).await?.id;
     let channels = reading::channels_of(&call.state.broker, id).await;
-    page::list(&call, channels.iter().map(|channel| channel_row(channel, &call.state)).collect())
+    let rows = channels.into_iter().map(|channel| ChannelRow::new(channel, &call.state));
+    page::list(&call, rows.collect())
 }
 
 pub(super) async fn channels(call: Call) -> Answer {
@@ -49,8 +52,8 @@ pub(super) async fn channels(call: Call) -> Answer {
     let channels = reading::channels(&call.state.broker).await.into_iter();
     let channels =
         channels.filter(|channel| vhosts.contains(&channel.vhost) && may_see(&call, &channel.user));
-    let rows = channels.map(|channel| channel_row(&channel, &call.state)).collect();
-    page::list(&call, rows)
+    let rows = channels.map(|channel| ChannelRow::new(channel, &call.state));
+    page::list(&call, rows.collect())
 }
 
 pub(super) async fn channel(call: Call) -> Answer {
@@ -76,11 +79,23 @@ pub(super) async fn consumers(call: Call) -> Answer {
     let consumers = reading::consumers(&call.state.broker).await.into_iter();
     let consumers = consumers
         .filter(|consumer| vhosts.contains(&consumer.vhost) && may_see(&call, &consumer.user));
-    let row = |consumer: ConsumerInfo| {
-        let json = consumer_json(&consumer, &call.state.node.name);
-        Ready { vhost: consumer.vhost, name: consumer.queue, json }
-    };
+    let row = |info| ConsumerRow { info, state: Rc::clone(&call.state) };
     page::list(&call, consumers.map(row).collect())
+}
+
+struct ConsumerRow {
+    info: ConsumerInfo,
+    state: Rc<State>,
+}
+
+impl Row for ConsumerRow {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.info.vhost, &self.info.queue)
+    }
+
+    fn json(&self) -> Value {
+        consumer_json(&self.info, &self.state.node.name)
+    }
 }
 
 /// Those of the connections that the one who asks may see, in the virtual host that the path names.
@@ -138,17 +153,33 @@ async fn close_all(call: &Call, connections: Vec<ConnectionInfo>) -> Answer {
     Ok(Reply::Done)
 }
 
-async fn rows(state: &State, connections: Vec<ConnectionInfo>) -> Vec<Ready> {
+async fn rows(state: &Rc<State>, connections: Vec<ConnectionInfo>) -> Vec<ConnectionRow> {
     let ids = connections.iter().map(|connection| connection.id).collect();
     let octets = state.broker.octets(ids).await;
     let pairs = connections.into_iter().zip(octets);
-    pairs
-        .map(|(info, octets)| {
-            let json = to_json(&info, octets, state);
-            let vhost = info.vhost.clone().unwrap_or_default();
-            Ready { vhost, name: name_of(&info.name), json }
-        })
-        .collect()
+    let row = |(info, octets): (ConnectionInfo, _)| {
+        let (vhost, name) = (info.vhost.clone().unwrap_or_default(), name_of(&info.name));
+        ConnectionRow { vhost, name, info, octets, state: Rc::clone(state) }
+    };
+    pairs.map(row).collect()
+}
+
+struct ConnectionRow {
+    vhost: ShortStr,
+    name: ShortStr,
+    info: ConnectionInfo,
+    octets: Octets,
+    state: Rc<State>,
+}
+
+impl Row for ConnectionRow {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.vhost, &self.name)
+    }
+
+    fn json(&self) -> Value {
+        to_json(&self.info, self.octets, &self.state)
+    }
 }
 
 fn to_json(info: &ConnectionInfo, octets: Octets, state: &State) -> Value {
@@ -210,9 +241,26 @@ fn channel_name(info: &ChannelInfo) -> String {
     format!("{} ({})", info.connection_name, info.number)
 }
 
-fn channel_row(info: &ChannelInfo, state: &State) -> Ready {
-    let json = channel_json(info, state);
-    Ready { vhost: info.vhost.clone(), name: name_of(&channel_name(info)), json }
+struct ChannelRow {
+    name: ShortStr,
+    info: ChannelInfo,
+    state: Rc<State>,
+}
+
+impl ChannelRow {
+    fn new(info: ChannelInfo, state: &Rc<State>) -> Self {
+        Self { name: name_of(&channel_name(&info)), info, state: Rc::clone(state) }
+    }
+}
+
+impl Row for ChannelRow {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.info.vhost, &self.name)
+    }
+
+    fn json(&self) -> Value {
+        channel_json(&self.info, &self.state)
+    }
 }
 
 fn channel_json(info: &ChannelInfo, state: &State) -> Value {

@@ -1,5 +1,4 @@
-//! Definitions: what is declared, and what is in force for it, as one object that is exported and
-//! imported.
+//! Definitions, as they are imported: what is declared, and what is in force for it, as one object.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,141 +12,16 @@ use super::State;
 use super::auth::Principal;
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::json as table;
-use super::reading::{self, Bound};
 use super::session::{Refused, Session};
-use super::{
-    RABBITMQ_VERSION, binding, exchange, limit, parameter, permission, policy, queue, user, vhost,
-};
+use super::{exchange, limit, parameter, permission, policy, queue, user, vhost};
 
 /// The components under which RabbitMQ keeps operators' policies, and limits of virtual hosts,
 /// among parameters.
-const OPERATOR_POLICY: &str = "operator_policy";
-const VHOST_LIMITS: &str = "vhost-limits";
+pub(super) const OPERATOR_POLICY: &str = "operator_policy";
+pub(super) const VHOST_LIMITS: &str = "vhost-limits";
 
 /// How many things are made before it is waited for the first of them: they are synced together.
 const AT_ONCE: usize = 500;
-
-/// All definitions, or those of a virtual host.
-pub(super) async fn export(call: Call) -> Answer {
-    let vhosts = call.vhosts().await?;
-    let is_one = call.param("vhost").is_some();
-    let (mut queues, mut exchanges, mut bindings) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut policies, mut parameters) = (Vec::new(), Vec::new());
-    for queue in reading::queues(&call.state.broker).await {
-        if vhosts.contains(&queue.vhost) && queue.owner.is_none() {
-            queues.push(json!({
-                "vhost": queue.vhost.to_text(),
-                "name": queue.name.to_text(),
-                "type": queue::type_of(&queue.arguments),
-                "durable": queue.durable,
-                "auto_delete": queue.auto_delete,
-                "arguments": table::from_table(&queue.arguments),
-            }));
-        }
-    }
-    for vhost in &vhosts {
-        for found in reading::exchanges(&call.state.broker, vhost).await {
-            if found.name.is_empty() {
-                continue;
-            }
-            let of = Bound::From(found.name.clone());
-            for bound in reading::bindings(&call.state.broker, vhost, &of).await {
-                let mut row = binding::row(vhost, &bound).json;
-                remove(&mut row, "properties_key");
-                bindings.push(row);
-            }
-            if !found.name.starts_with("amq.") {
-                exchanges.push(json!({
-                    "vhost": vhost.to_text(),
-                    "name": found.name.to_text(),
-                    "type": found.kind,
-                    "durable": found.durable,
-                    "auto_delete": found.auto_delete,
-                    "internal": found.internal,
-                    "arguments": table::from_table(&found.arguments),
-                }));
-            }
-        }
-        for found in policy::policies(&call.state, vhost, PolicyLayer::User).await {
-            policies.push(policy::to_json(vhost, &found));
-        }
-        for found in policy::policies(&call.state, vhost, PolicyLayer::Operator).await {
-            parameters.push(operator_policy(policy::to_json(vhost, &found)));
-        }
-        let kept = reading::parameters(&call.state.broker, Some(vhost)).await;
-        parameters.extend(kept.iter().map(parameter::to_json));
-    }
-    let mut definitions = json!({
-        "rabbit_version": RABBITMQ_VERSION,
-        "rabbitmq_version": RABBITMQ_VERSION,
-        "product_name": "Warren",
-        "product_version": env!("CARGO_PKG_VERSION"),
-        "parameters": parameters,
-        "policies": policies,
-        "queues": queues,
-        "exchanges": exchanges,
-        "bindings": bindings,
-    });
-    if is_one {
-        let parts = ["parameters", "policies", "queues", "exchanges", "bindings"];
-        for part in parts {
-            let objects = definitions[part].as_array_mut().into_iter().flatten();
-            objects.for_each(|object| remove(object, "vhost"));
-        }
-    } else {
-        definitions["rabbitmq_definition_format"] = json!("cluster");
-        export_access(&call, &mut definitions).await;
-    }
-    Ok(Reply::Json(definitions))
-}
-
-/// Adds who there is, and who may do what.
-async fn export_access(call: &Call, definitions: &mut Value) {
-    let broker = &call.state.broker;
-    let users = reading::users(broker).await;
-    definitions["users"] = users.iter().map(user::to_json).collect();
-    let mut limits = Vec::new();
-    let vhosts = reading::vhosts(broker).await.into_iter().map(|status| {
-        let (name, own) = (status.vhost.name.to_text().into_owned(), status.vhost.limits);
-        let own = limit::of_vhost_json(own);
-        if own.as_object().is_some_and(|own| !own.is_empty()) {
-            limits.push(json!({
-                "vhost": name, "component": VHOST_LIMITS, "name": "limits", "value": own,
-            }));
-        }
-        json!({ "name": name, "metadata": vhost::metadata(&status.vhost.metadata) })
-    });
-    definitions["vhosts"] = vhosts.collect();
-    if let Some(parameters) = definitions["parameters"].as_array_mut() {
-        parameters.extend(limits);
-    }
-    let permissions = reading::permissions(broker).await.into_iter();
-    definitions["permissions"] = permissions.map(|one| permission::row(one).json).collect();
-    let topics = reading::topic_permissions(broker).await.into_iter();
-    definitions["topic_permissions"] = topics.map(|one| permission::topic_row(one).json).collect();
-    let globals = parameter::globals(&call.state).await.into_iter();
-    definitions["global_parameters"] =
-        globals.map(|(name, value)| json!({ "name": name.to_text(), "value": value })).collect();
-}
-
-/// An operator's policy as the parameter that RabbitMQ keeps it as.
-fn operator_policy(policy: Value) -> Value {
-    let mut value = policy.clone();
-    remove(&mut value, "vhost");
-    remove(&mut value, "name");
-    json!({
-        "vhost": policy["vhost"],
-        "component": OPERATOR_POLICY,
-        "name": policy["name"],
-        "value": value,
-    })
-}
-
-fn remove(object: &mut Value, key: &str) {
-    if let Value::Object(object) = object {
-        object.remove(key);
-    }
-}
 
 /// Makes what is in definitions. What is there already stays as it is, but for policies.
 pub(super) async fn import(call: Call) -> Answer {

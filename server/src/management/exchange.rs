@@ -1,5 +1,7 @@
 //! Exchanges.
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 use warren_core::amqp::{ExchangeDeclare, ExchangeDelete, ShortStr};
 use warren_core::listing::ExchangeInfo;
@@ -8,20 +10,45 @@ use super::State;
 use super::binding;
 use super::call::{Answer, Call, Failure, Object, Reply, short};
 use super::json as table;
-use super::page::{self, Ready};
+use super::page::{self, Row};
 use super::queue::open;
 use super::reading::{self, Bound};
 use super::rights::Rights;
 
 pub(super) async fn list(call: Call) -> Answer {
-    let mut rows = Vec::new();
-    for vhost in call.vhosts().await? {
-        for info in reading::exchanges(&call.state.broker, &vhost).await {
-            let json = with_stats(&info, &call.state);
-            rows.push(Ready { vhost: info.vhost, name: info.name, json });
-        }
+    let vhosts = call.vhosts().await?;
+    let exchanges = reading::Exchanges::new(&call.state.broker, vhosts);
+    page::read_list(&call, AllRows { state: Rc::clone(&call.state), exchanges }).await
+}
+
+/// The rows of all exchanges.
+struct AllRows {
+    state: Rc<State>,
+    exchanges: reading::Exchanges,
+}
+
+impl page::Source for AllRows {
+    type Row = ExchangeRow;
+
+    async fn next(&mut self) -> Option<Vec<ExchangeRow>> {
+        let found = self.exchanges.next().await?.into_iter();
+        Some(found.map(|info| ExchangeRow { info, state: Rc::clone(&self.state) }).collect())
     }
-    page::list(&call, rows)
+}
+
+struct ExchangeRow {
+    info: ExchangeInfo,
+    state: Rc<State>,
+}
+
+impl Row for ExchangeRow {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.info.vhost, &self.info.name)
+    }
+
+    fn json(&self) -> Value {
+        with_stats(&self.info, &self.state)
+    }
 }
 
 pub(super) async fn one(call: Call) -> Answer {
@@ -76,7 +103,7 @@ pub(super) async fn delete(call: Call) -> Answer {
 pub(super) async fn bindings_from(call: Call) -> Answer {
     let info = find(&call).await?;
     let rows = match info.name.is_empty() {
-        true => binding::from(&call, &info.vhost, &info.name).await,
+        true => binding::of_default_exchange(&call.state, &info.vhost).await,
         false => binding::of(&call, &info.vhost, &Bound::From(info.name)).await,
     };
     page::list(&call, rows)

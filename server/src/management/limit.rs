@@ -92,6 +92,7 @@ pub(super) async fn set_of_node(call: Call) -> Answer {
     let limits = config::resource_limits(&asked, call.state.node.machine);
     let limits = limits.map_err(Failure::bad_request)?;
     call.state.broker.command(Command::SetResourceLimits(limits)).await?;
+    asked.iter().for_each(|(key, value)| call.state.node.in_force.ask(key, value));
     config::tell(limits);
     Ok(Reply::Done)
 }

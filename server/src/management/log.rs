@@ -66,5 +66,8 @@ pub(super) async fn set_level(call: Call) -> Answer {
         return Err(Failure::bad_request(format!("there is no level '{name}'")));
     };
     call.state.node.logs.set_level(level);
+    for key in ["log.console.level", "log.file.level"] {
+        call.state.node.in_force.ask(key, name);
+    }
     Ok(Reply::Done)
 }

@@ -13,10 +13,12 @@ mod audit;
 mod auth;
 mod binding;
 mod call;
+mod configuration;
 mod connection;
 mod course;
 mod definitions;
 mod exchange;
+mod export;
 mod health;
 mod history;
 mod http;
@@ -33,6 +35,7 @@ mod overview;
 mod page;
 mod parameter;
 mod permission;
+mod pieces;
 mod policy;
 mod queue;
 mod rates;
@@ -66,7 +69,7 @@ use names::QueueNames;
 use rates::Rates;
 pub(crate) use rates::as_of_queues;
 
-use crate::config::Machine;
+use crate::config::{InForce, Machine};
 use crate::definitions::{Definitions, unusable};
 use crate::health::Lifecycle;
 use crate::http::Listener;
@@ -110,6 +113,8 @@ pub(crate) struct Node {
     pub(crate) disk: DiskMeter,
     /// What it logs.
     pub(crate) logs: Logs,
+    /// The configuration that it goes by.
+    pub(crate) in_force: InForce,
     /// When its certificates run out.
     pub(crate) expiries: Expiries,
     /// How long who signs in by a browser is signed in.

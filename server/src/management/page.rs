@@ -7,15 +7,13 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use bytes::Bytes;
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 use warren_core::QueueName;
 use warren_core::amqp::ShortStr;
 
 use super::call::{Answer, Call, Failure, Query, Reply};
-use crate::http::Pieces;
+use super::pieces::in_pieces;
 
 const PAGE_SIZE: usize = 100;
 const PAGE_SIZE_MAX: usize = 500;
@@ -56,6 +54,103 @@ impl Row for Ready {
     }
 }
 
+/// Answers a request for a list with as much of it as was asked for. Of a longer list JSON is made
+/// piece by piece, as it is sent.
+///
+/// # Errors
+/// When what the query says of pages makes no sense.
+pub(super) fn list<T: Row + 'static>(call: &Call, rows: Vec<T>) -> Answer {
+    let Shown { rows, page } = choose(&call.query, rows)?;
+    if page.is_some() || rows.len() <= AT_ONCE {
+        return Ok(answer(&call.query, page, rows.iter().map(Row::json)));
+    }
+    Ok(in_pieces(&call.query, async move |mut writer| {
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            writer.write(rows.by_ref().take(AT_ONCE).map(|row| row.json())).await?;
+        }
+        writer.close().await?;
+        writer.end().await
+    }))
+}
+
+/// What is read bit by bit, by virtual host and name as lists are where nobody asks for another
+/// order.
+pub(super) trait Source {
+    type Row: Row + 'static;
+
+    /// Some more rows; `None` if there are none.
+    async fn next(&mut self) -> Option<Vec<Self::Row>>;
+}
+
+/// Answers a request for a list that is read bit by bit. If all of it is asked for as it is read,
+/// no more of it is in memory than what is being sent; else its rows are, until they are in order.
+///
+/// # Errors
+/// When what the query says of pages makes no sense.
+pub(super) async fn read_list(call: &Call, mut source: impl Source + 'static) -> Answer {
+    let mut rows = Vec::new();
+    let is_as_read = is_whole_as_read(&call.query);
+    while let Some(some) = source.next().await {
+        rows.extend(some);
+        if is_as_read && rows.len() > AT_ONCE {
+            return Ok(in_pieces(&call.query, async move |mut writer| {
+                let mut next = Some(rows);
+                while let Some(some) = next {
+                    for some in some.chunks(AT_ONCE) {
+                        writer.write(some.iter().map(Row::json)).await?;
+                    }
+                    next = source.next().await;
+                }
+                writer.close().await?;
+                writer.end().await
+            }));
+        }
+    }
+    list(call, rows)
+}
+
+/// Whether a query asks for all of a list, in the order in which lists are by themselves.
+fn is_whole_as_read(query: &Query) -> bool {
+    let is_asked_for = |name: &str| query.get(name).is_some_and(|value| !value.is_empty());
+    !is_asked_for("page") && !is_asked_for("sort") && !query.is_set("sort_reverse")
+}
+
+/// The column by which a query wants a list in order, if it takes more than names.
+pub(super) fn column_to_sort_by(query: &Query) -> Option<&str> {
+    query.get("sort").filter(|column| !column.is_empty() && *column != "name")
+}
+
+/// All that is kept of a row until it is known whether it is shown: its name, and what it is sorted
+/// by.
+pub(super) struct Mark {
+    pub(super) vhost: ShortStr,
+    pub(super) name: ShortStr,
+    value: Value,
+}
+
+impl Mark {
+    /// That of a row in a list that is sorted by this column.
+    pub(super) fn of(row: &impl Row, column: &str) -> Self {
+        let (vhost, name) = row.key();
+        Self { vhost: vhost.clone(), name: name.clone(), value: value_of(row, column) }
+    }
+}
+
+impl Row for Mark {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.vhost, &self.name)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "vhost": self.vhost.to_text(), "name": self.name.to_text() })
+    }
+
+    fn column(&self, _name: &str) -> Option<Value> {
+        Some(self.value.clone())
+    }
+}
+
 /// A name, of an object of which more is found out when it is known that it is shown.
 pub(super) struct Named<'a> {
     pub(super) name: &'a QueueName,
@@ -83,61 +178,9 @@ impl Row for Named<'_> {
     }
 }
 
-/// Answers a request for a list with as much of it as was asked for.
-///
-/// # Errors
-/// When what the query says of pages makes no sense.
-pub(super) fn list<T: Row>(call: &Call, rows: Vec<T>) -> Answer {
-    let Shown { rows, page } = choose(&call.query, rows)?;
-    Ok(answer(&call.query, page, rows.iter().map(Row::json)))
-}
-
-/// The column that a query sorts by, if it says.
-pub(super) fn sorted_by(query: &Query) -> Option<&str> {
-    query.get("sort").filter(|sort| !sort.is_empty())
-}
-
-/// Whether a query asks for a page.
-pub(super) fn is_page(query: &Query) -> bool {
-    query.get("page").is_some_and(|page| !page.is_empty())
-}
-
-/// So many pieces of a list wait to be sent: while one is on its way, the next is made.
-const PIECES_WAITING: usize = 1;
-
-/// A list in pieces.
-pub(super) struct Writer {
-    pieces: mpsc::Sender<Option<Bytes>>,
-    columns: Option<Columns>,
-    has_any: bool,
-}
-
-impl Writer {
-    /// What writes a list with the columns that a query asks for, and what takes it.
-    pub(super) fn new(query: &Query) -> (Self, Pieces) {
-        let (pieces, taken) = mpsc::channel(PIECES_WAITING);
-        (Self { pieces, columns: columns(query), has_any: false }, taken)
-    }
-
-    /// Writes some rows, and waits until there is room for more. Whether anybody takes them.
-    pub(super) async fn write(&mut self, rows: impl Iterator<Item = Value>) -> bool {
-        let mut piece = Vec::new();
-        for row in rows {
-            piece.push(if self.has_any { b',' } else { b'[' });
-            self.has_any = true;
-            encode(&mut piece, &pick(row, self.columns.as_deref()));
-        }
-        piece.is_empty() || self.pieces.send(Some(piece.into())).await.is_ok()
-    }
-
-    /// Ends the list. What is dropped without it breaks the connection.
-    pub(super) async fn end(self) {
-        let last = Bytes::from_static(if self.has_any { b"]" } else { b"[]" });
-        // Nobody need take it.
-        let _ = self.pieces.send(Some(last)).await;
-        let _ = self.pieces.send(None).await;
-    }
-}
+/// Of a longer list, so many rows are read and written at once. The broker does nothing else while
+/// they are read, and there is memory for no more of them.
+pub(super) const AT_ONCE: usize = 250;
 
 /// Those rows of a list that are shown.
 pub(super) struct Shown<T> {
@@ -206,7 +249,7 @@ fn encoded(rows: impl Iterator<Item = Value>) -> Vec<u8> {
     list
 }
 
-fn encode(list: &mut Vec<u8>, row: &Value) {
+pub(super) fn encode(list: &mut Vec<u8>, row: &Value) {
     serde_json::to_writer(list, row).expect("a value is JSON, and memory takes it");
 }
 
@@ -271,16 +314,10 @@ fn sorted<T: Row>(rows: Vec<T>, query: &Query, places: Range<usize>) -> Vec<T> {
     if places.is_empty() {
         return Vec::new();
     }
-    let by = sorted_by(query);
+    let by = query.get("sort").filter(|sort| !sort.is_empty());
     let values: Vec<Value> = match by {
         None | Some("name") => Vec::new(),
-        Some(column) => {
-            let value = |row: &T| {
-                let own = row.column(column);
-                own.unwrap_or_else(|| dotted(&row.json(), column).cloned().unwrap_or(json!(0)))
-            };
-            rows.iter().map(value).collect()
-        }
+        Some(column) => rows.iter().map(|row| value_of(row, column)).collect(),
     };
     let ascending = |a: usize, b: usize| {
         let by_key = || rows[a].compare_keys(&rows[b]);
@@ -317,6 +354,12 @@ fn sorted<T: Row>(rows: Vec<T>, query: &Query, places: Range<usize>) -> Vec<T> {
     placed.into_iter().map(|(_, row)| row).collect()
 }
 
+/// What is in a column of a row.
+fn value_of(row: &impl Row, column: &str) -> Value {
+    let own = row.column(column);
+    own.unwrap_or_else(|| dotted(&row.json(), column).cloned().unwrap_or(json!(0)))
+}
+
 /// What a path of keys with dots between them leads to.
 fn dotted<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(value, |value, key| value.get(key)).filter(|value| !value.is_null())
@@ -341,16 +384,16 @@ fn compare(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-type Columns = Vec<Vec<String>>;
+pub(super) type Columns = Vec<Vec<String>>;
 
-fn columns(query: &Query) -> Option<Columns> {
+pub(super) fn columns(query: &Query) -> Option<Columns> {
     let columns = query.get("columns")?.split(',').filter(|column| !column.is_empty());
     let path = |column: &str| column.split('.').map(str::to_owned).collect();
     Some(columns.map(path).collect())
 }
 
 /// The columns of an object that were asked for; all if none were.
-fn pick(value: Value, columns: Option<&[Vec<String>]>) -> Value {
+pub(super) fn pick(value: Value, columns: Option<&[Vec<String>]>) -> Value {
     let Some(columns) = columns else { return value };
     let paths: Vec<&[String]> = columns.iter().map(Vec::as_slice).collect();
     pick_paths(value, &paths)
@@ -436,36 +479,46 @@ mod tests {
         assert_eq!(list(&[json!({"a": 1}), json!(2)]).expect("is UTF-8"), r#"[{"a":1},2]"#);
     }
 
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_list_in_pieces_is_the_same_list() {
-        let written = async |parts: &'static [&'static [u64]]| {
-            let (mut writer, mut pieces) = Writer::new(&Query::new("columns=a"));
-            let write = async move {
-                for part in parts {
-                    assert!(writer.write(part.iter().map(|n| json!({ "a": n, "b": 0 }))).await);
-                }
-                writer.end().await;
-            };
-            let read = async {
-                let mut text = Vec::new();
-                while let Some(piece) = pieces.recv().await.expect("has an end") {
-                    text.extend(piece);
-                }
-                String::from_utf8(text).expect("is UTF-8")
-            };
-            tokio::join!(write, read).1
-        };
-        assert_eq!(written(&[]).await, "[]");
-        assert_eq!(written(&[&[], &[1, 2], &[], &[3]]).await, r#"[{"a":1},{"a":2},{"a":3}]"#);
-        let (mut writer, pieces) = Writer::new(&Query::new(""));
-        drop(pieces);
-        assert!(!writer.write([json!(1)].into_iter()).await, "nobody takes it");
-    }
-
     #[test]
     fn what_makes_no_sense_is_no_page() {
         for query in ["page=0", "page=x", "page=1&page_size=501", "page=1&page_size=0"] {
             assert!(Page::new(&Query::new(query)).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_sent_as_it_is_read_where_nobody_asks_for_another_order() {
+        for (query, expected) in [
+            ("", true),
+            ("columns=name&page=&sort=", true),
+            ("page=1", false),
+            ("sort=name", false),
+            ("sort_reverse=true", false),
+        ] {
+            assert_eq!(is_whole_as_read(&Query::new(query)), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn names_are_all_it_takes_to_put_a_list_in_their_order() {
+        for (query, expected) in [
+            ("page=1", None),
+            ("page=2&sort=name&sort_reverse=true&name=a", None),
+            ("page=1&sort=", None),
+            ("sort=messages", Some("messages")),
+        ] {
+            assert_eq!(column_to_sort_by(&Query::new(query)), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn marks_are_in_the_order_of_their_rows() {
+        for query in ["sort=messages", "sort=deep.n&sort_reverse=true", "sort=none"] {
+            let query = Query::new(query);
+            let column = column_to_sort_by(&query).expect("is one");
+            let marks: Vec<_> = rows().iter().map(|row| Mark::of(row, column)).collect();
+            let marked = sorted(marks, &query, 0..4).into_iter().map(|mark| mark.name);
+            assert!(marked.eq(sorted(rows(), &query, 0..4).into_iter().map(|row| row.name)));
         }
     }
 
@@ -487,17 +540,6 @@ mod tests {
         assert_eq!(sorted("page=1&page_size=3&sort=messages&sort_reverse=true"), "bdc");
         assert_eq!(sorted("page=2&page_size=3&sort=messages&sort_reverse=true"), "a");
         assert_eq!(sorted("page=1&name=C&sort=messages"), "c");
-    }
-
-    #[test]
-    fn a_query_asks_for_a_page_and_an_order_or_not() {
-        let asked = |query: &str| {
-            let query = Query::new(query);
-            (is_page(&query), sorted_by(&query).map(str::to_owned))
-        };
-        assert_eq!(asked(""), (false, None));
-        assert_eq!(asked("page=&sort="), (false, None));
-        assert_eq!(asked("page=2&sort=name&name=a"), (true, Some("name".into())));
     }
 
     #[test]

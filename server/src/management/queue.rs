@@ -3,17 +3,17 @@
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use tokio::task::spawn_local;
 use warren_core::QueueName;
 use warren_core::amqp::{FieldTable, FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
 use warren_core::listing::{QueueInfo, QueueNumbers, QueueView};
 
-use super::binding;
+use super::binding::{self, BindingRow};
 use super::call::{Answer, Call, Failure, Object, Query, Reply};
 use super::connection;
 use super::json as table;
 use super::names::Names;
-use super::page::{self, Named, Row};
+use super::page::{self, Mark, Named, Row};
+use super::pieces::in_pieces;
 use super::rates::RateOf;
 use super::reading::{self, Bound};
 use super::rights::Rights;
@@ -28,26 +28,40 @@ pub(super) async fn list(call: Call) -> Answer {
         false => Detail::All,
     };
     let (state, query) = (&call.state, &call.query);
-    let is_page = page::is_page(query);
-    if let Some(order) = Order::of(query) {
-        let names = state.names.all(&state.broker).await;
-        if is_page || names.len() > AT_ONCE {
-            let shown = page::choose(query, order.rows(state, &names, &vhosts).await)?;
-            let wanted: Vec<_> = shown.rows.into_iter().map(|row| row.name.clone()).collect();
-            if !is_page {
-                let (writer, pieces) = page::Writer::new(query);
-                spawn_local(write_all(Rc::clone(state), detail, wanted, writer));
-                return Ok(Reply::Pieces(pieces));
-            }
-            let infos = reading::queues_named(&state.broker, wanted).await;
-            let rows = infos.into_iter().map(|info| QueueRow { info, state, detail }.json());
-            return Ok(page::answer(query, shown.page, rows));
+    let (shown, wanted) = match (Order::of(query), page::column_to_sort_by(query)) {
+        (None, Some(column)) => {
+            let mark = |info: QueueInfo| {
+                let row = QueueRow { info, state, detail };
+                vhosts.contains(&row.info.vhost).then(|| Mark::of(&row, column))
+            };
+            let shown = page::choose(query, reading::of_queues(&state.broker, mark).await)?;
+            let name = |mark: Mark| QueueName { vhost: mark.vhost, name: mark.name };
+            (shown.page, shown.rows.into_iter().map(name).collect::<Vec<_>>())
         }
+        (order, _) => {
+            let names = state.names.all(&state.broker).await;
+            let rows = order.unwrap_or(Order::Names).rows(state, &names, &vhosts).await;
+            let shown = page::choose(query, rows)?;
+            (shown.page, shown.rows.into_iter().map(|row| row.name.clone()).collect())
+        }
+    };
+    if shown.is_some() || wanted.len() <= page::AT_ONCE {
+        let infos = reading::queues_named(&state.broker, wanted).await;
+        let rows = infos.into_iter().map(|info| QueueRow { info, state, detail }.json());
+        return Ok(page::answer(query, shown, rows));
     }
-    let queues = reading::queues(&state.broker).await.into_iter();
-    let queues = queues.filter(|queue| vhosts.contains(&queue.vhost));
-    let rows = queues.map(|info| QueueRow { info, state, detail }).collect();
-    page::list(&call, rows)
+    // What is deleted meanwhile is left out, and what comes meanwhile is not in it; any other is in
+    // it once.
+    let state = Rc::clone(state);
+    Ok(in_pieces(query, async move |mut writer| {
+        for some in wanted.chunks(page::AT_ONCE) {
+            let infos = reading::queues_named(&state.broker, some.to_vec()).await;
+            let row = |info| QueueRow { info, state: &state, detail }.json();
+            writer.write(infos.into_iter().map(row)).await?;
+        }
+        writer.close().await?;
+        writer.end().await
+    }))
 }
 
 /// What queues are put in order by, if it can be found out about very many of them in no time: then
@@ -64,9 +78,9 @@ enum Order {
 impl Order {
     /// `None` if it takes more.
     fn of(query: &Query) -> Option<Self> {
-        let Some(column) = page::sorted_by(query) else { return Some(Self::Names) };
+        let Some(column) = page::column_to_sort_by(query) else { return Some(Self::Names) };
         Some(Self::Column(match column {
-            "name" | "vhost" => return Some(Self::Names),
+            "vhost" => return Some(Self::Names),
             "messages" => |queue| json!(queue.ready() + queue.unacked()),
             "messages_ready" => |queue| json!(queue.ready()),
             "messages_unacknowledged" => |queue| json!(queue.unacked()),
@@ -122,28 +136,6 @@ impl Order {
             }
         }
     }
-}
-
-/// Of a longer list, so many queues are read and written at once. The broker does nothing else
-/// while they are read, and there is memory for no more of them.
-const AT_ONCE: usize = 250;
-
-/// Writes the queues of these names, piece by piece. What is deleted meanwhile is left out, and
-/// what comes meanwhile is not in it; any other is in it once.
-async fn write_all(
-    state: Rc<State>,
-    detail: Detail,
-    names: Vec<QueueName>,
-    mut writer: page::Writer,
-) {
-    for some in names.chunks(AT_ONCE) {
-        let infos = reading::queues_named(&state.broker, some.to_vec()).await;
-        let rows = infos.into_iter().map(|info| QueueRow { info, state: &state, detail }.json());
-        if !writer.write(rows).await {
-            return;
-        }
-    }
-    writer.end().await;
 }
 
 pub(super) async fn one(call: Call) -> Answer {
@@ -220,7 +212,7 @@ pub(super) async fn purge(call: Call) -> Answer {
 
 pub(super) async fn bindings(call: Call) -> Answer {
     let info = find(&call).await?;
-    let mut rows = vec![binding::of_default(&info.vhost, &info.name)];
+    let mut rows = vec![BindingRow::of_default(&info.vhost, &info.name)];
     let of = Bound::ToQueue(info.name);
     rows.extend(binding::of(&call, &info.vhost, &of).await);
     page::list(&call, rows)

@@ -1,5 +1,8 @@
 //! Whole listings of the broker's, read a page at a time.
 
+use std::collections::VecDeque;
+use std::vec;
+
 use warren_core::amqp::ShortStr;
 use warren_core::broker::{Parameter, User, UserPermission, UserTopicPermission, VhostStatus};
 use warren_core::listing::{
@@ -117,6 +120,20 @@ pub(super) async fn look_at_queues<T: Send + 'static>(
     found
 }
 
+/// What this makes of each queue; no more of it is kept.
+pub(super) async fn of_queues<T>(
+    broker: &BrokerHandle,
+    mut make: impl FnMut(QueueInfo) -> Option<T>,
+) -> Vec<T> {
+    let (mut made, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let page = broker.look(move |broker| broker.list_queues(from, PAGE_LEN)).await;
+        made.extend(page.items.into_iter().filter_map(&mut make));
+        next = page.next;
+    }
+    made
+}
+
 /// What these queues are and hold, as far as they are there; no more of them than a page has.
 pub(super) async fn queues_named(broker: &BrokerHandle, names: Vec<QueueName>) -> Vec<QueueInfo> {
     let info = |broker: &Broker, one: &QueueName| broker.queue_info(&one.vhost, &one.name);
@@ -155,6 +172,76 @@ pub(super) async fn channels_of(broker: &BrokerHandle, id: ConnectionId) -> Vec<
 /// All consumers.
 pub(super) async fn consumers(broker: &BrokerHandle) -> Vec<ConsumerInfo> {
     all(broker, Broker::list_consumers).await
+}
+
+/// The exchanges of some virtual hosts, one after the other, each in the order of names.
+pub(super) struct Exchanges {
+    broker: BrokerHandle,
+    vhosts: vec::IntoIter<ShortStr>,
+    /// The virtual host that is being read, and the last exchange that was.
+    place: Option<(ShortStr, Option<ShortStr>)>,
+}
+
+impl Exchanges {
+    pub(super) fn new(broker: &BrokerHandle, mut vhosts: Vec<ShortStr>) -> Self {
+        vhosts.sort_unstable();
+        Self { broker: broker.clone(), vhosts: vhosts.into_iter(), place: None }
+    }
+
+    /// Some more of them.
+    pub(super) async fn next(&mut self) -> Option<Vec<ExchangeInfo>> {
+        loop {
+            let (vhost, after) = match self.place.take() {
+                Some(place) => place,
+                None => (self.vhosts.next()?, None),
+            };
+            let host = vhost.clone();
+            let list =
+                move |broker: &Broker| broker.list_exchanges(&host, after.as_ref(), PAGE_LEN);
+            let page = self.broker.look(list).await;
+            if page.len() == PAGE_LEN {
+                self.place = page.last().map(|last| (vhost, Some(last.name.clone())));
+            }
+            if !page.is_empty() {
+                return Some(page);
+            }
+        }
+    }
+}
+
+/// The bindings from the exchanges of some virtual hosts, one exchange after the other; not those
+/// from the default exchange.
+pub(super) struct Bindings {
+    exchanges: Exchanges,
+    /// Exchanges whose bindings are to be read, and the last binding of the first that was.
+    pending: VecDeque<(ShortStr, ShortStr)>,
+    after: Option<BindingInfo>,
+}
+
+impl Bindings {
+    pub(super) fn new(broker: &BrokerHandle, vhosts: Vec<ShortStr>) -> Self {
+        let exchanges = Exchanges::new(broker, vhosts);
+        Self { exchanges, pending: VecDeque::new(), after: None }
+    }
+
+    /// Some more of them, all of one virtual host and exchange. The default exchange has none.
+    pub(super) async fn next(&mut self) -> Option<(ShortStr, ShortStr, Vec<BindingInfo>)> {
+        if self.pending.is_empty() {
+            let some = self.exchanges.next().await?.into_iter();
+            self.pending.extend(some.map(|exchange| (exchange.vhost, exchange.name)));
+        }
+        let (vhost, source) = self.pending.pop_front()?;
+        let (host, name, after) = (vhost.clone(), source.clone(), self.after.take());
+        let list = move |broker: &Broker| {
+            broker.list_bindings(&host, BindingsOf::Source(&name), after.as_ref(), PAGE_LEN)
+        };
+        let page = self.exchanges.broker.look(list).await;
+        if page.len() == PAGE_LEN {
+            self.after = page.last().cloned();
+            self.pending.push_front((vhost.clone(), source.clone()));
+        }
+        Some((vhost, source, page))
+    }
 }
 
 /// The exchanges of a virtual host.

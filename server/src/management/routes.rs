@@ -5,9 +5,9 @@ use warren_core::broker::PolicyLayer::{Operator, User};
 use super::auth::Tag::{Administrator, Management, Monitoring, Policymaker};
 use super::route::{Operation, Route, delete, get, post, put};
 use super::{
-    binding, connection, course, definitions, exchange, health, history, intervention, limit, log,
-    message, moving, openapi, overview, parameter, permission, policy, queue, recording, rights,
-    topology, user, vhost,
+    binding, configuration, connection, course, definitions, exchange, export, health, history,
+    intervention, limit, log, message, moving, openapi, overview, parameter, permission, policy,
+    queue, recording, rights, topology, user, vhost,
 };
 
 /// How much may come with a request that carries a message, or definitions.
@@ -44,6 +44,9 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/cluster-name",
         get Management "The cluster's name" parameter::cluster_name,
         put Administrator "Names the cluster" parameter::set_cluster_name;
+    "/api/config/effective",
+        get Administrator "The configuration in force, and where each value is from"
+            configuration::effective;
     "/api/feature-flags", get Management "Features that are there" overview::feature_flags;
     "/api/feature-flags/{name}/enable",
         put Administrator "Does nothing" overview::enable_feature_flag;
@@ -72,10 +75,10 @@ pub(super) const ROUTES: &[Route] = routes! {
         put Administrator "Logs this until the configuration is read again" log::set_level;
 
     "/api/definitions",
-        get Administrator "All definitions" definitions::export,
+        get Administrator "All definitions" export::export,
         post Administrator "Makes what definitions say" definitions::import[MESSAGE_LEN_MAX];
     "/api/definitions/{vhost}",
-        get Administrator "A virtual host's definitions" definitions::export,
+        get Administrator "A virtual host's definitions" export::export,
         post Administrator "Makes what definitions say" definitions::import[MESSAGE_LEN_MAX];
 
     "/api/connections", get Management "All connections" connection::connections;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use warren_core::amqp::ShortStr;
 use warren_core::broker::{Permission, VhostMetadata, VirtualHost};
+use warren_core::listing::QueueInfo;
 use warren_core::{Command, Done};
 
 use super::call::{Answer, Call, Failure, Object, Reply, short};
@@ -104,13 +105,15 @@ async fn find(call: &Call) -> Result<VirtualHost, Failure> {
 /// How many messages are ready, and handed out, in each virtual host's queues.
 async fn counts(state: &State) -> Vec<(ShortStr, u64, u64)> {
     let mut counts: Vec<(ShortStr, u64, u64)> = Vec::new();
-    for queue in reading::queues(&state.broker).await {
+    let add = |queue: QueueInfo| {
         let (ready, unacked) = (queue.numbers.ready, queue.numbers.unacked);
         match counts.iter_mut().find(|(name, ..)| *name == queue.vhost) {
             Some(count) => (count.1, count.2) = (count.1 + ready, count.2 + unacked),
             None => counts.push((queue.vhost, ready, unacked)),
         }
-    }
+        None::<()>
+    };
+    reading::of_queues(&state.broker, add).await;
     counts
 }
 

@@ -1,5 +1,6 @@
 //! What the broker is told by files, the environment and flags, and what it tells of itself.
 
+use crate::management::{GUEST, request};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -92,6 +93,51 @@ fn the_configuration_is_read_again_on_sighup() {
     broker.signal(Signal::HUP);
     broker.wait_for_log("the configuration stays as it was");
     Connection::open(&broker.address()).expect("guest may connect still");
+}
+
+#[test]
+fn what_is_in_force_is_told_with_where_it_is_from_and_without_secrets() {
+    let (_scratch, file) = written("log.console.level = warning\nheartbeat = 7\n");
+    let broker = Setup::new()
+        .managed()
+        .flag("--config", path(&file))
+        .variable("WARREN_DEFAULT_PASS", "guest")
+        .variable("WARREN_FRAME_MAX", "13000")
+        .flag("--set", "channel_max=22")
+        .flag("--set", "default_users.qa.password=hunter2")
+        .start();
+    let told = |query: &str| {
+        let path = format!("/api/config/effective{query}");
+        request(&broker, "GET", &path, GUEST, "")
+    };
+    let of = |key: &str| {
+        let rows = told("").json();
+        let mut rows = rows.as_array().expect("a list").iter();
+        let row = rows.find(|row| row["key"] == key);
+        row.map(|row| json!([row["value"], row["source"], row["at"]])).unwrap_or_default()
+    };
+    let place = |line: u64| format!("{}:{line}", file.display());
+    assert_eq!(of("log.console.level"), json!(["warning", "file", place(1)]));
+    assert_eq!(of("heartbeat"), json!(["7", "file", place(2)]));
+    assert_eq!(of("frame_max"), json!(["13000", "environment", "WARREN_FRAME_MAX"]));
+    assert_eq!(of("channel_max"), json!(["22", "flag", "--set"]));
+    assert_eq!(of("vhost_max"), json!(["infinity", "default", null]));
+    assert_eq!(of("default_pass")[0], "********");
+    assert_eq!(of("default_users.qa.password")[0], "********");
+    assert!(!told("").body.contains("hunter2"));
+    let body = json!({ "vm_memory_high_watermark.absolute": "1GiB" }).to_string();
+    assert_eq!(request(&broker, "PUT", "/api/node-limits", GUEST, &body).status, 204);
+    assert_eq!(of("vm_memory_high_watermark.absolute"), json!(["1GiB", "request", null]));
+    assert_eq!(of("vm_memory_high_watermark.relative"), Value::Null);
+    fs::write(&file, "heartbeat = 8\n\nlog.console.level = info\n").expect("can be written");
+    broker.signal(Signal::HUP);
+    broker.wait_for_log("the configuration was read again");
+    assert_eq!(of("log.console.level"), json!(["info", "file", place(3)]));
+    assert_eq!(of("heartbeat"), json!(["7", "file", place(2)]), "counts from the next start on");
+    assert_eq!(of("vm_memory_high_watermark.absolute"), Value::Null);
+    let page = told("?page=1&page_size=2&name=%5Essl_&use_regex=true&columns=key").json();
+    assert_eq!(page["item_count"], 2);
+    assert!(page["items"][0]["key"].as_str().is_some_and(|key| key.starts_with("ssl_")));
 }
 
 #[test]

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use warren_tests::broker::{Broker, Ended, profile, raise_file_limit, run_until_it_fails};
 use warren_tests::client::{Address, Connection, start_ok};
+use warren_tests::setup::Setup;
 use warren_tests::wire::{self, Frame, PROTOCOL_HEADER};
 
 /// How long a client may take to say who it is, and how much later a busy machine may notice.
@@ -146,6 +147,32 @@ fn sigterm_closes_connections_with_320_and_exits_0() {
 #[test]
 fn ctrl_c_closes_connections_with_320_and_exits_0() {
     ends_politely_by(Signal::INT);
+}
+
+#[test]
+fn a_broker_whose_data_somebody_has_deleted_does_not_wait_for_them() {
+    for is_durable_wanted in [false, true] {
+        let parent = TempDir::new().expect("a temporary directory");
+        let data = parent.path().join("data");
+        let mut broker = Setup::new().in_dir(&data).start();
+        let mut client = Connection::open(&broker.address()).expect("guest may connect");
+        client.open_channel(1).expect("a channel opens");
+        client.send(1, "Queue.Declare", &json!({ "queue": "a", "durable": true }));
+        client.expect("Queue.DeclareOk").expect("is declared");
+        fs::remove_dir_all(&data).expect("is there");
+        let began = Instant::now();
+        if is_durable_wanted {
+            // What is promised must be found again.
+            client.send(1, "Queue.Declare", &json!({ "queue": "b", "durable": true }));
+            client.expect("Queue.DeclareOk").expect_err("is promised by nobody");
+        } else {
+            broker.signal(Signal::TERM);
+        }
+        let status = broker.wait_for_end();
+        assert_eq!(status.code(), Some(74), "{}", broker.log());
+        assert!(broker.log().contains("somebody has deleted it"), "{}", broker.log());
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    }
 }
 
 #[test]

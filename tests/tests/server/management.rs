@@ -183,6 +183,78 @@ fn a_long_list_comes_in_pieces_and_has_each_queue_once() {
 }
 
 #[test]
+fn other_long_lists_come_in_pieces_too_and_are_whole_and_in_order() {
+    const MANY: usize = 700;
+    let broker = managed();
+    let name = |n: usize| format!("n{n:04}");
+    let queues: Vec<_> = (0..MANY).map(|n| json!({ "name": name(n), "vhost": "/" })).collect();
+    let exchanges: Vec<_> = (0..MANY)
+        .map(|n| json!({ "name": format!("e{n:04}"), "vhost": "/", "type": "fanout" }))
+        .collect();
+    let bindings = (0..MANY).map(|n| {
+        json!({
+            "source": if n < 600 { "amq.direct".into() } else { format!("e{n:04}") },
+            "vhost": "/", "destination": name(n), "destination_type": "queue",
+            "routing_key": name(n), "arguments": { "n": n },
+        })
+    });
+    let bindings: Vec<_> = bindings.collect();
+    let body = json!({ "queues": queues, "exchanges": exchanges, "bindings": bindings });
+    let made = request(&broker, "POST", "/api/definitions", GUEST, &body.to_string());
+    assert_eq!(made.status, 204);
+    let get = |path: &str, is_long: bool| {
+        let answer = request(&broker, "GET", path, GUEST, "");
+        assert_eq!(answer.head.contains("transfer-encoding: chunked"), is_long, "{path}");
+        answer.json()
+    };
+    let texts = |rows: &Value, column: &str| -> Vec<String> {
+        let rows = rows.as_array().expect("a list").iter();
+        rows.map(|row| row[column].as_str().expect("a text").to_owned()).collect()
+    };
+
+    let rows = get("/api/bindings", true);
+    assert_eq!(rows.as_array().map(Vec::len), Some(2 * MANY), "those of the default exchange too");
+    assert!(texts(&rows, "source").is_sorted());
+    let mut made: Vec<_> = texts(&rows, "destination").split_off(MANY);
+    made.sort();
+    assert!(made.into_iter().eq((0..MANY).map(name)));
+    let one = rows.as_array().and_then(|rows| rows.last()).expect("there are some");
+    let keys = ["source", "vhost", "destination", "destination_type", "routing_key", "arguments"];
+    assert!(keys.iter().all(|key| !one[*key].is_null()) && one["properties_key"].is_string());
+    let reversed =
+        get("/api/bindings?sort=destination&sort_reverse=true&columns=destination", true);
+    assert_eq!(reversed[0], json!({ "destination": name(MANY - 1) }));
+    let page = get("/api/bindings/%2F?page=2&page_size=3&name=amq.direct", false);
+    assert_eq!((&page["filtered_count"], &page["item_count"]), (&json!(600), &json!(3)));
+    let of_source = get("/api/exchanges/%2F/amq.direct/bindings/source", true);
+    assert_eq!(of_source.as_array().map(Vec::len), Some(600));
+    assert_eq!(of_source[0]["you_may"], json!(["unbind"]));
+
+    let names = texts(&get("/api/exchanges/%2F", true), "name");
+    assert!(names.is_sorted() && names.len() > MANY);
+    assert_eq!(get("/api/exchanges?page=1&page_size=2&name=e0", false)["filtered_count"], MANY);
+    let by_count = get("/api/queues?sort=messages&sort_reverse=true&columns=name,messages", true);
+    assert!(texts(&by_count, "name").into_iter().eq((0..MANY).rev().map(name)));
+
+    let all = get("/api/definitions", true);
+    assert_eq!(texts(&all["queues"], "name"), (0..MANY).map(name).collect::<Vec<_>>());
+    assert_eq!(all["exchanges"].as_array().map(Vec::len), Some(MANY));
+    assert_eq!(all["bindings"].as_array().map(Vec::len), Some(MANY));
+    assert_eq!(texts(&all["users"], "name"), ["guest"]);
+    let of_vhost = get("/api/definitions/%2F", true);
+    let is_told = |kind: &str| {
+        of_vhost[kind].as_array().expect("a list").iter().all(|one| one["vhost"].is_string())
+    };
+    assert!(!["queues", "exchanges", "bindings"].into_iter().any(is_told));
+    assert_eq!(request(&broker, "DELETE", "/api/vhosts/%2F", GUEST, "").status, 204);
+    assert_eq!(request(&broker, "PUT", "/api/vhosts/%2F", GUEST, "").status, 201);
+    assert_eq!(get("/api/queues", false), json!([]));
+    let body = all.to_string();
+    assert_eq!(request(&broker, "POST", "/api/definitions", GUEST, &body).status, 204);
+    assert_eq!(get("/api/definitions", true), all, "what was exported makes the same");
+}
+
+#[test]
 fn every_path_refuses_no_and_wrong_credentials() {
     let broker = managed();
     let address = broker.management().expect("was set up with it");
