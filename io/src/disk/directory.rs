@@ -100,8 +100,8 @@ impl Directory {
         &self.path
     }
 
-    /// Fails if somebody has deleted the directory, or a file of it, that this is: it can be written
-    /// and synced for as long as it is open, and then nothing is left of it.
+    /// Fails if somebody has deleted the directory, or a file of it, that this is: it can be
+    /// written and synced for as long as it is open, and then nothing is left of it.
     ///
     /// # Errors
     /// When it has no name any more, and what the operating system says.
