@@ -17,6 +17,8 @@ use crate::ConnectionId;
 use crate::amqp::{ChannelNumber, FieldTable, ShortStr};
 use crate::broker::{BindingPlace, Message};
 
+pub use crate::broker::QueueView;
+
 /// A part of a listing.
 #[derive(Clone, Debug)]
 pub struct Page<T> {

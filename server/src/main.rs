@@ -21,6 +21,7 @@ mod page;
 mod recordings;
 mod reload;
 mod repair;
+mod restart;
 mod serve;
 mod size;
 mod systemd;

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, panic, process};
@@ -24,6 +25,7 @@ use crate::health::Lifecycle;
 use crate::logging::{self, LogArgs, Logs};
 use crate::recordings::{self, Recordings};
 use crate::reload::Reload;
+use crate::restart::{self, Restart};
 use crate::tls::Identity;
 use crate::{http, management, memory, metrics, size, systemd};
 
@@ -138,10 +140,18 @@ impl ServeArgs {
     }
 }
 
-/// Runs the broker until it is told to stop by SIGTERM or SIGINT.
+/// What the broker was told at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    ToStop,
+    /// To start anew, in the same process.
+    ToRestart,
+}
+
+/// Runs the broker until it is told to stop by SIGTERM or SIGINT, or has become another one.
 ///
 /// # Errors
-/// When it cannot start.
+/// When it cannot start, or cannot start anew.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let sources = args.sources();
     let loaded = sources.load().map_err(ServeError::Config)?;
@@ -169,11 +179,18 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let reload = Reload::new(sources, loaded, logs.clone(), machine);
     let served = runtime.block_on(run(disk, config, boot, recorder, reload, definitions));
     match &served {
-        Ok(()) => end.now("the broker was told to stop"),
+        Ok(Told::ToStop) => end.now("the broker was told to stop"),
+        Ok(Told::ToRestart) => end.now("the broker was told to start anew"),
         Err(error) => end.now(&format!("the broker did not start: {error}")),
     }
     logs.flush();
-    served
+    if served? == Told::ToStop {
+        return Ok(());
+    }
+    let failed = ServeError::Restart(restart::exec());
+    error!("{failed}");
+    logs.flush();
+    Err(failed)
 }
 
 async fn run(
@@ -183,9 +200,10 @@ async fn run(
     mut recorder: Recorder,
     mut reload: Reload,
     definitions: Option<Definitions>,
-) -> Result<(), ServeError> {
+) -> Result<Told, ServeError> {
     let data_dir = reload.loaded().settings.data_dir.clone();
-    let (end, logs) = (recorder.end(), reload.logs().clone());
+    let (end, logs, restart) = (recorder.end(), reload.logs().clone(), Restart::default());
+    systemd::keep_telling_of_life();
     let mut signals = Signals::new().map_err(ServeError::System)?;
     let machine = reload.loaded().settings.machine(reload.machine());
     let node_name = config.node_name.clone();
@@ -198,7 +216,7 @@ async fn run(
             warren_io::recover(disk, config, boot, &mut recorder, tell_progress) => recovered,
         name = signals.stop() => {
             info!(signal = name, "stopping before the start was over");
-            return Ok(());
+            return Ok(Told::ToStop);
         }
     };
     let (broker, disk) = recovered.map_err(|error| ServeError::Start(data_dir.clone(), error))?;
@@ -213,6 +231,7 @@ async fn run(
         machine,
         urls: Vec::new(),
         recordings: Recordings::new(&reload.loaded().settings, end.clone()),
+        restart: restart.clone(),
         disk: meter,
         session_times: reload.loaded().settings.management.session_times,
         logs: logs.clone(),
@@ -227,7 +246,7 @@ async fn run(
         name = signals.stop() => {
             info!(signal = name, "stopping before the start was over");
             node.shut_down(SHUTDOWN_TEXT.into()).await;
-            return Ok(());
+            return Ok(Told::ToStop);
         }
     }
     let mut urls = listen(&mut node, &mut reload)?;
@@ -245,12 +264,11 @@ async fn run(
         served.map_err(ServeError::System)?;
     }
     systemd::ready();
-    systemd::keep_telling_of_life();
     config::tell(node.handle().look(|broker| broker.resource_limits()).await);
     tokio::select! {
-        () = until_stopped(&node, &mut signals, reload, &lifecycle) => {
+        told = until_stopped(&node, &mut signals, reload, &lifecycle, &restart) => {
             management::unbind_local(&data_dir);
-            Ok(())
+            Ok(told)
         }
         reason = node.halted() => end_halted(&reason, &end, &logs),
     }
@@ -382,12 +400,31 @@ fn bind_http(address: ListenAddress) -> Result<(TcpListener, SocketAddr), (Socke
     Err(failed.expect("there is a candidate at least"))
 }
 
-/// Waits for a signal, and stops the node; with the next signal, at once. A signal to read the
-/// configuration again is heeded until then.
-async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload, lifecycle: &Lifecycle) {
-    let name = loop {
-        match signals.next().await {
-            Asked::ToStop(name) => break name,
+/// Waits until the node is to stop, and stops it; with the next signal, at once. A signal to read
+/// the configuration again is heeded until then. Who is told to stop while the node stops to start
+/// anew stops for good.
+async fn until_stopped(
+    node: &Node,
+    signals: &mut Signals,
+    reload: Reload,
+    lifecycle: &Lifecycle,
+    restart: &Restart,
+) -> Told {
+    let mut told = loop {
+        let asked = tokio::select! {
+            asked = signals.next() => asked,
+            () = restart.asked() => {
+                info!("stopping, to start anew");
+                systemd::restarting();
+                break Told::ToRestart;
+            }
+        };
+        match asked {
+            Asked::ToStop(name) => {
+                info!(signal = name, "stopping");
+                systemd::stopping();
+                break Told::ToStop;
+            }
             Asked::ToReload => {
                 systemd::reloading();
                 reload.now(&node.handle()).await;
@@ -395,14 +432,29 @@ async fn until_stopped(node: &Node, signals: &mut Signals, reload: Reload, lifec
             }
         }
     };
-    info!(signal = name, "stopping");
     lifecycle.stopping();
-    systemd::stopping();
-    tokio::select! {
-        Shutdown { is_closed, .. } = node.shut_down(SHUTDOWN_TEXT.into()) => if is_closed {
-            info!("stopped");
-        },
-        name = signals.stop() => warn!(signal = name, "stopping without the clients' leave"),
+    let mut leave = pin!(node.shut_down(SHUTDOWN_TEXT.into()));
+    loop {
+        tokio::select! {
+            biased;
+            name = signals.stop() => match told {
+                Told::ToRestart => {
+                    info!(signal = name, "stopping for good");
+                    systemd::stopping();
+                    told = Told::ToStop;
+                }
+                Told::ToStop => {
+                    warn!(signal = name, "stopping without the clients' leave");
+                    return told;
+                }
+            },
+            Shutdown { is_closed, .. } = &mut leave => {
+                if is_closed {
+                    info!("stopped");
+                }
+                return told;
+            }
+        }
     }
 }
 
@@ -528,6 +580,8 @@ pub(crate) enum ServeError {
     Config(ConfigErrors),
     /// A setting cannot be on this machine.
     Setting(String),
+    /// The broker has stopped, and is not there again.
+    Restart(io::Error),
     /// The operating system refused something that every process needs.
     System(io::Error),
 }
@@ -613,6 +667,11 @@ impl fmt::Display for ServeError {
                     dir.display()
                 )
             }
+            Self::Restart(error) => write!(
+                f,
+                "the broker has stopped and cannot start anew: {error} (start it by hand; \
+                 everything that was confirmed is on disk)"
+            ),
             Self::Config(errors) => write!(f, "{errors}"),
             Self::Setting(text) => f.write_str(text),
             Self::System(error) => write!(f, "cannot start: {error}"),

@@ -28,13 +28,20 @@ pub(crate) fn reloading() {
     }
 }
 
+/// The broker takes its leave, to be there again in the same process; to be followed by [`ready`].
+pub(crate) fn restarting() {
+    reloading();
+    starting("taking leave of clients, to start anew");
+}
+
 /// The broker takes its leave.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("taking leave of clients")]);
 }
 
 /// Gives a sign of life as often as systemd wants one, from the thread that serves clients: should
-/// that one get stuck, the broker is restarted. To be called in its runtime.
+/// that one get stuck, the broker is restarted. Who is started for the first time need not yet, but
+/// who was there before in the same process has to. To be called in its runtime.
 pub(crate) fn keep_telling_of_life() {
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
     spawn_local(async move {

@@ -186,6 +186,14 @@ impl Broker {
         &self.startup_line
     }
 
+    /// Waits until it has started anew, in the same process: it listens elsewhere then, if it may
+    /// choose. Fails the test if it does not soon.
+    pub fn wait_for_restart(&mut self) {
+        let line = self.later_lines.recv_timeout(PATIENCE);
+        self.startup_line = line.unwrap_or_else(|_| panic!("not there again after {PATIENCE:?}"));
+        self.addresses = addresses_in(&self.startup_line, "amqp://");
+    }
+
     /// What it wrote to standard output since.
     pub fn later_lines(&self) -> Vec<String> {
         self.later_lines.try_iter().collect()

@@ -51,6 +51,7 @@ pub(crate) use deduplication::{
     Fingerprint, SIZE_MAX as SEEN_MAX, is_asked_for as is_deduplicating,
 };
 pub(crate) use delay::of as delay_of;
+pub use engine::QueueView;
 pub(crate) use engine::{
     Asked, BindingPlace, Claimant, Delivery, Engine, Enqueued, Eviction, FrontEnd, Hindrance,
     Lease, Route, Settlement, Sight, VHOST, VhostId, is_predeclared, is_queue_name,

@@ -11,11 +11,11 @@ use crate::broker::{
 };
 use crate::listing::{
     BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, Course, ExchangeInfo,
-    MessageId, MessageInfo, Page, PolicyMatch, QueueInfo, QueueNumbers, Totals, Traffic,
+    MessageId, MessageInfo, Page, PolicyMatch, QueueInfo, QueueNumbers, QueueView, Totals, Traffic,
 };
 use crate::metrics::{Metrics, SumsByKind};
 use crate::slab::Key;
-use crate::{ConnectionId, QueueName, ResourceLimits};
+use crate::{ConnectionId, ResourceLimits};
 
 impl Broker {
     /// How much there is of everything.
@@ -164,10 +164,15 @@ impl Broker {
         self.engine.find_queue_numbers(keys)
     }
 
-    /// The names of up to `limit` queues, from this [place](Page::next) on.
-    #[must_use]
-    pub fn list_queue_names(&self, from: u64, limit: usize) -> Page<QueueName> {
-        self.engine.list_queue_names(from, limit)
+    /// What `look` finds out about each of up to `limit` queues, from this [place](Page::next) on:
+    /// costs no more than what it asks of them.
+    pub fn look_at_queues<T>(
+        &self,
+        from: u64,
+        limit: usize,
+        look: impl FnMut(&QueueView<'_>) -> T,
+    ) -> Page<T> {
+        self.engine.look_at_queues(from, limit, look)
     }
 
     /// Up to `limit` queues, from this [place](Page::next) on.

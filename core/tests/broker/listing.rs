@@ -35,6 +35,17 @@ fn every_queue_is_listed_once_however_long_the_pages_are() {
         let queues = all(limit, |from, limit| world.broker.list_queues(from, limit));
         let names: Vec<_> = queues.iter().map(|queue| queue.name.to_string()).collect();
         assert_eq!(names, ["a", "c", "d", "e"], "in pages of {limit}");
+        let views = all(limit, |from, limit| {
+            world.broker.look_at_queues(from, limit, |queue| {
+                (queue.name().name.to_string(), queue.place(), queue.numbers())
+            })
+        });
+        assert!(views.is_sorted_by_key(|(_, place, _)| *place));
+        let listed = queues.iter().map(|queue| (queue.name.to_string(), queue.numbers));
+        assert_eq!(
+            views.into_iter().map(|(name, _, n)| (name, n)).collect::<Vec<_>>(),
+            listed.collect::<Vec<_>>()
+        );
     }
     assert_eq!(world.broker.totals().queues, 4);
 }
@@ -131,6 +142,12 @@ fn lanes_of_priorities_are_one_queue() {
     let [queue] = &queues[..] else { panic!("{queues:?}") };
     assert_eq!((queue.numbers.ready, queue.numbers.ready_bytes), (3, 12));
     assert_eq!(queue.numbers.counters.enqueued, 3);
+    let views = all(2, |from, limit| {
+        world.broker.look_at_queues(from, limit, |queue| {
+            (queue.key(), queue.ready(), queue.ready_bytes(), queue.numbers())
+        })
+    });
+    assert_eq!(views, [(queue.numbers.key, 3, 12, queue.numbers)]);
     world.tell(client, 1, QueueDelete { queue: "q".into(), ..Default::default() });
     let sums = world.broker.queue_sums().classic;
     assert_eq!((sums.counters.enqueued, sums.ready), (3, 0));

@@ -6,7 +6,7 @@ use super::listing::{self, BINDINGS, CHANNELS, CONNECTIONS, CONSUMERS, EXCHANGES
 use super::policy::Layer::{Operator, User};
 use super::{
     check, connection, definitions, feature, lifecycle, limit, log, parameter, permission, plugin,
-    policy, queue, refused, status, user, vhost,
+    policy, queue, recording, refused, status, user, vhost,
 };
 
 /// The command of this name.
@@ -59,6 +59,9 @@ const COMMANDS: &[Command] = commands! {
     "shutdown" [flag("wait", "Waits for its end, as is done anyway"),
         flag("no-wait", "Does not wait for its end")]
         "Stops the node and waits for its end" lifecycle::shutdown => with_own_timeout;
+    "restart_and_record" []
+        "Stops the node, starts it anew in the same process, and records what goes into it then"
+        recording::restart => with_own_timeout;
     "set_cluster_name" [one("name")] "Names the cluster" parameter::set_cluster_name;
     "list_feature_flags" [any("column")] "Features of RabbitMQ's versions" feature::list;
     "enable_feature_flag" [one("feature_flag"),

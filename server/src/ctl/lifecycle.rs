@@ -16,12 +16,12 @@ use super::output::Output;
 use super::target::Target;
 
 /// How long a broker may take to start, to appear, and to stop, unless it is said.
-const START_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(300);
 const APPEAR_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether it has.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) async fn await_startup(call: &Call) -> Answer {
     let limit = call.options.timeout.unwrap_or(START_TIMEOUT);

@@ -29,6 +29,7 @@ mod permission;
 mod plugin;
 mod policy;
 mod queue;
+mod recording;
 mod refused;
 mod status;
 mod table;

@@ -94,7 +94,7 @@ impl Export {
                 json!({
                     "vhost": queue.vhost.to_text(),
                     "name": queue.name.to_text(),
-                    "type": queue::type_of(queue),
+                    "type": queue::type_of(&queue.arguments),
                     "durable": queue.durable,
                     "auto_delete": queue.auto_delete,
                     "arguments": table::from_table(&queue.arguments),

@@ -77,6 +77,7 @@ use crate::http::Listener;
 use crate::logging::Logs;
 use crate::page::session::{SessionTimes, Sessions};
 use crate::recordings::Recordings;
+use crate::restart::Restart;
 use crate::tls::Expiries;
 use crate::vhost_defaults::VhostDefaults;
 
@@ -107,6 +108,8 @@ pub(crate) struct Node {
     pub(crate) urls: Vec<String>,
     /// What is recorded of what goes into the broker, and where.
     pub(crate) recordings: Recordings,
+    /// Has the broker start anew.
+    pub(crate) restart: Restart,
     /// Measures the disk.
     pub(crate) disk: DiskMeter,
     /// What it logs.

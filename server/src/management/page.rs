@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value, json};
+use warren_core::QueueName;
 use warren_core::amqp::ShortStr;
 
 use super::call::{Answer, Call, Failure, Query, Reply};
@@ -21,6 +22,11 @@ const PAGE_SIZE_MAX: usize = 500;
 pub(super) trait Row {
     /// What it is sorted by, unless the query says otherwise.
     fn key(&self) -> (&ShortStr, &ShortStr);
+
+    /// How it stands to another one by that.
+    fn compare_keys(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 
     /// All of it.
     fn json(&self) -> Value;
@@ -116,23 +122,18 @@ pub(super) fn column_to_sort_by(query: &Query) -> Option<&str> {
 }
 
 /// All that is kept of a row until it is known whether it is shown: its name, and what it is sorted
-/// by if that is something else.
+/// by.
 pub(super) struct Mark {
     pub(super) vhost: ShortStr,
     pub(super) name: ShortStr,
-    value: Option<Value>,
+    value: Value,
 }
 
 impl Mark {
-    /// That of a name.
-    pub(super) fn new(vhost: ShortStr, name: ShortStr) -> Self {
-        Self { vhost, name, value: None }
-    }
-
     /// That of a row in a list that is sorted by this column.
     pub(super) fn of(row: &impl Row, column: &str) -> Self {
         let (vhost, name) = row.key();
-        Self { vhost: vhost.clone(), name: name.clone(), value: Some(value_of(row, column)) }
+        Self { vhost: vhost.clone(), name: name.clone(), value: value_of(row, column) }
     }
 }
 
@@ -146,7 +147,34 @@ impl Row for Mark {
     }
 
     fn column(&self, _name: &str) -> Option<Value> {
-        self.value.clone()
+        Some(self.value.clone())
+    }
+}
+
+/// A name, of an object of which more is found out when it is known that it is shown.
+pub(super) struct Named<'a> {
+    pub(super) name: &'a QueueName,
+    /// Its rank among all names.
+    pub(super) rank: usize,
+    /// The column that the query sorts by; anything where names are enough for that.
+    pub(super) column: Value,
+}
+
+impl Row for Named<'_> {
+    fn key(&self) -> (&ShortStr, &ShortStr) {
+        (&self.name.vhost, &self.name.name)
+    }
+
+    fn compare_keys(&self, other: &Self) -> Ordering {
+        self.rank.cmp(&other.rank)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "vhost": self.name.vhost.to_text(), "name": self.name.name.to_text() })
+    }
+
+    fn column(&self, _name: &str) -> Option<Value> {
+        Some(self.column.clone())
     }
 }
 
@@ -292,11 +320,14 @@ fn sorted<T: Row>(rows: Vec<T>, query: &Query, places: Range<usize>) -> Vec<T> {
         Some(column) => rows.iter().map(|row| value_of(row, column)).collect(),
     };
     let ascending = |a: usize, b: usize| {
-        let (x, y) = (rows[a].key(), rows[b].key());
+        let by_key = || rows[a].compare_keys(&rows[b]);
         let order = match by {
-            None => x.cmp(&y),
-            Some("name") => (x.1, x.0).cmp(&(y.1, y.0)),
-            Some(_) => compare(&values[a], &values[b]).then_with(|| x.cmp(&y)),
+            None => by_key(),
+            Some("name") => {
+                let (x, y) = (rows[a].key(), rows[b].key());
+                (x.1, x.0).cmp(&(y.1, y.0))
+            }
+            Some(_) => compare(&values[a], &values[b]).then_with(by_key),
         };
         order.then(a.cmp(&b))
     };
@@ -489,6 +520,26 @@ mod tests {
             let marked = sorted(marks, &query, 0..4).into_iter().map(|mark| mark.name);
             assert!(marked.eq(sorted(rows(), &query, 0..4).into_iter().map(|row| row.name)));
         }
+    }
+
+    #[test]
+    fn names_are_sorted_by_a_column_that_was_found_out_and_by_their_rank() {
+        let all: Vec<_> = ["a", "b", "c", "d"]
+            .map(|name| QueueName { vhost: "/".into(), name: name.into() })
+            .into();
+        let sorted = |query: &str| {
+            let column = |rank| json!([1, 5, 1, 3][rank]);
+            let named = |(rank, name)| Named { name, rank, column: column(rank) };
+            let rows = all.iter().enumerate().map(named).collect();
+            let rows = choose(&Query::new(query), rows).expect("makes sense").rows;
+            rows.iter().map(|row| row.name.name.to_string()).collect::<String>()
+        };
+        assert_eq!(sorted(""), "abcd");
+        assert_eq!(sorted("sort=name&sort_reverse=true"), "dcba");
+        assert_eq!(sorted("sort=messages"), "acdb");
+        assert_eq!(sorted("page=1&page_size=3&sort=messages&sort_reverse=true"), "bdc");
+        assert_eq!(sorted("page=2&page_size=3&sort=messages&sort_reverse=true"), "a");
+        assert_eq!(sorted("page=1&name=C&sort=messages"), "c");
     }
 
     #[test]

@@ -4,15 +4,17 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use warren_core::QueueName;
-use warren_core::amqp::{FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
-use warren_core::listing::{QueueInfo, QueueNumbers};
+use warren_core::amqp::{FieldTable, FieldValue, QueueDeclare, QueueDelete, QueuePurge, ShortStr};
+use warren_core::listing::{QueueInfo, QueueNumbers, QueueView};
 
 use super::binding::{self, BindingRow};
-use super::call::{Answer, Call, Failure, Object, Reply};
+use super::call::{Answer, Call, Failure, Object, Query, Reply};
 use super::connection;
 use super::json as table;
-use super::page::{self, Mark, Row};
+use super::names::Names;
+use super::page::{self, Mark, Named, Row};
 use super::pieces::in_pieces;
+use super::rates::RateOf;
 use super::reading::{self, Bound};
 use super::rights::Rights;
 use super::session::Session;
@@ -26,43 +28,114 @@ pub(super) async fn list(call: Call) -> Answer {
         false => Detail::All,
     };
     let (state, query) = (&call.state, &call.query);
-    let row = move |info, state| QueueRow { info, state, detail };
-    let is_visible = |vhost: &ShortStr| vhosts.contains(vhost);
-    let marks = match page::column_to_sort_by(query) {
-        None => {
-            let names = state.names.all(&state.broker).await;
-            let visible = names.iter().filter(|one| is_visible(&one.vhost)).cloned();
-            visible.map(|one| Mark::new(one.vhost, one.name)).collect()
-        }
-        Some(column) => {
+    let (shown, wanted) = match (Order::of(query), page::column_to_sort_by(query)) {
+        (None, Some(column)) => {
             let mark = |info: QueueInfo| {
-                is_visible(&info.vhost).then(|| Mark::of(&row(info, Rc::clone(state)), column))
+                let row = QueueRow { info, state, detail };
+                vhosts.contains(&row.info.vhost).then(|| Mark::of(&row, column))
             };
-            reading::of_queues(&state.broker, mark).await
+            let shown = page::choose(query, reading::of_queues(&state.broker, mark).await)?;
+            let name = |mark: Mark| QueueName { vhost: mark.vhost, name: mark.name };
+            (shown.page, shown.rows.into_iter().map(name).collect::<Vec<_>>())
+        }
+        (order, _) => {
+            let names = state.names.all(&state.broker).await;
+            let rows = order.unwrap_or(Order::Names).rows(state, &names, &vhosts).await;
+            let shown = page::choose(query, rows)?;
+            (shown.page, shown.rows.into_iter().map(|row| row.name.clone()).collect())
         }
     };
-    let shown = page::choose(query, marks)?;
-    if shown.page.is_some() || shown.rows.len() <= page::AT_ONCE {
-        let infos = reading::queues_named(&state.broker, names_of(&shown.rows)).await;
-        let rows = infos.into_iter().map(|info| row(info, Rc::clone(state)).json());
-        return Ok(page::answer(query, shown.page, rows));
+    if shown.is_some() || wanted.len() <= page::AT_ONCE {
+        let infos = reading::queues_named(&state.broker, wanted).await;
+        let rows = infos.into_iter().map(|info| QueueRow { info, state, detail }.json());
+        return Ok(page::answer(query, shown, rows));
     }
     // What is deleted meanwhile is left out, and what comes meanwhile is not in it; any other is in
     // it once.
     let state = Rc::clone(state);
     Ok(in_pieces(query, async move |mut writer| {
-        for some in shown.rows.chunks(page::AT_ONCE) {
-            let infos = reading::queues_named(&state.broker, names_of(some)).await;
-            writer.write(infos.into_iter().map(|info| row(info, Rc::clone(&state)).json())).await?;
+        for some in wanted.chunks(page::AT_ONCE) {
+            let infos = reading::queues_named(&state.broker, some.to_vec()).await;
+            let row = |info| QueueRow { info, state: &state, detail }.json();
+            writer.write(infos.into_iter().map(row)).await?;
         }
         writer.close().await?;
         writer.end().await
     }))
 }
 
-fn names_of(marks: &[Mark]) -> Vec<QueueName> {
-    let name = |mark: &Mark| QueueName { vhost: mark.vhost.clone(), name: mark.name.clone() };
-    marks.iter().map(name).collect()
+/// What queues are put in order by, if it can be found out about very many of them in no time: then
+/// nothing else is read but of those that are shown.
+enum Order {
+    /// By their names.
+    Names,
+    /// By this.
+    Column(fn(&QueueView<'_>) -> Value),
+    /// By how often this happens.
+    Rate(RateOf),
+}
+
+impl Order {
+    /// `None` if it takes more.
+    fn of(query: &Query) -> Option<Self> {
+        let Some(column) = page::column_to_sort_by(query) else { return Some(Self::Names) };
+        Some(Self::Column(match column {
+            "vhost" => return Some(Self::Names),
+            "messages" => |queue| json!(queue.ready() + queue.unacked()),
+            "messages_ready" => |queue| json!(queue.ready()),
+            "messages_unacknowledged" => |queue| json!(queue.unacked()),
+            "messages_ram" => |queue| json!(queue.ready_in_memory() + queue.unacked()),
+            "messages_paged_out" => |queue| json!(queue.ready() - queue.ready_in_memory()),
+            "message_bytes" | "message_bytes_ready" => |queue| json!(queue.ready_bytes()),
+            "consumers" => |queue| json!(queue.consumers()),
+            "type" => |queue| json!(type_of(queue.arguments())),
+            "durable" => |queue| json!(queue.durable()),
+            "auto_delete" => |queue| json!(queue.auto_delete()),
+            "exclusive" => |queue| json!(queue.is_exclusive()),
+            "state" => |queue| json!(state_of(queue.is_paused())),
+            "policy" => |queue| table::text(queue.policy()),
+            "operator_policy" => |queue| table::text(queue.operator_policy()),
+            _ => {
+                let counter = column.strip_prefix("message_stats.")?;
+                let counter = counter.strip_suffix("_details.rate")?;
+                return Some(Self::Rate(RateOf::named(counter)?));
+            }
+        }))
+    }
+
+    /// Names in these virtual hosts with what they are to be sorted by; without queues that are
+    /// gone since.
+    async fn rows<'a>(
+        &self,
+        state: &State,
+        names: &'a Names,
+        vhosts: &[ShortStr],
+    ) -> Vec<Named<'a>> {
+        let is_visible = |rank: &usize| vhosts.contains(&names[*rank].vhost);
+        let rank_of = |place, key| names.find(place, key).filter(is_visible);
+        let row = |rank: usize, column| Named { name: &names[rank], rank, column };
+        match *self {
+            Self::Names => {
+                let ranks = (0..names.len()).filter(is_visible);
+                ranks.map(|rank| row(rank, Value::Null)).collect()
+            }
+            Self::Column(read) => {
+                let look = move |queue: &QueueView<'_>| (queue.place(), queue.key(), read(queue));
+                let found = reading::look_at_queues(&state.broker, look).await.into_iter();
+                let rows = |(place, key, column)| Some(row(rank_of(place, key)?, column));
+                found.filter_map(rows).collect()
+            }
+            Self::Rate(of) => {
+                let look = |queue: &QueueView<'_>| (queue.place(), queue.numbers());
+                let found = reading::look_at_queues(&state.broker, look).await.into_iter();
+                let visible = found
+                    .filter_map(|(place, numbers)| Some((rank_of(place, numbers.key)?, numbers)));
+                let (ranks, numbers): (Vec<_>, Vec<_>) = visible.unzip();
+                let rates = state.rates.of_queues(&numbers).into_iter().map(|rate| rate.of(of));
+                ranks.into_iter().zip(rates).map(|(rank, rate)| row(rank, json!(rate))).collect()
+            }
+        }
+    }
 }
 
 pub(super) async fn one(call: Call) -> Answer {
@@ -75,7 +148,7 @@ pub(super) async fn one(call: Call) -> Answer {
     };
     let (consumers, owner) = call.state.broker.look(look).await;
     let may = Rights::of(&call, &info.vhost).await.at_queue(&info);
-    let mut json = QueueRow { info, state: Rc::clone(&call.state), detail: Detail::All }.json();
+    let mut json = QueueRow { info, state: &call.state, detail: Detail::All }.json();
     let node = &call.state.node.name;
     let details: Vec<_> =
         consumers.iter().map(|consumer| connection::consumer_json(consumer, node)).collect();
@@ -178,15 +251,15 @@ pub(super) async fn open(call: &Call, vhost: &ShortStr) -> Result<Session, Failu
 }
 
 /// The type of a queue of these arguments.
-pub(super) fn type_of(queue: &QueueInfo) -> &'static str {
-    match queue.arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
+pub(super) fn type_of(arguments: &FieldTable) -> &'static str {
+    match arguments.find("x-queue-type").and_then(FieldValue::as_longstr) {
         Some(b"quorum") => "quorum",
         _ => "classic",
     }
 }
 
-fn state_of(queue: &QueueInfo) -> &'static str {
-    if queue.is_paused { "paused" } else { "running" }
+fn state_of(is_paused: bool) -> &'static str {
+    if is_paused { "paused" } else { "running" }
 }
 
 /// How many messages of a queue are in memory.
@@ -202,40 +275,20 @@ enum Detail {
     All,
 }
 
-struct QueueRow {
+struct QueueRow<'a> {
     info: QueueInfo,
-    state: Rc<State>,
+    state: &'a State,
     detail: Detail,
 }
 
-impl Row for QueueRow {
+impl Row for QueueRow<'_> {
     fn key(&self) -> (&ShortStr, &ShortStr) {
         (&self.info.vhost, &self.info.name)
     }
 
-    fn column(&self, name: &str) -> Option<Value> {
-        let numbers = &self.info.numbers;
-        Some(match name {
-            "messages" => json!(numbers.ready + numbers.unacked),
-            "messages_ready" => json!(numbers.ready),
-            "messages_unacknowledged" => json!(numbers.unacked),
-            "consumers" => json!(numbers.consumers),
-            "vhost" => json!(self.info.vhost.to_text()),
-            "type" => json!(type_of(&self.info)),
-            "durable" => json!(self.info.durable),
-            "state" => json!(state_of(&self.info)),
-            "messages_ram" => json!(in_memory(numbers)),
-            "message_bytes" => json!(numbers.ready_bytes),
-            _ => {
-                let counter = name.strip_prefix("message_stats.")?.strip_suffix("_details.rate")?;
-                json!(self.state.rates.of_queue(numbers).per_second(counter)?)
-            }
-        })
-    }
-
     fn json(&self) -> Value {
         let (info, node) = (&self.info, &self.state.node.name);
-        let kind = type_of(info);
+        let kind = type_of(&info.arguments);
         let mut json = json!({
             "name": info.name.to_text(),
             "vhost": info.vhost.to_text(),
@@ -245,7 +298,7 @@ impl Row for QueueRow {
             "exclusive": info.owner.is_some(),
             "arguments": table::from_table(&info.arguments),
             "node": node,
-            "state": state_of(info),
+            "state": state_of(info.is_paused),
         });
         if let Some(owner) = info.owner {
             json["owner_pid"] = json!(connection::pid(owner, 0, node));
@@ -265,7 +318,7 @@ impl Row for QueueRow {
     }
 }
 
-impl QueueRow {
+impl QueueRow<'_> {
     fn add_totals(&self, json: &mut Value) {
         let numbers = &self.info.numbers;
         json["messages"] = json!(numbers.ready + numbers.unacked);

@@ -2,11 +2,14 @@
 //!
 //! Every few seconds the counters are read of those queues that somebody has asked about within
 //! some minutes, a page at a time, and the sums of all. Who asks about another finds no rate at
-//! first. What is kept is bounded: two readings of each queue, and some minutes of the sums.
+//! first, and one within two seconds. What is kept is bounded: two readings of each queue, and some
+//! minutes of the sums.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::rc::Rc;
+use std::slice;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -18,6 +21,10 @@ use super::{State, history, reading};
 
 /// How often counters are read.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long it takes at the least, and twice that at the most, until there is a second reading of a
+/// queue that nobody asked about before.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// For how long they are when nobody asks any more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
@@ -75,6 +82,9 @@ pub(super) struct Rates {
     asked: Cell<Option<Instant>>,
     objects: RefCell<HashMap<String, OfObject>>,
     queues: RefCell<HashMap<u64, OfQueue>>,
+    /// Queues that were asked about for the first time, by their keys: before the last time that
+    /// [`FIRST`] was over, and since.
+    first: RefCell<[Vec<u64>; 2]>,
     sums: RefCell<VecDeque<Sums>>,
 }
 
@@ -82,7 +92,14 @@ pub(super) struct Rates {
 pub(super) async fn sample(state: Rc<State>) {
     history::sample(&state).await;
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        let next = Instant::now() + INTERVAL;
+        while next.saturating_duration_since(Instant::now()) > FIRST {
+            tokio::time::sleep(FIRST).await;
+            let keys = state.rates.first_asked_about();
+            let numbers = reading::queue_numbers(&state.broker, &keys).await;
+            state.rates.take_queues(&numbers);
+        }
+        tokio::time::sleep_until(next.into()).await;
         history::sample(&state).await;
         if state.rates.asked.get().is_some_and(|asked| asked.elapsed() < PATIENCE) {
             let began = Instant::now();
@@ -115,16 +132,9 @@ pub(super) async fn sums(state: &State) -> Sums {
 impl Rates {
     /// Takes what was read from `began` on.
     fn take(&self, numbers: &[QueueNumbers], sums: Sums, began: Instant) {
-        let now = Instant::now();
-        let mut queues = self.queues.borrow_mut();
-        for one in numbers {
-            if let Some(kept) = queues.get_mut(&one.key) {
-                let (before, seconds) = (kept.last, (now - kept.read).as_secs_f64());
-                *kept = OfQueue { last: one.into(), before, seconds, read: now, ..*kept };
-            }
-        }
+        self.take_queues(numbers);
         // Those that were read, and those that somebody has asked about since.
-        queues.retain(|_, kept| kept.read.max(kept.asked) >= began);
+        self.queues.borrow_mut().retain(|_, kept| kept.read.max(kept.asked) >= began);
         let mut objects = self.objects.borrow_mut();
         objects.retain(|_, kept| kept.last.0.elapsed() < PATIENCE);
         let mut history = self.sums.borrow_mut();
@@ -134,7 +144,26 @@ impl Rates {
         }
     }
 
+    /// Takes what was read of some queues.
+    fn take_queues(&self, numbers: &[QueueNumbers]) {
+        let now = Instant::now();
+        let mut queues = self.queues.borrow_mut();
+        for one in numbers {
+            if let Some(kept) = queues.get_mut(&one.key) {
+                let (before, seconds) = (kept.last, (now - kept.read).as_secs_f64());
+                *kept = OfQueue { last: one.into(), before, seconds, read: now, ..*kept };
+            }
+        }
+    }
+
+    /// The queues of which a second reading is due that nobody asked about before.
+    fn first_asked_about(&self) -> Vec<u64> {
+        let [due, later] = &mut *self.first.borrow_mut();
+        mem::replace(due, mem::take(later))
+    }
+
     fn forget(&self) {
+        *self.first.borrow_mut() = Default::default();
         *self.queues.borrow_mut() = HashMap::new();
         *self.objects.borrow_mut() = HashMap::new();
         self.sums.borrow_mut().clear();
@@ -153,15 +182,27 @@ impl Rates {
 
     /// How fast things happen in a queue that holds this now.
     pub(super) fn of_queue(&self, numbers: &QueueNumbers) -> Rate {
+        self.of_queues(slice::from_ref(numbers))[0]
+    }
+
+    /// The same of several queues.
+    pub(super) fn of_queues(&self, all: &[QueueNumbers]) -> Vec<Rate> {
         self.note_asked();
         let now = Instant::now();
         let mut queues = self.queues.borrow_mut();
-        let kept = queues.entry(numbers.key).or_insert_with(|| {
-            let last = Reading::from(numbers);
-            OfQueue { last, before: last, seconds: 0.0, read: now, asked: now }
-        });
-        kept.asked = now;
-        Rate { counters: kept.last.counters - kept.before.counters, seconds: kept.seconds }
+        let [_, first] = &mut *self.first.borrow_mut();
+        let known = queues.len();
+        queues.reserve(all.len().saturating_sub(known));
+        let rate = |numbers: &QueueNumbers| {
+            let kept = queues.entry(numbers.key).or_insert_with(|| {
+                first.push(numbers.key);
+                let last = Reading::from(numbers);
+                OfQueue { last, before: last, seconds: 0.0, read: now, asked: now }
+            });
+            kept.asked = now;
+            Rate { counters: kept.last.counters - kept.before.counters, seconds: kept.seconds }
+        };
+        all.iter().map(rate).collect()
     }
 
     /// Counters of the object of this name, as RabbitMQ tells them: each with its rate since they
@@ -230,11 +271,10 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// One of the rates.
-    pub(super) fn per_second(self, counter: &str) -> Option<f64> {
-        let mut all = of_messages(self.counters).into_iter();
-        let (_, counted) = all.find(|(name, _)| *name == counter)?;
-        Some(rate(counted as f64, self.seconds))
+    /// One of the rates, per second.
+    pub(super) fn of(self, RateOf(index): RateOf) -> f64 {
+        let (_, counted) = of_messages(self.counters)[index];
+        rate(counted as f64, self.seconds)
     }
 
     /// `message_stats`: counters, each with its rate.
@@ -291,6 +331,18 @@ fn of_messages(counters: QueueCounters) -> [(&'static str, u64); 8] {
         ("redeliver", counters.redelivered),
         ("ack", counters.acked.saturating_sub(delivered_no_ack + got_no_ack)),
     ]
+}
+
+/// One of what is counted of messages that are in queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RateOf(usize);
+
+impl RateOf {
+    /// The one that RabbitMQ calls so.
+    pub(super) fn named(counter: &str) -> Option<Self> {
+        let mut all = of_messages(QueueCounters::default()).into_iter();
+        all.position(|(name, _)| name == counter).map(Self)
+    }
 }
 
 /// One of the counters.
@@ -383,7 +435,9 @@ mod tests {
         assert_eq!(stats["publish"], 150);
         assert_eq!(stats["publish_details"]["rate"], 10.0);
         let rate = Rate { counters, seconds: 5.0 };
-        assert_eq!((rate.per_second("publish"), rate.per_second("none")), (Some(10.0), None));
+        assert_eq!(RateOf::named("publish").map(|of| rate.of(of)), Some(10.0));
+        assert_eq!(RateOf::named("ack").map(|of| rate.of(of)), Some(0.0));
+        assert_eq!(RateOf::named("none"), None);
         assert_eq!(Rate::default().stats(counters)["publish_details"]["rate"], 0.0);
     }
 
@@ -399,6 +453,24 @@ mod tests {
         assert_eq!(stats["publish_in"], 200);
         let rate = stats["publish_in_details"]["rate"].as_f64().expect("a number");
         assert!((9.0..=10.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn a_queue_that_is_asked_about_for_the_first_time_is_read_soon_and_not_at_once() {
+        let rates = Rates::default();
+        let queue = |enqueued| {
+            let counters = QueueCounters { enqueued, ..QueueCounters::default() };
+            QueueNumbers { key: 7, counters, ..QueueNumbers::default() }
+        };
+        let publish = RateOf::named("publish").expect("is one");
+        assert_eq!(rates.of_queue(&queue(10)).of(publish), 0.0);
+        assert!(rates.first_asked_about().is_empty(), "no time has passed");
+        assert_eq!(rates.first_asked_about(), [7]);
+        rates.queues.borrow_mut().get_mut(&7).expect("is kept").read -= Duration::from_secs(1);
+        rates.take_queues(&[queue(20)]);
+        let rate = rates.of_queue(&queue(20)).of(publish);
+        assert!((9.0..=10.0).contains(&rate), "{rate}");
+        assert!(rates.first_asked_about().is_empty(), "it is not the first time any more");
     }
 
     #[test]

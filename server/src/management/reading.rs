@@ -7,7 +7,7 @@ use warren_core::amqp::ShortStr;
 use warren_core::broker::{Parameter, User, UserPermission, UserTopicPermission, VhostStatus};
 use warren_core::listing::{
     BindingInfo, BindingsOf, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo, Page,
-    QueueInfo, QueueNumbers,
+    QueueInfo, QueueNumbers, QueueView,
 };
 use warren_core::{Broker, ConnectionId, QueueName};
 use warren_io::BrokerHandle;
@@ -16,6 +16,9 @@ use super::session::NAME_END;
 
 /// How much is read at once. The broker does nothing else meanwhile.
 const PAGE_LEN: usize = 500;
+
+/// At how many queues is looked at once of which little is read: that takes no longer.
+const LOOK_LEN: usize = 2000;
 
 /// What a binding leads to or comes from, by its name.
 #[derive(Clone, Debug)]
@@ -102,6 +105,21 @@ pub(crate) async fn queues(broker: &BrokerHandle) -> Vec<QueueInfo> {
     all(broker, Broker::list_queues).await
 }
 
+/// What `look` finds out about each queue of all virtual hosts. It is to be little, as there may be
+/// very many of them.
+pub(super) async fn look_at_queues<T: Send + 'static>(
+    broker: &BrokerHandle,
+    look: impl Fn(&QueueView<'_>) -> T + Copy + Send + 'static,
+) -> Vec<T> {
+    let (mut found, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let page = broker.look(move |broker| broker.look_at_queues(from, LOOK_LEN, look)).await;
+        found.extend(page.items);
+        next = page.next;
+    }
+    found
+}
+
 /// What this makes of each queue; no more of it is kept.
 pub(super) async fn of_queues<T>(
     broker: &BrokerHandle,
@@ -114,11 +132,6 @@ pub(super) async fn of_queues<T>(
         next = page.next;
     }
     made
-}
-
-/// The names of the queues of all virtual hosts.
-pub(super) async fn queue_names(broker: &BrokerHandle) -> Vec<QueueName> {
-    all(broker, Broker::list_queue_names).await
 }
 
 /// What these queues are and hold, as far as they are there; no more of them than a page has.

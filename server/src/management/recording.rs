@@ -1,19 +1,26 @@
 //! Recordings of what went into the broker: which there are, parts of them for who wants to have
-//! one elsewhere, and whether there is to be one of the next start, or no more of this one. What
-//! all that means is in [`crate::recordings`].
+//! one elsewhere, and whether there is to be one of the next start, or of one that comes now, or no
+//! more of this one. What all that means is in [`crate::recordings`].
 
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use super::call::{Answer, Call, Failure, Reply};
+use crate::recordings::Recordings;
 
 /// No part is longer, in bytes.
 const PART_LEN_MAX: u64 = 4 << 20;
+
+/// How long who asks for a restart has to be told that it comes, before it does.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
 
 /// The recordings that there are, and what is recorded now and by the next start.
 pub(super) async fn list(call: Call) -> Answer {
@@ -41,15 +48,40 @@ pub(super) async fn list(call: Call) -> Answer {
 
 /// Has the next start recorded, or not.
 pub(super) async fn set_next(call: Call, is_asked_for: bool) -> Answer {
-    let recordings = call.state.node.recordings.clone();
+    let recordings = &call.state.node.recordings;
     if recordings.is_configured() {
         let text = "each start is recorded, as the configuration says (warren.record)";
         return Err(Failure::bad_request(text));
     }
+    set_next_start(recordings, is_asked_for).await?;
+    Ok(Reply::Done)
+}
+
+/// What is said is on disk when this returns.
+async fn set_next_start(recordings: &Recordings, is_asked_for: bool) -> Result<(), Failure> {
+    let recordings = recordings.clone();
     let set = tokio::task::spawn_blocking(move || recordings.set_next(is_asked_for)).await;
     let set = set.map_err(|error| Failure::unavailable(error.to_string()))?;
-    set.map_err(|error| Failure::unavailable(format!("that cannot be written down: {error}")))?;
-    Ok(Reply::Done)
+    set.map_err(|error| Failure::unavailable(format!("that cannot be written down: {error}")))
+}
+
+/// Has the broker start anew, in the same process, and has that start recorded.
+pub(super) async fn restart(call: Call) -> Answer {
+    let node = &call.state.node;
+    if node.recordings.is_recording() {
+        let name = node.recordings.current().unwrap_or_default();
+        let text = format!("this start is recorded already, to {name}: end that recording first");
+        return Err(Failure::bad_request(text));
+    }
+    if !node.recordings.is_configured() {
+        set_next_start(&node.recordings, true).await?;
+    }
+    let restart = node.restart.clone();
+    spawn_local(async move {
+        sleep(ANSWER_TIME).await;
+        restart.ask();
+    });
+    Ok(Reply::Status(StatusCode::ACCEPTED, json!({ "restarting": true })))
 }
 
 /// Ends the recording of this start.

@@ -243,6 +243,9 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/flight-recordings/next",
         put Administrator "Has the next start of the broker recorded" recording::set_next(true),
         delete Administrator "Has the next start recorded no more" recording::set_next(false);
+    "/api/flight-recordings/restart",
+        post Administrator "Has the broker start anew, now, and that start recorded"
+            recording::restart;
     "/api/flight-recordings/current",
         delete Administrator "Ends the recording of this start" recording::stop;
     "/api/flight-recordings/{name}",

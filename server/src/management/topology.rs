@@ -190,7 +190,7 @@ impl Walk<'_> {
         json!({
             "kind": "queue",
             "name": info.name.to_text(),
-            "type": queue::type_of(info),
+            "type": queue::type_of(&info.arguments),
             "durable": info.durable,
             "state": if info.is_paused { "paused" } else { "running" },
             "messages_ready": numbers.ready,

@@ -195,7 +195,7 @@ flows("actions", { seed: (broker) => broker.traffic() }, (flow) => {
       await broker.publish("deleted", "a");
       await page.goto("/#/queues/%2F/deleted");
       await page.getByRole("button", { name: "Delete", exact: true }).click();
-      await answer(page, "1 message; 0 consumers will be cancelled", "Delete");
+      await answer(page, "its bindings and 1 message.", "Delete");
       await page.getByRole("heading", { name: "Queues", level: 1 }).waitFor();
       assert.equal(await has(broker, named("queues", "deleted")), false);
     });

@@ -6,6 +6,7 @@
 const assert = require("node:assert/strict");
 const { readFileSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
+const amqp = require("amqplib");
 const { go, row, settled, signIn } = require("../browser.js");
 const { flows } = require("../suite.js");
 const { until } = require("../warren.js");
@@ -215,6 +216,49 @@ flows("definitions", { seed }, (flow) => {
       writeFileSync(other, "no definitions");
       await page.getByLabel("File").setInputFiles(other);
       await page.getByText("holds no definitions").waitFor();
+    });
+});
+
+flows("recording at once", {}, (flow) => {
+  flow("the broker starts anew and is recorded, when its person has read what that means",
+    { at: "#/recordings" }, async (page, { broker }) => {
+      // In the same places, as whoever uses it in earnest says where they are.
+      await broker.restart();
+      await page.reload();
+      await signIn(page, "guest");
+      const pid = broker.pid;
+      const connection = await amqp.connect(`amqp://guest:guest@${broker.address}`);
+      const left = new Promise((resolve) => connection.once("close", resolve));
+      const channel = await connection.createConfirmChannel();
+      await channel.assertQueue("kept", { durable: true });
+      channel.sendToQueue("kept", Buffer.from("it stays"), { persistent: true });
+      await channel.waitForConfirms();
+
+      const start = page.getByRole("button", { name: "Restart now and record" });
+      await start.click();
+      let dialog = page.getByRole("dialog");
+      await dialog.getByText("All clients are disconnected.").waitFor();
+      await dialog.getByRole("button", { name: "Cancel" }).click();
+      await dialog.waitFor({ state: "detached" });
+      assert.equal((await broker.get("flight-recordings")).next, false, "nothing was done");
+      await start.click();
+      dialog = page.getByRole("dialog");
+      await dialog.getByRole("button", { name: "Restart now and record" }).click();
+      await page.getByLabel("User name").waitFor();
+      assert.match(String(await left), /shutdown/);
+      await signIn(page, "guest");
+      await page.getByText("recording", { exact: true }).waitFor();
+      await row(page, "of this start").waitFor();
+      await told(page, "The broker has started anew");
+      assert.equal(await page.getByRole("dialog").count(), 0);
+      assert.equal(await start.count(), 0, "it is recorded already");
+      assert.ok(broker.pid === pid && broker.child.exitCode === null, "the same process");
+      assert.equal((await broker.get("queues/%2F/kept")).messages, 1);
+      const saving = page.waitForEvent("download");
+      await page.getByRole("button", { name: /^Download/ }).click();
+      const file = join(broker.scratch, "anew.recording");
+      await (await saving).saveAs(file);
+      assert.equal(readFileSync(file).subarray(0, 8).toString(), "warrenFR");
     });
 });
 

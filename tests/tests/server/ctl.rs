@@ -102,6 +102,24 @@ fn publish(client: &mut Connection, queue: &str, bodies: &[&str]) {
 }
 
 #[test]
+fn a_broker_starts_anew_to_be_recorded_and_who_asks_waits_for_it() {
+    let mut tools = Tools::new();
+    let mut client = tools.client();
+    declare(&mut client, "q1", json!({}));
+    let pid = tools.broker.pid();
+    let dir = tools.broker.data_dir().join("recordings");
+    let recording = format!("Recording to {}/000001.recording\n", dir.display());
+    let banner = "Restarting node rabbit@here to record what goes into it ...\n";
+    assert_eq!(tools.printed(&["restart_and_record"]), format!("{banner}{recording}"));
+    tools.broker.wait_for_restart();
+    assert!(tools.broker.is_running() && tools.broker.pid() == pid);
+    assert_eq!(tools.printed(&["-s", "list_queues", "name"]), "q1\n");
+    let again = tools.ctl(&["-q", "restart_and_record"]);
+    assert_eq!(again.status, 69, "{again:?}");
+    assert!(again.err.contains("recorded already, to 000001.recording"), "{again:?}");
+}
+
+#[test]
 fn queues_are_listed_with_headers_quietly_silently_and_for_programs() {
     let tools = Tools::new();
     let mut client = tools.client();

@@ -2,6 +2,8 @@
 //! go, the topology, previews of policies, moving messages, histories, recordings,
 //! what somebody may do.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use warren_tests::broker::{Broker, simulator};
+use warren_tests::broker::{Broker, binary, simulator};
+use warren_tests::client::Connection;
 use warren_tests::setup::Setup;
+use warren_tests::wire;
 
 use crate::management::{GUEST, connect_to, exchange_on, request};
 
@@ -356,6 +360,120 @@ fn the_next_start_is_recorded_if_somebody_asks_for_it_and_the_one_behind_it_is_n
     assert_eq!((&told["recording"], &told["next"]), (&json!(false), &json!(false)), "{told}");
     assert_eq!(told["files"].as_array().map(Vec::len), Some(1), "what was recorded stays");
     assert_eq!(told["files"][0]["current"], false);
+}
+
+const RESTART: &str = "/api/flight-recordings/restart";
+
+fn restart(broker: &mut Broker) {
+    let told = done(broker, "POST", RESTART, &Value::Null);
+    assert_eq!(told, json!({ "restarting": true }));
+    broker.wait_for_restart();
+    get(broker, "/api/whoami");
+}
+
+#[test]
+fn a_broker_starts_anew_in_its_process_and_is_recorded_then() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let setup = Setup::new().managed().in_dir(&dir.path().join("data"));
+    let mut broker = setup.flag("--set", "warren.node_name=anew@here").start();
+    let mut client = Connection::open(&broker.address()).expect("guest may connect");
+    client.open_channel(1).expect("a channel opens");
+    declare(&broker, "kept", &json!({}));
+    client.send(1, "Confirm.Select", &Value::Null);
+    client.expect("Confirm.SelectOk").expect("is confirmed");
+    let (to, persistent) = (json!({ "routing_key": "kept" }), json!({ "delivery_mode": 2 }));
+    client.send_bytes(&wire::publish(1, &to, &persistent, b"it stays"));
+    client.expect("Basic.Ack").expect("is on disk");
+    let pid = broker.pid();
+    restart(&mut broker);
+    let closed = client.expect("Connection.Close").expect("the broker takes its leave");
+    assert_eq!(closed["reply_code"], 320, "{closed:?}");
+    assert!(broker.is_running() && broker.pid() == pid);
+    broker.wait_for_log("POST /api/flight-recordings/restart");
+
+    let told = get(&broker, "/api/flight-recordings");
+    assert_eq!((&told["recording"], &told["next"]), (&json!(true), &json!(false)), "{told}");
+    assert_eq!(get(&broker, "/api/overview")["node"], "anew@here", "with the same arguments");
+    assert_eq!(get(&broker, "/api/queues/%2F/kept")["messages"], 1);
+    let (status, refused) = ask(&broker, "POST", RESTART, &Value::Null);
+    assert_eq!((status, &refused["error"]), (400, &json!("bad_request")), "it is recorded already");
+    let mut client = Connection::open(&broker.address()).expect("guest may connect");
+    client.open_channel(1).expect("a channel opens");
+    client.send(1, "Basic.Get", &json!({ "queue": "kept", "no_ack": true }));
+    client.expect("Basic.GetOk").expect("it is there");
+    assert!(broker.end_by(Signal::TERM).success());
+
+    let recordings = dir.path().join("data/recordings");
+    let replayed = Command::new(simulator()).arg("replay").arg(&recordings).output();
+    let replayed = replayed.expect("the simulator starts");
+    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert!(replayed.status.success(), "{said}");
+    assert!(said.contains("its end     the broker was told to stop"), "{said}");
+}
+
+#[test]
+fn a_broker_may_start_anew_many_times_and_leaves_nothing_open() {
+    let mut broker = managed();
+    let open = |broker: &Broker| {
+        let entries = fs::read_dir(format!("/proc/{}/fd", broker.pid())).expect("it runs");
+        let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        let mut names: Vec<_> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+        // Those of sockets have numbers in them.
+        names.iter_mut().for_each(|name| name.truncate(name.find("[").unwrap_or(name.len())));
+        names.sort_unstable();
+        names
+    };
+    // The first one was not recorded, all others are.
+    restart(&mut broker);
+    let first = open(&broker);
+    for _ in 0..3 {
+        done(&broker, "DELETE", "/api/flight-recordings/current", &Value::Null);
+        restart(&mut broker);
+    }
+    let last = open(&broker);
+    assert!(last.len() <= first.len() + 2, "{first:#?}\n{last:#?}");
+    let count = |names: &[String]| names.iter().filter(|name| name.ends_with(".recording")).count();
+    assert_eq!((count(&first), count(&last)), (1, 1), "{last:#?}");
+    assert_eq!(get(&broker, "/api/flight-recordings")["files"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn who_is_told_to_stop_while_it_stops_to_start_anew_stops_for_good() {
+    let mut broker = managed();
+    // Who does not say good-bye has some seconds for it.
+    let client = Connection::open(&broker.address()).expect("guest may connect");
+    done(&broker, "POST", RESTART, &Value::Null);
+    broker.wait_for_log("stopping, to start anew");
+    assert!(broker.end_by(Signal::TERM).success());
+    assert_eq!(broker.later_lines(), Vec::<String>::new(), "it did not start again");
+    drop(client);
+}
+
+#[test]
+fn a_broker_that_cannot_start_anew_says_so_and_the_next_start_is_recorded_all_the_same() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let (data, program) = (dir.path().join("data"), dir.path().join("warren"));
+    fs::copy(binary(), &program).expect("can be copied");
+    let setup = Setup::new().managed().in_dir(&data);
+    let mut broker = setup.clone().program(&program).start();
+    fs::set_permissions(&program, Permissions::from_mode(0o644)).expect("can be set");
+    done(&broker, "POST", RESTART, &Value::Null);
+    assert_eq!(broker.wait_for_end().code(), Some(1));
+    broker.wait_for_log("warren: the broker has stopped and cannot start anew: Permission denied");
+    let broker = setup.start();
+    assert_eq!(get(&broker, "/api/flight-recordings")["recording"], true);
+}
+
+#[test]
+fn a_program_that_was_replaced_starts_anew_as_the_one_that_runs() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let program = dir.path().join("warren");
+    fs::copy(binary(), &program).expect("can be copied");
+    let mut broker = Setup::new().managed().program(&program).start();
+    fs::remove_file(&program).expect("can be removed");
+    fs::write(&program, "not a program").expect("can be written");
+    restart(&mut broker);
+    assert_eq!(get(&broker, "/api/flight-recordings")["recording"], true);
 }
 
 #[test]

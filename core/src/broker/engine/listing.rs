@@ -9,7 +9,7 @@ use super::super::exchange::Exchange;
 use super::super::policy::{Policy, PolicyLayer};
 use super::super::queue::{Counts, Queue, QueueId};
 use super::{Engine, VhostId};
-use crate::amqp::ShortStr;
+use crate::amqp::{FieldTable, ShortStr};
 use crate::listing::{
     BindingInfo, BindingsOf, ExchangeInfo, Page, QueueCounters, QueueInfo, QueueNumbers,
 };
@@ -46,11 +46,15 @@ impl Engine {
         ids.filter_map(|id| Some(self.queue_numbers(id, self.queues.get(id)?))).collect()
     }
 
-    /// The names of up to `limit` queues, from this one on.
-    pub(crate) fn list_queue_names(&self, from: u64, limit: usize) -> Page<QueueName> {
-        page(&self.queues, from, limit, |_, queue| {
-            let vhost = || self.host(queue.vhost).name.clone();
-            is_visible(queue).then(|| QueueName { vhost: vhost(), name: queue.name.clone() })
+    /// What `look` finds out about up to `limit` queues, from this one on.
+    pub(crate) fn look_at_queues<T>(
+        &self,
+        from: u64,
+        limit: usize,
+        mut look: impl FnMut(&QueueView<'_>) -> T,
+    ) -> Page<T> {
+        page(&self.queues, from, limit, |id, queue| {
+            is_visible(queue).then(|| look(&QueueView { engine: self, id, queue }))
         })
     }
 
@@ -68,15 +72,7 @@ impl Engine {
     }
 
     fn queue_numbers(&self, id: QueueId, queue: &Queue) -> QueueNumbers {
-        QueueNumbers {
-            key: queue.number.0,
-            ready: self.ready_len(id),
-            unacked: self.sum(id, |lane| lane.unacked),
-            ready_bytes: self.sum(id, |lane| lane.ready.weight.ready()),
-            ready_in_memory: self.sum(id, |lane| lane.ready.len() as u64 - lane.ready.paged()),
-            consumers: queue.consumers.len() as u64,
-            counters: self.counters(id, queue),
-        }
+        QueueView { engine: self, id, queue }.numbers()
     }
 
     /// What happened to the messages of a queue with all its lanes.
@@ -229,6 +225,130 @@ impl Engine {
     pub(crate) fn policies(&self, vhost: VhostId, layer: PolicyLayer) -> Vec<Policy> {
         let all = self.host(vhost).policies.iter().filter(|(of, _)| *of == layer);
         all.map(|(_, compiled)| compiled.policy.clone()).collect()
+    }
+}
+
+/// A queue as it is, for who wants to know little of very many: nothing is read before it is asked
+/// for, and nothing is copied.
+#[derive(Debug)]
+pub struct QueueView<'a> {
+    engine: &'a Engine,
+    id: QueueId,
+    queue: &'a Queue,
+}
+
+impl QueueView<'_> {
+    /// What it is known by as long as it is there. No other queue ever has the same.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        self.queue.number.0
+    }
+
+    /// Where it stands in listings: the same as long as it is there. They go from low to high, and
+    /// the highest is about as high as there ever were queues.
+    #[must_use]
+    pub fn place(&self) -> u32 {
+        self.id.index
+    }
+
+    /// The virtual host, and the name.
+    #[must_use]
+    pub fn name(&self) -> QueueName {
+        let vhost = self.engine.host(self.queue.vhost).name.clone();
+        QueueName { vhost, name: self.queue.name.clone() }
+    }
+
+    /// Whether it is to survive a restart.
+    #[must_use]
+    pub fn durable(&self) -> bool {
+        self.queue.durable
+    }
+
+    /// Whether it goes with its last consumer.
+    #[must_use]
+    pub fn auto_delete(&self) -> bool {
+        self.queue.auto_delete
+    }
+
+    /// Whether it belongs to one connection.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.queue.owner.is_some()
+    }
+
+    /// As it was declared.
+    #[must_use]
+    pub fn arguments(&self) -> &FieldTable {
+        &self.queue.arguments
+    }
+
+    /// The policy that is in force for it.
+    #[must_use]
+    pub fn policy(&self) -> Option<&ShortStr> {
+        self.queue.policies.user.as_deref()
+    }
+
+    /// The operator's policy that is in force for it.
+    #[must_use]
+    pub fn operator_policy(&self) -> Option<&ShortStr> {
+        self.queue.policies.operator.as_deref()
+    }
+
+    /// Whether it hands out nothing.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.queue.is_paused
+    }
+
+    /// Messages that wait for a consumer.
+    #[must_use]
+    pub fn ready(&self) -> u64 {
+        self.sum(|lane| lane.ready.len() as u64)
+    }
+
+    /// Messages with consumers, not settled yet.
+    #[must_use]
+    pub fn unacked(&self) -> u64 {
+        self.sum(|lane| lane.unacked)
+    }
+
+    /// How many bytes the bodies of the ready messages have, as far as it is known.
+    #[must_use]
+    pub fn ready_bytes(&self) -> u64 {
+        self.sum(|lane| lane.ready.weight.ready())
+    }
+
+    /// Ready messages that are in memory.
+    #[must_use]
+    pub fn ready_in_memory(&self) -> u64 {
+        self.sum(|lane| lane.ready.len() as u64 - lane.ready.paged())
+    }
+
+    /// Consumers.
+    #[must_use]
+    pub fn consumers(&self) -> u64 {
+        self.queue.consumers.len() as u64
+    }
+
+    /// What it holds, all together.
+    #[must_use]
+    pub fn numbers(&self) -> QueueNumbers {
+        QueueNumbers {
+            key: self.key(),
+            ready: self.ready(),
+            unacked: self.unacked(),
+            ready_bytes: self.ready_bytes(),
+            ready_in_memory: self.ready_in_memory(),
+            consumers: self.consumers(),
+            counters: self.engine.counters(self.id, self.queue),
+        }
+    }
+
+    fn sum(&self, count: impl Fn(&Queue) -> u64) -> u64 {
+        match self.queue.lanes() {
+            None => count(self.queue),
+            Some(_) => self.engine.sum(self.id, count),
+        }
     }
 }
 

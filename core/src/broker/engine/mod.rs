@@ -40,6 +40,7 @@ pub(crate) use delays::STORE;
 pub(crate) use delivery::{Asked, Delivery, Enqueued, FrontEnd, Lease, Settlement};
 pub(crate) use duplicates::Sight;
 pub(crate) use listing::BindingPlace;
+pub use listing::QueueView;
 pub(crate) use routing::Route;
 pub(crate) use storage::{Hindrance, is_predeclared};
 pub(crate) use topology::is_queue_name;

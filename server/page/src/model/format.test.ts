@@ -23,7 +23,7 @@ test("a number never stands without its unit, and nothing is a dash", () => {
 });
 
 test("a setting is told with its unit where it has one", () => {
-  assert.equal(setting("message-ttl", 86_400_000), "86,400,000 ms");
+  assert.equal(setting("message-ttl", 86_400_000), "86,400,000 ms (1 d)");
   assert.equal(setting("expires", 250), "250 ms");
   assert.equal(setting("max-length", 50_000), "50,000");
   assert.equal(setting("max-length-bytes", 2048), "2,048 B");

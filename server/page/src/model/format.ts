@@ -116,11 +116,14 @@ export function moment(unixMs: number | null | undefined): string {
 /** Settings that are times in milliseconds. */
 const TIMES = ["message-ttl", "expires", "consumer-timeout"];
 
-/** The value of a setting, with its unit if it has one: `60,000 ms`. */
+/** The value of a setting, with its unit if it has one: `60,000 ms (1 min)`. */
 export function setting(name: string, of: unknown): string {
   if (typeof of !== "number") return value(of);
-  const unit = TIMES.includes(name) ? " ms" : name === "max-length-bytes" ? " B" : "";
-  return `${whole(of)}${unit}`;
+  if (TIMES.includes(name)) {
+    const said = `${whole(of)} ms`;
+    return of < 1000 ? said : `${said} (${duration(of)})`;
+  }
+  return `${whole(of)}${name === "max-length-bytes" ? " B" : ""}`;
 }
 
 /** Any value of a table of arguments, as text. */

@@ -12,6 +12,7 @@ import type { PageProps } from "../routes.ts";
 import { Chart, type Line } from "../ui/chart.tsx";
 import { FormDialog } from "../ui/dialog.tsx";
 import { TextField } from "../ui/field.tsx";
+import { Grid } from "../ui/grid.tsx";
 import { tell } from "../ui/notice.tsx";
 import {
   Empty,
@@ -23,7 +24,6 @@ import {
   Pending,
   Section,
   Table,
-  TableFrame,
 } from "../ui/pieces.tsx";
 import { ConnectionState } from "./connections.tsx";
 
@@ -139,46 +139,39 @@ function Channels({ connection }: { connection: string }) {
   return (
     <Section title={`Channels (${count(data?.length)})`}>
       {error !== undefined && <Failed error={error} onRetry={reload} />}
-      {data?.length === 0 && <Empty title="No channel is open on it." />}
-      {data && data.length > 0 && (
-        <TableFrame label="Channels">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Channel</th>
-                <th scope="col">Mode</th>
-                <th scope="col" class="number">
-                  Consumers
-                </th>
-                <th scope="col" class="number">
-                  Unacked
-                </th>
-                <th scope="col" class="number">
-                  Unconfirmed
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {data.map((channel) => (
-                <tr key={channel.number}>
-                  <td>
-                    <a href={link("channels", channel.name)}>{channel.number}</a>
-                  </td>
-                  <td>
-                    {channel.confirm
-                      ? "confirms"
-                      : channel.transactional
-                        ? "transactions"
-                        : "plain"}
-                  </td>
-                  <td class="number">{count(channel.consumer_count)}</td>
-                  <td class="number">{count(channel.messages_unacknowledged)}</td>
-                  <td class="number">{count(channel.messages_unconfirmed)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </TableFrame>
+      {data && (
+        <Grid
+          label="Channels"
+          rows={data}
+          rowKey={(channel) => String(channel.number)}
+          columns={[
+            {
+              title: "Channel",
+              cell: ({ name, number }) => <a href={link("channels", name)}>{number}</a>,
+            },
+            {
+              title: "Mode",
+              cell: (channel) =>
+                channel.confirm ? "confirms" : channel.transactional ? "transactions" : "plain",
+            },
+            {
+              title: "Consumers",
+              numeric: true,
+              cell: (channel) => count(channel.consumer_count),
+            },
+            {
+              title: "Unacked",
+              numeric: true,
+              cell: (channel) => count(channel.messages_unacknowledged),
+            },
+            {
+              title: "Unconfirmed",
+              numeric: true,
+              cell: (channel) => count(channel.messages_unconfirmed),
+            },
+          ]}
+          empty={<Empty title="No channel is open on it." />}
+        />
       )}
     </Section>
   );

@@ -36,7 +36,11 @@ const COLUMNS: Column<Consumer>[] = [
     title: "Channel",
     fields: ["channel_details.name"],
     sort: "channel_details.name",
-    cell: ({ channel_details: { name } }) => <a href={link("channels", name)}>{name}</a>,
+    cell: ({ channel_details: { name } }) => (
+      <a class="whole" href={link("channels", name)}>
+        {name}
+      </a>
+    ),
   },
   {
     id: "user",

@@ -6,8 +6,9 @@ import { counted, duration, moment } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { vhost, vhostToBeginWith } from "../model/state.ts";
 import { confirm } from "../ui/dialog.tsx";
+import { Grid } from "../ui/grid.tsx";
 import { tell } from "../ui/notice.tsx";
-import { Empty, Heading, Pending, Section, TableFrame } from "../ui/pieces.tsx";
+import { Empty, Heading, Pending, Section } from "../ui/pieces.tsx";
 
 interface DelayedMessage {
   id: number;
@@ -48,34 +49,29 @@ export default function Delayed() {
       )}
       {data && data.length > 0 && (
         <Section title={`Virtual host ${name}: the next ${counted(data.length, "message")}`}>
-          <TableFrame label="Delayed messages">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Goes at</th>
-                  <th scope="col">In</th>
-                  <th scope="col">Number</th>
-                  <th scope="col">
-                    <span class="hidden">Actions</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {data.map((message) => (
-                  <tr key={message.id}>
-                    <td>{moment(message.due_at)}</td>
-                    <td>{duration(Math.max(message.due_at - Date.now(), 0))}</td>
-                    <td>{message.id}</td>
-                    <td class="number">
-                      <button type="button" class="danger" onClick={() => cancel(message)}>
-                        Take back
-                      </button>
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </TableFrame>
+          <Grid
+            label="Delayed messages"
+            rows={data}
+            rowKey={(message) => String(message.id)}
+            columns={[
+              { title: "Goes at", cell: (message) => moment(message.due_at) },
+              {
+                title: "In",
+                cell: (message) => duration(Math.max(message.due_at - Date.now(), 0)),
+              },
+              { title: "Number", cell: (message) => message.id },
+              {
+                title: "",
+                numeric: true,
+                cell: (message) => (
+                  <button type="button" class="danger" onClick={() => cancel(message)}>
+                    Take back
+                  </button>
+                ),
+              },
+            ]}
+            empty={null}
+          />
           {data.length >= many && many < 500 && (
             <button type="button" onClick={() => setMany(Math.min(many + BATCH, 500))}>
               Show more

@@ -363,7 +363,13 @@ function Matches({ of, vhost }: { of: PolicyPreview; vhost: string }) {
     <>
       <p>
         {counted(of.matched, "object has", "objects have")} a name that matches; it would be in
-        force for {of.would_apply === of.matched ? "all of them" : count(of.would_apply)}.
+        force for{" "}
+        {of.would_apply === of.matched
+          ? "all of them"
+          : of.would_apply === 0
+            ? "none of them"
+            : count(of.would_apply)}
+        .
       </p>
       <ul class="matches">
         {of.items.slice(0, 100).map((one) => (

@@ -192,8 +192,8 @@ function Changes({ queue, onChange }: { queue: Info; onChange: () => void }) {
       title: `Delete ${name}`,
       body: (
         <p>
-          The queue goes with its bindings and {counted(queue.messages ?? 0, "message")};{" "}
-          {counted(queue.consumers ?? 0, "consumer")} will be cancelled.
+          The queue goes with its bindings and {counted(queue.messages ?? 0, "message")}
+          {queue.consumers ? `; ${counted(queue.consumers, "consumer")} will be cancelled` : ""}.
         </p>
       ),
       action: "Delete",

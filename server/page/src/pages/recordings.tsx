@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Recordings } from "../api/admin.ts";
-import { del, getBytes, path, put, withQuery } from "../api/client.ts";
+import { ApiError, del, get, getBytes, path, post, put, withQuery } from "../api/client.ts";
 import { bytes, count, moment } from "../model/format.ts";
 import { useApi } from "../model/loading.ts";
 import { save } from "../model/save.ts";
@@ -16,6 +16,27 @@ type RecordingFile = Recordings["files"][number];
 
 /** Where it stands whether the next start is recorded. */
 const NEXT = path("flight-recordings", "next");
+
+/** How often it is asked whether the broker is there again, and for how long, in milliseconds. */
+const RESTART_EVERY = 500;
+const RESTART_MAX = 600_000;
+
+/**
+ * Waits until the broker has started anew. It knows nobody then who was signed in, or who signed
+ * in meanwhile sees that it records.
+ */
+async function untilAnew(): Promise<void> {
+  const end = Date.now() + RESTART_MAX;
+  while (Date.now() < end) {
+    await new Promise((resolve) => window.setTimeout(resolve, RESTART_EVERY));
+    try {
+      if ((await get<Recordings>("/api/flight-recordings")).recording) return;
+    } catch (error) {
+      if (error instanceof ApiError && error.isSignedOut) return;
+    }
+  }
+  throw new Error("The broker has not come back within 10 minutes. Its log says what it does.");
+}
 
 export default function RecordingsPage() {
   const { data, error, reload } = useApi<Recordings>("/api/flight-recordings");
@@ -47,6 +68,37 @@ function State({ of, onChange }: { of: Recordings; onChange: () => void }) {
     await attempt(() => del(NEXT), "The next start of the broker will not be recorded.");
     onChange();
   };
+  const restart = () =>
+    confirm({
+      title: "Restart the broker and record",
+      body: (
+        <>
+          <p>
+            The broker stops as it does when it is told to, and starts anew in the same process.
+            From then on it is recorded. Meanwhile:
+          </p>
+          <ul>
+            <li>
+              <strong>All clients are disconnected.</strong> They have some seconds to leave, and
+              connect anew as soon as the broker is there again, if they are made to.
+            </li>
+            <li>
+              Durable queues and what was confirmed as persistent in them stay. Transient messages
+              and exclusive queues are gone, as with any stop. What was delivered and not
+              acknowledged is delivered again.
+            </li>
+            <li>Everybody who uses this page signs in again, you too.</li>
+          </ul>
+          <p>How long it takes depends on how much is on disk: a second where that is little.</p>
+        </>
+      ),
+      action: "Restart now and record",
+      run: async () => {
+        await post(path("flight-recordings", "restart"));
+        await untilAnew();
+        tell("The broker has started anew, and is recorded.");
+      },
+    });
   const stop = () =>
     confirm({
       title: "End the recording",
@@ -69,13 +121,18 @@ function State({ of, onChange }: { of: Recordings; onChange: () => void }) {
       actions={
         <>
           {!of.configured && !of.next && (
-            <button type="button" class="primary" onClick={arm}>
+            <button type="button" onClick={arm}>
               Record the next start
             </button>
           )}
           {!of.configured && of.next && (
             <button type="button" onClick={disarm}>
               Do not record the next start
+            </button>
+          )}
+          {!of.recording && (
+            <button type="button" class="danger" onClick={restart}>
+              Restart now and record…
             </button>
           )}
           {of.recording && (
@@ -98,14 +155,19 @@ function State({ of, onChange }: { of: Recordings; onChange: () => void }) {
           <code>{of.directory}</code>
         </Fact>
       </Facts>
-      <p class="hint">
-        A recording begins with a start of the broker, as what comes of it depends on all that the
-        broker knew before: only then is that known. So a broker that runs is asked to record its
-        next start, and restarted (<code>systemctl restart warren</code>, for instance): clients
-        connect anew, and nothing that was confirmed is lost. That is good for one start; to record
-        each of them, set <code>warren.record = DIR</code> in the configuration.
-      </p>
+      {!of.configured && <Hint />}
     </Section>
+  );
+}
+
+function Hint() {
+  return (
+    <p class="hint">
+      A recording begins with a start of the broker, as what comes of it depends on all that the
+      broker knew before: only then is that known. So have it start anew now, or have its next start
+      recorded, whenever that is. Either is good for one start; to record each of them, set{" "}
+      <code>warren.record = DIR</code> in the configuration.
+    </p>
   );
 }
 
@@ -134,7 +196,7 @@ function Files({ of }: { of: Recordings }) {
             <p>
               {of.next
                 ? "The first begins with the next start of the broker."
-                : "Have the next start of the broker recorded, and restart it."}
+                : "Have the broker start anew and be recorded, or its next start, whenever that is."}
             </p>
           </Empty>
         }

@@ -44,9 +44,14 @@ const COLUMNS: Column<Vhost>[] = [
   },
   {
     id: "protected",
-    title: "State",
+    title: "Deletion",
     fields: ["protected_from_deletion"],
-    cell: (vhost) => vhost.protected_from_deletion && <Badge tone="accent">protected</Badge>,
+    cell: (vhost) =>
+      vhost.protected_from_deletion ? (
+        <Badge tone="accent">protected</Badge>
+      ) : (
+        <span class="muted">allowed</span>
+      ),
   },
   {
     id: "ready",

@@ -9,8 +9,9 @@ import { may, useRefusal } from "../model/rights.ts";
 import { ArgumentsField } from "./arguments.tsx";
 import { confirm, FormDialog } from "./dialog.tsx";
 import { Choice, TextField } from "./field.tsx";
+import { Grid } from "./grid.tsx";
 import { tell } from "./notice.tsx";
-import { ExchangeLink, QueueLink, Table, TableFrame } from "./pieces.tsx";
+import { ExchangeLink, QueueLink, Table } from "./pieces.tsx";
 
 /** How the API names the kinds of destinations. */
 type Kind = "q" | "e";
@@ -52,52 +53,47 @@ export function Bindings({ bindings, end, onChange }: BindingsProps) {
     });
   };
   return (
-    <TableFrame label="Bindings">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">{end === "source" ? "From" : "To"}</th>
-            <th scope="col">Routing key</th>
-            <th scope="col">Arguments</th>
-            <th scope="col">
-              <span class="hidden">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {bindings.map((binding) => (
-            <tr
-              key={`${binding.source}\n${binding.destination}\n${binding.destination_type}\n${binding.properties_key}`}
-            >
-              <td>
-                {end === "source" ? (
-                  <ExchangeLink vhost={binding.vhost} name={binding.source} />
-                ) : binding.destination_type === "queue" ? (
-                  <QueueLink vhost={binding.vhost} name={binding.destination} />
-                ) : (
-                  <ExchangeLink vhost={binding.vhost} name={binding.destination} />
-                )}{" "}
-                {end === "destination" && <span class="muted">{binding.destination_type}</span>}
-              </td>
-              <td>
-                <code>{binding.routing_key}</code>
-              </td>
-              <td>
-                <Table of={binding.arguments} />
-              </td>
-              <td class="number">
-                {binding.source === "" && <span class="muted">always there</span>}
-                {may(binding, "unbind") && (
-                  <button type="button" onClick={() => unbind(binding)}>
-                    Unbind
-                  </button>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
+    <Grid
+      label="Bindings"
+      rows={bindings}
+      rowKey={(binding) =>
+        `${binding.source}\n${binding.destination}\n${binding.destination_type}\n${binding.properties_key}`
+      }
+      columns={[
+        {
+          title: end === "source" ? "From" : "To",
+          cell: (binding) => (
+            <span>
+              {end === "source" ? (
+                <ExchangeLink vhost={binding.vhost} name={binding.source} />
+              ) : binding.destination_type === "queue" ? (
+                <QueueLink vhost={binding.vhost} name={binding.destination} />
+              ) : (
+                <ExchangeLink vhost={binding.vhost} name={binding.destination} />
+              )}{" "}
+              {end === "destination" && <span class="muted">{binding.destination_type}</span>}
+            </span>
+          ),
+        },
+        { title: "Routing key", cell: (binding) => <code>{binding.routing_key}</code> },
+        { title: "Arguments", cell: (binding) => <Table of={binding.arguments} /> },
+        {
+          title: "",
+          numeric: true,
+          cell: (binding) => (
+            <span>
+              {binding.source === "" && <span class="muted">always there</span>}
+              {may(binding, "unbind") && (
+                <button type="button" onClick={() => unbind(binding)}>
+                  Unbind
+                </button>
+              )}
+            </span>
+          ),
+        },
+      ]}
+      empty={null}
+    />
   );
 }
 

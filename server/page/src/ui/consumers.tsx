@@ -4,7 +4,8 @@ import type { ComponentChildren } from "preact";
 import type { Consumer } from "../api/types.ts";
 import { count } from "../model/format.ts";
 import { link } from "../model/location.ts";
-import { QueueLink, TableFrame } from "./pieces.tsx";
+import { Grid } from "./grid.tsx";
+import { QueueLink } from "./pieces.tsx";
 
 interface ConsumersProps {
   of: Consumer[];
@@ -15,49 +16,40 @@ interface ConsumersProps {
 }
 
 export function Consumers({ of, isOfChannel, children }: ConsumersProps) {
-  if (of.length === 0) return <>{children}</>;
   return (
-    <TableFrame label="Consumers">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Tag</th>
-            <th scope="col">{isOfChannel ? "Queue" : "Channel"}</th>
-            <th scope="col">User</th>
-            <th scope="col">Acks</th>
-            <th scope="col" class="number">
-              Prefetch
-            </th>
-            <th scope="col" class="number">
-              Unacked
-            </th>
-            <th scope="col">State</th>
-          </tr>
-        </thead>
-        <tbody>
-          {of.map((consumer) => (
-            <tr key={`${consumer.channel_details.name}\n${consumer.consumer_tag}`}>
-              <td>{consumer.consumer_tag}</td>
-              <td>
-                {isOfChannel ? (
-                  <QueueLink vhost={consumer.queue.vhost} name={consumer.queue.name} />
-                ) : (
-                  <a href={link("channels", consumer.channel_details.name)}>
-                    {consumer.channel_details.name}
-                  </a>
-                )}
-              </td>
-              <td>{consumer.channel_details.user}</td>
-              <td>{consumer.ack_required ? "by the client" : "none"}</td>
-              <td class="number">
-                {consumer.prefetch_count === 0 ? "no limit" : count(consumer.prefetch_count)}
-              </td>
-              <td class="number">{count(consumer.messages_unacknowledged)}</td>
-              <td>{consumer.active ? "active" : "waits its turn"}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
+    <Grid
+      label="Consumers"
+      rows={of}
+      rowKey={(consumer) => `${consumer.channel_details.name}\n${consumer.consumer_tag}`}
+      columns={[
+        { title: "Tag", cell: (consumer) => consumer.consumer_tag },
+        {
+          title: isOfChannel ? "Queue" : "Channel",
+          cell: ({ queue, channel_details: { name } }) =>
+            isOfChannel ? (
+              <QueueLink vhost={queue.vhost} name={queue.name} />
+            ) : (
+              <a href={link("channels", name)}>{name}</a>
+            ),
+        },
+        { title: "User", cell: (consumer) => consumer.channel_details.user },
+        {
+          title: "Acks",
+          cell: (consumer) => (consumer.ack_required ? "by the client" : "none"),
+        },
+        {
+          title: "Prefetch",
+          numeric: true,
+          cell: ({ prefetch_count: prefetch }) => (prefetch === 0 ? "no limit" : count(prefetch)),
+        },
+        {
+          title: "Unacked",
+          numeric: true,
+          cell: (consumer) => count(consumer.messages_unacknowledged),
+        },
+        { title: "State", cell: ({ active }) => (active ? "active" : "waits its turn") },
+      ]}
+      empty={children}
+    />
   );
 }
