@@ -67,7 +67,9 @@ const COLUMNS: Column<Consumer>[] = [
     title: "Acks",
     fields: ["ack_required"],
     sort: "ack_required",
-    cell: (consumer) => (consumer.ack_required ? "by the client" : "none"),
+    cell: (consumer) => (
+      <span class="whole">{consumer.ack_required ? "by the client" : "none"}</span>
+    ),
   },
   {
     id: "prefetch",
