@@ -164,7 +164,7 @@ impl Draw {
                 let (exchange, kind) = self.exchange();
                 let step = Step::new(who, "unbind").with("q", name).with("x", exchange);
                 let step = self.with_pattern(step, kind);
-                self.push(step);
+                self.push(self.undo(who, "bind", (at, of)).unwrap_or(step));
             }
             6 if self.features.purges => {
                 self.push(Step::new(who, "purge").with("q", name).flag("nowait", nowait));
@@ -189,7 +189,8 @@ impl Draw {
                 let ((from, kind), (to, _)) = (self.exchange(), self.exchange());
                 let step = Step::new(who, verb).with("from", from).with("to", to);
                 let step = self.with_pattern(step, kind);
-                self.push(step.flag("nowait", nowait));
+                let undone = self.undo(who, "xbind", (at, of)).filter(|_| is_unbind);
+                self.push(undone.unwrap_or(step).flag("nowait", nowait));
             }
             11 if self.features.server_named => {
                 let auto_delete = self.work.bool();
@@ -204,6 +205,16 @@ impl Draw {
             }
             _ => self.push(Step::new(who, "declare").with("q", name).flag("passive", true)),
         }
+    }
+
+    /// Takes back one of the last bindings that the plan has made, in about half the cases: one that
+    /// is made up is seldom there.
+    fn undo(&self, who: Who, verb: &str, (at, of): (usize, usize)) -> Option<Step> {
+        let is_made = |step: &&Step| step.verb() == verb && step.value("q") != Some("");
+        let steps = self.steps.iter().rev();
+        let made = steps.filter(is_made).nth(at).filter(|_| of.is_multiple_of(2))?;
+        let undo = Step::new(who, if verb == "bind" { "unbind" } else { "xunbind" });
+        Some(made.values().fold(undo, |undo, (key, value)| undo.with(key, value)))
     }
 
     /// Ends a transaction, if there is a channel in this mode: elsewhere it would be misuse.
