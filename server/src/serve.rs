@@ -235,6 +235,7 @@ async fn run(
         disk: meter,
         session_times: reload.loaded().settings.management.session_times,
         logs: logs.clone(),
+        config_files: reload.loaded().files.clone(),
         in_force: reload.in_force().clone(),
         expiries: reload.expiries().clone(),
         vhost_defaults: Arc::new(reload.loaded().settings.vhost_defaults.clone()),

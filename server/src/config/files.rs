@@ -11,17 +11,22 @@ use super::{ConfigError, Setting, Source};
 /// How deep files may include others.
 const DEPTH_MAX: usize = 8;
 
-/// Reads files, and those of directories that end in `.conf`, by name.
-pub(super) fn read(paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Vec<Setting> {
-    let mut reader = Reader { settings: Vec::new(), errors, depth: 0 };
+/// Reads files, and those of directories that end in `.conf`, by name; says which these are, and those
+/// that they include.
+pub(super) fn read(
+    paths: &[PathBuf],
+    errors: &mut Vec<ConfigError>,
+) -> (Vec<Setting>, Vec<PathBuf>) {
+    let mut reader = Reader { settings: Vec::new(), files: Vec::new(), errors, depth: 0 };
     for path in paths {
         reader.read_path(path);
     }
-    reader.settings
+    (reader.settings, reader.files)
 }
 
 struct Reader<'a> {
     settings: Vec<Setting>,
+    files: Vec<PathBuf>,
     errors: &'a mut Vec<ConfigError>,
     depth: usize,
 }
@@ -76,6 +81,7 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(error) => return self.fail(place, 0, format!("cannot be read: {error}")),
         };
+        self.files.push(path.into());
         let parsed = syntax::parse(&text);
         for (line, error) in parsed.errors {
             self.fail(Rc::clone(&place), line, error);
@@ -159,7 +165,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let mut errors = Vec::new();
         let paths = [at("main"), at("conf.d"), at("none.d/*.conf"), at("con*.d")];
-        let settings = read(&paths, &mut errors);
+        let (settings, files) = read(&paths, &mut errors);
         assert!(errors.is_empty(), "{errors:?}");
         let told: Vec<_> =
             settings.iter().map(|s| format!("{} {} {}", s.words[0], s.value, s.source)).collect();
@@ -175,6 +181,8 @@ mod tests {
             .map(|(said, place)| format!("{said} {}/{place}", dir.path().display()))
             .collect();
         assert_eq!(told, expected);
+        let names = ["main.conf", "more/1.conf", "more/2.conf", "conf.d/z.conf"];
+        assert_eq!(files, names.map(at));
     }
 
     #[test]
@@ -187,7 +195,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let errors = |path: PathBuf| {
             let mut errors = Vec::new();
-            assert!(read(&[path], &mut errors).is_empty());
+            assert!(read(&[path], &mut errors).0.is_empty());
             let [error] = &errors[..] else { panic!("{errors:?}") };
             format!("{}: {}", error.source, error.text)
         };

@@ -76,7 +76,7 @@ impl Sources {
         let mut errors = Vec::new();
         let named = environment::files(&self.environment);
         let files = if self.files.is_empty() { &named } else { &self.files };
-        let file = files::read(files, &mut errors);
+        let (file, read) = files::read(files, &mut errors);
         let file = substituted(file, &self.environment, &mut errors);
         let (environment, notes) = environment::settings(&self.environment, &mut errors);
         let flags = self.flags.iter().map(|(flag, key, value)| Setting {
@@ -95,7 +95,8 @@ impl Sources {
             return Err(ConfigErrors(errors));
         }
         let has_file = !files.is_empty();
-        Ok(Loaded { settings, has_file, said: merged.said, warnings: merged.warnings })
+        let Merged { said, warnings, .. } = merged;
+        Ok(Loaded { settings, has_file, files: read, said, warnings })
     }
 }
 
@@ -158,6 +159,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// Whether there is a file, whatever it says.
     pub(crate) has_file: bool,
+    /// The files that were read, those that they include among them.
+    pub(crate) files: Vec<PathBuf>,
     /// What should be known, though nothing is wrong.
     pub(crate) warnings: Vec<String>,
     /// What was said of which key, in the order in which it counts.

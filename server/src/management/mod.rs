@@ -114,6 +114,8 @@ pub(crate) struct Node {
     pub(crate) disk: DiskMeter,
     /// What it logs.
     pub(crate) logs: Logs,
+    /// The files of configuration that its start read.
+    pub(crate) config_files: Vec<PathBuf>,
     /// The configuration that it goes by.
     pub(crate) in_force: InForce,
     /// When its certificates run out.

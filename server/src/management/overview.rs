@@ -258,6 +258,7 @@ async fn node_json(state: &State) -> Value {
     let processors = available_parallelism().map_or(1, usize::from);
     let node = &state.node;
     let up = state.started.elapsed().as_millis() as u64;
+    let config_files = node.config_files.iter().map(|file| file.display().to_string());
     json!({
         "name": node.name,
         "type": "disc",
@@ -284,7 +285,7 @@ async fn node_json(state: &State) -> Value {
         "rates_mode": "basic",
         "net_ticktime": 60,
         "db_dir": node.data_dir.display().to_string(),
-        "config_files": [],
+        "config_files": config_files.collect::<Vec<_>>(),
         "log_files": node.logs.locations(),
         "enabled_plugins": PLUGINS.map(|(name, _)| name),
         "auth_mechanisms": [

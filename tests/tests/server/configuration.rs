@@ -138,6 +138,8 @@ fn what_is_in_force_is_told_with_where_it_is_from_and_without_secrets() {
     let page = told("?page=1&page_size=2&name=%5Essl_&use_regex=true&columns=key").json();
     assert_eq!(page["item_count"], 2);
     assert!(page["items"][0]["key"].as_str().is_some_and(|key| key.starts_with("ssl_")));
+    let nodes = request(&broker, "GET", "/api/nodes", GUEST, "").json();
+    assert_eq!(nodes[0]["config_files"], json!([file]));
 }
 
 #[test]
