@@ -207,8 +207,8 @@ impl Draw {
         }
     }
 
-    /// Takes back one of the last bindings that the plan has made, in about half the cases: one that
-    /// is made up is seldom there.
+    /// Takes back one of the last bindings that the plan has made, in about half the cases: one
+    /// that is made up is seldom there.
     fn undo(&self, who: Who, verb: &str, (at, of): (usize, usize)) -> Option<Step> {
         let is_made = |step: &&Step| step.verb() == verb && step.value("q") != Some("");
         let steps = self.steps.iter().rev();
