@@ -207,8 +207,9 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
 }
 
-/// How many names it has. Nothing else is asked: a filesystem that was asked when a file was written
-/// last notes that more precisely from then on, which makes the next sync half as long again.
+/// How many names it has. Nothing else is asked: a filesystem that was asked when a file was
+/// written last notes that more precisely from then on, which makes the next sync half as long
+/// again.
 fn names(fd: &OwnedFd) -> io::Result<u32> {
     let found = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?;
     Ok(found.stx_nlink)

@@ -11,8 +11,8 @@ use super::{ConfigError, Setting, Source};
 /// How deep files may include others.
 const DEPTH_MAX: usize = 8;
 
-/// Reads files, and those of directories that end in `.conf`, by name; says which these are, and those
-/// that they include.
+/// Reads files, and those of directories that end in `.conf`, by name; says which these are, and
+/// those that they include.
 pub(super) fn read(
     paths: &[PathBuf],
     errors: &mut Vec<ConfigError>,
