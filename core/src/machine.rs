@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::amqp::{
-    ChannelNumber, Connection, Context, FailedLogins, Frame, Gated, OutFrame, ShortStr,
+    ChannelNumber, Connection, Content, Context, FailedLogins, Frame, Gated, OutFrame, ShortStr,
     WaitingChannels,
 };
 use crate::broker::{
@@ -223,6 +223,28 @@ impl Broker {
         self.engine.expire();
         self.with(id, |connection, ctx| connection.handle_frame(frame, ctx));
         self.end();
+    }
+
+    /// Takes a content whole. The same as [`Self::handle_frame`] with its frames, one after the
+    /// other, and costs less than half.
+    ///
+    /// It may be that they have to be taken one by one: then nothing happens, and this is false.
+    pub fn handle_content(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        content: &Content<'_>,
+    ) -> bool {
+        let slot = self.connections.get(Key::new(id.index, id.generation));
+        let takes = |slot: &Slot| slot.connection.takes_contents(content.channel());
+        if self.hindrance.any() || !slot.is_some_and(takes) {
+            return false;
+        }
+        self.begin(now);
+        self.engine.expire();
+        self.with(id, |connection, ctx| connection.handle_content(content, ctx));
+        self.end();
+        true
     }
 
     /// An input comes.

@@ -8,6 +8,8 @@ mod body_bytes;
 mod client;
 #[path = "broker/connections.rs"]
 mod connections;
+#[path = "broker/contents.rs"]
+mod contents;
 #[path = "broker/costs.rs"]
 mod costs;
 #[path = "broker/course.rs"]

@@ -5,6 +5,7 @@
 
 mod codec {
     mod agreement;
+    mod content;
     mod contents;
     mod egress;
     mod methods;

@@ -6,6 +6,8 @@
 //! octets 8..    the stream
 //! ```
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use warren_core::amqp::{DecodeError, Decoder, Frame, Method};
 
@@ -65,9 +67,17 @@ impl Input {
             if self.starts_with_header() { Decoder::new() } else { Decoder::past_header() };
         decoder.set_frame_max(self.frame_max);
         let mut decoded = Vec::new();
+        let mut foreseen = VecDeque::new();
         for piece in pieces {
             decoder.feed(piece);
-            while let Some(next) = decoder.poll().transpose() {
+            loop {
+                if let Some(content) = decoder.content() {
+                    foreseen = content.to_frames().into();
+                }
+                let Some(next) = decoder.poll().transpose() else { break };
+                if let Some(frame) = foreseen.pop_front() {
+                    assert_eq!(next, Ok(frame), "a content is not what its frames are");
+                }
                 if let Ok(Frame::Method(_, Method::ConnectionTuneOk(tune_ok))) = &next {
                     decoder.set_frame_max(tune_ok.frame_max);
                 }

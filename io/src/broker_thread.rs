@@ -21,7 +21,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::warn;
-use warren_core::amqp::EgressRooms;
+use warren_core::amqp::{Content, EgressRooms};
 use warren_core::broker::{Password, PasswordHash, Refusal};
 use warren_core::{Broker, Command, CommandId, ConnectionId, Done, Input, Instant, Output, Peer};
 use warren_recorder::Recorder;
@@ -337,6 +337,19 @@ impl BrokerThread {
             && let Some(connection) = self.connections.get_mut(id)
         {
             let is_tuned = connection.is_tuned;
+            // Until then there are none.
+            if is_tuned && let Some(content) = connection.decoder.content() {
+                if !is_recorded {
+                    self.recorder.frames(self.now, id, is_tuned);
+                    is_recorded = true;
+                }
+                if self.broker.handle_content(self.now, id, &content) {
+                    let len = content.len();
+                    connection.decoder.pass(len);
+                    inputs += Content::FRAMES;
+                    continue;
+                }
+            }
             let mut polled = connection.decoder.poll();
             if inputs > 0 && matches!(polled, Ok(None)) {
                 break;

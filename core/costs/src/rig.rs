@@ -192,8 +192,18 @@ impl Rig {
             End::Consumer => &mut self.consumer,
         };
         client.decoder.feed(bytes);
-        while let Some(frame) = &mut client.decoder.poll().expect("clients send frames") {
-            self.broker.handle_frame(self.now, client.id, frame);
+        loop {
+            if let Some(content) = client.decoder.content()
+                && self.broker.handle_content(self.now, client.id, &content)
+            {
+                let len = content.len();
+                client.decoder.pass(len);
+                continue;
+            }
+            match &mut client.decoder.poll().expect("clients send frames") {
+                Some(frame) => self.broker.handle_frame(self.now, client.id, frame),
+                None => return,
+            }
         }
     }
 

@@ -18,7 +18,9 @@ use super::frame::{ChannelNumber, Frame, OutFrame};
 use super::handshake::Examined;
 use super::link::{Fault, Link, on_channel};
 use super::method::*;
-use super::{AmqpError, FieldTable, Reader, ReplyCode, ShortStr, channel::expected_method};
+use super::{
+    AmqpError, Content, FieldTable, Reader, ReplyCode, ShortStr, channel::expected_method,
+};
 use crate::broker::{Engine, Eviction, Hindrance};
 use crate::listing::{ChannelInfo, ConnectionInfo};
 use crate::{Config, ConnectionId, Event, Instant, Mark, Output, Peer};
@@ -250,6 +252,23 @@ impl Connection {
             self.note_received(now);
         }
         is_part
+    }
+
+    /// Whether a channel may be given contents whole.
+    pub(crate) fn takes_contents(&self, channel: ChannelNumber) -> bool {
+        let Some(Slot::Open(channel)) = self.channels.get(&channel) else { return false };
+        self.phase == Phase::Running && channel.takes_contents()
+    }
+
+    /// Handles a content, of a channel that may be given such.
+    pub(crate) fn handle_content(&mut self, content: &Content<'_>, ctx: &mut Context<'_>) {
+        self.note_received(ctx.now);
+        let number = content.channel();
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else { return };
+        let published = channel.handle_content(content, &mut self.link, ctx);
+        if let Err(fault) = self.refuse_softly(number, published, ctx) {
+            self.close_with(&fault, ctx);
+        }
     }
 
     /// Handles a frame.
@@ -590,14 +609,27 @@ impl Connection {
                     channel.check_between_contents()?;
                     Err(Fault::new(channel::second_open(), ChannelOpen::ID))
                 }
-                _ => match channel.handle_frame(frame, &mut self.link, ctx) {
-                    Err(fault) if fault.error.code.is_soft() => {
-                        self.refuse_channel(number, &fault, ctx);
-                        Ok(())
-                    }
-                    handled => handled,
-                },
+                _ => {
+                    let handled = channel.handle_frame(frame, &mut self.link, ctx);
+                    self.refuse_softly(number, handled, ctx)
+                }
             },
+        }
+    }
+
+    /// Ends the channel for what is only its fault; for anything else the connection is to end.
+    fn refuse_softly(
+        &mut self,
+        number: ChannelNumber,
+        handled: Result<(), Fault>,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        match handled {
+            Err(fault) if fault.error.code.is_soft() => {
+                self.refuse_channel(number, &fault, ctx);
+                Ok(())
+            }
+            handled => handled,
         }
     }
 

@@ -11,6 +11,7 @@ use core::ops::Range;
 use bytes::{Buf, Bytes};
 
 use super::CompactBytes;
+use super::content::Content;
 use super::frame::{ContentHeader, FRAME_END, FRAME_OVERHEAD, Frame, kind};
 use super::method::{Method, MethodError, MethodId};
 use super::properties::Properties;
@@ -143,6 +144,25 @@ impl Decoder {
     #[must_use]
     pub fn has_input(&self) -> bool {
         !self.input.is_empty()
+    }
+
+    /// The content whose frames come next, if they are all there. It is still there afterwards: who
+    /// takes it [passes](Self::pass) it, who does not polls its frames.
+    #[must_use]
+    pub fn content(&self) -> Option<Content<'_>> {
+        if self.expects_header || !self.partial.is_empty() {
+            return None;
+        }
+        Content::read(&self.input, self.frame_max)
+    }
+
+    /// Passes over so many bytes, those of a content that was taken.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub fn pass(&mut self, len: usize) {
+        self.input.advance(len);
+        self.let_go();
     }
 
     /// The next frame, or `None` when more bytes are needed.

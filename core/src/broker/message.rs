@@ -250,7 +250,13 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { len: bytes.len(), first: bytes.into(), rest: Vec::new() }
+        CompactBytes::from(bytes).into()
+    }
+}
+
+impl From<CompactBytes> for Body {
+    fn from(first: CompactBytes) -> Self {
+        Self { len: first.len(), first, rest: Vec::new() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames written by hand, and streams decoded as an adapter does it.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use warren_core::amqp::{
     ContentHeader, DecodeError, Decoder, Egress, FRAME_END, Frame, Method, OutFrame,
@@ -31,15 +33,24 @@ pub(super) fn payload_of(method: &Method) -> Bytes {
 /// Decodes these pieces, one after the other, and keeps to the frame size of a `tune-ok` from the
 /// frame behind it on, as a broker does.
 ///
-/// After an error that is not recoverable, nothing else may come.
+/// After an error that is not recoverable, nothing else may come. A content that is seen whole is
+/// what its frames turn out to be.
 pub(super) fn decode(
     mut decoder: Decoder,
     pieces: impl IntoIterator<Item = Bytes>,
 ) -> Vec<Decoded> {
     let mut decoded: Vec<Decoded> = Vec::new();
+    let mut foreseen = VecDeque::new();
     for piece in pieces {
         decoder.feed(piece);
-        while let Some(next) = decoder.poll().transpose() {
+        loop {
+            if let Some(content) = decoder.content() {
+                foreseen = content.to_frames().into();
+            }
+            let Some(next) = decoder.poll().transpose() else { break };
+            if let Some(frame) = foreseen.pop_front() {
+                assert_eq!(next, Ok(frame), "within a content");
+            }
             let is_lost = matches!(decoded.last(), Some(Err(error)) if !error.is_recoverable());
             assert!(!is_lost, "{next:?} after the stream was lost");
             if let Ok(Frame::Method(_, Method::ConnectionTuneOk(tune_ok))) = &next {

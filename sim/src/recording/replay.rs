@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use warren_core::amqp::{Decoder, Egress};
+use warren_core::amqp::{Content, Decoder, Egress};
 use warren_core::{
     Broker, CommandId, ConnectionId, DiskMachine, DiskOp, DiskRequest, DiskResult, FileId, Input,
     Instant, OpId, Output, Peer, Recovery, RecoveryOutput,
@@ -81,6 +81,17 @@ struct Connection {
     egress: Egress,
     ear: Ear,
     is_gone: bool,
+}
+
+impl Connection {
+    /// Renames the message whose header this is, if it is one.
+    fn enter_names(&mut self, frame: &mut Frame, names: &mut Names) {
+        if let Frame::Header { properties, .. } = frame
+            && let Some(number) = self.bodies.next_number()
+        {
+            names.enter(number, properties);
+        }
+    }
 }
 
 impl Replay {
@@ -203,7 +214,9 @@ impl Replay {
             }
             Event::Frames(index) => {
                 let mut has_input = false;
-                while !self.is_paused(index) && self.take_frame(index, has_input)? {
+                while !self.is_paused(index)
+                    && (self.take_content(index)? || self.take_frame(index, has_input)?)
+                {
                     has_input = true;
                 }
             }
@@ -332,6 +345,31 @@ impl Replay {
         }
     }
 
+    /// Hands the broker a content whole, as its host does; `false` if none comes next, or its
+    /// frames have to be taken one by one.
+    fn take_content(&mut self, index: u32) -> Result<bool, Failure> {
+        let Machine::Broker(broker) = &mut self.machine else { return Ok(false) };
+        let Some(connection) = self.connections.get_mut(&index) else { return Ok(false) };
+        let Some(content) = connection.decoder.content() else { return Ok(false) };
+        let mut all_news = Vec::from([(); Content::FRAMES - 1].map(|()| news(broker, &self.links)));
+        let now = Instant::from_nanos(self.now);
+        if !broker.handle_content(now, connection.id, &content) {
+            return Ok(false);
+        }
+        all_news.push(news(broker, &self.links));
+        let len = content.len();
+        connection.decoder.pass(len);
+        for news in all_news {
+            let Ok(Some(mut ours)) = connection.ours.poll() else {
+                let text = "decoders disagree: core has a content, ours has not";
+                return Err(Failure::new("protocol", text.to_owned()));
+            };
+            connection.enter_names(&mut ours, &mut self.names);
+            self.told.push_back((Told::Frame(connection.link, ours), news));
+        }
+        Ok(true)
+    }
+
     /// Hands the broker what the decoder gives; `false` if that is nothing, or the last there is.
     fn take_frame(&mut self, index: u32, has_input: bool) -> Result<bool, Failure> {
         let Some(connection) = self.connections.get_mut(&index) else { return Ok(false) };
@@ -343,11 +381,7 @@ impl Replay {
                 return Ok(false);
             }
             (Ok(Some(frame)), Ok(Some(mut ours))) => {
-                if let Frame::Header { properties, .. } = &mut ours
-                    && let Some(number) = connection.bodies.next_number()
-                {
-                    self.names.enter(number, properties);
-                }
+                connection.enter_names(&mut ours, &mut self.names);
                 (Input::Frame(id, frame), Told::Frame(link, ours))
             }
             (Ok(Some(frame)), Err(bad)) => (Input::Frame(id, frame), Told::Bad(link, bad)),

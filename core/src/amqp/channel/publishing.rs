@@ -8,7 +8,9 @@ use core::mem::take;
 use super::super::frame::{CLASS_BASIC, ContentHeader, Frame, OutFrame};
 use super::super::link::{Fault, Link};
 use super::super::method::{BasicPublish, BasicReturn, Method};
-use super::super::{AmqpError, BasicProperties, CompactBytes, FieldTable, ReplyCode, ShortStr};
+use super::super::{
+    AmqpError, BasicProperties, CompactBytes, Content, FieldTable, Properties, ReplyCode, ShortStr,
+};
 use super::confirms::Noted;
 use super::settling::Published;
 use super::topology::REPLY_QUEUE;
@@ -31,6 +33,18 @@ pub(super) struct Incoming {
     header: Option<ContentHeader>,
     body: Body,
     received: u64,
+}
+
+/// A message as it was published, of which all has come.
+struct Publish<'a> {
+    exchange: &'a [u8],
+    routing_key: ShortStr,
+    mandatory: bool,
+    immediate: bool,
+    properties: Properties,
+    body_size: u64,
+    /// Nothing, if it is too large.
+    body: Body,
 }
 
 /// The route of the last message published, for the next one: mostly it is the same.
@@ -176,46 +190,83 @@ impl Channel {
     fn complete(&mut self, link: &mut Link, ctx: &mut Context<'_>) -> Result<(), Fault> {
         let Incoming { publish, header, body, received } = &mut self.incoming;
         let is_complete = |header: &mut ContentHeader| header.body_size == *received;
-        let Some(mut header) = header.take_if(is_complete) else { return Ok(()) };
-        let mut publish = publish.take().expect("what has a header has a method");
-        let mut body = take(body);
-        self.publish(&mut publish, &mut header, &mut body, link, ctx)
-            .map_err(|error| Fault::new(error, BasicPublish::ID))
+        let Some(header) = header.take_if(is_complete) else { return Ok(()) };
+        let publish = publish.take().expect("what has a header has a method");
+        let mut publish = Publish {
+            exchange: publish.exchange.as_bytes(),
+            routing_key: publish.routing_key,
+            mandatory: publish.mandatory,
+            immediate: publish.immediate,
+            properties: header.properties,
+            body_size: header.body_size,
+            body: take(body),
+        };
+        self.publish(&mut publish, link, ctx)
+    }
+
+    /// Whether a content may be taken whole: nothing of another one is here, and nothing waits.
+    pub(crate) fn takes_contents(&self) -> bool {
+        !self.is_parked() && !self.incoming.is_under_way()
+    }
+
+    /// Publishes a content that came whole.
+    pub(crate) fn handle_content(
+        &mut self,
+        content: &Content<'_>,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let mut publish = Publish {
+            exchange: content.exchange(),
+            routing_key: content.routing_key(),
+            mandatory: content.is_mandatory(),
+            immediate: content.is_immediate(),
+            properties: content.properties(),
+            body_size: content.body_len(),
+            body: content.body().into(),
+        };
+        self.publish(&mut publish, link, ctx)
     }
 
     fn publish(
         &mut self,
-        publish: &mut BasicPublish,
-        header: &mut ContentHeader,
-        body: &mut Body,
+        publish: &mut Publish<'_>,
+        link: &mut Link,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        self.check_and_publish(publish, link, ctx)
+            .map_err(|error| Fault::new(error, BasicPublish::ID))
+    }
+
+    fn check_and_publish(
+        &mut self,
+        publish: &mut Publish<'_>,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
         if publish.immediate {
             return Err(AmqpError::new(ReplyCode::NotImplemented, "immediate=true"));
         }
-        let (size, max) = (header.body_size, ctx.config.message_size_max);
+        let (size, max) = (publish.body_size, ctx.config.message_size_max);
         if size > max {
             return Err(precondition(&format!(
                 "message size {size} is larger than configured max size {max}"
             )));
         }
         // Most messages have none, and making none costs as much as making some.
-        if header.properties.is_none() {
-            return self.publish_with(publish, header, &NO_PROPERTIES, body, link, ctx);
+        if publish.properties.is_none() {
+            return self.publish_with(publish, &NO_PROPERTIES, link, ctx);
         }
-        let properties = header.properties.decode().map_err(|_| {
+        let properties = publish.properties.decode().map_err(|_| {
             AmqpError::new(ReplyCode::SyntaxError, "cannot decode the content's properties")
         })?;
-        self.publish_with(publish, header, &properties, body, link, ctx)
+        self.publish_with(publish, &properties, link, ctx)
     }
 
     fn publish_with(
         &mut self,
-        publish: &mut BasicPublish,
-        header: &mut ContentHeader,
+        publish: &mut Publish<'_>,
         properties: &BasicProperties,
-        body: &mut Body,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
@@ -226,7 +277,7 @@ impl Channel {
                 (known.exchange.clone(), false, Some(known.route.clone()))
             }
             None => {
-                let granted = self.check_publish(&publish.exchange, link, ctx)?;
+                let granted = self.check_publish(publish.exchange, link, ctx)?;
                 (granted.exchange.clone(), granted.has_topic_rules, None)
             }
         };
@@ -248,7 +299,7 @@ impl Channel {
         let persistent = properties.is_persistent();
         let properties = match self.rewritten(properties, delay.is_some())? {
             Some(rewritten) => rewritten.encode(),
-            None => take(&mut header.properties),
+            None => take(&mut publish.properties),
         };
         let routing_key = take(&mut publish.routing_key);
         if !self.is_publisher {
@@ -256,14 +307,14 @@ impl Channel {
             ctx.engine.publishers += 1;
         }
         self.counters.published += 1;
-        ctx.engine.message_sizes.note(body.len() as u64);
+        ctx.engine.message_sizes.note(publish.body_size);
         let charge = Charge::default();
         let is_dead_letter = false;
         let message = ctx.engine.pool.share(Message {
             exchange,
             routing_key,
             properties,
-            body: take(body),
+            body: take(&mut publish.body),
             persistent,
             is_dead_letter,
             charge,
@@ -305,16 +356,18 @@ impl Channel {
     /// changed, or for another exchange.
     fn check_publish(
         &mut self,
-        exchange: &ShortStr,
+        exchange: &[u8],
         link: &Link,
         ctx: &Context<'_>,
     ) -> Result<&Granted, AmqpError> {
         let version = ctx.engine.topology_version();
-        let is_granted =
-            |granted: &Granted| granted.version == version && granted.exchange == *exchange;
+        let is_granted = |granted: &Granted| {
+            granted.version == version && granted.exchange.as_bytes() == exchange
+        };
         if !self.granted.as_ref().is_some_and(is_granted) {
             let who = link.claimant();
-            let exchange = ctx.engine.check_publish(link.vhost, Some(who), exchange)?;
+            let exchange = ShortStr::copy(exchange).expect("it came as a short string");
+            let exchange = ctx.engine.check_publish(link.vhost, Some(who), &exchange)?;
             let has_topic_rules = ctx.engine.has_topic_rules(who, &exchange);
             self.granted = Some(Granted { version, exchange, has_topic_rules });
         }
@@ -387,14 +440,14 @@ impl Channel {
     /// The last message's route, if it is this one's too.
     fn known_route(
         &self,
-        publish: &BasicPublish,
+        publish: &Publish<'_>,
         properties: &BasicProperties,
         ctx: &Context<'_>,
     ) -> Option<&LastRoute> {
         self.last_route.as_ref().filter(|last| {
             properties.headers.is_none()
                 && last.version == ctx.engine.topology_version()
-                && last.exchange == publish.exchange
+                && last.exchange.as_bytes() == publish.exchange
                 && last.key == publish.routing_key
         })
     }
@@ -402,7 +455,7 @@ impl Channel {
     /// Where the message goes.
     fn find_route(
         &mut self,
-        publish: &BasicPublish,
+        publish: &Publish<'_>,
         exchange: &ShortStr,
         properties: &BasicProperties,
         link: &Link,
@@ -453,7 +506,7 @@ impl Channel {
 
 /// Whether the user may publish with these keys, if the exchange is one of topics.
 fn check_topics(
-    publish: &BasicPublish,
+    publish: &Publish<'_>,
     exchange: &ShortStr,
     properties: &BasicProperties,
     link: &Link,

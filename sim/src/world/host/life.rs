@@ -9,6 +9,7 @@ use warren_core::{
 
 use super::Host;
 use super::damage::drive;
+use super::hearing::Heard;
 use crate::checkers::{Failure, disk, recovery};
 use crate::judge::{DiskState, Found, Judge, Position, Said, Told};
 use crate::meter::in_core;
@@ -37,7 +38,7 @@ impl Host {
         if !judge.model.is_policing() {
             self.ticks.check(now, TICKS_MAX, || "a timer is due".to_owned())?;
         }
-        self.batch.push((Some(Input::Tick), Told::Tick));
+        self.batch.push(Heard::new(Some(Input::Tick), Told::Tick));
         self.flush(now, judge)
     }
 
@@ -179,7 +180,7 @@ impl Host {
         self.resume();
         self.is_stopping = self.is_up();
         let input = Input::Shutdown(reason.to_owned());
-        self.batch.push((Some(input), Told::Stopped(reason.to_owned())));
+        self.batch.push(Heard::new(Some(input), Told::Stopped(reason.to_owned())));
         self.flush(now, judge)
     }
 
@@ -205,7 +206,10 @@ impl Host {
         let wish = command::wish(&command, broker, &judge.model, intervention::name_of);
         self.commands += 1;
         let told = Told::Command(self.commands, wish);
-        self.batch.push((Some(Input::Command(CommandId(self.commands), Box::new(command))), told));
+        self.batch.push(Heard::new(
+            Some(Input::Command(CommandId(self.commands), Box::new(command))),
+            told,
+        ));
         self.flush(now, judge)
     }
 
@@ -247,7 +251,7 @@ impl Host {
             if let Some(recovery) = &mut self.recovery {
                 in_core(|| recovery.handle(id, result));
             } else if self.is_up() {
-                self.batch.push((Some(Input::Disk(id, result)), Told::Disk));
+                self.batch.push(Heard::new(Some(Input::Disk(id, result)), Told::Disk));
             }
         }
         let is_sync = |failed: &Failing| matches!(failed, Failing::Sync | Failing::SyncDir);
@@ -265,7 +269,7 @@ impl Host {
         }
         if self.is_up() && self.disk.report_at() <= now {
             let free = self.disk.report(now);
-            self.batch.push((Some(Input::DiskFree(free)), Told::DiskFree(free)));
+            self.batch.push(Heard::new(Some(Input::DiskFree(free)), Told::DiskFree(free)));
             self.flush(now, judge)?;
         }
         if self.broker.as_ref().is_some_and(Broker::is_stopped) {
@@ -400,7 +404,7 @@ impl Host {
                 self.disk.end_start();
                 self.broker = Some(broker);
                 self.most_queues = 0;
-                self.batch.push((None, Told::Tick));
+                self.batch.push(Heard::new(None, Told::Tick));
                 self.flush(now, judge)
             }
             Err(error) => {

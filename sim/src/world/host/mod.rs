@@ -6,6 +6,7 @@
 
 mod damage;
 mod ear;
+mod hearing;
 mod life;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +31,7 @@ use crate::plan::Setup;
 use crate::tally::Tally;
 use crate::wire;
 pub(crate) use ear::Ear;
+use hearing::Heard;
 pub(crate) use life::position;
 
 /// More rounds than this at one moment, and the broker spins.
@@ -103,7 +105,7 @@ pub(super) struct Host {
     /// How many commands it was ever given.
     commands: u64,
     /// What the broker is to be told next, and what the judge is told of it.
-    batch: Vec<(Option<Input>, Told)>,
+    batch: Vec<Heard>,
     /// What it was told, each with what waited in it then, and what it said: room that is kept.
     told: VecDeque<(Told, News)>,
     said: Vec<Said>,
@@ -204,7 +206,7 @@ impl Host {
         let Some(broker) = &mut self.broker else { return Ok(()) };
         let id = in_core(|| broker.connect(Instant::from_nanos(now), peer));
         self.links_by_id.insert(id, link);
-        self.batch.push((None, Told::Connected(link, client, operator)));
+        self.batch.push(Heard::new(None, Told::Connected(link, client, operator)));
         let socket = Socket {
             id,
             decoder: Decoder::new(),
@@ -338,7 +340,7 @@ impl Host {
             return Ok(false);
         }
         if pipes.up.is_at_end(now) {
-            self.batch.push((Some(Input::Closed(socket.id)), Told::Closed(link)));
+            self.batch.push(Heard::new(Some(Input::Closed(socket.id)), Told::Closed(link)));
             self.flush(now, judge)?;
             if let Some(socket) = self.sockets.remove(&link) {
                 self.links_by_id.remove(&socket.id);
@@ -375,6 +377,13 @@ impl Host {
         loop {
             let Some(socket) = self.sockets.get_mut(&link) else { return Ok(()) };
             let id = socket.id;
+            let content = match self.tamper {
+                // Some go frame by frame: an adapter may choose.
+                None if !socket.frames_seen.is_multiple_of(4) => {
+                    in_core(|| socket.decoder.content().map(|content| content.to_bytes()))
+                }
+                _ => None,
+            };
             let (input, told) = match (in_core(|| socket.decoder.poll()), socket.ours.poll()) {
                 (Ok(None), Ok(None)) if frames > 0 => return Ok(()),
                 (Ok(None), Ok(None)) => (Input::Received(id), Told::Received(link)),
@@ -400,7 +409,7 @@ impl Host {
                 Some(tamper) => tamper.input(input),
                 None => input,
             };
-            self.batch.push((Some(input), told));
+            self.batch.push(Heard::with(input, told, content));
             if is_young || self.batch.len() >= self.setup.batch_max {
                 self.flush(now, judge)?;
             }
@@ -417,12 +426,11 @@ impl Host {
         }
         let Some(broker) = &mut self.broker else { return Ok(()) };
         self.told.clear();
-        for (input, what) in self.batch.drain(..) {
-            if let Some(input) = input {
-                in_core(|| broker.handle(Instant::from_nanos(now), input));
-            }
-            self.told.push_back((what, news(broker, &self.links_by_id)));
+        let mut batch = self.batch.drain(..);
+        while let Some(heard) = batch.next() {
+            heard.tell(now, &mut batch, broker, &self.links_by_id, &mut self.told);
         }
+        drop(batch);
         let position = position(broker);
         let mut said = std::mem::take(&mut self.said);
         said.clear();
@@ -561,7 +569,10 @@ impl Host {
                 has_written = true;
                 if !socket.is_closing {
                     let (id, len) = (socket.id, socket.egress.len());
-                    self.batch.push((Some(Input::EgressLen(id, len)), Told::Drained(link, len)));
+                    self.batch.push(Heard::new(
+                        Some(Input::EgressLen(id, len)),
+                        Told::Drained(link, len),
+                    ));
                     self.flush(now, judge)?;
                 }
             }
