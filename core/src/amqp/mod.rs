@@ -20,6 +20,7 @@ mod properties;
 mod reader;
 mod sasl;
 mod shortstr;
+mod tail;
 mod unacked;
 mod waiting;
 
