@@ -73,6 +73,12 @@ impl UnackedDeliveries {
         if tag == 0 && multiple {
             return Some(self.take_all().into());
         }
+        // Mostly it is the oldest.
+        if !multiple && self.slots.front().is_some_and(|(first, _)| *first == tag) {
+            let oldest = self.slots.pop_front().and_then(filled);
+            self.close_up();
+            return Some(Taken::One(oldest));
+        }
         let at = self.slots.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         self.slots[at].1.as_ref()?;
         if multiple {
@@ -120,6 +126,15 @@ impl UnackedDeliveries {
 
     /// Drops holes at the front, and all of them when they are more than half.
     fn close_up(&mut self) {
+        if self.holes > 0 {
+            self.drop_holes();
+        }
+        if self.slots.is_empty() && self.slots.capacity() > 1024 {
+            self.slots = VecDeque::new();
+        }
+    }
+
+    fn drop_holes(&mut self) {
         while let Some((_, None)) = self.slots.front() {
             self.slots.pop_front();
             self.holes -= 1;
@@ -127,9 +142,6 @@ impl UnackedDeliveries {
         if self.holes > self.slots.len() / 2 {
             self.slots.retain(|(_, lease)| lease.is_some());
             self.holes = 0;
-        }
-        if self.slots.is_empty() && self.slots.capacity() > 1024 {
-            self.slots = VecDeque::new();
         }
     }
 }
