@@ -9,11 +9,12 @@ use core::mem::take;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::CompactBytes;
 use super::frame::{CLASS_BASIC, Deliver, FRAME_END, FRAME_OVERHEAD, OutFrame, kind};
 use super::method::{BasicAck, BasicDeliver, BasicGetOk, Method, MethodId};
-use super::tail::{Pen, Tail};
-use super::{CompactBytes, ShortStr};
+use super::tail::Tail;
 use crate::broker::Message;
+use crate::pen::Pen;
 
 /// Up to this many bytes, copying a body costs less than another piece to write.
 const COPY_LEN_MAX: usize = 4096;
@@ -268,7 +269,7 @@ fn encoded(method: &Method) -> BytesMut {
 
 /// The octets of header and body, if that is small, without what is around frames.
 fn content_len(message: &Message, body: Option<&CompactBytes>) -> usize {
-    HEADER_LEN + message.properties.wire().len() + body.map_or(0, |body| body.len())
+    HEADER_LEN + message.properties.as_compact().len() + body.map_or(0, CompactBytes::len)
 }
 
 /// How a method's payload begins.
@@ -297,11 +298,11 @@ fn put_deliver(pen: &mut Pen<'_>, channel: u16, payload_len: usize, deliver: &De
     let (tag, message) = (&deliver.consumer_tag, &*deliver.message);
     put_prefix(pen, kind::METHOD, channel, payload_len);
     pen.put(id(BasicDeliver::ID));
-    put_text(pen, tag);
+    pen.put_text(tag);
     pen.put(deliver.delivery_tag.to_be_bytes());
     pen.put([u8::from(deliver.redelivered)]);
-    put_text(pen, &message.exchange);
-    put_text(pen, &message.routing_key);
+    pen.put_text(&message.exchange);
+    pen.put_text(&message.routing_key);
     pen.put([FRAME_END]);
 }
 
@@ -325,12 +326,6 @@ fn put_body(pen: &mut Pen<'_>, channel: u16, body: Option<&CompactBytes>) {
         pen.put_compact(body);
         pen.put([FRAME_END]);
     }
-}
-
-#[inline]
-fn put_text(pen: &mut Pen<'_>, text: &ShortStr) {
-    pen.put([text.len() as u8]);
-    pen.put_compact(text.as_compact());
 }
 
 #[cfg(test)]

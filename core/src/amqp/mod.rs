@@ -26,6 +26,7 @@ mod waiting;
 
 pub(crate) use channel::{Context, Gated};
 pub use compact_bytes::CompactBytes;
+pub(crate) use compact_bytes::INLINE_LEN_MAX;
 pub(crate) use connection::Connection;
 pub use decoder::{DecodeError, Decoder, FRAME_MAX_UNTUNED};
 pub use encoder::{Egress, EgressRooms};

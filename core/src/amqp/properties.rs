@@ -58,7 +58,7 @@ impl Properties {
 
     /// Flags and values, as they are held.
     #[inline]
-    pub(super) fn as_compact(&self) -> &CompactBytes {
+    pub(crate) fn as_compact(&self) -> &CompactBytes {
         &self.0
     }
 

@@ -82,7 +82,7 @@ impl ShortStr {
 
     /// The bytes, as they are held.
     #[inline]
-    pub(super) fn as_compact(&self) -> &CompactBytes {
+    pub(crate) fn as_compact(&self) -> &CompactBytes {
         &self.0
     }
 

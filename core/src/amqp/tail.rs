@@ -1,16 +1,12 @@
-//! Where an egress writes small things, one behind the other.
-//!
-//! The memory is all there before anything is written to it. So what is short is copied in steps of
-//! a length that is known when this is compiled, and what of it does not count is written over by
-//! what comes next: to ask the library to copy some bytes takes longer than to copy a few more.
+//! Where an egress writes small things, one behind the other: for a [pen](crate::pen), in memory
+//! that is all there before.
 
 use alloc::vec::Vec;
 use core::mem::take;
 
 use bytes::{Buf, Bytes};
 
-use super::CompactBytes;
-use super::compact_bytes::INLINE_LEN_MAX;
+use crate::pen::{self, Pen};
 
 /// The least room that is made where there is none, and the most that is made ahead of need.
 const ROOM_LEN_MIN: usize = 512;
@@ -55,15 +51,11 @@ impl Tail {
     /// Has no more than `len_max` bytes written behind the others; how many they are.
     #[inline]
     pub(super) fn write(&mut self, len_max: usize, write: impl FnOnce(&mut Pen<'_>)) -> usize {
-        let room_len = len_max + INLINE_LEN_MAX;
+        let room_len = len_max + Pen::SLACK;
         if self.memory.len() - self.end < room_len {
             self.make_room(room_len);
         }
-        let room = &mut self.memory[self.end..];
-        let len = room.len();
-        let mut pen = Pen { room };
-        write(&mut pen);
-        let written = len - pen.room.len();
+        let written = pen::write(&mut self.memory[self.end..], write);
         self.end += written;
         written
     }
@@ -91,39 +83,36 @@ impl Tail {
     }
 }
 
-/// Writes from front to back, where there is room for all that is to be written and for the longest
-/// bytes that lie in their value.
-pub(super) struct Pen<'a> {
-    room: &'a mut [u8],
-}
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
 
-impl Pen<'_> {
-    /// Writes these bytes.
-    #[inline]
-    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.put_first(&bytes, N);
-    }
+    use proptest::prelude::*;
 
-    /// Writes the first `len` of these bytes.
-    #[inline]
-    pub(super) fn put_first<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
-        *self.room.first_chunk_mut().expect("there is room for all") = *bytes;
-        self.room = &mut take(&mut self.room)[len..];
-    }
+    use super::*;
 
-    /// Writes these bytes.
-    #[inline]
-    pub(super) fn put_compact(&mut self, bytes: &CompactBytes) {
-        match bytes.as_inline() {
-            Some((inline, len)) => self.put_first(inline, len),
-            None => self.put_slice(bytes),
+    proptest! {
+        /// Against a plain vector.
+        #[test]
+        fn what_was_written_waits_in_its_order_until_it_is_sent(
+            steps in prop::collection::vec((0usize..700, 0usize..1000), 0..60),
+        ) {
+            let (mut tail, mut model) = (Tail::default(), Vec::new());
+            for (index, (len, sent)) in steps.into_iter().enumerate() {
+                let bytes = alloc::vec![index as u8; len];
+                prop_assert_eq!(tail.write(len, |pen| pen.put_slice(&bytes)), len);
+                model.extend(bytes);
+                prop_assert_eq!(tail.waiting(), &model);
+                let sent = sent.min(model.len());
+                tail.advance(sent);
+                model.drain(..sent);
+                if sent % 7 == 0 {
+                    prop_assert_eq!(&tail.finish()[..], &model);
+                    model.clear();
+                } else if model.is_empty() {
+                    tail = Tail::of_memory(tail.into_memory());
+                }
+            }
         }
-    }
-
-    /// Writes these bytes.
-    pub(super) fn put_slice(&mut self, bytes: &[u8]) {
-        let (room, rest) = take(&mut self.room).split_at_mut(bytes.len());
-        room.copy_from_slice(bytes);
-        self.room = rest;
     }
 }
