@@ -35,6 +35,13 @@ impl Iterator for Taken {
         }
     }
 
+    fn fold<B, F: FnMut(B, Unacked) -> B>(self, init: B, fold: F) -> B {
+        match self {
+            Self::One(one) => one.into_iter().fold(init, fold),
+            Self::Many(many) => many.fold(init, fold),
+        }
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self {
             Self::One(one) => (usize::from(one.is_some()), Some(usize::from(one.is_some()))),
