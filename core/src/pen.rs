@@ -53,8 +53,16 @@ impl Pen<'_> {
     /// Writes a text behind its length.
     #[inline]
     pub(crate) fn put_text(&mut self, text: &ShortStr) {
-        self.put([text.len() as u8]);
-        self.put_compact(text.as_compact());
+        match text.as_compact().as_inline() {
+            Some((inline, len)) => {
+                self.put([len as u8]);
+                self.put_first(inline, len);
+            }
+            None => {
+                self.put([text.len() as u8]);
+                self.put_slice(text.as_bytes());
+            }
+        }
     }
 
     /// Writes these bytes.
