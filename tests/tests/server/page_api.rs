@@ -4,6 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -321,6 +322,15 @@ fn recordings_are_listed_and_downloaded_by_administrators() {
     }
 }
 
+/// What the simulator says of these recordings, which it replays to their end.
+fn replayed(recordings: &Path) -> String {
+    let replayed = Command::new(simulator()).arg("replay").arg(recordings).output();
+    let replayed = replayed.expect("the simulator starts");
+    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert!(replayed.status.success(), "{said}");
+    said
+}
+
 #[test]
 fn the_next_start_is_recorded_if_somebody_asks_for_it_and_the_one_behind_it_is_not() {
     let dir = TempDir::new().expect("a temporary directory");
@@ -348,11 +358,7 @@ fn the_next_start_is_recorded_if_somebody_asks_for_it_and_the_one_behind_it_is_n
     assert_eq!(later["files"][0]["bytes"], ended["files"][0]["bytes"]);
     assert!(broker.end_by(Signal::TERM).success());
 
-    let recordings = dir.path().join("data/recordings");
-    let replayed = Command::new(simulator()).arg("replay").arg(&recordings).output();
-    let replayed = replayed.expect("the simulator starts");
-    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
-    assert!(replayed.status.success(), "{said}");
+    let said = replayed(&dir.path().join("data/recordings"));
     assert!(said.contains("it was ended by guest"), "{said}");
 
     let broker = setup.start();
@@ -403,11 +409,7 @@ fn a_broker_starts_anew_in_its_process_and_is_recorded_then() {
     client.expect("Basic.GetOk").expect("it is there");
     assert!(broker.end_by(Signal::TERM).success());
 
-    let recordings = dir.path().join("data/recordings");
-    let replayed = Command::new(simulator()).arg("replay").arg(&recordings).output();
-    let replayed = replayed.expect("the simulator starts");
-    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
-    assert!(replayed.status.success(), "{said}");
+    let said = replayed(&dir.path().join("data/recordings"));
     assert!(said.contains("its end     the broker was told to stop"), "{said}");
 }
 
