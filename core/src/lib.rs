@@ -59,6 +59,7 @@ mod machine;
 mod marks;
 pub mod metrics;
 pub mod moving;
+mod pen;
 mod rare;
 mod slab;
 mod time;

@@ -353,6 +353,10 @@ impl Broker {
     /// Finds out whether publishers have to wait.
     fn update_hindrance(&mut self) {
         let (before, mut now) = (self.hindrance, self.engine.hindrance());
+        // As it mostly is.
+        if !before.any() && !now.any() {
+            return;
+        }
         // An alarm ends some way below where it began, so that it does not flutter.
         now.memory |= before.memory && !self.engine.has_memory_again();
         now.pace |= before.pace && !self.engine.has_pace_again();
@@ -502,19 +506,18 @@ impl Broker {
         if self.out.is_empty() {
             self.write_log();
             self.flush_confirms();
+            if self.out.is_empty() && self.out.capacity() > OUTPUTS_KEPT {
+                self.out = VecDeque::new();
+            }
         }
         if let Some(reason) = self.engine.log().halted() {
             self.is_halted = true;
             return Some(Output::Halt(reason.into()));
         }
-        if self.out.capacity() > OUTPUTS_KEPT && self.out.is_empty() {
-            self.out = VecDeque::new();
-        }
-        let output = self.out.pop_front();
-        if let Some(Output::PauseReading(_)) = output {
+        if let Some(Output::PauseReading(_)) = self.out.front() {
             self.engine.mark(Mark::ReadingStopped);
         }
-        output
+        self.out.pop_front()
     }
 
     /// Takes back a frame that was sent or encoded: its memory is used for what comes next. Costs
@@ -836,6 +839,7 @@ impl FrontEnd for Clients<'_> {
         !link.holds_deliveries(number) && link.has_room()
     }
 
+    #[inline]
     fn deliver(&mut self, session: SessionHandle, delivery: Delivery) {
         let (index, number) = split(session);
         let slot = self.connections.at_mut(index).expect("a session's connection is there");

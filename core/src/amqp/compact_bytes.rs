@@ -12,7 +12,7 @@ use core::ops::Deref;
 use bytes::Bytes;
 
 /// So many bytes lie in the value: names that the broker makes up, consumer tags above all, do.
-const INLINE_LEN_MAX: usize = 38;
+pub(crate) const INLINE_LEN_MAX: usize = 38;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -74,6 +74,22 @@ impl CompactBytes {
         Self(Held::Own(buffer))
     }
 
+    /// How many they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Held::Inline { len, .. } => usize::from(*len),
+            Held::Shared(bytes) => bytes.len(),
+            Held::Own(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether so many bytes lie in the value.
     pub(crate) fn is_few(len: usize) -> bool {
         len <= INLINE_LEN_MAX
@@ -82,6 +98,15 @@ impl CompactBytes {
     /// Whether they lie in the value.
     pub(crate) fn is_inline(&self) -> bool {
         matches!(self.0, Held::Inline { .. })
+    }
+
+    /// Those that lie in the value and how many of them count, if they do.
+    #[inline]
+    pub(crate) fn as_inline(&self) -> Option<(&[u8; INLINE_LEN_MAX], usize)> {
+        match &self.0 {
+            Held::Inline { len, bytes } => Some((bytes, usize::from(*len))),
+            Held::Shared(_) | Held::Own(_) => None,
+        }
     }
 
     /// The buffer that nobody shares, if they lie in one; nothing is left of them.

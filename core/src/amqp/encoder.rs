@@ -9,16 +9,15 @@ use core::mem::take;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::ShortStr;
+use super::CompactBytes;
 use super::frame::{CLASS_BASIC, Deliver, FRAME_END, FRAME_OVERHEAD, OutFrame, kind};
-use super::method::{BasicAck, BasicDeliver, BasicGetOk, Method};
+use super::method::{BasicAck, BasicDeliver, BasicGetOk, Method, MethodId};
+use super::tail::Tail;
 use crate::broker::Message;
+use crate::pen::Pen;
 
 /// Up to this many bytes, copying a body costs less than another piece to write.
 const COPY_LEN_MAX: usize = 4096;
-
-/// The least room that is made where there is none.
-const TAIL_LEN_MIN: usize = 512;
 
 /// Of so many buffers the memory is kept for the next, and of so many bytes each at the most.
 const ROOMS_MAX: usize = 8;
@@ -30,9 +29,7 @@ pub struct Egress {
     frame_max: usize,
     done: VecDeque<Bytes>,
     /// Where small things are written, one behind the other.
-    tail: Vec<u8>,
-    /// How many bytes of the tail the socket has already.
-    tail_sent: usize,
+    tail: Tail,
     len: usize,
 }
 
@@ -51,8 +48,7 @@ impl Egress {
     /// Nothing to send, bodies cut for frames of the smallest size every client takes.
     #[must_use]
     pub fn new() -> Self {
-        let (done, tail) = (VecDeque::new(), Vec::new());
-        Self { frame_max: 4096, done, tail, tail_sent: 0, len: 0 }
+        Self { frame_max: 4096, done: VecDeque::new(), tail: Tail::default(), len: 0 }
     }
 
     /// The largest frame from now on, in bytes, as agreed by `connection.tune-ok`; 0 means no
@@ -66,26 +62,22 @@ impl Egress {
 
     /// Appends a frame, in memory from these rooms if it has none.
     pub fn push_in(&mut self, frame: &OutFrame, rooms: &mut EgressRooms) {
-        if self.tail.capacity() == 0
+        if !self.tail.has_memory()
             && let Some(room) = rooms.0.pop()
         {
-            self.tail = room;
+            self.tail = Tail::of_memory(room);
         }
         self.push(frame);
     }
 
     /// Appends a frame; contents become as many frames as they need.
     pub fn push(&mut self, frame: &OutFrame) {
-        self.make_room();
-        let before = self.tail.len();
         match frame {
-            OutFrame::ProtocolHeader(header) => self.tail.extend_from_slice(header),
+            OutFrame::Deliver(channel, deliver) => {
+                self.put_content(*channel, &Lead::Deliver(deliver), &deliver.message);
+            }
             OutFrame::Method(channel, Method::BasicAck(ack)) => self.put_ack(*channel, ack),
             OutFrame::Method(channel, method) => self.put_method(*channel, method),
-            OutFrame::Deliver(channel, deliver) => {
-                self.put_deliver(*channel, deliver);
-                return self.put_content(*channel, &deliver.message, before);
-            }
             OutFrame::GetOk(channel, get_ok) => {
                 let method = BasicGetOk {
                     delivery_tag: get_ok.delivery_tag,
@@ -94,18 +86,23 @@ impl Egress {
                     routing_key: get_ok.message.routing_key.clone(),
                     message_count: get_ok.message_count,
                 };
-                self.put_method(*channel, &method.into());
-                return self.put_content(*channel, &get_ok.message, before);
+                let lead = Lead::Encoded(encoded(&method.into()));
+                self.put_content(*channel, &lead, &get_ok.message);
             }
             OutFrame::Return(channel, method, message) => {
-                self.put_method(*channel, &Method::BasicReturn(method.clone()));
-                return self.put_content(*channel, message, before);
+                let lead = Lead::Encoded(encoded(&Method::BasicReturn(method.clone())));
+                self.put_content(*channel, &lead, message);
+            }
+            OutFrame::ProtocolHeader(header) => {
+                self.len += self.tail.write(header.len(), |pen| pen.put(*header));
             }
             OutFrame::Heartbeat => {
-                self.tail.extend_from_slice(&[kind::HEARTBEAT, 0, 0, 0, 0, 0, 0, FRAME_END]);
+                self.len += self.tail.write(FRAME_OVERHEAD, |pen| {
+                    put_prefix(pen, kind::HEARTBEAT, 0, 0);
+                    pen.put([FRAME_END]);
+                });
             }
         }
-        self.len += self.tail.len() - before;
     }
 
     /// How many bytes wait.
@@ -122,7 +119,7 @@ impl Egress {
 
     /// What waits, in order, in as few pieces as there are.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let tail = Some(&self.tail[self.tail_sent..]).filter(|tail| !tail.is_empty());
+        let tail = Some(self.tail.waiting()).filter(|tail| !tail.is_empty());
         self.done.iter().map(|bytes| &bytes[..]).chain(tail)
     }
 
@@ -149,132 +146,186 @@ impl Egress {
             written -= first.len();
             self.done.pop_front();
         }
-        self.tail_sent += written;
+        self.tail.advance(written);
         if self.len == 0 {
             self.done = VecDeque::new();
-            self.tail_sent = 0;
-            rooms.take(take(&mut self.tail));
+            rooms.take(take(&mut self.tail).into_memory());
         }
-    }
-
-    /// Makes room for a small frame.
-    fn make_room(&mut self) {
-        if self.tail.capacity() - self.tail.len() >= TAIL_LEN_MIN {
-            return;
-        }
-        if self.tail_sent > self.tail.len() / 2 {
-            self.tail.drain(..take(&mut self.tail_sent));
-        }
-        self.tail.reserve(TAIL_LEN_MIN);
     }
 
     fn put_method(&mut self, channel: u16, method: &Method) {
-        let mut payload = BytesMut::new();
-        method.write(&mut payload);
-        self.put_prefix(kind::METHOD, channel, payload.len());
-        self.tail.extend_from_slice(&payload);
-        self.tail.push(FRAME_END);
+        let payload = encoded(method);
+        self.len += self.tail.write(payload.len() + FRAME_OVERHEAD, |pen| {
+            put_method(pen, channel, &payload);
+        });
     }
 
     /// The same for the one that confirms, as there is one for every message, or for some.
     fn put_ack(&mut self, channel: u16, ack: &BasicAck) {
-        let mut frame = [0; 21];
-        frame[..7].copy_from_slice(&prefix(kind::METHOD, channel, 13));
-        frame[7..9].copy_from_slice(&BasicAck::ID.class.to_be_bytes());
-        frame[9..11].copy_from_slice(&BasicAck::ID.method.to_be_bytes());
-        frame[11..19].copy_from_slice(&ack.delivery_tag.to_be_bytes());
-        frame[19] = u8::from(ack.multiple);
-        frame[20] = FRAME_END;
-        self.tail.extend_from_slice(&frame);
+        self.len += self.tail.write(ACK_LEN + FRAME_OVERHEAD, |pen| {
+            put_prefix(pen, kind::METHOD, channel, ACK_LEN);
+            pen.put(id(BasicAck::ID));
+            pen.put(ack.delivery_tag.to_be_bytes());
+            pen.put([u8::from(ack.multiple), FRAME_END]);
+        });
     }
 
-    fn put_prefix(&mut self, kind: u8, channel: u16, payload_len: usize) {
-        self.tail.extend_from_slice(&prefix(kind, channel, payload_len));
+    /// Appends a content with its method: all at once if the body is small, as this is done for
+    /// every message.
+    fn put_content(&mut self, channel: u16, lead: &Lead<'_>, message: &Message) {
+        let body = self.small_body(message);
+        let lead_len = lead.len();
+        let len = lead_len + content_len(message, body) + 3 * FRAME_OVERHEAD;
+        self.len += self.tail.write(len, |pen| {
+            match lead {
+                Lead::Deliver(deliver) => put_deliver(pen, channel, lead_len, deliver),
+                Lead::Encoded(payload) => put_method(pen, channel, payload),
+            }
+            put_header(pen, channel, message);
+            put_body(pen, channel, body);
+        });
+        if body.is_none() {
+            self.put_large_body(channel, message);
+        }
     }
 
-    /// Appends the frame of a `basic.deliver`, as [`BasicDeliver`] would be written: without making
-    /// one, as this is done for every message, and what has a fixed length at once.
-    fn put_deliver(&mut self, channel: u16, deliver: &Deliver) {
-        let (tag, message) = (&deliver.consumer_tag, &deliver.message);
-        let texts = tag.len() + message.exchange.len() + message.routing_key.len();
-        let mut begin = [0; 12];
-        begin[..7].copy_from_slice(&prefix(kind::METHOD, channel, texts + DELIVER_LEN));
-        begin[7..9].copy_from_slice(&BasicDeliver::ID.class.to_be_bytes());
-        begin[9..11].copy_from_slice(&BasicDeliver::ID.method.to_be_bytes());
-        begin[11] = tag.len() as u8;
-        self.tail.extend_from_slice(&begin);
-        self.put_text(tag);
-        let mut middle = [0; 10];
-        middle[..8].copy_from_slice(&deliver.delivery_tag.to_be_bytes());
-        middle[8] = u8::from(deliver.redelivered);
-        middle[9] = message.exchange.len() as u8;
-        self.tail.extend_from_slice(&middle);
-        self.put_text(&message.exchange);
-        self.tail.push(message.routing_key.len() as u8);
-        self.put_text(&message.routing_key);
-        self.tail.push(FRAME_END);
+    /// The body, if it is one piece that is copied into one frame.
+    fn small_body<'a>(&self, message: &'a Message) -> Option<&'a CompactBytes> {
+        let len_max = COPY_LEN_MAX.min(self.payload_len_max());
+        message.body.only_piece().filter(|piece| piece.len() <= len_max)
     }
 
-    fn put_text(&mut self, text: &ShortStr) {
-        self.tail.extend_from_slice(text.as_bytes());
+    /// How many bytes a body frame has at the most, beside what is around them.
+    fn payload_len_max(&self) -> usize {
+        self.frame_max.saturating_sub(FRAME_OVERHEAD).max(1)
     }
 
-    /// Appends header and body frames. `before` is where the tail ended before their method.
-    fn put_content(&mut self, channel: u16, message: &Message, before: usize) {
-        let properties = message.properties.wire();
-        let mut header = [0; 19];
-        header[..7].copy_from_slice(&prefix(kind::HEADER, channel, properties.len() + 12));
-        header[7..9].copy_from_slice(&CLASS_BASIC.to_be_bytes());
-        header[11..].copy_from_slice(&(message.body.len() as u64).to_be_bytes());
-        self.tail.extend_from_slice(&header);
-        self.tail.extend_from_slice(properties);
-        self.tail.push(FRAME_END);
-        self.len += self.tail.len() - before;
-        let payload_len_max = self.frame_max.saturating_sub(FRAME_OVERHEAD).max(1);
+    /// Appends the body frames of a content that is not small.
+    fn put_large_body(&mut self, channel: u16, message: &Message) {
+        let payload_len_max = self.payload_len_max();
         for (index, piece) in message.body.pieces().enumerate() {
             let mut at = 0;
             while at < piece.len() {
                 let end = piece.len().min(at.saturating_add(payload_len_max));
-                self.len += end - at + FRAME_OVERHEAD;
-                self.put_prefix(kind::BODY, channel, end - at);
-                if end - at <= COPY_LEN_MAX {
-                    self.tail.extend_from_slice(&piece[at..end]);
-                } else {
-                    self.finish_tail();
+                let len = end - at;
+                let is_copied = len <= COPY_LEN_MAX;
+                let written = if is_copied { len } else { 0 };
+                self.len += self.tail.write(written + FRAME_OVERHEAD, |pen| {
+                    put_prefix(pen, kind::BODY, channel, len);
+                    pen.put_slice(&piece[at..at + written]);
+                });
+                if !is_copied {
+                    self.done.push_back(self.tail.finish());
                     self.done.push_back(message.body.share(index, at, end));
+                    self.len += len;
                 }
-                self.tail.push(FRAME_END);
+                self.len += self.tail.write(1, |pen| pen.put([FRAME_END]));
                 at = end;
             }
         }
     }
-
-    /// What comes next is another piece.
-    fn finish_tail(&mut self) {
-        let mut tail = Bytes::from(take(&mut self.tail));
-        tail.advance(take(&mut self.tail_sent));
-        self.done.push_back(tail);
-    }
 }
 
 impl EgressRooms {
-    fn take(&mut self, mut room: Vec<u8>) {
+    fn take(&mut self, room: Vec<u8>) {
         let is_fit = (1..=ROOM_LEN_MAX).contains(&room.capacity());
         if is_fit && self.0.len() < ROOMS_MAX {
-            room.clear();
             self.0.push(room);
         }
     }
 }
 
-/// The octets of a `basic.deliver` beside its texts.
+/// The octets of a `basic.ack`, of a `basic.deliver` beside its texts, and of a content header
+/// beside its properties; all without what is around a frame.
+const ACK_LEN: usize = 13;
 const DELIVER_LEN: usize = 16;
+const HEADER_LEN: usize = 12;
 
-/// What goes before a frame's payload.
-fn prefix(kind: u8, channel: u16, payload_len: usize) -> [u8; 7] {
-    let [high, low] = channel.to_be_bytes();
-    let [a, b, c, d] = (payload_len as u32).to_be_bytes();
-    [kind, high, low, a, b, c, d]
+/// The method that comes before a content.
+enum Lead<'a> {
+    Deliver(&'a Deliver),
+    /// Any other, as it is written.
+    Encoded(BytesMut),
+}
+
+impl Lead<'_> {
+    /// Its octets without what is around a frame.
+    fn len(&self) -> usize {
+        match self {
+            Lead::Deliver(Deliver { consumer_tag, message, .. }) => {
+                let names = message.exchange.len() + message.routing_key.len();
+                DELIVER_LEN + consumer_tag.len() + names
+            }
+            Lead::Encoded(payload) => payload.len(),
+        }
+    }
+}
+
+fn encoded(method: &Method) -> BytesMut {
+    let mut payload = BytesMut::new();
+    method.write(&mut payload);
+    payload
+}
+
+/// The octets of header and body, if that is small, without what is around frames.
+fn content_len(message: &Message, body: Option<&CompactBytes>) -> usize {
+    HEADER_LEN + message.properties.as_compact().len() + body.map_or(0, CompactBytes::len)
+}
+
+/// How a method's payload begins.
+fn id(MethodId { class, method }: MethodId) -> [u8; 4] {
+    (u32::from(class) << 16 | u32::from(method)).to_be_bytes()
+}
+
+/// Writes what goes before a frame's payload.
+#[inline]
+fn put_prefix(pen: &mut Pen<'_>, kind: u8, channel: u16, payload_len: usize) {
+    let (kind, channel, len) = (u64::from(kind), u64::from(channel), payload_len as u32);
+    let prefix = kind << 56 | channel << 40 | u64::from(len) << 8;
+    pen.put_first(&prefix.to_be_bytes(), FRAME_OVERHEAD - 1);
+}
+
+/// Writes the frame of a method.
+fn put_method(pen: &mut Pen<'_>, channel: u16, payload: &[u8]) {
+    put_prefix(pen, kind::METHOD, channel, payload.len());
+    pen.put_slice(payload);
+    pen.put([FRAME_END]);
+}
+
+/// Writes the frame of a `basic.deliver`, as [`BasicDeliver`] would be written: without making one.
+#[inline]
+fn put_deliver(pen: &mut Pen<'_>, channel: u16, payload_len: usize, deliver: &Deliver) {
+    let (tag, message) = (&deliver.consumer_tag, &*deliver.message);
+    put_prefix(pen, kind::METHOD, channel, payload_len);
+    pen.put(id(BasicDeliver::ID));
+    pen.put_text(tag);
+    pen.put(deliver.delivery_tag.to_be_bytes());
+    pen.put([u8::from(deliver.redelivered)]);
+    pen.put_text(&message.exchange);
+    pen.put_text(&message.routing_key);
+    pen.put([FRAME_END]);
+}
+
+/// Writes a content's header.
+#[inline]
+fn put_header(pen: &mut Pen<'_>, channel: u16, message: &Message) {
+    let properties = message.properties.as_compact();
+    put_prefix(pen, kind::HEADER, channel, HEADER_LEN + properties.len());
+    // The class, and a weight of zero.
+    pen.put((u32::from(CLASS_BASIC) << 16).to_be_bytes());
+    pen.put((message.body.len() as u64).to_be_bytes());
+    pen.put_compact(properties);
+    pen.put([FRAME_END]);
+}
+
+/// Writes the body of a content, if that is small and there is any.
+#[inline]
+fn put_body(pen: &mut Pen<'_>, channel: u16, body: Option<&CompactBytes>) {
+    if let Some(body) = body.filter(|body| !body.is_empty()) {
+        put_prefix(pen, kind::BODY, channel, body.len());
+        pen.put_compact(body);
+        pen.put([FRAME_END]);
+    }
 }
 
 #[cfg(test)]
@@ -288,7 +339,7 @@ mod tests {
             let [mut direct, mut by_table] = [Egress::new(), Egress::new()];
             direct.put_ack(300, &ack);
             by_table.put_method(300, &ack.into());
-            assert_eq!(direct.tail, by_table.tail);
+            assert_eq!(direct.tail.waiting(), by_table.tail.waiting());
         }
     }
 
@@ -314,10 +365,10 @@ mod tests {
                 exchange: deliver.message.exchange.clone(),
                 routing_key: deliver.message.routing_key.clone(),
             });
-            by_table.put_method(300, &method);
+            by_table.put_content(300, &Lead::Encoded(encoded(&method)), &deliver.message);
             let mut direct = Egress::new();
-            direct.put_deliver(300, &deliver);
-            assert_eq!(direct.tail, by_table.tail);
+            direct.put_content(300, &Lead::Deliver(&deliver), &deliver.message);
+            assert_eq!(direct.tail.waiting(), by_table.tail.waiting());
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::frame::{ChannelNumber, FRAME_OVERHEAD, OutFrame};
+use super::frame::{ChannelNumber, Deliver, FRAME_OVERHEAD, OutFrame};
 use super::method::{Method, MethodId};
 use super::{AmqpError, FieldTable, FieldValue, ShortStr};
 use crate::broker::{Claimant, Message, Owner, VhostId};
@@ -211,11 +211,32 @@ impl Link {
         }
     }
 
+    /// Sends a delivery, behind what of its channel waits for the disk.
+    #[inline]
+    pub(crate) fn send_delivery(
+        &mut self,
+        out: &mut VecDeque<Output>,
+        now: Instant,
+        channel: ChannelNumber,
+        deliver: Deliver,
+    ) {
+        if self.held.is_empty() {
+            self.note_sent(now, deliver_len(&deliver));
+            out.push_back(Output::Send(self.id, OutFrame::Deliver(channel, deliver)));
+        } else {
+            self.send(out, now, OutFrame::Deliver(channel, deliver));
+        }
+    }
+
+    fn note_sent(&mut self, now: Instant, len: usize) {
+        self.egress_len = self.egress_len.saturating_add(len);
+        self.last_sent = now;
+    }
+
     fn send_now(&mut self, out: &mut VecDeque<Output>, now: Instant, frame: OutFrame) {
         let len = frame_len(&frame);
         let is_delivery = matches!(frame, OutFrame::Deliver(..));
-        self.egress_len = self.egress_len.saturating_add(len);
-        self.last_sent = now;
+        self.note_sent(now, len);
         out.push_back(Output::Send(self.id, frame));
         if is_delivery {
             return;
@@ -368,12 +389,16 @@ fn held_len(frame: &OutFrame) -> usize {
 /// The bytes of a frame on the wire; never too few.
 fn frame_len(frame: &OutFrame) -> usize {
     match frame {
-        OutFrame::Deliver(_, deliver) => deliver.consumer_tag.len() + content_len(&deliver.message),
+        OutFrame::Deliver(_, deliver) => deliver_len(deliver),
         OutFrame::GetOk(_, get_ok) => content_len(&get_ok.message),
         OutFrame::Return(_, _, message) => content_len(message),
         OutFrame::Method(_, method) => METHOD_OVERHEAD + text_len(method),
         OutFrame::Heartbeat | OutFrame::ProtocolHeader(_) => FRAME_OVERHEAD,
     }
+}
+
+fn deliver_len(deliver: &Deliver) -> usize {
+    deliver.consumer_tag.len() + content_len(&deliver.message)
 }
 
 /// The bytes of a method's texts; of those methods only that are sent in answer to a client.
@@ -395,7 +420,8 @@ fn content_len(message: &Message) -> usize {
     let names = message.exchange.len() + message.routing_key.len();
     let body = message.body.len();
     let frames = message.body.pieces_len() + body / 4096 * 2;
-    CONTENT_OVERHEAD + names + message.properties.wire().len() + body + frames * FRAME_OVERHEAD
+    let properties = message.properties.as_compact().len();
+    CONTENT_OVERHEAD + names + properties + body + frames * FRAME_OVERHEAD
 }
 
 /// The channel that a frame is of.

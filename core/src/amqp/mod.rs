@@ -21,11 +21,13 @@ mod properties;
 mod reader;
 mod sasl;
 mod shortstr;
+mod tail;
 mod unacked;
 mod waiting;
 
 pub(crate) use channel::{Context, Gated};
 pub use compact_bytes::CompactBytes;
+pub(crate) use compact_bytes::INLINE_LEN_MAX;
 pub(crate) use connection::Connection;
 pub use content::Content;
 pub use decoder::{DecodeError, Decoder, FRAME_MAX_UNTUNED};

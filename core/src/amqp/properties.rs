@@ -56,6 +56,12 @@ impl Properties {
         Self(CompactBytes::within(bytes, part.start, part.end))
     }
 
+    /// Flags and values, as they are held.
+    #[inline]
+    pub(crate) fn as_compact(&self) -> &CompactBytes {
+        &self.0
+    }
+
     /// Flags and values.
     #[must_use]
     pub fn wire(&self) -> &[u8] {

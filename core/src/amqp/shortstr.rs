@@ -80,6 +80,12 @@ impl ShortStr {
         &self.0
     }
 
+    /// The bytes, as they are held.
+    #[inline]
+    pub(crate) fn as_compact(&self) -> &CompactBytes {
+        &self.0
+    }
+
     /// The bytes, shared if there are more than a few.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {

@@ -35,6 +35,13 @@ impl Iterator for Taken {
         }
     }
 
+    fn fold<B, F: FnMut(B, Unacked) -> B>(self, init: B, fold: F) -> B {
+        match self {
+            Self::One(one) => one.into_iter().fold(init, fold),
+            Self::Many(many) => many.fold(init, fold),
+        }
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self {
             Self::One(one) => (usize::from(one.is_some()), Some(usize::from(one.is_some()))),
@@ -72,6 +79,12 @@ impl UnackedDeliveries {
     pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Option<Taken> {
         if tag == 0 && multiple {
             return Some(self.take_all().into());
+        }
+        // Mostly it is the oldest.
+        if !multiple && self.slots.front().is_some_and(|(first, _)| *first == tag) {
+            let oldest = self.slots.pop_front().and_then(filled);
+            self.close_up();
+            return Some(Taken::One(oldest));
         }
         let at = self.slots.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         self.slots[at].1.as_ref()?;
@@ -120,6 +133,15 @@ impl UnackedDeliveries {
 
     /// Drops holes at the front, and all of them when they are more than half.
     fn close_up(&mut self) {
+        if self.holes > 0 {
+            self.drop_holes();
+        }
+        if self.slots.is_empty() && self.slots.capacity() > 1024 {
+            self.slots = VecDeque::new();
+        }
+    }
+
+    fn drop_holes(&mut self) {
         while let Some((_, None)) = self.slots.front() {
             self.slots.pop_front();
             self.holes -= 1;
@@ -127,9 +149,6 @@ impl UnackedDeliveries {
         if self.holes > self.slots.len() / 2 {
             self.slots.retain(|(_, lease)| lease.is_some());
             self.holes = 0;
-        }
-        if self.slots.is_empty() && self.slots.capacity() > 1024 {
-            self.slots = VecDeque::new();
         }
     }
 }

@@ -205,6 +205,12 @@ impl Body {
         core::iter::once(&self.first[..]).chain(rest)
     }
 
+    /// The only piece, if there is no more than one.
+    #[inline]
+    pub(crate) fn only_piece(&self) -> Option<&CompactBytes> {
+        self.rest.is_empty().then_some(&self.first)
+    }
+
     /// The same, to be shared.
     pub(crate) fn shared_pieces(&self) -> impl Iterator<Item = Bytes> {
         let first = self.first.to_bytes();

@@ -381,7 +381,10 @@ impl Queue {
 
     /// When a message expires that comes in now and lives for `ttl` milliseconds, if that is given.
     pub(crate) fn deadline(&self, clock: Clock, ttl: Option<u64>) -> Option<NonZeroU64> {
-        let millis = ttl.into_iter().chain(self.settings.message_ttl).min()?;
+        let millis = match (ttl, self.settings.message_ttl) {
+            (Some(asked), Some(most)) => asked.min(most),
+            (asked, most) => asked.or(most)?,
+        };
         NonZeroU64::new(clock.deadline_in(millis).max(1))
     }
 
@@ -456,7 +459,14 @@ impl Queue {
         self.ready.weight.uncounted_from(from).filter(|_| self.ready.paged() > 0)
     }
 
+    /// Whether more is known of a message than its entry, and is to be forgotten with it.
+    #[inline]
+    pub(crate) fn knows_of(&self, entry: &Entry) -> bool {
+        entry.item != 0 || !self.deadlines.is_empty()
+    }
+
     /// Takes the next message, to be handed out.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Entry> {
         let entry = self.ready.take()?;
         self.handed_out_below = self.handed_out_below.max(entry.position + 1);

@@ -152,7 +152,13 @@ impl Ready {
 
     /// Which is next.
     pub(crate) fn next(&self, extents: &Extents) -> Next {
-        match self.first() {
+        self.next_is(self.first(), extents)
+    }
+
+    /// The same where it is known which is the [first](Self::first) of those in memory.
+    #[inline]
+    pub(crate) fn next_is(&self, first: Option<&Entry>, extents: &Extents) -> Next {
+        match first {
             Some(first) if first.message.is_none() => Next::OnDisk,
             Some(first) if self.paged > 0 && self.returned.is_empty() => {
                 // Others may be before it that are on disk, or about to be written.
@@ -190,31 +196,35 @@ impl Ready {
     }
 
     /// Takes the first of those in memory.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Entry> {
-        let entry = if let Some((_, entry)) = self.returned.pop_first() {
-            Some(entry)
-        } else {
-            let is_fresh = match (self.loaded.front(), self.fresh.front()) {
-                (Some(loaded), Some(fresh)) => loaded.position > fresh.position,
-                (loaded, _) => loaded.is_none(),
-            };
-            let from = if is_fresh { &mut self.fresh } else { &mut self.loaded };
-            let entry = from.pop_front();
-            if from.is_empty() && from.capacity() > CAPACITY_KEPT {
-                *from = VecDeque::new();
-            }
-            if let Some(entry) = &entry {
-                // Those on disk only are behind what was ever taken.
-                self.paged_from = self.paged_from.max(entry.position + 1);
-            }
-            entry
+        let entry = match self.returned.pop_first() {
+            Some((_, entry)) => entry,
+            None => self.take_new()?,
         };
-        if let Some(entry) = &entry {
-            self.cached -= entry.cached_size();
-            self.weight.leave(entry.size.bytes());
+        self.cached -= entry.cached_size();
+        self.weight.leave(entry.size.bytes());
+        if self.gone > 0 {
+            self.tidy();
         }
-        self.tidy();
-        entry
+        Some(entry)
+    }
+
+    /// Takes the first of those in memory that were never taken.
+    #[inline]
+    fn take_new(&mut self) -> Option<Entry> {
+        let is_fresh = match (self.loaded.front(), self.fresh.front()) {
+            (Some(loaded), Some(fresh)) => loaded.position > fresh.position,
+            (loaded, _) => loaded.is_none(),
+        };
+        let from = if is_fresh { &mut self.fresh } else { &mut self.loaded };
+        let entry = from.pop_front()?;
+        if from.is_empty() && from.capacity() > CAPACITY_KEPT {
+            *from = VecDeque::new();
+        }
+        // Those on disk only are behind what was ever taken.
+        self.paged_from = self.paged_from.max(entry.position + 1);
+        Some(entry)
     }
 
     /// Takes the message at this position, if it is there, from wherever it stands. Of one that is

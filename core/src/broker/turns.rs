@@ -30,21 +30,44 @@ struct Level {
 
 impl Turns {
     /// Whose turn it is; maybe a consumer that is gone.
+    #[inline]
     pub(crate) fn next(&self) -> Option<ConsumerId> {
         let first_below = || self.lower.first_key_value()?.1.front();
         self.top.consumers.front().or_else(first_below).copied()
     }
 
-    /// Takes the turn of whose it is; maybe of a consumer that is gone, to be passed over.
+    /// Takes the turn of whose it is.
     pub(crate) fn take(&mut self) -> Option<ConsumerId> {
+        self.fill_top();
+        let taken = self.top.consumers.pop_front()?;
+        self.len -= 1;
+        Some(taken)
+    }
+
+    /// Whose turn it is has had it, and the next one behind those of its priority that wait for
+    /// theirs.
+    #[inline]
+    pub(crate) fn pass_on(&mut self) {
+        // Mostly there is no other.
+        if self.top.consumers.len() != 1 {
+            self.turn_round();
+        }
+    }
+
+    /// Where the top level is empty, the next lower one takes its place.
+    fn fill_top(&mut self) {
         if self.top.consumers.is_empty()
             && let Some((Reverse(priority), consumers)) = self.lower.pop_first()
         {
             self.top = Level { priority, consumers };
         }
-        let taken = self.top.consumers.pop_front()?;
-        self.len -= 1;
-        Some(taken)
+    }
+
+    fn turn_round(&mut self) {
+        self.fill_top();
+        if let Some(first) = self.top.consumers.pop_front() {
+            self.top.consumers.push_back(first);
+        }
     }
 
     /// Gives a consumer a turn, behind those of its priority that wait for theirs.
@@ -80,8 +103,9 @@ impl Turns {
         self.len = self.top.consumers.len() + self.lower.values().map(VecDeque::len).sum::<usize>();
     }
 
-    /// A turn that was taken was of a consumer that is gone.
+    /// Takes the turn of whose it is: a consumer that is gone.
     pub(crate) fn pass_over(&mut self) {
+        self.take();
         self.stale = self.stale.saturating_sub(1);
     }
 }
@@ -110,6 +134,21 @@ mod tests {
             turns.withdraw(|_| false);
         }
         assert_eq!((turns.len, turns.lower.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_has_had_a_turn_is_behind_those_of_its_priority_and_before_lower_ones() {
+        let mut turns = Turns::default();
+        for (index, priority) in [(0, 5), (1, 1), (2, 1), (3, 0)] {
+            turns.give(consumer(index), priority);
+        }
+        turns.pass_on();
+        assert_eq!(turns.take(), Some(consumer(0)));
+        turns.pass_on();
+        assert_eq!(order(&mut turns), [2, 1, 3]);
+        assert_eq!((turns.len, turns.lower.len()), (0, 0));
+        turns.pass_on();
+        assert_eq!(turns.next(), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::fact::{Dropped, Fact, Place, QueueNumber, Settled, Timed};
 use super::format::{self, BATCH_HEADER_LEN, BatchHeader, RECORD_HEADER_LEN, RecordHeader};
 use crate::Instant;
 use crate::broker::{Message, QueueId};
+use crate::pen::{self, Pen};
 
 /// Bodies up to this many bytes are copied into the batch; larger ones are handed on as they are.
 const COPY_LEN_MAX: usize = 16 << 10;
@@ -214,8 +215,13 @@ impl Batch {
 
 /// About how many bytes a message's record has, without its places.
 fn record_len(message: &Message) -> usize {
+    RECORD_HEADER_LEN + 4 + content_len(message)
+}
+
+/// How many bytes all of a message has in its record.
+fn content_len(message: &Message) -> usize {
     let names = message.exchange.len() + message.routing_key.len();
-    RECORD_HEADER_LEN + 10 + names + message.properties.wire().len() + message.body.len()
+    6 + names + message.properties.as_compact().len() + message.body.len()
 }
 
 /// When the messages of a batch expire, as they are written.
@@ -281,48 +287,54 @@ impl Encoder {
         let message = &*pending.message;
         let start = self.buffer.len();
         let offset = self.base + start as u64;
-        let buffer = &mut self.buffer;
-        buffer.put_bytes(0, RECORD_HEADER_LEN);
-        let spots = pending.spots.as_slice();
-        buffer.put_u32_le(spots.len() as u32);
-        for spot in spots {
-            buffer.put_u64_le(spot.place.queue.0);
-            buffer.put_u64_le(spot.place.position);
-        }
-        for name in [&message.exchange, &message.routing_key] {
-            buffer.put_u8(name.len() as u8);
-            buffer.put_slice(name.as_bytes());
-        }
-        let properties = message.properties.wire();
-        buffer.put_u32_le(properties.len() as u32);
-        buffer.put_slice(properties);
         let is_copied = message.body.len() <= COPY_LEN_MAX;
-        if is_copied {
-            message.body.pieces().for_each(|piece| buffer.put_slice(piece));
-        }
+        let apart = if is_copied { 0 } else { message.body.len() };
+        let spots = pending.spots.as_slice();
+        let len = RECORD_HEADER_LEN + 4 + 16 * spots.len() + content_len(message) - apart;
+        self.buffer.resize(start + len + Pen::SLACK, 0);
+        let written = pen::write(&mut self.buffer[start + RECORD_HEADER_LEN..], |pen| {
+            pen.put((spots.len() as u32).to_le_bytes());
+            for spot in spots {
+                pen.put(spot.place.queue.0.to_le_bytes());
+                pen.put(spot.place.position.to_le_bytes());
+            }
+            pen.put_text(&message.exchange);
+            pen.put_text(&message.routing_key);
+            let properties = message.properties.as_compact();
+            pen.put((properties.len() as u32).to_le_bytes());
+            pen.put_compact(properties);
+            match message.body.only_piece() {
+                _ if !is_copied => {}
+                Some(piece) => pen.put_compact(piece),
+                None => message.body.pieces().for_each(|piece| pen.put_slice(piece)),
+            }
+        });
+        debug_assert_eq!(RECORD_HEADER_LEN + written, len, "all is counted");
+        self.buffer.truncate(start + len);
         let flags = u8::from(pending.is_moved)
             | u8::from(pending.is_volatile) << 1
             | u8::from(message.persistent) << 2
             | u8::from(message.is_dead_letter) << 3;
-        let written = &self.buffer[start + RECORD_HEADER_LEN..];
-        let apart = if is_copied { 0 } else { message.body.len() };
-        let pieces = message.body.pieces().filter(|_| !is_copied);
-        let body_len = written.len() + apart;
+        let (kind, record_len) = (super::codec::kind::MESSAGE, (len + apart) as u32);
+        if is_copied {
+            let record = &mut self.buffer[start..];
+            RecordHeader::complete(record, kind, flags, self.identity, offset);
+            return (offset as u32, record_len);
+        }
         let header = RecordHeader::encode(
-            super::codec::kind::MESSAGE,
+            kind,
             flags,
             self.identity,
             offset,
-            body_len,
-            core::iter::once(written).chain(pieces),
+            written + apart,
+            core::iter::once(&self.buffer[start + RECORD_HEADER_LEN..])
+                .chain(message.body.pieces()),
         );
         self.buffer[start..start + RECORD_HEADER_LEN].copy_from_slice(&header);
-        if !is_copied {
-            self.base += (self.buffer.len() + apart) as u64;
-            self.chunks.push(self.buffer.split().freeze());
-            self.chunks.extend(message.body.shared_pieces().filter(|piece| !piece.is_empty()));
-        }
-        (offset as u32, (RECORD_HEADER_LEN + body_len) as u32)
+        self.base += (self.buffer.len() + apart) as u64;
+        self.chunks.push(self.buffer.split().freeze());
+        self.chunks.extend(message.body.shared_pieces().filter(|piece| !piece.is_empty()));
+        (offset as u32, record_len)
     }
 
     /// How many records it has so far.

@@ -52,6 +52,19 @@ impl Extent {
         }
     }
 
+    /// Settles a position, if it is alive. Mostly it is the one behind all that are settled, as
+    /// messages are done with in the order in which they came.
+    fn settle_one(&mut self, position: u64) -> Option<Freed> {
+        if let Some(mut range) = self.settled.last_entry()
+            && position >= self.first
+            && range.get().checked_add(1) == Some(position)
+        {
+            *range.get_mut() = position;
+            return Some(self.free(self.live.min(1)));
+        }
+        self.is_live(position).then(|| self.settle(position, position))
+    }
+
     /// Settles the positions of a range, both ends included, that are within the extent and not
     /// settled yet: each is a message of the log. What that frees.
     fn settle(&mut self, first: u64, last: u64) -> Freed {
@@ -193,8 +206,8 @@ impl Extents {
     /// already.
     pub(crate) fn settle(&mut self, position: u64) -> Option<Freed> {
         let at = self.list.partition_point(|extent| extent.last < position);
-        let extent = self.list.get_mut(at).filter(|extent| extent.is_live(position))?;
-        let freed = extent.settle(position, position);
+        let extent = self.list.get_mut(at)?;
+        let freed = extent.settle_one(position)?;
         if extent.live == 0 {
             self.list.remove(at);
         }

@@ -186,6 +186,16 @@ impl RecordHeader {
         [len[0], len[1], len[2], len[3], kind, flags, 0, 0]
     }
 
+    /// Writes the header of a record that is in one piece, and has room for it before the body.
+    pub(crate) fn complete(record: &mut [u8], kind: u8, flags: u8, identity: u64, offset: u64) {
+        let head = Self::head(record.len() as u32, kind, flags);
+        // As if it stood directly before the body: in one piece, the sum takes half the time.
+        record[8..RECORD_HEADER_LEN].copy_from_slice(&head);
+        let sum = xxh3_64_with_seed(&record[8..], identity.wrapping_add(offset));
+        record[..8].copy_from_slice(&head);
+        record[8..RECORD_HEADER_LEN].copy_from_slice(&sum.to_le_bytes());
+    }
+
     /// The header's bytes for a body in these pieces, where the record is to stand at `offset`.
     pub(crate) fn encode<'a>(
         kind: u8,

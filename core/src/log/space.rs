@@ -27,16 +27,19 @@ impl Log {
 
     /// Whether the disk has too little room for publishers to go on.
     pub(crate) fn is_short_of_space(&self) -> bool {
-        self.is_full || self.is_short || self.is_troubled
+        self.is_full | self.is_short | self.is_troubled
     }
 
     /// Whether what is reserved on the disk, beyond what has gathered, had better be left to
     /// acks, deletes and what goes before deliveries. Should the next segment turn out not to fit
     /// on the disk, these are what can make room, and they need some themselves.
     pub(crate) fn is_short_of_reserve(&self) -> bool {
+        if !self.is_enabled || self.spare == Spare::Ready {
+            return false;
+        }
         let left = |offset| self.segment_len.saturating_sub(offset);
         let reserved = self.active.as_ref().map_or(0, |active| left(active.offset));
         let wanted = self.segment_len / RESERVE_PART + self.pending.len as u64;
-        self.is_enabled && self.spare != Spare::Ready && reserved < wanted
+        reserved < wanted
     }
 }

@@ -119,6 +119,7 @@ impl Channel {
     }
 
     /// Sends a message to one of the channel's consumers.
+    #[inline]
     pub(crate) fn deliver(
         &mut self,
         delivery: Delivery,
@@ -141,7 +142,7 @@ impl Channel {
             redelivered: delivery.redelivered,
             message: delivery.message,
         };
-        link.send(out, now, OutFrame::Deliver(self.number, deliver));
+        link.send_delivery(out, now, self.number, deliver);
     }
 
     /// Sends a direct reply; whether it was sent. One for a consumer that is gone is dropped, and

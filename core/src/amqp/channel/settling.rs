@@ -122,9 +122,7 @@ impl Channel {
             self.counters.acked += taken.len() as u64;
         }
         // In their order, in which those that are rejected go on.
-        for unacked in taken {
-            ctx.engine.settle(self.session, unacked.lease, settlement);
-        }
+        taken.for_each(|unacked| ctx.engine.settle(self.session, unacked.lease, settlement));
         Ok(())
     }
 

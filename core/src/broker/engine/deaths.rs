@@ -69,10 +69,15 @@ impl Engine {
     }
 
     /// Ends what has expired. Not all at once if it is very much; then it is to be called again.
+    #[inline]
     pub(crate) fn expire(&mut self) {
-        if self.sleeping.is_empty() && self.timers.is_empty() {
-            return;
+        if !self.sleeping.is_empty() || !self.timers.is_empty() {
+            self.expire_all();
         }
+    }
+
+    #[inline(never)]
+    fn expire_all(&mut self) {
         // What is on disk when the broker stops stays as it is.
         if self.log.is_closing() {
             return;
@@ -262,7 +267,13 @@ impl Engine {
 
     /// Buries who died, as far as that can be done now. Whether there was anybody: then there may
     /// be more to dispatch.
+    #[inline]
     pub(crate) fn bury(&mut self) -> bool {
+        let is_nobody = self.refused.is_empty() && self.mourning.is_empty();
+        !(is_nobody && self.keeping.is_idle()) && self.bury_all()
+    }
+
+    fn bury_all(&mut self) -> bool {
         let mut is_anybody = false;
         if self.log.is_closing() {
             return false;

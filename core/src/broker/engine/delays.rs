@@ -14,7 +14,7 @@ use super::super::delay::{self, Due};
 use super::super::exchange::Envelope;
 use super::super::message::Message;
 use super::super::queue::{Owner, Queue, QueueDeclaration, QueueId};
-use super::delivery::Enqueued;
+use super::enqueuing::Enqueued;
 use super::routing::Route;
 use super::{Engine, VhostId};
 use crate::amqp::{FieldTable, ShortStr};

@@ -1,9 +1,8 @@
-//! Messages on their way: into queues, to consumers, and back.
+//! Messages on their way out of queues: to consumers, and back.
 
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::num::NonZeroU64;
 use core::time::Duration;
 
 use super::super::access::Right;
@@ -12,14 +11,13 @@ use super::super::consumer::{Consume, Consumer, ConsumerId, Session, SessionHand
 use super::super::death::Reason;
 use super::super::message::Message;
 use super::super::queue::{Entry, Owner, Queue, QueueId};
-use super::super::ready::{Next, Unwritten};
+use super::super::ready::Next;
 use super::super::refusal::{Refusal, RefusalKind, Resource};
-use super::super::weight::Size;
 use super::paging::ITEM_READ;
-use super::routing::{REPLY_PREFIX, Route};
+use super::routing::REPLY_PREFIX;
 use super::{Claimant, Engine, Notice};
 use crate::amqp::ShortStr;
-use crate::log::{BatchNumber, Fact, Item, PendingMessage, Spot, Spots};
+use crate::log::Fact;
 use crate::{Instant, Mark};
 
 /// The side of the broker that clients see. The engine calls it from [`Engine::dispatch`] only.
@@ -75,35 +73,6 @@ pub(crate) enum Settlement {
     Reject,
     /// It goes back to where it was.
     Requeue,
-}
-
-/// What came of a message's being put into queues.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Enqueued {
-    /// The batch that must be durable before it is safe in those queues that are; 0 when none must.
-    pub(crate) gate: BatchNumber,
-    /// Whether a queue had no room for it.
-    pub(crate) is_refused: bool,
-    /// What has it now that did not have it before.
-    pub(crate) taken: Taken,
-}
-
-/// Who took a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Taken {
-    /// No queue.
-    Nowhere,
-    /// Queues that have it until the next start at the most.
-    ForNow,
-    /// The log, for queues that have it after a start too.
-    ForGood,
-}
-
-impl Enqueued {
-    /// Nothing came of it, but what is there rests on this batch.
-    pub(crate) fn nowhere(gate: BatchNumber) -> Self {
-        Self { gate, is_refused: false, taken: Taken::Nowhere }
-    }
 }
 
 /// What comes of asking for a message.
@@ -174,128 +143,6 @@ impl Engine {
             self.mark(Mark::DeliveryResumed);
             self.revive_session(id);
         }
-    }
-
-    /// Puts a message into all queues of its route, but for those that know it for a duplicate or
-    /// refuse it. It lives for no longer than `ttl` milliseconds, if that is given.
-    pub(crate) fn enqueue(
-        &mut self,
-        route: &Route,
-        message: Arc<Message>,
-        ttl: Option<u64>,
-    ) -> Enqueued {
-        match self.deduplicates(route, &message) {
-            Some(headers) => self.enqueue_once(route, message, ttl, &headers),
-            None => self.enqueue_unseen(route, message, ttl),
-        }
-    }
-
-    /// The same once it is known that no queue takes it for a duplicate.
-    pub(super) fn enqueue_unseen(
-        &mut self,
-        route: &Route,
-        message: Arc<Message>,
-        ttl: Option<u64>,
-    ) -> Enqueued {
-        let bytes = message.body.len();
-        let is_refusing = |id: &QueueId| self.is_refusing(*id, bytes);
-        if !route.queues.iter().any(is_refusing) {
-            return self.enqueue_all(route, message, ttl);
-        }
-        let (refusing, taking) = route.queues.iter().partition(|id| is_refusing(id));
-        self.refuse(refusing, &message);
-        let mut route = route.clone();
-        route.queues = taking;
-        Enqueued { is_refused: true, ..self.enqueue_all(&route, message, ttl) }
-    }
-
-    fn enqueue_all(
-        &mut self,
-        route: &Route,
-        mut message: Arc<Message>,
-        ttl: Option<u64>,
-    ) -> Enqueued {
-        let is_kept = !self.passes_through(route);
-        if is_kept {
-            let message = Arc::make_mut(&mut message);
-            message.detach_in(&mut self.pool);
-            self.keep(message);
-        }
-        for session in &route.replies {
-            if let Some(session) = self.sessions.get(*session) {
-                self.notices.push(Notice::Reply(session.handle, message.clone()));
-            }
-        }
-        let by_level = self.by_level(&route.queues, &message);
-        let queues = by_level.as_ref().unwrap_or(&route.queues);
-        let is_pressed = is_kept && self.is_pressed();
-        let (mut is_logged, mut is_durable) = (false, false);
-        for queue in queues.iter().filter_map(|id| self.queues.get(*id)) {
-            let is_ours = self.log.is_enabled() && queue.keeps(&message);
-            is_durable |= is_ours;
-            is_logged |= is_ours || is_pressed;
-        }
-        match queues.split_last() {
-            Some((last, others)) if !is_logged => {
-                others.iter().for_each(|id| self.push(*id, message.clone(), 0, false, ttl));
-                self.push(*last, message, 0, false, ttl);
-            }
-            Some(_) => self.enqueue_logged(queues, &message, is_pressed, ttl),
-            None => self.pool.take_back(message),
-        }
-        let (gate, taken) = match is_durable {
-            true => (self.log.position(), Taken::ForGood),
-            false if route.queues.is_empty() => (0, Taken::Nowhere),
-            false => (0, Taken::ForNow),
-        };
-        Enqueued { gate, is_refused: false, taken }
-    }
-
-    /// Puts a message into all these queues, and into the log: for those that are durable, if it
-    /// is, and for the others when memory is short. A record counts after a start for all its
-    /// queues or for none, so there may be two.
-    fn enqueue_logged(
-        &mut self,
-        queues: &[QueueId],
-        message: &Arc<Message>,
-        is_pressed: bool,
-        ttl: Option<u64>,
-    ) {
-        let is_kept = |queue: &Queue| queue.keeps(message);
-        let has_kept = queues.iter().any(|id| self.queues.get(*id).is_some_and(is_kept));
-        let first = self.log.pending.next_item();
-        let (mut kept, mut volatile) = (Spots::One(None), Spots::One(None));
-        for id in queues {
-            let Some(queue) = self.queues.get_mut(*id) else { continue };
-            let is_kept = is_kept(queue);
-            if is_kept || is_pressed {
-                let spots = if is_kept { &mut kept } else { &mut volatile };
-                let place = queue.place(queue.next_position);
-                let deadline = queue.deadline(self.clock, ttl).filter(|_| is_kept);
-                spots.push(Spot { queue: *id, place, deadline });
-                queue.logged_below = queue.next_position + 1;
-            }
-            let item = match is_kept {
-                true => first,
-                false if is_pressed => first + u64::from(has_kept),
-                false => 0,
-            };
-            self.push(*id, message.clone(), item, !is_kept, ttl);
-        }
-        if !volatile.as_slice().is_empty() {
-            self.mark(Mark::TransientLogged);
-        }
-        self.note_message(message, kept, false);
-        self.note_message(message, volatile, true);
-    }
-
-    fn note_message(&mut self, message: &Arc<Message>, spots: Spots, is_volatile: bool) {
-        if spots.as_slice().is_empty() {
-            return;
-        }
-        let (message, is_moved) = (message.clone(), false);
-        let pending = PendingMessage { message, spots, is_moved, is_volatile };
-        self.log.pending.push(Item::Message(pending));
     }
 
     /// Adds a consumer.
@@ -452,18 +299,20 @@ impl Engine {
     /// Which message of a queue, or of a lane, is next.
     pub(super) fn next_of(&mut self, id: QueueId) -> Next {
         let Some(queue) = self.queues.get(id) else { return Next::None };
-        let next = queue.ready.next(&queue.extents);
-        if next == Next::OnDisk {
-            return if self.may_read(id) { next } else { Next::Waits };
-        }
-        let Some(first) = queue.ready.first().filter(|_| next == Next::Here) else { return next };
-        let (position, item) = (first.position, first.item);
-        if !first.is_durable()
-            || position < queue.mark.durable_below.saturating_sub(queue.mark.step)
+        let first = queue.ready.first();
+        let (position, item) = match (queue.ready.next_is(first, &queue.extents), first) {
+            (Next::Here, Some(first)) if first.is_durable() => (first.position, first.item),
+            (Next::OnDisk, _) => {
+                return if self.may_read(id) { Next::OnDisk } else { Next::Waits };
+            }
+            (next, _) => return next,
+        };
+        if position < queue.mark.durable_below.saturating_sub(queue.mark.step)
+            || self.may_hand_out(id, position, item)
         {
-            return next;
+            return Next::Here;
         }
-        if self.may_hand_out(id, position, item) { next } else { Next::Waits }
+        Next::Waits
     }
 
     /// Whether the next message of a queue, which is on disk, is to be read now. With little memory
@@ -483,6 +332,7 @@ impl Engine {
 
     /// The message of an entry that is handed out. The entry is left without it if it `is_gone`
     /// with that; and where memory is short, if it can be read back.
+    #[inline]
     fn hand_out(&mut self, id: QueueId, entry: &mut Entry, is_gone: bool) -> Arc<Message> {
         let is_left = entry.item != 0 && self.is_pressed();
         if is_left {
@@ -507,7 +357,9 @@ impl Engine {
             match settlement {
                 Settlement::Ack => {
                     queue.tally(&mut self.tallies, |counts| counts.acked += 1);
-                    self.forget_entry(lease.queue, &lease.entry);
+                    if queue.knows_of(&lease.entry) {
+                        self.forget_entry(lease.queue, &lease.entry);
+                    }
                     lease.entry.message.into_iter().for_each(|last| self.pool.take_back(last));
                 }
                 Settlement::Reject => self.die(lease.queue, lease.entry, Reason::Rejected),
@@ -533,11 +385,16 @@ impl Engine {
     }
 
     /// Tells clients what was decided about them, and serves nobody.
+    #[inline]
     pub(crate) fn tell(&mut self, front: &mut impl FrontEnd) {
         // Mostly there is none, and to take none one by one takes a while.
-        if self.notices.is_empty() {
-            return;
+        if !self.notices.is_empty() {
+            self.tell_all(front);
         }
+    }
+
+    #[cold]
+    fn tell_all(&mut self, front: &mut impl FrontEnd) {
         for notice in self.notices.drain(..) {
             match notice {
                 Notice::Cancelled(session, tag) => front.cancelled(session, &tag),
@@ -569,6 +426,17 @@ impl Engine {
         self.trim(id);
     }
 
+    /// The lane that has the next message of a queue in which somebody waits for one; none if it has
+    /// no message.
+    fn lane_to_serve(&self, id: QueueId) -> Option<QueueId> {
+        let queue = self.queues.get(id)?;
+        queue.turns.next()?;
+        match queue.lanes() {
+            None => (!queue.ready.is_empty()).then_some(id),
+            Some(_) => Some(self.next_lane(id)),
+        }
+    }
+
     fn hand_out_ready(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
         let Some(queue) = self.queues.get_mut(id) else { return };
         queue.is_stirred = false;
@@ -578,8 +446,7 @@ impl Engine {
         if queue.is_paused {
             return;
         }
-        while self.queues.get(id).is_some_and(|queue| queue.turns.next().is_some()) {
-            let lane = self.next_lane(id);
+        while let Some(lane) = self.lane_to_serve(id) {
             let next = self.next_of(lane);
             match next {
                 Next::Here => {}
@@ -591,7 +458,7 @@ impl Engine {
                 }
             }
             let Some(queue) = self.queues.get_mut(id) else { return };
-            let Some(consumer_id) = queue.turns.take() else { return };
+            let Some(consumer_id) = queue.turns.next() else { return };
             let Some(consumer) = self.consumers.get_mut(consumer_id) else {
                 queue.turns.pass_over();
                 continue;
@@ -603,11 +470,11 @@ impl Engine {
             }
             if !session.can_serve(consumer) {
                 consumer.has_turn = false;
+                queue.turns.take();
                 self.log.marks.reach(Mark::TurnLost);
                 continue;
             }
-            let priority = consumer.priority;
-            queue.turns.give(consumer_id, priority);
+            queue.turns.pass_on();
             let timeout = match consumer.no_ack {
                 true => None,
                 false => self.limits.timeout_of(queue, consumer.timeout),
@@ -630,12 +497,14 @@ impl Engine {
                 consumer.unacked += 1;
                 session.unacked += 1;
             }
+            let is_known = queue.knows_of(&entry);
             let message = self.hand_out(lane, &mut entry, no_ack);
-            let lease = if no_ack {
+            if no_ack && is_known {
                 self.forget_entry(lane, &entry);
-                None
-            } else {
-                Some(Lease { queue: lane, consumer: Some(consumer_id), entry })
+            }
+            let lease = match no_ack {
+                true => None,
+                false => Some(Lease { queue: lane, consumer: Some(consumer_id), entry }),
             };
             if let Some(timeout) = timeout {
                 self.expect_ack(session_id, now + timeout);
@@ -645,76 +514,6 @@ impl Engine {
                 self.read(lane, true);
             }
         }
-    }
-
-    /// Whether a message on this route goes straight to a socket.
-    fn passes_through(&self, route: &Route) -> bool {
-        let passes = |id: &QueueId| {
-            let Some(queue) = self.queues.get(*id) else { return false };
-            let is_idle = match queue.lanes() {
-                None => queue.ready.is_empty(),
-                Some(_) => self.ready_len(*id) == 0,
-            };
-            let next = queue.turns.next().filter(|_| is_idle && !queue.is_paused);
-            let Some(consumer) = next.and_then(|id| self.consumers.get(id)) else { return false };
-            let session = self.sessions.get(consumer.session);
-            consumer.no_ack && session.is_some_and(|session| session.can_serve(consumer))
-        };
-        route.queues.iter().all(passes)
-    }
-
-    /// Appends a message to a queue, or to a lane. Where the log has it, as this item, it may be
-    /// kept on disk only.
-    fn push(
-        &mut self,
-        id: QueueId,
-        message: Arc<Message>,
-        item: u64,
-        is_volatile: bool,
-        ttl: Option<u64>,
-    ) {
-        let is_pressed = item != 0 && self.is_pressed();
-        let window = self.limits.queue_window;
-        let Some(queue) = self.queues.get(id) else { return };
-        let head = match queue.as_lane() {
-            None => Some(queue),
-            Some(lane) => self.queues.get(lane.head),
-        };
-        let is_awaited = head.is_some_and(|head| head.turns.next().is_some());
-        let deadline = queue.deadline(self.clock, ttl).map(NonZeroU64::get);
-        let is_due_soon = queue.is_delay_store && self.is_due_soon(deadline);
-        let Some(queue) = self.queues.get_mut(id) else { return };
-        let (position, size) =
-            (queue.next_place(&mut self.tallies).position, Size::of(message.body.len()));
-        if let Some(deadline) = deadline {
-            let is_durable = item != 0 && !is_volatile;
-            queue.deadlines.insert(position, position, deadline, is_durable);
-        }
-        let has_window = !is_pressed && queue.ready.cached() < window;
-        let has_room = match queue.is_delay_store {
-            true => has_window && is_due_soon,
-            false => {
-                queue.ready.paged() == 0 && (has_window || queue.ready.is_empty() && is_awaited)
-            }
-        };
-        if item != 0 && !has_room {
-            queue.ready.push_paged(Unwritten { item, position, is_volatile, size });
-            self.log.marks.reach(Mark::MessagePaged);
-        } else {
-            let message = Some(message);
-            queue.ready.push(Entry {
-                position,
-                item,
-                returns: 0,
-                may_be_known: false,
-                is_volatile,
-                message,
-                size,
-                is_gone: false,
-            });
-        }
-        deadline.into_iter().for_each(|deadline| self.arm(id, deadline));
-        self.stir(id);
     }
 
     /// Takes a message back that was handed out, to where it was.
@@ -806,8 +605,11 @@ impl Engine {
     /// Gives a consumer a turn if it can take a message and has none; whether it was given one.
     pub(super) fn give_turn(&mut self, id: ConsumerId) -> bool {
         let Some(consumer) = self.consumers.get_mut(id) else { return false };
+        if consumer.has_turn {
+            return false;
+        }
         let session = self.sessions.get(consumer.session);
-        if consumer.has_turn || !session.is_some_and(|session| session.can_serve(consumer)) {
+        if !session.is_some_and(|session| session.can_serve(consumer)) {
             return false;
         }
         let Some(queue) = self.queues.get_mut(consumer.queue) else { return false };
@@ -863,7 +665,7 @@ impl Lease {
             may_be_known: false,
             is_volatile: false,
             message: Some(message),
-            size: Size::Known(0),
+            size: super::super::weight::Size::Known(0),
             is_gone: false,
         };
         Self { queue: QueueId::new(0, 0), consumer: None, entry }

@@ -15,7 +15,7 @@ use super::super::death;
 use super::super::deduplication::{Known, Remembered, Seen, Sighting};
 use super::super::message::Message;
 use super::super::queue::{Queue, QueueId};
-use super::delivery::{Enqueued, Taken};
+use super::enqueuing::{Enqueued, Taken};
 use super::routing::Route;
 use super::{Engine, VhostId};
 use crate::amqp::{FieldTable, ShortStr};

@@ -29,6 +29,13 @@ pub(super) struct Keeping {
     pub(super) due: Option<u64>,
 }
 
+impl Keeping {
+    /// Whether no letter waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queues.is_empty()
+    }
+}
+
 impl Engine {
     /// Whether a message is kept where it died as long as its dead letter cannot go. One that a
     /// start would not find is not.
@@ -87,7 +94,7 @@ impl Engine {
 
     /// Puts letters that wait among the dead again, if it is time to, or routes may have changed.
     pub(super) fn retry_letters(&mut self) {
-        if self.keeping.queues.is_empty() {
+        if self.keeping.is_idle() {
             return;
         }
         let now = self.clock.unix_ms();

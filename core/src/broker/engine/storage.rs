@@ -57,7 +57,7 @@ impl core::ops::BitOr for Hindrance {
 impl Hindrance {
     /// Whether there is any reason.
     pub(crate) fn any(self) -> bool {
-        self.memory || self.disk || self.pace || self.reserve
+        self != Self::default()
     }
 
     /// Whether it is nothing that anyone is told.
