@@ -430,8 +430,8 @@ impl Engine {
         self.trim(id);
     }
 
-    /// The lane that has the next message of a queue in which somebody waits for one; none if it has
-    /// no message.
+    /// The lane that has the next message of a queue in which somebody waits for one; none if it
+    /// has no message.
     fn lane_to_serve(&self, id: QueueId) -> Option<QueueId> {
         let queue = self.queues.get(id)?;
         queue.turns.next()?;
