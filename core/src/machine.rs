@@ -351,12 +351,17 @@ impl Broker {
     }
 
     /// Finds out whether publishers have to wait.
+    #[inline]
     fn update_hindrance(&mut self) {
-        let (before, mut now) = (self.hindrance, self.engine.hindrance());
-        // As it mostly is.
-        if !before.any() && !now.any() {
-            return;
+        let now = self.engine.hindrance();
+        if self.hindrance.any() || now.any() {
+            self.change_hindrance(now);
         }
+    }
+
+    #[inline(never)]
+    fn change_hindrance(&mut self, mut now: Hindrance) {
+        let before = self.hindrance;
         // An alarm ends some way below where it began, so that it does not flutter.
         now.memory |= before.memory && !self.engine.has_memory_again();
         now.pace |= before.pace && !self.engine.has_pace_again();
@@ -504,11 +509,7 @@ impl Broker {
             return None;
         }
         if self.out.is_empty() {
-            self.write_log();
-            self.flush_confirms();
-            if self.out.is_empty() && self.out.capacity() > OUTPUTS_KEPT {
-                self.out = VecDeque::new();
-            }
+            self.end_batch();
         }
         if let Some(reason) = self.engine.log().halted() {
             self.is_halted = true;
@@ -518,6 +519,17 @@ impl Broker {
             self.engine.mark(Mark::ReadingStopped);
         }
         self.out.pop_front()
+    }
+
+    /// Nothing is left of what a batch of inputs led to at once: the log is written, and confirms
+    /// are sent.
+    #[inline(never)]
+    fn end_batch(&mut self) {
+        self.write_log();
+        self.flush_confirms();
+        if self.out.is_empty() && self.out.capacity() > OUTPUTS_KEPT {
+            self.out = VecDeque::new();
+        }
     }
 
     /// Takes back a frame that was sent or encoded: its memory is used for what comes next. Costs

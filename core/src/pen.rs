@@ -1,8 +1,9 @@
 //! Bytes that are written one behind the other, where there is room for all of them.
 //!
 //! What is short is copied in a length that is known when this is compiled, and what of it does not
-//! count is written over by what comes next: to ask the library to copy some bytes takes longer than
-//! to copy a few more. So there must be a little more room than for what counts ([`Pen::SLACK`]).
+//! count is written over by what comes next: to ask the library to copy some bytes takes longer
+//! than to copy a few more. So there must be a little more room than for what counts
+//! ([`Pen::SLACK`]).
 
 use core::mem::take;
 

@@ -415,19 +415,23 @@ impl Engine {
 
     /// Looks after a queue.
     fn serve(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
+        let Some(queue) = self.queues.get_mut(id) else { return };
+        queue.is_stirred = false;
         // What is in a virtual host that is gone goes with it.
-        if let Some(queue) = self.queues.get_mut(id)
-            && self.emptying.is_some_and(|emptying| emptying.vhost == queue.vhost)
-        {
-            queue.is_stirred = false;
+        if self.emptying.is_some_and(|emptying| emptying.vhost == queue.vhost) {
             return;
         }
-        self.hand_out_ready(id, now, front);
+        if !queue.getters.is_empty() {
+            self.asked.push_back(id);
+        }
+        if !queue.is_paused {
+            self.hand_out_ready(id, now, front);
+        }
         self.trim(id);
     }
 
-    /// The lane that has the next message of a queue in which somebody waits for one; none if it has
-    /// no message.
+    /// The lane that has the next message of a queue in which somebody waits for one; none if it
+    /// has no message.
     fn lane_to_serve(&self, id: QueueId) -> Option<QueueId> {
         let queue = self.queues.get(id)?;
         queue.turns.next()?;
@@ -438,14 +442,6 @@ impl Engine {
     }
 
     fn hand_out_ready(&mut self, id: QueueId, now: Instant, front: &mut impl FrontEnd) {
-        let Some(queue) = self.queues.get_mut(id) else { return };
-        queue.is_stirred = false;
-        if !queue.getters.is_empty() {
-            self.asked.push_back(id);
-        }
-        if queue.is_paused {
-            return;
-        }
         while let Some(lane) = self.lane_to_serve(id) {
             let next = self.next_of(lane);
             match next {

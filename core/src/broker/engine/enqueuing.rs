@@ -1,7 +1,7 @@
 //! Messages on their way into queues, and into the log where it is to have them.
 //!
-//! Most messages go to queues that are as most queues are. Whether they do is found out by looking at
-//! each queue once ([`Concerns`]), and what is rare is done only where it is of any concern.
+//! Most messages go to queues that are as most queues are. Whether they do is found out by looking
+//! at each queue once ([`Concerns`]), and what is rare is done only where it is of any concern.
 
 use alloc::sync::Arc;
 use core::num::NonZeroU64;

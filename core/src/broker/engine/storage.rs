@@ -57,7 +57,8 @@ impl core::ops::BitOr for Hindrance {
 impl Hindrance {
     /// Whether there is any reason.
     pub(crate) fn any(self) -> bool {
-        self != Self::default()
+        // No branches: it is asked for every frame.
+        self.memory | self.disk | self.pace | self.reserve
     }
 
     /// Whether it is nothing that anyone is told.
