@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
 
@@ -15,11 +16,12 @@ use bytes::Bytes;
 pub(crate) const INLINE_LEN_MAX: usize = 38;
 
 /// See the [module](self).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CompactBytes(Held);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Held {
+    /// What is behind so many means nothing.
     Inline {
         len: u8,
         bytes: [u8; INLINE_LEN_MAX],
@@ -55,7 +57,13 @@ impl CompactBytes {
     /// When there are no such.
     pub(crate) fn within(bytes: &Bytes, start: usize, end: usize) -> Self {
         let part = &bytes[start..end];
-        Self::inline(part).unwrap_or_else(|| Self(Held::Shared(bytes.slice(start..end))))
+        // To copy as many as there is room for is quicker than to copy as many as they are.
+        match bytes[start..].first_chunk() {
+            Some(chunk) if Self::is_few(part.len()) => {
+                Self(Held::Inline { len: part.len() as u8, bytes: *chunk })
+            }
+            _ => Self::inline(part).unwrap_or_else(|| Self(Held::Shared(bytes.slice(start..end)))),
+        }
     }
 
     /// A copy that shares nothing with anybody.
@@ -157,6 +165,12 @@ impl Deref for CompactBytes {
             Held::Shared(bytes) => bytes,
             Held::Own(bytes) => bytes,
         }
+    }
+}
+
+impl fmt::Debug for CompactBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

@@ -44,10 +44,11 @@ impl<'a> Content<'a> {
     /// many bytes, it is no connection's, and its body has at least one byte.
     #[must_use]
     pub fn read(bytes: &'a Bytes, payload_len_max: u32) -> Option<Self> {
-        let (channel, method) = payload(bytes, 0, kind::METHOD, payload_len_max)?;
-        if *bytes[method.clone()].first_chunk::<4>()? != BASIC_PUBLISH {
+        // Looked at first, as most frames that begin no content are other methods.
+        if *bytes.get(PREFIX_LEN..)?.first_chunk()? != BASIC_PUBLISH {
             return None;
         }
+        let (channel, method) = payload(bytes, 0, kind::METHOD, payload_len_max)?;
         // Behind the method's number, and one that means nothing any more.
         let exchange = shortstr(bytes, method.start + 6)?;
         let routing_key = shortstr(bytes, exchange.end)?;

@@ -30,9 +30,17 @@ impl Properties {
     /// No property at all.
     const NONE: Self = Self(CompactBytes::few(&[0, 0]));
 
-    /// Whether there is none.
-    pub(crate) fn is_none(&self) -> bool {
-        self.0[..] == [0, 0]
+    /// The properties, if they are what most messages have, none or that they are persistent:
+    /// nothing has to be read for that.
+    pub(crate) fn well_known(&self) -> Option<&'static BasicProperties> {
+        static NONE: BasicProperties = BasicProperties::NONE;
+        static PERSISTENT: BasicProperties =
+            BasicProperties { delivery_mode: Some(2), ..BasicProperties::NONE };
+        match &self.0[..] {
+            [0, 0] => Some(&NONE),
+            [0b1_0000, 0, 2] => Some(&PERSISTENT),
+            _ => None,
+        }
     }
 
     /// Whether they hold on to a buffer that others may share.
@@ -254,6 +262,16 @@ mod tests {
         fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Properties::from_wire(bytes.into()).decode();
         }
+    }
+
+    #[test]
+    fn what_is_well_known_is_what_would_be_read() {
+        for delivery_mode in [None, Some(2)] {
+            let properties = BasicProperties { delivery_mode, ..BasicProperties::NONE }.encode();
+            assert_eq!(properties.well_known().cloned(), properties.decode().ok());
+        }
+        let other = BasicProperties { delivery_mode: Some(1), ..BasicProperties::NONE };
+        assert_eq!(other.encode().well_known(), None);
     }
 
     #[test]

@@ -24,8 +24,6 @@ use crate::broker::{
 /// The largest body that a content header may announce, in bytes, whatever the configuration says.
 const BODY_SIZE_MAX: u64 = 512 << 20;
 
-static NO_PROPERTIES: BasicProperties = BasicProperties::NONE;
-
 /// A content that is being received, if one is.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
@@ -192,7 +190,7 @@ impl Channel {
         let is_complete = |header: &mut ContentHeader| header.body_size == *received;
         let Some(header) = header.take_if(is_complete) else { return Ok(()) };
         let publish = publish.take().expect("what has a header has a method");
-        let mut publish = Publish {
+        let publish = Publish {
             exchange: publish.exchange.as_bytes(),
             routing_key: publish.routing_key,
             mandatory: publish.mandatory,
@@ -201,7 +199,7 @@ impl Channel {
             body_size: header.body_size,
             body: take(body),
         };
-        self.publish(&mut publish, link, ctx)
+        self.publish(publish, link, ctx)
     }
 
     /// Whether a content may be taken whole: nothing of another one is here, and nothing waits.
@@ -216,7 +214,7 @@ impl Channel {
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        let mut publish = Publish {
+        let publish = Publish {
             exchange: content.exchange(),
             routing_key: content.routing_key(),
             mandatory: content.is_mandatory(),
@@ -225,12 +223,12 @@ impl Channel {
             body_size: content.body_len(),
             body: content.body().into(),
         };
-        self.publish(&mut publish, link, ctx)
+        self.publish(publish, link, ctx)
     }
 
     fn publish(
         &mut self,
-        publish: &mut Publish<'_>,
+        publish: Publish<'_>,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), Fault> {
@@ -240,7 +238,7 @@ impl Channel {
 
     fn check_and_publish(
         &mut self,
-        publish: &mut Publish<'_>,
+        publish: Publish<'_>,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
@@ -253,9 +251,8 @@ impl Channel {
                 "message size {size} is larger than configured max size {max}"
             )));
         }
-        // Most messages have none, and making none costs as much as making some.
-        if publish.properties.is_none() {
-            return self.publish_with(publish, &NO_PROPERTIES, link, ctx);
+        if let Some(properties) = publish.properties.well_known() {
+            return self.publish_with(publish, properties, link, ctx);
         }
         let properties = publish.properties.decode().map_err(|_| {
             AmqpError::new(ReplyCode::SyntaxError, "cannot decode the content's properties")
@@ -265,12 +262,12 @@ impl Channel {
 
     fn publish_with(
         &mut self,
-        publish: &mut Publish<'_>,
+        publish: Publish<'_>,
         properties: &BasicProperties,
         link: &mut Link,
         ctx: &mut Context<'_>,
     ) -> Result<(), AmqpError> {
-        let known = self.known_route(publish, properties, ctx);
+        let known = self.known_route(&publish, properties, ctx);
         let (exchange, has_topic_rules, known) = match known {
             Some(known) => {
                 ctx.engine.mark(Mark::RouteRemembered);
@@ -283,7 +280,7 @@ impl Channel {
         };
         let ttl = time_to_live(properties)?;
         if has_topic_rules {
-            check_topics(publish, &exchange, properties, link, ctx)?;
+            check_topics(&publish, &exchange, properties, link, ctx)?;
         }
         check_user(properties, link, ctx)?;
         let delay = delay(properties)?;
@@ -294,14 +291,13 @@ impl Channel {
                 routing_keys(&publish.routing_key, properties)?;
                 Arc::default()
             }
-            None => self.find_route(publish, &exchange, properties, link, ctx)?,
+            None => self.find_route(&publish, &exchange, properties, link, ctx)?,
         };
         let persistent = properties.is_persistent();
         let properties = match self.rewritten(properties, delay.is_some())? {
             Some(rewritten) => rewritten.encode(),
-            None => take(&mut publish.properties),
+            None => publish.properties,
         };
-        let routing_key = take(&mut publish.routing_key);
         if !self.is_publisher {
             self.is_publisher = true;
             ctx.engine.publishers += 1;
@@ -312,9 +308,9 @@ impl Channel {
         let is_dead_letter = false;
         let message = ctx.engine.pool.share(Message {
             exchange,
-            routing_key,
+            routing_key: publish.routing_key,
             properties,
-            body: take(&mut publish.body),
+            body: publish.body,
             persistent,
             is_dead_letter,
             charge,
