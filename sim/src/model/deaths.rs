@@ -499,10 +499,16 @@ impl Model {
         }
     }
 
-    /// Whether the dead letter of a message can go for certain: straight to a queue with any room.
+    /// Whether the dead letter of a message can go for certain: straight to a queue with any room,
+    /// and to no other, which may have none.
     fn must_go(&self, queue: &Queue, message: usize) -> bool {
         let message = &self.messages[message];
         let key = queue.dead_letter_key();
+        // Another key would be in the place of all that it has.
+        let mut headers = message.properties.headers().into_iter().flatten();
+        if key.is_none() && headers.any(|(name, _)| name == "CC") {
+            return false;
+        }
         let key = key.as_deref().unwrap_or(&message.key);
         let target = self.queue_named(&qualified(vhost_of(&queue.name), key));
         let is_open = |target: &Queue| {
