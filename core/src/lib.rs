@@ -16,7 +16,7 @@
 //!    [`Egress`](amqp::Egress) for the connection.
 //! 2. What the client sends goes through the decoder; each frame becomes an [`Input::Frame`], each
 //!    error an [`Input::Malformed`]; while [`Broker::is_paused`], frames stay in the decoder. A
-//!    content that lies whole in what was read may be taken as one, which costs half:
+//!    content that lies whole in what was read may be taken as one, which costs less:
 //!    [`Broker::handle_content`].
 //! 3. After a batch of inputs, [`Broker::poll_output`] until it gives `None`, and each [`Output`]
 //!    is carried out in order: frames go into their connection's egress, and from there to its

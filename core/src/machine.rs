@@ -226,7 +226,7 @@ impl Broker {
     }
 
     /// Takes a content whole. The same as [`Self::handle_frame`] with its frames, one after the
-    /// other, and costs less than half.
+    /// other, and costs less.
     ///
     /// It may be that they have to be taken one by one: then nothing happens, and this is false.
     pub fn handle_content(
@@ -242,6 +242,7 @@ impl Broker {
         }
         self.begin(now);
         self.engine.expire();
+        self.engine.mark(Mark::ContentWhole);
         self.with(id, |connection, ctx| connection.handle_content(content, ctx));
         self.end();
         true

@@ -299,6 +299,8 @@ marks! {
         "Nothing more is read from a client."
 
     // Publishing.
+    ContentWhole "content-whole" Common
+        "A message whose frames came together is taken in one step."
     RouteRemembered "route-remembered" Common
         "A message goes where the one before it went."
     RoutedByTopic "routed-by-topic" Common

@@ -21,7 +21,8 @@ pub struct CompactBytes(Held);
 
 #[derive(Clone)]
 enum Held {
-    /// What is behind so many means nothing.
+    /// What is behind so many means nothing, and may be of what was read next to them: nobody is to
+    /// see it. What is kept for long is [copied](CompactBytes::copy), and has zeros there.
     Inline {
         len: u8,
         bytes: [u8; INLINE_LEN_MAX],

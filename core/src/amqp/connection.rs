@@ -264,7 +264,8 @@ impl Connection {
     pub(crate) fn handle_content(&mut self, content: &Content<'_>, ctx: &mut Context<'_>) {
         self.note_received(ctx.now);
         let number = content.channel();
-        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else { return };
+        let slot = self.channels.get_mut(&number);
+        let Some(Slot::Open(channel)) = slot else { unreachable!("such a channel is open") };
         let published = channel.handle_content(content, &mut self.link, ctx);
         if let Err(fault) = self.refuse_softly(number, published, ctx) {
             self.close_with(&fault, ctx);

@@ -2,15 +2,17 @@
 //! frame, one behind the other (§4.2.6).
 //!
 //! Most messages come like this, and nothing follows from the first two frames: the three of them
-//! together cost half of what they cost one by one. A content is looked at where it lies, and
-//! nothing of it is copied before it is published. Whatever is unusual about its frames, or wrong,
+//! together cost less than one by one. A content is looked at where it lies, and nothing of it is
+//! copied before it is published. Whatever is unusual about its frames, or wrong,
 //! is no content here, and goes its way frame by frame.
 
 use core::ops::Range;
 
 use bytes::Bytes;
 
-use super::frame::{CLASS_BASIC, ChannelNumber, ContentHeader, FRAME_END, Frame, kind};
+use super::frame::{
+    BODY_SIZE_MAX, CLASS_BASIC, ChannelNumber, ContentHeader, FRAME_END, Frame, kind,
+};
 use super::method::BasicPublish;
 use super::{CompactBytes, Properties, ShortStr};
 
@@ -62,7 +64,7 @@ impl<'a> Content<'a> {
             && channel != 0
             && content_class == CLASS_AND_WEIGHT
             && size == (body.len() as u64).to_be_bytes()
-            && !body.is_empty();
+            && (1..=BODY_SIZE_MAX).contains(&(body.len() as u64));
         let properties = header.start + HEADER_LEN..header.end;
         is_one.then_some(Self { bytes, channel, exchange, routing_key, bits, properties, body })
     }
@@ -86,9 +88,9 @@ impl<'a> Content<'a> {
         self.channel
     }
 
-    /// What a decoder makes of its frames, one by one.
+    /// What a decoder makes of its frames, one by one, to hold the one against the other.
     #[must_use]
-    pub fn to_frames(&self) -> [Frame; 3] {
+    pub fn to_frames(&self) -> [Frame; Content::FRAMES] {
         let ticket = &self.bytes[PREFIX_LEN + BASIC_PUBLISH.len()..];
         let publish = BasicPublish {
             ticket: ticket.first_chunk().copied().map(u16::from_be_bytes).expect("read before"),

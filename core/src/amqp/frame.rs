@@ -13,6 +13,8 @@ pub const FRAME_END: u8 = 0xCE;
 pub const FRAME_OVERHEAD: usize = 8;
 /// The class number of `basic`, the only class with content.
 pub const CLASS_BASIC: u16 = 60;
+/// The largest body that a content header may announce, in bytes, whatever the configuration says.
+pub(crate) const BODY_SIZE_MAX: u64 = 512 << 20;
 /// What opens a connection, and what a broker sends to refuse another version (§4.2.2).
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
 

@@ -144,6 +144,25 @@ impl Message {
         self.body.detach(pool);
     }
 
+    /// Whether nothing outside of the message itself is held by it.
+    pub(super) fn holds_nothing(&self) -> bool {
+        let Self {
+            exchange,
+            routing_key,
+            properties,
+            body,
+            persistent: _,
+            is_dead_letter: _,
+            charge,
+        } = self;
+        exchange.as_compact().is_inline()
+            && routing_key.as_compact().is_inline()
+            && properties.as_compact().is_inline()
+            && body.first.is_inline()
+            && body.rest.capacity() == 0
+            && charge.0.is_none()
+    }
+
     /// Lets go of all that it holds on to; gives the buffer of its own, if it has one. What lies
     /// in the message itself may stay until another takes its place.
     pub(super) fn let_go(&mut self) -> Option<Vec<u8>> {

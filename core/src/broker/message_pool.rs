@@ -35,6 +35,7 @@ impl MessagePool {
     pub(crate) fn share(&mut self, message: Message) -> Arc<Message> {
         let Some(mut place) = self.messages.pop() else { return Arc::new(message) };
         let Some(empty) = Arc::get_mut(&mut place) else { return Arc::new(message) };
+        debug_assert!(empty.holds_nothing(), "what is kept has let go of all");
         // Nothing is in it that would have to be dropped: to find that out is saved.
         core::mem::forget(core::mem::replace(empty, message));
         place

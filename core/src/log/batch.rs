@@ -309,7 +309,7 @@ impl Encoder {
                 None => message.body.pieces().for_each(|piece| pen.put_slice(piece)),
             }
         });
-        debug_assert_eq!(RECORD_HEADER_LEN + written, len, "all is counted");
+        assert_eq!(RECORD_HEADER_LEN + written, len, "what is counted is written");
         self.buffer.truncate(start + len);
         let flags = u8::from(pending.is_moved)
             | u8::from(pending.is_volatile) << 1

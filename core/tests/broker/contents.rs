@@ -1,8 +1,10 @@
 //! What is published as a whole content, and as its frames: what comes of it is the same.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use warren_core::amqp::*;
-use warren_core::{Command, CommandId, Config, ConnectionId, Input, ResourceLimits};
+use warren_core::{Command, CommandId, Config, ConnectionId, Input, Mark, ResourceLimits};
 
 use super::client::World;
 
@@ -49,6 +51,21 @@ fn cases() -> Vec<Case> {
             ..Case::new("the connection's error", |_, _| ())
         },
         Case { properties: expiring, ..Case::new("a property that cannot be", |_, _| ()) },
+        Case {
+            publish: BasicPublish {
+                routing_key: "brief".into(),
+                mandatory: true,
+                ..BasicPublish::default()
+            },
+            ..Case::new("to a queue whose time is up", |world, client| {
+                let expires = ("x-expires".into(), FieldValue::I32(1000));
+                let arguments = FieldTable::new(vec![expires]);
+                let queue = "brief".into();
+                world.tell(client, 1, QueueDeclare { queue, arguments, ..Default::default() });
+                // Nobody has told the broker yet.
+                world.now = world.now + Duration::from_secs(2);
+            })
+        },
         Case {
             is_taken: false,
             ..Case::new("on a channel that is not open", |world, client| {
@@ -120,8 +137,28 @@ fn said(case: &Case, may_be_whole: bool) -> (String, bool) {
     }
     let parked = world.broker.parked();
     world.tell(client, 2, BasicQos::default());
-    let said = format!("{:?} {parked:?} {:?}", world.outputs(), world.broker.marks());
+    let marks = world.broker.marks();
+    assert_eq!(
+        marks.count(Mark::ContentWhole),
+        taken.iter().map(|is_taken| u64::from(*is_taken)).sum()
+    );
+    let others = Mark::ALL.into_iter().filter(|mark| *mark != Mark::ContentWhole);
+    let others: Vec<u64> = others.map(|mark| marks.count(mark)).collect();
+    let said = format!("{:?} {parked:?} {others:?}", world.outputs());
     (said, taken.first().copied().unwrap_or_default())
+}
+
+#[test]
+fn a_content_is_a_sign_of_life() {
+    let mut world = World::new(Config::default());
+    let client = world.client_with(Duration::from_secs(10));
+    let stream = stream(&Case::new("to nobody", |_, _| ()));
+    let content = Content::read(&stream, u32::MAX).expect("one");
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(15));
+        assert!(world.broker.handle_content(world.now, client, &content));
+    }
+    assert!(world.heard(client).iter().all(|heard| heard == "heartbeat"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::mem::take;
 
-use super::super::frame::{CLASS_BASIC, ContentHeader, Frame, OutFrame};
+use super::super::frame::{BODY_SIZE_MAX, CLASS_BASIC, ContentHeader, Frame, OutFrame};
 use super::super::link::{Fault, Link};
 use super::super::method::{BasicPublish, BasicReturn, Method};
 use super::super::{
@@ -20,9 +20,6 @@ use crate::broker::{
     Body, Charge, EXPIRATION_MAX, Enqueued, Envelope, Hindrance, Message, Right, Route, Sight,
     delay_of, routing_keys,
 };
-
-/// The largest body that a content header may announce, in bytes, whatever the configuration says.
-const BODY_SIZE_MAX: u64 = 512 << 20;
 
 /// A content that is being received, if one is.
 #[derive(Debug, Default)]

@@ -430,8 +430,8 @@ impl Engine {
         self.trim(id);
     }
 
-    /// The lane that has the next message of a queue in which somebody waits for one; none if it
-    /// has no message.
+    /// The lane that has the next message of a queue, if it has any, for which somebody waits; none
+    /// if nobody does, or there can be none.
     fn lane_to_serve(&self, id: QueueId) -> Option<QueueId> {
         let queue = self.queues.get(id)?;
         queue.turns.next()?;
